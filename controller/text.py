@@ -42,6 +42,17 @@ def _plain(word: str) -> str:
     return word.casefold().replace("-", "_")
 
 
+def format_bytes(size: int) -> str:
+    """Return a size with its unit: `512 B`, `1.7 MiB`."""
+    if size < 1024:
+        return f"{size} B"
+    number, units = size / 1024, ["KiB", "MiB", "GiB", "TiB"]
+    while number >= 1024 and len(units) > 1:
+        number /= 1024
+        del units[0]
+    return f"{number:.1f} {units[0]}"
+
+
 def format_count(count: int, noun: str) -> str:
     """Return the count with its noun: `1 file`, `2 files`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -6,17 +6,20 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from controller import __version__
+from controller.app.python_builds import read_declared
 from controller.app.stop_signal import StopSignal
 from controller.app.web import Web
 from controller.clock import Clock, SystemClock
 from controller.errors import GitUnavailableError, SourceError, StoppingError, UsageError
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.manifests.reader import ManifestReader
+from controller.model.python_environments import PythonStatistics
 from controller.model.schedules import Agenda
 from controller.model.status import SourceStatus
 from controller.operations.context import OperationContext
@@ -165,7 +168,11 @@ class Controller:
             notify_due=self._engine.notify_due,
             request_pass=self._loop.request_pass,
         )
-        self._web = Web(self._settings, state=self.state, source=self._source, operations=self._operations)
+        self._web = Web(self._settings, self.state, self._source, self._operations, self._python_statistics)
+
+    def _python_statistics(self) -> PythonStatistics:
+        servers = self._engine.launcher.python_servers
+        return replace(self.python.statistics, fork_servers=0 if servers is None else servers.count())
 
     def _launcher(self, user: FlowUser | None) -> Launcher:
         environment = flow_environment()
@@ -213,6 +220,17 @@ class Controller:
             raise
         except SourceError:
             return
+
+    def prebuild(self) -> None:
+        """Build all Python environments of the revision. Failures are only logged. Raises StoppingError, StateError."""
+        environment = self._settings.location.environment
+        try:
+            with self._interrupt_on_stop(self.python.stop):
+                declared = read_declared(self._source, environment, self._clock.now())
+                for request in declared.requests.values():
+                    self.python.build(request, declared.committed_at)
+        except (SourceError, UsageError, OSError) as error:
+            log.warning("Python environments can't be built before the start", extra={"error": str(error)})
 
     def run_once(self) -> PassResult:
         """Run one reconcile pass and close. No flows are run."""
@@ -291,14 +309,18 @@ class Controller:
                 return
 
     @contextlib.contextmanager
-    def _interrupt_on_stop(self) -> Iterator[None]:
-        """Interrupt the source if the stop signal arrives in the block: before `start`, nothing else waits for it."""
+    def _interrupt_on_stop(self, also: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Interrupt the source if the stop signal arrives in the block: before `start`, nothing else waits for it.
+
+        `also` interrupts something else.
+        """
         done = threading.Event()
 
         def watch() -> None:
             while not done.is_set():
                 if self._stop_signal.wait(_POLL_SECONDS):
                     self._source.interrupt()
+                    also()
                     return
 
         watcher = threading.Thread(target=watch, name="interrupt")

@@ -4,10 +4,12 @@
 web framework with the first connection.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from controller.errors import SourceError, UsageError
+from controller.model.python_environments import PythonStatistics
 from controller.operations.context import OperationContext
 from controller.queries.restore import last_document
 from controller.reconcile.preview import Preview
@@ -29,10 +31,10 @@ class Web:
     def __init__(
         self,
         settings: Settings,
-        *,
         state: StateDirectory,
         source: Source,
         operations: OperationContext,
+        python_statistics: Callable[[], PythonStatistics],
     ) -> None:
         self._settings = settings
         self._store = operations.store
@@ -40,6 +42,7 @@ class Web:
         self._source = source
         self._clock = operations.clock
         self._operations = operations
+        self._python_statistics = python_statistics
         self._server: HttpServer | None = None
 
     def start(self) -> None:
@@ -123,6 +126,7 @@ class Web:
             plan=self.plan,
             code_changes=partial(code_changes, self._source),
             document=lambda entry: last_document(entry, self._source),
+            python_statistics=self._python_statistics,
             login_link=self.login_link,
             cookie=server.cookie,
             is_secure=server.is_secure,

@@ -1,6 +1,7 @@
-"""`controller execute`: run a flow in the foreground, without a controller or state. Nothing is recorded."""
+"""`controller execute`: run a flow in the foreground, without a controller. No run is recorded."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,13 @@ from controller.cli import options
 from controller.cli.json_output import json_text, print_json
 from controller.cli.parameter_arguments import read_parameters
 from controller.clock import SystemClock
-from controller.errors import UsageError, unknown_deployment
-from controller.settings import Location
+from controller.errors import ControllerError, UsageError, unknown_deployment
+from controller.settings import Location, UvSettings
 from controller.text import visible_lines
 
 if TYPE_CHECKING:
     from controller.model.deployments import Deployment
+    from controller.model.python_environments import PythonRuntime
     from controller.runs.execute import FlowResult
 
 
@@ -24,15 +26,24 @@ if TYPE_CHECKING:
 @click.option("--param", "pairs", metavar="KEY=JSON", multiple=True, help="Set one parameter. Repeatable.")
 @click.option("--params", metavar="JSON", help="Set parameters from a JSON object.")
 @click.option("--render-python", is_flag=True, help="Also execute Python specs to find the deployment.")
+@options.uv
 @options.output
 @options.location
 def execute(
-    location: Location, flow: str, pairs: Sequence[str], params: str | None, output: str, *, render_python: bool
+    location: Location,
+    flow: str,
+    pairs: Sequence[str],
+    params: str | None,
+    uv: UvSettings,
+    output: str,
+    *,
+    render_python: bool,
 ) -> int:
     """Run a flow or deployment in the foreground.
 
-    FLOW is the name of a deployment, or a flow such as flows/etl.py:main. It runs from the files on disk. Its output
-    goes to standard error, its result to standard output. Exit 0 if it succeeds or skips, else 1.
+    FLOW is the name of a deployment, or a flow such as flows/etl.py:main. It runs from the files on disk, in the
+    Python environment of the deployment, which is built first if necessary. Its output goes to standard error, its
+    result to standard output. Exit 0 if it succeeds or skips, else 1.
     """
     from controller.manifests.parameter_references import find_errors
     from controller.manifests.parameter_references import resolve as resolve_references
@@ -58,7 +69,8 @@ def execute(
     }
     zones = [schedule.timezone for schedule in deployment.schedules]
     parameters = resolve_references(declared, SystemClock().now(), zones)
-    result = run(deployment, parameters, location.directory, environment, SystemClock(), temporary_bases())
+    python = _prepare_python(location, deployment, uv)
+    result = run(deployment, parameters, location.directory, environment, SystemClock(), temporary_bases(), python)
     _print(result, output)
     return 0 if result.exit_code == 0 or result.skipped else 1
 
@@ -95,6 +107,37 @@ def _declared_deployment(location: Location, name: str, render_python: bool) -> 
     error = next((finding for finding in desired.findings if finding.deployment == name), None)
     details = "" if error is None else f": {error}"
     raise UsageError(f"Deployment {name} is not valid{details}.", hint="See `controller validate`.")
+
+
+def _prepare_python(location: Location, deployment: "Deployment", uv: UvSettings) -> "PythonRuntime | None":
+    """Return the interpreter of the deployment's Python environment, which is built first unless it is ready.
+
+    None for the interpreter of the controller. Raises ControllerError.
+    """
+    from controller.manifests.python_requests import RequirementsError, read_request
+    from controller.sources.safe_open import read_inside
+
+    try:
+        request = read_request(deployment, partial(read_inside, location.directory))
+    except RequirementsError as error:
+        raise UsageError(f"{error.path}:{error.line}: {error.message}.", hint=error.hint) from error
+    if request is None:
+        return None
+    from controller.app.python_builds import open_environments
+
+    preload = deployment.python.preload if deployment.python is not None else ()
+    with open_environments(location, uv, SystemClock()) as environments:
+        runtime = environments.find_runtime(request, preload)
+        if runtime is None:
+            click.echo(visible_lines(f"building the Python environment: {request.declared_at}"), err=True)
+            environment = environments.build(request)
+            runtime = environments.find_runtime(request, preload)
+    if runtime is None:
+        message = f"The Python environment can't be built: {environment.reason}: {environment.message}"
+        raise ControllerError(
+            message, hint=f"`controller python show {request.digest[:12]}` shows the log of the build."
+        )
+    return runtime
 
 
 def _print(result: "FlowResult", output: str) -> None:

@@ -36,6 +36,7 @@ COMMANDS = {
     "occurrences": "controller.cli.occurrences:occurrences",
     "backfill": "controller.cli.backfill:backfill",
     "backfills": "controller.cli.backfills:backfills",
+    "python": "controller.cli.python:python",
     "execute": "controller.cli.execute:execute",
     "schema": "controller.cli.schema:schema",
     "init": "controller.cli.init:init",

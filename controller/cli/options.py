@@ -87,6 +87,41 @@ def location(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_location
 
 
+def uv(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --uv, --allow-interpreter and --allow-source-builds, and pass them to the command as one `uv`."""
+
+    @click.option(
+        "--uv",
+        metavar="PATH",
+        envvar="CONTROLLER_UV",
+        help="Program that builds Python environments. [default: the uv that was installed with controller]",
+    )
+    @click.option(
+        "--allow-interpreter",
+        "allowed_interpreters",
+        metavar="GLOB",
+        multiple=True,
+        envvar="CONTROLLER_ALLOW_INTERPRETER",
+        help="Python interpreter that deployments may name, such as /opt/venvs/*/bin/python. Repeatable.",
+    )
+    @click.option(
+        "--allow-source-builds",
+        is_flag=True,
+        envvar="CONTROLLER_ALLOW_SOURCE_BUILDS",
+        help="Build packages that have no wheel, which executes their code as the user of the controller.",
+    )
+    @wraps(command)
+    def with_uv(
+        uv: str | None, allowed_interpreters: tuple[str, ...], allow_source_builds: bool, **arguments: Any
+    ) -> Any:
+        from controller.python_environments.uv_settings import parse_uv
+
+        settings = parse_uv(uv, allowed_interpreters=allowed_interpreters, allows_source_builds=allow_source_builds)
+        return command(uv=settings, **arguments)
+
+    return with_uv
+
+
 def parse_time_option(option: str, text: str, now: datetime, zone: tzinfo | None = None, *, sign: int = -1) -> datetime:
     """Parse the value of a time option, such as `now`, `yesterday`, `2h` or a date, into an instant.
 
@@ -108,4 +143,4 @@ def parse_time_option(option: str, text: str, now: datetime, zone: tzinfo | None
         raise UsageError(message, hint=error.hint) from error
 
 
-__all__ = ["ListByDefault", "Location", "NearChoice", "location", "output", "parse_time_option"]
+__all__ = ["ListByDefault", "Location", "NearChoice", "location", "output", "parse_time_option", "uv"]

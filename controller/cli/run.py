@@ -68,25 +68,12 @@ STOP_SECONDS = 9.0
     envvar="CONTROLLER_FLOW_USER",
     help="Run flows as this user; requires root. [default: the user of the controller]",
 )
+@options.uv
 @click.option(
-    "--uv",
-    metavar="PATH",
-    envvar="CONTROLLER_UV",
-    help="Program that builds Python environments. [default: the uv that was installed with controller]",
-)
-@click.option(
-    "--allow-interpreter",
-    "allowed_interpreters",
-    metavar="GLOB",
-    multiple=True,
-    envvar="CONTROLLER_ALLOW_INTERPRETER",
-    help="Python interpreter that deployments may name, such as /opt/venvs/*/bin/python. Repeatable.",
-)
-@click.option(
-    "--allow-source-builds",
+    "--prebuild",
     is_flag=True,
-    envvar="CONTROLLER_ALLOW_SOURCE_BUILDS",
-    help="Build packages that have no wheel, which executes their code as the user of the controller.",
+    envvar="CONTROLLER_PREBUILD",
+    help="Build all Python environments before the first run starts. If one fails, the controller starts all the same.",
 )
 @click.option(
     "--listen",
@@ -122,7 +109,7 @@ STOP_SECONDS = 9.0
     help="Print log lines in this format instead of the live view. [default: text, without a terminal]",
 )
 @options.location
-def run(location: Location, once: bool, log_format: Any, **values: Any) -> int:
+def run(location: Location, once: bool, log_format: Any, prebuild: bool, **values: Any) -> int:
     """Run the controller: apply deployments and run flows on time.
 
     It follows a repository. Ctrl-C or SIGTERM stops it; flows that are running continue, and the next controller takes
@@ -143,9 +130,11 @@ def run(location: Location, once: bool, log_format: Any, **values: Any) -> int:
     logs.configure(log_format or "text", to=log_file, with_tracebacks=is_debugging())
     controller.check()
     if once:
-        return _once(controller)
+        return _once(controller, prebuild)
     gc.set_threshold(700)  # Python's default, unlike in short commands
     try:
+        if prebuild:
+            controller.prebuild()
         controller.start()
         if is_live:
             _show_live(controller, stop_signal)
@@ -159,7 +148,6 @@ def run(location: Location, once: bool, log_format: Any, **values: Any) -> int:
 
 
 def _settings(location: Location, values: dict[str, Any]) -> Any:
-    from controller.python_environments.uv_settings import parse_uv
     from controller.schedules import parse_duration
     from controller.settings import Settings, parse_listen
 
@@ -172,11 +160,7 @@ def _settings(location: Location, values: dict[str, Any]) -> Any:
         drain=values["drain"],
         interval=parse_duration(values["interval"]),
         flow_user=values["flow_user"],
-        uv=parse_uv(
-            values["uv"],
-            allowed_interpreters=values["allowed_interpreters"],
-            allows_source_builds=values["allow_source_builds"],
-        ),
+        uv=values["uv"],
         listen=parse_listen(
             values["listen"],
             certificate=values["tls_certificate"],
@@ -188,7 +172,9 @@ def _settings(location: Location, values: dict[str, Any]) -> Any:
     )
 
 
-def _once(controller: "Controller") -> int:
+def _once(controller: "Controller", prebuild: bool) -> int:
+    if prebuild:
+        controller.prebuild()
     result = controller.run_once()
     if result.error is not None:
         raise result.error

@@ -28,6 +28,8 @@ from controller.client.shapes import (
     Occurrence,
     Pass,
     Plan,
+    PythonEnvironment,
+    PythonEnvironmentDetail,
     Run,
     RunDetail,
     Source,
@@ -87,6 +89,14 @@ class Client:
     def passes(self, *, limit: int = 50) -> list[Pass]:
         """Return the reconcile passes that found changes or failed, newest first."""
         return cast("list[Pass]", self._get("/passes", limit=limit))
+
+    def python_environments(self) -> list[PythonEnvironment]:
+        """Return the Python environments, those with problems first."""
+        return cast("list[PythonEnvironment]", self._get("/python"))
+
+    def python_environment(self, digest: str) -> PythonEnvironmentDetail:
+        """Return one Python environment, by the beginning of its digest."""
+        return cast("PythonEnvironmentDetail", self._get(f"/python/{_part(digest, 'Python environment', 'python')}"))
 
     def plan(self, ref: str | None = None) -> Plan:
         """Return the changes that a ref would make; by default the ref that the controller follows."""
@@ -375,10 +385,10 @@ def _query(filters: Mapping[str, Any]) -> str:
     return f"?{urlencode(pairs, errors='surrogatepass')}" if pairs else ""
 
 
-def _part(text: str, kind: str = "deployment") -> str:
+def _part(text: str, kind: str = "deployment", command: str | None = None) -> str:
     """Quote a name or id for use in a path. Raises ProblemError (404) if it cannot be one."""
     if "/" in text or text in ("", ".", ".."):
-        hint = f"See `controller {kind}s list`."
+        hint = f"See `controller {command or f'{kind}s'} list`."
         raise ProblemError({"reason": "NotFound", "detail": f"There is no {kind} {text!r}.", "hint": hint}, 404)
     return quote(text, safe="", errors="surrogatepass")
 

@@ -50,8 +50,14 @@ __all__ = [
     "NumberedEvent",
     "Occurrence",
     "Outcome",
+    "PackageChange",
     "Pass",
     "Plan",
+    "PythonChange",
+    "PythonEnvironment",
+    "PythonEnvironmentDetail",
+    "PythonState",
+    "PythonSummary",
     "QueueChange",
     "Redo",
     "Run",
@@ -78,6 +84,7 @@ ConditionType = Literal["Ready", "Reconciling", "Stalled", "PruneWithheld", "Sto
 EventSeverity = Literal["info", "warning", "error"]
 Health = Literal["Healthy", "Degraded", "Running", "Suspended", "Unknown"]
 Outcome = Literal["run", "skipped"]
+PythonState = Literal["waiting", "building", "ready", "failed"]
 Redo = Literal["failed", "skipped", "all"]
 RunState = Literal[
     "scheduled",
@@ -494,6 +501,17 @@ class Occurrence(TypedDict):
     runs: list[DueRun]
 
 
+class PackageChange(TypedDict):
+    """One package whose version changes. A side is None if it does not have the package.
+
+    A side without a lock has the version specifier, such as `>=3`. `python` stands for Python itself.
+    """
+
+    package: str
+    before: str | None
+    after: str | None
+
+
 class Pass(TypedDict):
     """One pass that found a change or failed. `stages` maps the name of each stage to its duration in milliseconds."""
 
@@ -511,7 +529,7 @@ class Plan(TypedDict):
     `environment` is the planned environment, None for a plan without one. `environments` are the plans of the
     declared environments in which the commit changes something, if all were planned. `queues` and `project` are the
     changes of controller.yaml, `code` the deployments that run changed files, `unread` the files whose imports could
-    not be read.
+    not be read. `python` are the deployments whose packages change, as far as that is known without an index.
     """
 
     base: str | None
@@ -528,6 +546,54 @@ class Plan(TypedDict):
     project: list[FieldChange]
     code: list[CodeChange]
     unread: list[Unread]
+    python: list[PythonChange]
+
+
+class PythonChange(TypedDict):
+    """A deployment whose Python environment changes, and the packages that differ."""
+
+    deployment: str
+    packages: list[PackageChange]
+
+
+class PythonEnvironment(TypedDict):
+    """One Python environment. `id` is its digest or, until its requirements are resolved, the digest of the request.
+
+    `deployments` use it; the newest versions of those in `waiting` do as soon as it is ready. Both are sorted.
+    `reason` is that of the condition PythonReady, `message` says more, and a failed build is tried again at
+    `retry_at`. `packages` has the installed versions by name; `size` is in bytes. `requests` are the digests of what
+    was asked for.
+    """
+
+    id: str
+    digest: str | None
+    state: PythonState
+    reason: str
+    message: str
+    declared_at: list[str]
+    version: str | None
+    packages: dict[str, str]
+    size: int | None
+    deployments: list[str]
+    waiting: list[str]
+    requests: list[str]
+    attempts: int
+    built_at: str | None
+    used_at: str | None
+    retry_at: str | None
+
+
+class PythonSummary(TypedDict):
+    """The Python environment of a deployment or a run.
+
+    `digest` identifies it in `controller python list`; it and `version` are None until the environment is built.
+    `packages` has the installed versions by normalised name. `declared_at` is the file with the requirements.
+    """
+
+    digest: str | None
+    version: str | None
+    packages: dict[str, str]
+    declared_at: str
 
 
 class QueueChange(TypedDict):
@@ -553,6 +619,7 @@ class Run(TypedDict):
     - `retry_of`: the run of which this one is a retry.
     - `took`: seconds that its ended attempts took, without the time between them; None before the first has ended.
     - `backfill_id`: the backfill that this run belongs to.
+    - `python`: the Python environment of the last attempt; None for the controller's own interpreter.
     - `due_time_of`: the due time, if a user requested the run for it; None for the run that the schedule started.
     """
 
@@ -587,6 +654,7 @@ class Run(TypedDict):
     backfill_id: str | None
     due_time_of: str | None
     took: float | None
+    python: PythonSummary | None
 
 
 class RunCounts(TypedDict):
@@ -717,7 +785,9 @@ class BackfillDetail(BackfillProgress):
 class DeploymentDetail(Deployment):
     """All details of one deployment. `revision` is the one that its next run would execute.
 
-    `environment` is the one whose overlays are applied, if any.
+    `environment` is the one whose overlays are applied, if any. `python` is the Python environment of the active
+    version, None for the controller's own interpreter; the condition PythonReady has what the newest version waits
+    for.
     """
 
     revision: str | None
@@ -728,12 +798,21 @@ class DeploymentDetail(Deployment):
     env: dict[str, str]
     findings: list[Finding]
     environment: str | None
+    python: PythonSummary | None
 
 
 class NumberedEvent(Event):
     """One event. Later events have higher ids."""
 
     id: int
+
+
+class PythonEnvironmentDetail(PythonEnvironment):
+    """All details of one Python environment. `executable` is its interpreter, `log` the end of its build's log."""
+
+    executable: str | None
+    lock: str | None
+    log: str
 
 
 class RunDetail(Run):

@@ -85,6 +85,10 @@ class PythonState(StrEnum):
     FAILED = "failed"
 
 
+BUILDING = "Building"
+"""The reason of an environment that is waiting to be built, or being built, for the first time."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PythonEnvironment:
     """The environment of one request.
@@ -118,13 +122,54 @@ class PythonEnvironment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PythonSummary:
+    """The Python environment of a deployment or a run.
+
+    `digest` identifies it in `controller python list`; it and `version` are None until the environment is built.
+    `packages` has the installed versions by normalised name. `declared_at` is the file with the requirements.
+    """
+
+    digest: str | None
+    version: str | None = None
+    packages: Mapping[str, str] = field(default_factory=dict)
+    declared_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonUse:
+    """A deployment that asks for a Python environment, by the digest of the request.
+
+    `is_active`: its active version does. Otherwise its newest version does, which waits for the environment.
+    """
+
+    deployment: str
+    request: str
+    is_active: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PythonRuntime:
     """The interpreter that starts a flow, and what its fork server imports first.
 
-    `version` is that of the interpreter, such as `3.12.1`; None if it is unknown.
+    `version` is that of the interpreter, such as `3.12.1`; None if it is unknown. `declared_at` is the file with the
+    requirements.
     """
 
     executable: str
     digest: str
     preload: tuple[str, ...] = ()
     version: str | None = None
+    declared_at: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonStatistics:
+    """Statistics since the start of the process: builds that ended, those that failed, and the time of the last one.
+
+    `fork_servers` is the number of those that run now.
+    """
+
+    builds: int = 0
+    failures: int = 0
+    last_build_seconds: float = 0.0
+    fork_servers: int = 0

@@ -9,6 +9,7 @@ from typing import Any, NewType
 from controller.model import INTERNAL
 from controller.model.artifacts import Artifact
 from controller.model.policies import DEFAULT_QUEUE, Retries
+from controller.model.python_environments import PythonSummary
 from controller.model.task_runs import TaskRun
 
 RunId = NewType("RunId", str)
@@ -89,6 +90,7 @@ class Run:
     - `retry_of`: the run of which this one is a retry.
     - `took`: seconds that its ended attempts took, without the time between them; None before the first has ended.
     - `backfill_id`: the backfill that this run belongs to.
+    - `python`: the Python environment of the last attempt; None for the controller's own interpreter.
     - `due_time_of`: the due time, if a user requested the run for it; None for the run that the schedule started.
     """
 
@@ -126,6 +128,7 @@ class Run:
     backfill_id: str | None = None
     due_time_of: datetime | None = None
     took: float | None = None
+    python: PythonSummary | None = None
     running_since: datetime | None = field(default=None, metadata=INTERNAL)
     """While the run is running: when its current attempt started, less the time that earlier attempts took."""
     file: str = field(metadata=INTERNAL)
@@ -141,8 +144,6 @@ class Run:
     overlap policy, and has no start deadline."""
     overrides: Mapping[str, Any] | None = field(default=None, metadata=INTERNAL)
     """The parameters that the request for this run set. None for runs of older versions."""
-    python: str | None = field(default=None, metadata=INTERNAL)
-    """The digest of the Python environment that the run used; None for the controller's own interpreter."""
 
     @property
     def is_redo(self) -> bool:

@@ -158,6 +158,9 @@ class InventoryEntry:
       the last revision that was applied. Otherwise None, and runs use the source's last applied revision.
     - `cursor`: the instant up to which the deployment's due times have been processed.
     - `conditions`: whether git and this entry agree.
+    - `python`: the digest of the request for the Python environment of this version, which `python_declared_at`, the
+      file with the requirements, declares. Both are None for the controller's own interpreter. `python_waiting` is
+      that of the newest version, while this version stays active because it is not ready.
     """
 
     name: str
@@ -170,6 +173,9 @@ class InventoryEntry:
     pinned: str | None = None
     conditions: tuple[Condition, ...] = ()
     generation: int = 1
+    python: str | None = None
+    python_declared_at: str | None = None
+    python_waiting: str | None = None
 
     @property
     def is_valid(self) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from controller.clock import Clock
 from controller.errors import ControllerError, shortage
-from controller.model.python_environments import PythonEnvironment, PythonRequest, PythonState
+from controller.model.python_environments import BUILDING, PythonEnvironment, PythonRequest, PythonState
 from controller.python_environments.build_log import BuildLog
 from controller.python_environments.builds import Build, Builds
 from controller.python_environments.failures import PythonBuildError
@@ -79,7 +79,7 @@ class Builder:
             request=request.digest,
             declared_at=request.declared_at,
             state=PythonState.WAITING,
-            reason="Building",
+            reason=BUILDING,
             message="Waiting to be built.",
             created_at=self._clock.now(),
             committed_at=committed_at,
@@ -165,7 +165,7 @@ class Builder:
         if lock is None:
             lock = "" if interpreter.is_used_as_it_is else self._locks.read(request, interpreter)
         if lock is None:
-            self._record_start(job)
+            self._record_start(job, environment)
             lock = self._locks.resolve(request, interpreter, environment.committed_at, build_log)
         digest = _identify(lock, interpreter)
         columns = {"lock": lock, "interpreter": interpreter.to_json(), "digest": digest}
@@ -174,18 +174,21 @@ class Builder:
         elif (existing := self._builds.find(digest)) is not None:
             build = existing
         else:
-            self._record_start(job, **columns)
+            self._record_start(job, environment, **columns)
             build = self._builds.build(digest, lock, interpreter, build_log)
         build_log.save()
         self._record_ready(environment, interpreter, build, build_log.end, columns)
         log.info("Python environment ready", extra={"declared_at": request.declared_at, "digest": digest})
 
-    def _record_start(self, job: Job, **columns: str) -> None:
-        """Record that uv starts. An environment that is ready stays so while another one is built."""
+    def _record_start(self, job: Job, environment: PythonEnvironment, **columns: str) -> None:
+        """Record that uv starts. An environment that is ready stays so while another one is built.
+
+        A failed one keeps the reason of its failure, so that each retry is not a change of its condition.
+        """
         if not job.is_refresh:
-            state = {"state": PythonState.BUILDING.value, "reason": "Building", "message": "The build is running."}
+            news = {} if environment.attempts else {"reason": BUILDING, "message": "The build is running."}
             with self._store.write() as tx:
-                table.change(tx, job.request.digest, **state, **columns)
+                table.change(tx, job.request.digest, state=PythonState.BUILDING.value, **news, **columns)
 
     def _record_ready(
         self,

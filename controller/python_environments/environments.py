@@ -13,7 +13,13 @@ from pathlib import Path
 from controller.backoff import Backoff
 from controller.clock import Clock
 from controller.errors import ControllerError, StateLostError, StoppingError
-from controller.model.python_environments import PythonEnvironment, PythonRequest, PythonRuntime, PythonState
+from controller.model.python_environments import (
+    PythonEnvironment,
+    PythonRequest,
+    PythonRuntime,
+    PythonState,
+    PythonStatistics,
+)
 from controller.python_environments.builder import FIRST_RETRY, LONGEST_RETRY, Builder, Job
 from controller.python_environments.interpreters import is_current
 from controller.settings import UvSettings
@@ -33,6 +39,7 @@ class PythonEnvironments:
 
     def __init__(self, store: Store, clock: Clock, directory: Path, settings: UvSettings) -> None:
         self.on_change: Callable[[], None] = lambda: None
+        self.statistics = PythonStatistics()
         self._store = store
         self._clock = clock
         self._builder = Builder(store, clock, directory, settings)
@@ -104,6 +111,7 @@ class PythonEnvironments:
             digest=environment.digest,
             preload=preload,
             version=environment.version,
+            declared_at=request.declared_at,
         )
 
     def build(self, request: PythonRequest, committed_at: datetime | None = None) -> PythonEnvironment:
@@ -127,6 +135,13 @@ class PythonEnvironments:
             self._wakeup.set()
         else:
             self._builder.collect(named, now - UNUSED)
+
+    def prune(self, named: Collection[str]) -> list[str]:
+        """Remove environments that neither these requests nor unfinished runs name. Return their digests.
+
+        Raises as `build` does.
+        """
+        return self._builder.collect(named, self._clock.now())
 
     def _record_use(self, digest: str) -> bool:
         """Record a use of an environment, unless one was recorded lately. Return False if it was removed."""
@@ -189,10 +204,17 @@ class PythonEnvironments:
         if job is None or (pause is not None and pause > 0):
             self._wakeup.wait(pause)
             return
+        begin = self._clock.monotonic()
         environment = self._builder.build(job)
+        has_failed = environment.retry_at is not None
+        self.statistics = PythonStatistics(
+            builds=self.statistics.builds + 1,
+            failures=self.statistics.failures + has_failed,
+            last_build_seconds=self._clock.monotonic() - begin,
+        )
         with self._lock:
             del self._jobs[job.request.digest]
-        if environment.retry_at is not None:
+        if has_failed:
             self._enqueue(job, self._pause(environment))
         self.on_change()
 

@@ -9,7 +9,9 @@ from controller.errors import UsageError, unknown_deployment
 from controller.model import extend
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity
+from controller.model.python_environments import PythonSummary
 from controller.model.schedules import Schedule
+from controller.model.status import InventoryEntry
 from controller.queries.deployments import (
     DeploymentView,
     base_row,
@@ -21,7 +23,7 @@ from controller.queries.deployments import (
     read_moment,
 )
 from controller.schedules import describe, next_fire_times, shared_zone
-from controller.store import Transaction, inventory, last_runs
+from controller.store import Transaction, inventory, last_runs, python_environments
 from controller.store.name_lookup import not_active
 
 if TYPE_CHECKING:
@@ -44,7 +46,8 @@ class ScheduleView:
 class DeploymentDetail(DeploymentView):
     """All details of one deployment. `revision` is the one that its next run would execute.
 
-    `environment` is the one whose overlays are applied, if any.
+    `environment` is the one whose overlays are applied, if any. `python` is the Python environment of the active
+    version, None for the controller's own interpreter; the condition PythonReady has what the newest version waits for.
     """
 
     revision: str | None
@@ -55,6 +58,7 @@ class DeploymentDetail(DeploymentView):
     env: Mapping[str, str]
     findings: tuple[Finding, ...]
     environment: str | None = None
+    python: PythonSummary | None = None
 
 
 def show_deployment(tx: Transaction, name: str, now: datetime) -> DeploymentDetail:
@@ -71,8 +75,20 @@ def show_deployment(tx: Transaction, name: str, now: datetime) -> DeploymentDeta
     else:
         revision = entry.pinned or (source and source.last_applied_revision) or entry.revision
         row = complete_row(base_row(entry), last_runs.find(tx, name), moment)
-        detail = _detail(row, build_entry(entry), revision, findings, now)
+        detail = replace(_detail(row, build_entry(entry), revision, findings, now), python=_python(tx, entry))
     return replace(detail, environment=None if source is None else source.environment)
+
+
+def _python(tx: Transaction, entry: InventoryEntry) -> PythonSummary | None:
+    if entry.python is None:
+        return None
+    environment = python_environments.find(tx, entry.python)
+    return PythonSummary(
+        digest=None if environment is None else environment.digest,
+        version=None if environment is None else environment.version,
+        packages={} if environment is None else environment.packages,
+        declared_at=entry.python_declared_at or "",
+    )
 
 
 def fire_times(tx: Transaction, name: str, after: datetime, count: int) -> list[datetime]:

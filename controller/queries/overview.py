@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from controller.model.backfills import BackfillProgress
 from controller.model.findings import Severity
+from controller.model.python_environments import BUILDING
 from controller.model.runs import ACTIVE, FAILURES, Run, RunState
 from controller.model.status import INVALID, WITHHELD, ConditionType, SourceStatus
 from controller.queries.backfills import list_unfinished
@@ -34,6 +35,7 @@ class AttentionCode(StrEnum):
     SOURCE = "source"
     INVALID_FILE = "invalid_file"
     INVALID_DEPLOYMENT = "invalid_deployment"
+    NO_PYTHON = "no_python"
     FAILED_RUN = "failed_run"
     HELD = "held"
 
@@ -132,6 +134,17 @@ def _attention(source: SourceStatus | None, views: Iterable[DeploymentView]) -> 
                 deployment=view.name,
                 run_id=run.id,
                 since=run.finished_at,
+            )
+    for view in views:
+        python = next((one for one in view.conditions if one.type is ConditionType.PYTHON_READY), None)
+        if python is not None and not python.is_true and python.reason != BUILDING:
+            yield Attention(
+                code=AttentionCode.NO_PYTHON,
+                kind="error",
+                title=f"{view.name} waits for its Python environment",
+                message=f"{python.reason}: {python.message}",
+                deployment=view.name,
+                since=python.last_transition_time,
             )
     for view in views:
         if view.hold is not None:

@@ -10,7 +10,7 @@ from controller.model import extend
 from controller.model.queues import missing_resource, schedule_queue
 from controller.model.runs import Run, RunDetail, RunState
 from controller.model.task_runs import TaskTree
-from controller.store import Transaction, queues, runs, task_trees
+from controller.store import Transaction, python_environments, queues, runs, task_trees
 from controller.store.run_search import RunFilter, runs_page, select_all
 from controller.store.task_reports import read_tree
 
@@ -72,7 +72,20 @@ def public_runs(tx: Transaction, matches: list[Run], now: datetime) -> list[Run]
         reasons = {run.id: reason or missing_resource(run) or "starting next" for run, reason in waiting}
     repeated = [run.id for run in matches if run.attempt > 1]
     times = runs.attempt_times(tx, repeated) if repeated else {}
-    return [_with_time(_public(run, reasons.get(run.id)), times.get(run.id, [])) for run in matches]
+    public = [_with_time(_public(run, reasons.get(run.id)), times.get(run.id, [])) for run in matches]
+    return _with_python(tx, public)
+
+
+def _with_python(tx: Transaction, matches: list[Run]) -> list[Run]:
+    """Return these runs with the versions and the packages of their Python environments."""
+    digests = {run.python.digest for run in matches if run.python is not None and run.python.digest is not None}
+    environments = python_environments.find_all_built(tx, digests) if digests else {}
+    return [
+        run
+        if run.python is None or (built := environments.get(run.python.digest)) is None
+        else replace(run, python=replace(run.python, version=built.version, packages=built.packages))
+        for run in matches
+    ]
 
 
 def _public(run: Run, waiting: str | None = None) -> Run:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from controller.model.deployments import Deployment
+from controller.model.python_environments import PythonEnvironment
 from controller.model.status import Condition, InventoryEntry, SourceStatus, Withheld
 from controller.reconcile import status
 from controller.reconcile.plan import Kept, Plan, Update
@@ -97,14 +98,21 @@ def _update_entry(update: Update, plan: Plan, now: datetime) -> InventoryEntry:
 
 
 def _mark_python(tx: Transaction, entry: InventoryEntry, plan: Plan, now: datetime) -> InventoryEntry | None:
-    """Set the condition of the Python environment, with an event; return the new entry, or None if nothing changed."""
-    python = plan.python[entry.name]
+    """Set the Python environment and its condition, with an event; return the new entry, or None if nothing changed."""
+    python = plan.python.get(entry.name)
     conditions = status.python_conditions(entry, python, now)
-    if conditions is None:
+    changed = _with_python(replace(entry, conditions=conditions), python)
+    if changed == entry:
         return None
-    inventory.save_conditions(tx, entry.name, pinned=entry.pinned, status=conditions)
-    events.append(tx, [status.python_event(entry, python, now, plan.revision)])
-    return replace(entry, conditions=conditions)
+    inventory.update_keeping_cursor(tx, [changed])
+    if python is not None and conditions != entry.conditions:
+        events.append(tx, [status.python_event(entry, python, now, plan.revision)])
+    return changed
+
+
+def _with_python(entry: InventoryEntry, python: PythonEnvironment | None) -> InventoryEntry:
+    request, file = (None, None) if python is None else (python.request, python.declared_at)
+    return replace(entry, python=request, python_declared_at=file, python_waiting=None)
 
 
 def _entry(deployment: Deployment, plan: Plan, now: datetime, before: Iterable[Condition] = ()) -> InventoryEntry:
@@ -113,7 +121,7 @@ def _entry(deployment: Deployment, plan: Plan, now: datetime, before: Iterable[C
     python = plan.python.get(deployment.name)
     if python is not None:
         conditions = (*conditions, status.python_condition(python, now, before))
-    return InventoryEntry(
+    entry = InventoryEntry(
         name=deployment.name,
         file=deployment.file,
         line=deployment.line,
@@ -123,14 +131,16 @@ def _entry(deployment: Deployment, plan: Plan, now: datetime, before: Iterable[C
         cursor=now,
         conditions=conditions,
     )
+    return _with_python(entry, python)
 
 
 def _keep(tx: Transaction, kept: Kept, before: SourceStatus, now: datetime) -> InventoryEntry | None:
     """Pin the deployment and set its conditions; return the new entry, or None if nothing changed."""
     entry = kept.entry
     pinned = entry.pinned or before.last_applied_revision or entry.revision
-    conditions = status.kept_conditions(kept, now)
-    if (pinned, conditions) == (entry.pinned, entry.conditions):
+    waiting = None if kept.python is None else kept.python.request
+    changed = replace(entry, pinned=pinned, conditions=status.kept_conditions(kept, now), python_waiting=waiting)
+    if changed == entry:
         return None
-    inventory.save_conditions(tx, entry.name, pinned=pinned, status=conditions)
-    return replace(entry, pinned=pinned, conditions=conditions)
+    inventory.update_keeping_cursor(tx, [changed])
+    return changed

@@ -17,6 +17,7 @@ from controller.reconcile.changed_code import code_changes
 from controller.reconcile.plan import make_plan
 from controller.reconcile.preview import EnvironmentPlan, Preview, preview
 from controller.reconcile.project_changes import declared_queues, project_changes, queue_changes
+from controller.reconcile.python_changes import PythonChange, python_changes
 from controller.sources.source import Source
 
 MAX_CHANGED_FILES = 1000
@@ -61,6 +62,7 @@ def plan_between(base: Source, head: Source, environment: str | None, now: datet
         project=project_changes(old, new),
         code=code.deployments,
         unread=code.unread,
+        python=tuple(commits.python_changes),
     )
 
 
@@ -81,6 +83,9 @@ class _Commits:
         self._declared: frozenset[str] = frozenset()
         self.staying: list[Deployment] = []
         """The deployments that both commits declare, as in the head, for each environment planned so far."""
+
+        self.python_changes: list[PythonChange] = []
+        """The deployments whose packages change, in the first environment planned in which they do."""
 
     def plan(self, environment: str | None) -> Preview:
         """Return the plan for this environment. Raises UsageError if the head does not declare it."""
@@ -122,6 +127,8 @@ class _Commits:
     def _preview(self, before: DesiredState, after: DesiredState, environment: str | None) -> Preview:
         assert self._head.snapshot is not None
         self.staying += [new for name, new in after.deployments.items() if name in before.deployments]
+        names = (before.deployments.keys() & after.deployments) - {one.deployment for one in self.python_changes}
+        self.python_changes += python_changes(before.python_requests, after.python_requests, names)
         plan = make_plan(self._head.snapshot, after, _as_inventory(before, self._base.revision, self._now))
         return preview(plan, base=self._base.revision, now=self._now, environment=environment)
 

@@ -15,7 +15,7 @@ from controller.model.policies import Prune
 from controller.model.python_environments import PythonEnvironment, PythonState
 from controller.model.schedules import Schedule
 from controller.model.snapshots import Snapshot
-from controller.model.status import INVALID, KEPT, NO_PYTHON, WITHHELD, ConditionType, InventoryEntry, Withheld
+from controller.model.status import INVALID, KEPT, NO_PYTHON, WITHHELD, InventoryEntry, Withheld
 from controller.reconcile.deletion_guard import guard_deletions, plan_digest
 from controller.reconcile.prune_safety import PruneSafety
 
@@ -66,7 +66,7 @@ class Plan:
 
     `digest` covers everything that changes. `withheld` are deletions that wait for approval. A plan that `is_blocked`
     changes nothing: the apply policy is `atomic`, and the revision has errors. `python` has the Python environments of
-    the deployments that declare one, by name; `rebuilt` are the unchanged ones among them, whose conditions may change.
+    the deployments that declare one, by name; `rebuilt` are the unchanged deployments that declare one, or did.
     """
 
     revision: str
@@ -111,17 +111,18 @@ def make_plan(
 
     `approved` is the digest of deletions that an operator has approved. With `is_atomic` the plan changes nothing
     unless the whole revision is valid. While an environment of `python` is not ready, the deployment of this name stays
-    as it is recorded.
+    as it is recorded, unless it waits for the same environment already.
     """
     python = python or {}
     refused = tuple(refusal_finding(file) for file in snapshot.refused)
     findings = (*desired.findings, *refused)
     safety = PruneSafety(snapshot, desired, findings, recorded)
     create, changed = _compare(desired, recorded)
-    waiting = _waiting(python, {**recorded, **{change.after.name: change.before for change in changed}})
-    update = [change for change in changed if change.after.name not in waiting]
+    entries = {**recorded, **{change.after.name: change.before for change in changed}}
+    unready = {name for name, environment in python.items() if _has_to_wait(entries.get(name), environment)}
+    waiting = [_waiting(entries[name], python[name]) for name in sorted(unready)]
+    update = [change for change in changed if change.after.name not in unready]
     moved = {change.before.name for change in changed}
-    unmoved = python.keys() - waiting.keys() - {change.after.name for change in changed}
     keep, delete = _absent(
         [entry for name, entry in recorded.items() if name not in desired.deployments and name not in moved], safety
     )
@@ -135,10 +136,12 @@ def make_plan(
         delete = []
     else:
         withheld = None
+    others = desired.deployments.keys() - unready - {change.after.name for change in changed}
+    rebuilt = [recorded[name] for name in others & recorded.keys() if name in python or recorded[name].python]
     unchanged = len(desired.deployments) - len(create) - len(update) - len(waiting)
-    keep += waiting.values()
+    keep += waiting
     if is_blocked:
-        create, update, delete = [], [], []
+        create, update, delete, rebuilt = [], [], [], []
         unchanged = len(recorded) - len(keep)
     return Plan(
         revision=snapshot.revision,
@@ -152,7 +155,7 @@ def make_plan(
         withheld=withheld,
         is_blocked=is_blocked,
         python=python,
-        rebuilt=tuple(recorded[name] for name in sorted(unmoved & recorded.keys())),
+        rebuilt=tuple(rebuilt),
     )
 
 
@@ -181,24 +184,19 @@ def _compare(desired: DesiredState, recorded: Mapping[str, InventoryEntry]) -> t
     return create, update
 
 
-def _waiting(python: Mapping[str, PythonEnvironment], before: Mapping[str, InventoryEntry]) -> dict[str, Kept]:
-    """Return the deployments whose newest version waits for its Python environment, while an earlier one can run."""
-    return {
-        name: Kept(
-            entry=before[name],
-            reason=NO_PYTHON,
-            message=f"the Python environment of its newest version is not ready: {environment.message}",
-            python=environment,
-        )
-        for name, environment in python.items()
-        if environment.state is not PythonState.READY and name in before and _can_run(before[name])
-    }
+def _has_to_wait(entry: InventoryEntry | None, environment: PythonEnvironment) -> bool:
+    """Whether the last version stays active, because the newest one needs another environment, which is not ready.
+
+    If both versions wait for the same environment, then the newest one becomes active, and its runs wait.
+    """
+    is_ready = environment.state is PythonState.READY
+    return entry is not None and not is_ready and entry.python != environment.request
 
 
-def _can_run(entry: InventoryEntry) -> bool:
-    """Return whether a version of the deployment can run: its Python environment was ready, or it had none."""
-    python = [condition for condition in entry.conditions if condition.type is ConditionType.PYTHON_READY]
-    return entry.pinned is not None or all(condition.is_true for condition in python)
+def _waiting(entry: InventoryEntry, environment: PythonEnvironment) -> Kept:
+    """Return the deployment as one that stays as it is until the Python environment of its newest version is ready."""
+    message = f"the Python environment of its newest version is not ready: {environment.message}"
+    return Kept(entry=entry, reason=NO_PYTHON, message=message, python=environment)
 
 
 def _absent(entries: Iterable[InventoryEntry], safety: PruneSafety) -> tuple[list[Kept], list[InventoryEntry]]:

@@ -17,6 +17,7 @@ from controller.reconcile.changed_code import CodeChange, Unread
 from controller.reconcile.diff import MAX_FIELDS, FieldChange, differences, without_secrets
 from controller.reconcile.plan import Plan, Update
 from controller.reconcile.project_changes import QueueChange
+from controller.reconcile.python_changes import PythonChange
 from controller.schedules import next_fire_times, zone
 
 MAX_TIMES = 5
@@ -89,6 +90,7 @@ class Preview:
     `environment` is the planned environment, None for a plan without one. `environments` are the plans of the declared
     environments in which the commit changes something, if all were planned. `queues` and `project` are the changes of
     controller.yaml, `code` the deployments that run changed files, `unread` the files whose imports could not be read.
+    `python` are the deployments whose packages change, as far as that is known without an index.
     """
 
     base: str | None
@@ -105,12 +107,13 @@ class Preview:
     project: tuple[FieldChange, ...] = ()
     code: tuple[CodeChange, ...] = ()
     unread: tuple[Unread, ...] = ()
+    python: tuple[PythonChange, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether the plan changes nothing in any environment, and nothing is invalid."""
-        parts = (self.changes, self.summary.invalid, self.environments, self.queues, self.project, self.code)
-        return not any(parts)
+        parts = (self.changes, self.environments, self.queues, self.project, self.code, self.python)
+        return not (any(parts) or self.summary.invalid)
 
     def as_environment(self, name: str) -> EnvironmentPlan:
         """Return the same plan as an entry of `environments`."""

@@ -188,7 +188,10 @@ class Reconciler:
         if self._python is None or not requests:
             return {}
         environments = self._python.ensure(requests.values(), self._source.committed_at(revision))
-        return {name: environments[request.digest] for name, request in requests.items()}
+        return {
+            name: replace(environments[request.digest], declared_at=request.declared_at)
+            for name, request in requests.items()
+        }
 
     def _collect_python(self, plan: Plan, desired: DesiredState) -> None:
         """Have unused Python environments removed. While a version waits for a new one, the last one is needed."""

@@ -1,17 +1,22 @@
 """Plans a commit against the active deployments, without applying it. For `controller plan` and the HTTP API."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from controller.errors import SourceError
+from controller.manifests.build import build_deployment
+from controller.manifests.python_requests import RequirementsError, read_request
 from controller.manifests.reader import DesiredState, ManifestReader
+from controller.model.python_environments import PythonRequest
 from controller.model.queues import EVERYTHING
+from controller.model.snapshots import Code
 from controller.model.status import InventoryEntry
 from controller.reconcile.changed_code import code_changes
 from controller.reconcile.plan import make_plan
 from controller.reconcile.preview import Preview, preview
 from controller.reconcile.project_changes import project_changes, queue_changes
+from controller.reconcile.python_changes import PythonChange, python_changes
 from controller.sources.source import Source
 from controller.store import Store, inventory, queues, runs, source_status
 
@@ -52,6 +57,37 @@ def _with_code(
         changed = None if head == applied else source.changed_files(head, applied)
         code = code_changes(source, source.code(head), changed, head=head, base=applied, deployments=staying)
         project = project_changes(source.read_project(applied), source.read_project(head))
+        python = tuple(_python_changes(source, desired, applied, recorded))
     except SourceError:
         return result
-    return replace(result, project=project, code=code.deployments, unread=code.unread)
+    return replace(result, project=project, code=code.deployments, unread=code.unread, python=python)
+
+
+def _python_changes(
+    source: Source, desired: DesiredState, applied: str, recorded: Mapping[str, InventoryEntry]
+) -> Iterator[PythonChange]:
+    """Yield the deployments whose packages change. Raises SourceError.
+
+    The files are read only of those that ask for another Python environment than the active version.
+    """
+    after = desired.python_requests
+    changed = [
+        entry
+        for name, entry in recorded.items()
+        if name in desired.deployments and entry.python != (after[name].digest if name in after else None)
+    ]
+    before = {}
+    for entry in changed:
+        request = None if entry.python is None else _request(source.code(entry.pinned or applied), entry)
+        if request is not None:
+            before[entry.name] = request
+    return python_changes(before, after, {entry.name for entry in changed})
+
+
+def _request(code: Code, entry: InventoryEntry) -> PythonRequest | None:
+    """Return what the active version of a deployment asks for; None if that can't be read."""
+    try:
+        deployment = build_deployment(entry.document, entry.file, entry.line)
+        return read_request(deployment, lambda path: code.read(path) if path in code.find([path]) else None)
+    except RequirementsError:
+        return None

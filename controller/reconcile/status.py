@@ -61,24 +61,27 @@ def kept_conditions(kept: Kept, now: datetime) -> tuple[Condition, ...]:
 def python_condition(python: PythonEnvironment, now: datetime, before: Iterable[Condition]) -> Condition:
     """Return the condition PythonReady of a deployment with this Python environment."""
     is_ready = python.state is PythonState.READY
-    return condition(ConditionType.PYTHON_READY, is_ready, python.reason, python.message, now, before)
+    message = _describe_python(python) if is_ready else python.message
+    return condition(ConditionType.PYTHON_READY, is_ready, python.reason, message, now, before)
 
 
-def python_conditions(entry: InventoryEntry, python: PythonEnvironment, now: datetime) -> tuple[Condition, ...] | None:
-    """Return the conditions of a deployment whose Python environment changed; None if its conditions say so already."""
-    new = python_condition(python, now, entry.conditions)
-    if new in entry.conditions:
-        return None
-    return (*(old for old in entry.conditions if old.type is not ConditionType.PYTHON_READY), new)
+def _describe_python(python: PythonEnvironment) -> str:
+    packages = "1 package" if len(python.packages) == 1 else f"{len(python.packages)} packages"
+    return f"Python {python.version} with {packages}, declared in {python.declared_at}."
+
+
+def python_conditions(entry: InventoryEntry, python: PythonEnvironment | None, now: datetime) -> tuple[Condition, ...]:
+    """Return the conditions of an unchanged deployment that has this Python environment, or the controller's own."""
+    others = tuple(old for old in entry.conditions if old.type is not ConditionType.PYTHON_READY)
+    return others if python is None else (*others, python_condition(python, now, entry.conditions))
 
 
 def python_event(entry: InventoryEntry, python: PythonEnvironment, now: datetime, revision: str) -> Event:
     """Return the event for a change of the Python environment of an active deployment."""
     severity = EventSeverity.ERROR if python.state is PythonState.FAILED else EventSeverity.INFO
-    reason = ConditionType.PYTHON_READY.value if python.state is PythonState.READY else python.reason
-    return Event(
-        time=now, severity=severity, reason=reason, message=python.message, about=entry.name, revision=revision
-    )
+    state = python_condition(python, now, entry.conditions)
+    reason = state.type.value if state.is_true else state.reason
+    return Event(time=now, severity=severity, reason=reason, message=state.message, about=entry.name, revision=revision)
 
 
 def applied_conditions(plan: Plan, now: datetime, before: Iterable[Condition]) -> tuple[Condition, ...]:
@@ -189,8 +192,9 @@ def plan_events(plan: Plan, now: datetime) -> list[Event]:
             severity = {INVALID: EventSeverity.ERROR, WITHHELD: EventSeverity.WARNING}.get(kept.reason)
             if kept.python is not None and kept.python.state is PythonState.FAILED:
                 severity = EventSeverity.ERROR
+            reason = kept.reason if kept.python is None else kept.python.reason
             message = f"The last valid version stays active: {kept.message}"
-            recorded.append(_event(now, kept.reason, message, kept.entry.name, plan, severity or EventSeverity.INFO))
+            recorded.append(_event(now, reason, message, kept.entry.name, plan, severity or EventSeverity.INFO))
     return recorded
 
 

@@ -133,7 +133,7 @@ class RunMonitor:
             changed = self._record(tx, ended, now)
             task_reports.record(tx, trees)
             running = run_transitions.start(tx, [active.attempt for active in going], now)
-            pythons = {item.run.id: item.python.digest for item in batch if item.python is not None}
+            pythons = {item.run.id: item.python for item in batch if item.python is not None}
             claimed = run_transitions.claim(tx, list(attempts.values()), pythons)
         self._to_check.clear()
         reach("settled", ended)

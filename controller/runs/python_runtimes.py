@@ -4,7 +4,6 @@ Used by the engine's thread; only `notify` may be called from any thread. The fi
 read from the code that the run executes.
 """
 
-import os
 from collections import OrderedDict
 from functools import partial
 from pathlib import Path
@@ -15,12 +14,11 @@ from controller.model.deployments import Deployment, FlowTarget
 from controller.model.python_environments import PythonRequest, PythonRuntime
 from controller.model.runs import Run, RunId
 from controller.python_environments import PythonEnvironments
-from controller.sources.safe_open import open_inside
+from controller.sources.safe_open import read_inside
 
 WAITING = "python environment"
-"""The reason of a run that waits for its Python environment."""
+"""The value of `waiting_for` of a run whose Python environment is not ready."""
 
-_MAX_BYTES = 1 << 24
 _MAX_CACHED = 4096
 
 
@@ -42,7 +40,7 @@ class PythonRuntimes:
         self._has_changed = True
 
     def refresh(self) -> None:
-        """Empty `waiting` if `notify` was called."""
+        """Remove all runs from `waiting` if `notify` was called."""
         if self._has_changed:
             self._has_changed = False
             self.waiting.clear()
@@ -70,7 +68,7 @@ class PythonRuntimes:
             self._requests.move_to_end(key)
             return self._requests[key]
         try:
-            request = read_request(deployment, partial(_read, root))
+            request = read_request(deployment, partial(read_inside, root))
         except RequirementsError as error:
             raise SourceError(f"{error.path}: {error.message}.") from None
         if self._is_pinned:
@@ -78,12 +76,3 @@ class PythonRuntimes:
             if len(self._requests) > _MAX_CACHED:
                 self._requests.popitem(last=False)
         return request
-
-
-def _read(root: Path, path: str) -> bytes | None:
-    """Return the content of a file below the root; None if there is none, or if it leads outside."""
-    try:
-        with os.fdopen(open_inside(root, path), "rb") as stream:
-            return stream.read(_MAX_BYTES)
-    except OSError:
-        return None

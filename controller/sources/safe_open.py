@@ -1,4 +1,4 @@
-"""Opens files below a directory and nowhere else, component by component. Called by `directory.files`.
+"""Opens files below a directory and nowhere else, component by component.
 
 No component is resolved twice by its name, so that a link swapped in the meantime can't lead outside. FIFOs and devices
 are detected before they are opened, so that nothing blocks.
@@ -14,6 +14,7 @@ from pathlib import Path
 from controller.sources.source import as_text, native
 
 _MAX_LINKS = 40
+_MAX_BYTES = 1 << 24
 _PATH_ONLY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -51,6 +52,15 @@ def open_inside(root: Path, path: str, *, follow_links: bool = True) -> int:
             else:
                 return _reopen(entry, mode, is_last=not steps)
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+
+
+def read_inside(root: Path, path: str) -> bytes | None:
+    """Return the content of the file at `path` below `root`; None if there is none, or if it leads outside."""
+    try:
+        with os.fdopen(open_inside(root, path), "rb") as stream:
+            return stream.read(_MAX_BYTES)
+    except OSError:
+        return None
 
 
 def _reopen(entry: int, mode: int, *, is_last: bool) -> int:

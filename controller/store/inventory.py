@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row, Text, bindparam, delete, exists, func, insert, select, type_coerce, update
 
-from controller.model.status import Condition, InventoryEntry
+from controller.model.status import InventoryEntry
 from controller.store import json_columns
 from controller.store.rows import from_row, to_row
 from controller.store.schema import backfills, events, holds, inventory, occurrences, runs
@@ -150,15 +150,6 @@ def remove(tx: Transaction, names: Iterable[str], at: datetime) -> None:
             update(inventory).where(inventory.c.project == tx.project, inventory.c.name == name).values(removed_at=at)
         )
         tx.connection.execute(delete(holds).where(holds.c.project == tx.project, holds.c.deployment == name))
-
-
-def save_conditions(tx: Transaction, name: str, *, pinned: str | None, status: Iterable[Condition]) -> None:
-    """Set the conditions and the pinned revision of an entry, without changing its document."""
-    tx.connection.execute(
-        update(inventory)
-        .where(inventory.c.project == tx.project, inventory.c.name == name)
-        .values(pinned=pinned, conditions=json_columns.to_json(status))
-    )
 
 
 def advance_cursor(tx: Transaction, name: str, cursor: datetime) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Row, Select, delete, exists, func, insert, select, update
 
 from controller.model.python_environments import PythonEnvironment, PythonState
 from controller.model.runs import ACTIVE
@@ -65,17 +65,19 @@ def find_by_digest(tx: Transaction, digest: str) -> PythonEnvironment | None:
     query = _joined(tx).where(python_requests.c.digest == digest).limit(1)
     environment = next(iter(_by_request(tx, query).values()), None)
     built = None if environment is not None else find_built(tx, digest)
-    if built is None:
-        return environment
-    return PythonEnvironment(
-        request="",
-        declared_at="",
-        state=PythonState.WAITING if built.executable is None else PythonState.READY,
-        reason="Replaced",
-        message="Its deployments use another Python now.",
-        created_at=built.ready_at,
-        **{name: getattr(built, name) for name in BuiltEnvironment.__dataclass_fields__},
+    return environment if built is None else _replaced(built)
+
+
+def find_replaced(tx: Transaction) -> list[PythonEnvironment]:
+    """Return the environments on disk that no request names, because the interpreter was upgraded since."""
+    is_requested = exists().where(
+        python_requests.c.project == python_environments.c.project,
+        python_requests.c.digest == python_environments.c.digest,
     )
+    query = select(python_environments).where(
+        python_environments.c.project == tx.project, python_environments.c.executable.is_not(None), ~is_requested
+    )
+    return [_replaced(_built(row)) for row in tx.connection.execute(query)]
 
 
 def change(tx: Transaction, request: str, **values: Any) -> None:
@@ -105,6 +107,16 @@ def find_built(tx: Transaction, digest: str) -> BuiltEnvironment | None:
     return None if row is None else _built(row)
 
 
+def find_all_built(tx: Transaction, digests: Collection[str]) -> dict[str | None, BuiltEnvironment]:
+    """Return what was built for these digests, by digest."""
+    in_order, matches = sorted(digests), {}
+    for start in range(0, len(in_order), _CHUNK):
+        is_one = python_environments.c.digest.in_(in_order[start : start + _CHUNK])
+        query = select(python_environments).where(python_environments.c.project == tx.project, is_one)
+        matches.update({row.digest: _built(row) for row in tx.connection.execute(query)})
+    return matches
+
+
 def find_unused(tx: Transaction, named: Collection[str], before: datetime) -> list[BuiltEnvironment]:
     """Return environments on disk, last used before `before`, that neither these requests nor unfinished runs name."""
     kept = set(_digests(tx, named))
@@ -126,6 +138,20 @@ def find_on_disk(tx: Transaction) -> set[str]:
         python_environments.c.project == tx.project, python_environments.c.executable.is_not(None)
     )
     return set(tx.connection.execute(query).scalars())
+
+
+def count_by_state(tx: Transaction) -> dict[PythonState, int]:
+    """Return the number of environments that deployments have asked for, by state, without states that none has."""
+    of_project = python_requests.c.project == tx.project
+    query = select(python_requests.c.state, func.count()).where(of_project).group_by(python_requests.c.state)
+    return {PythonState(state): count for state, count in tx.connection.execute(query)}
+
+
+def bytes_on_disk(tx: Transaction) -> int:
+    """Return the total size of the environments whose files are on disk."""
+    is_on_disk = (python_environments.c.project == tx.project, python_environments.c.executable.is_not(None))
+    query = select(func.coalesce(func.sum(python_environments.c.bytes), 0)).where(*is_on_disk)
+    return int(tx.connection.execute(query).scalar_one())
 
 
 def mark_removed(tx: Transaction, digest: str) -> None:
@@ -182,6 +208,19 @@ def reset_interrupted(tx: Transaction) -> None:
         update(python_requests)
         .where(python_requests.c.project == tx.project, python_requests.c.state == PythonState.BUILDING.value)
         .values(state=PythonState.WAITING.value)
+    )
+
+
+def _replaced(built: BuiltEnvironment) -> PythonEnvironment:
+    """Return the environment that no request names any more."""
+    return PythonEnvironment(
+        request="",
+        declared_at="",
+        state=PythonState.WAITING if built.executable is None else PythonState.READY,
+        reason="Replaced",
+        message="Its deployments use another Python now.",
+        created_at=built.ready_at,
+        **{name: getattr(built, name) for name in BuiltEnvironment.__dataclass_fields__},
     )
 
 

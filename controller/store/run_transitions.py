@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Executable, bindparam, case, delete, insert, select, update
 
+from controller.model.python_environments import PythonRuntime
 from controller.model.queues import SHORTAGE
 from controller.model.runs import Attempt, Run, RunId, RunOutcome, RunState
 from controller.store import occurrences
@@ -70,12 +71,12 @@ _STATES = select(runs.c.id, runs.c.state, IS_REDO.label("is_redo")).where(
 )
 
 
-def claim(tx: Transaction, new: Sequence[Attempt], pythons: Mapping[RunId, str] | None = None) -> set[RunId]:
+def claim(tx: Transaction, new: Sequence[Attempt], pythons: Mapping[RunId, PythonRuntime] | None = None) -> set[RunId]:
     """Change runs from `pending` to `launching` and record their attempts. Return the runs that were `pending`.
 
-    `pythons` are the digests of the Python environments that runs use, except for those that use the controller's. An
-    attempt replaces an earlier record of the same number, whose flow has been proven not to have started. Runs that
-    have to wait for a redo run are marked.
+    `pythons` are the Python environments that runs use, except for those that use the controller's. An attempt
+    replaces an earlier record of the same number, whose flow has been proven not to have started. Runs that have to
+    wait for a redo run are marked.
     """
     rows = [
         {
@@ -92,9 +93,14 @@ def claim(tx: Transaction, new: Sequence[Attempt], pythons: Mapping[RunId, str] 
     if redo_runs:
         let_others_wait(tx, redo_runs)
     claimed = {row["run"] for row in matching}
-    used = [{"run": run_id, "digest": digest} for run_id, digest in (pythons or {}).items() if run_id in claimed]
+    used = [
+        {"run": run_id, "digest": python.digest, "declared_at": python.declared_at}
+        for run_id, python in (pythons or {}).items()
+        if run_id in claimed
+    ]
     if used:
-        statement = update(runs).where(runs.c.id == bindparam("run")).values(python=bindparam("digest"))
+        statement = update(runs).where(runs.c.id == bindparam("run"))
+        statement = statement.values(python=bindparam("digest"), python_declared_at=bindparam("declared_at"))
         tx.connection.execute(statement, used)
     begun = [asdict(attempt) for attempt in new if attempt.run_id in claimed]
     if begun:

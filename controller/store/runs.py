@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Row, Select, func, insert, or_, select, update
 
 from controller.model.policies import Retries, RetryOn
+from controller.model.python_environments import PythonSummary
 from controller.model.runs import ACTIVE, Attempt, DueRun, Run, RunId, RunState, Trigger
 from controller.store.schema import attempts, runs
 from controller.store.store import Transaction
@@ -172,7 +173,8 @@ def _of_project(tx: Transaction) -> Select[Any]:
 
 
 def _to_row(tx: Transaction, run: Run) -> dict[str, Any]:
-    row = {column.name: getattr(run, column.name) for column in runs.columns if column is not runs.c.project}
+    special = (runs.c.project, runs.c.python, runs.c.python_declared_at)
+    row = {column.name: getattr(run, column.name) for column in runs.columns if column not in special}
     retries = run.retries and {
         "limit": run.retries.limit,
         "delay": run.retries.delay.total_seconds(),
@@ -181,6 +183,8 @@ def _to_row(tx: Transaction, run: Run) -> dict[str, Any]:
         "jitter": run.retries.jitter,
         "on": list(run.retries.on),
     }
+    python = (None, None) if run.python is None else (run.python.digest, run.python.declared_at)
+    row["python"], row["python_declared_at"] = python
     return {**row, "project": tx.project, "tags": list(run.tags), "retries": retries}
 
 
@@ -197,4 +201,6 @@ def from_row(row: Row[Any]) -> Run:
         jitter=row.retries["jitter"],
         on=tuple(RetryOn(value) for value in row.retries["on"]),
     )
+    declared_at = values.pop("python_declared_at") or ""
+    values["python"] = None if row.python is None else PythonSummary(digest=row.python, declared_at=declared_at)
     return Run(**values)

@@ -93,6 +93,9 @@ inventory = Table(
     Column("conditions", JSON, nullable=False),
     Column("removed_at", Instant),
     Column("generation", Integer, nullable=False, server_default="1"),
+    Column("python", String(64)),
+    Column("python_declared_at", Text),
+    Column("python_waiting", String(64)),
 )
 
 holds = Table(
@@ -179,6 +182,7 @@ runs = Table(
     Column("behind_backfill", Boolean, nullable=False, server_default=false()),
     Column("overrides", JSON(none_as_null=True)),
     Column("python", String(64)),
+    Column("python_declared_at", Text),
     UniqueConstraint("project", "deployment", "idempotency_key"),
     Index("ix_runs_project_deployment_id", "project", "deployment", "id"),
     Index("ix_runs_project_deployment_scheduled_for", "project", "deployment", "scheduled_for"),

@@ -22,6 +22,7 @@ NAMES = {
     "ParameterFault": "Fault",
     "PassRecord": "Pass",
     "Preview": "Plan",
+    "PythonEnvironmentRow": "PythonEnvironment",
     "ScheduleView": "Schedule",
     "SourceStatus": "Source",
     "StatusView": "Status",
@@ -32,6 +33,7 @@ BASES = {
     "BackfillDetail": "BackfillProgress",
     "DeploymentDetail": "Deployment",
     "NumberedEvent": "Event",
+    "PythonEnvironmentDetail": "PythonEnvironment",
     "RunDetail": "Run",
 }
 """Shapes that extend another one."""

@@ -20,6 +20,7 @@ from controller.api.http.sse import Streams
 from controller.client.idempotency_keys import MAX_KEY
 from controller.clock import Clock, in_utc
 from controller.manifests.extract import Excerpt
+from controller.model.python_environments import PythonStatistics
 from controller.model.runs import Run
 from controller.model.status import InventoryEntry
 from controller.operations.context import MAX_REASON, OperationContext
@@ -36,7 +37,8 @@ class Dependencies:
     """The parts of the running controller that the routes use.
 
     `plan` returns the plan of a ref (None: the ref that the controller follows), `code_changes` the files that differ
-    between two revisions, and `document` the last valid document of an inventory entry.
+    between two revisions, `document` the last valid document of an inventory entry, and `python_statistics` what was
+    built and which fork servers run.
     """
 
     store: Store
@@ -51,6 +53,7 @@ class Dependencies:
     plan: Callable[[str | None], Preview]
     code_changes: Callable[[str, str], CodeChanges]
     document: Callable[[InventoryEntry], Excerpt]
+    python_statistics: Callable[[], PythonStatistics]
     login_link: Callable[[], str]
     cookie: str
     is_secure: bool

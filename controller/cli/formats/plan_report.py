@@ -11,6 +11,7 @@ from controller.model.findings import Finding, Severity
 from controller.model.snapshots import PROJECT_FILE
 from controller.reconcile.preview import DeploymentChange, EnvironmentPlan, Preview
 from controller.reconcile.project_changes import QueueChange
+from controller.reconcile.python_changes import PackageChange, PythonChange
 from controller.text import join_or, visible
 from controller.time_format import format_time
 
@@ -18,6 +19,7 @@ _SIGNS = {"delete": "-", "update": "~", "create": "+"}
 _LONGEST = 120
 _MOST_FINDINGS = 50
 _MOST_NAMES = 10
+_MOST_PACKAGES = 20
 _MOST_ROWS, _MOST_DETAILS, _MOST_NOTES, _MOST_OTHERS = 23_000, 23_000, 8_000, 4_000
 """Maximum number of characters per part of the Markdown: GitHub limits comments to 65,536."""
 
@@ -132,7 +134,7 @@ def _table(view: Preview | EnvironmentPlan, share: int) -> Iterator[str]:
 
 
 def _other_changes(view: Preview) -> Iterator[str]:
-    """Yield the changes outside of the documents: queues, controller.yaml and code."""
+    """Yield the changes outside of the documents: queues, controller.yaml, code and packages."""
     for queue in view.queues:
         yield f"~ queue {queue.queue}: {_limits(queue)}"
     for field in view.project:
@@ -142,7 +144,28 @@ def _other_changes(view: Preview) -> Iterator[str]:
         deployments_by_files.setdefault(change.files, []).append(change.deployment)
     for files, names in deployments_by_files.items():
         yield f"~ code of {_name_list(names)} changed: {', '.join(files)}"
+    yield from _python_lines(view.python)
     yield from (f"! the imports of {unread.file} were not followed: {unread.reason}" for unread in view.unread)
+
+
+def _python_lines(changes: Iterable[PythonChange]) -> Iterator[str]:
+    """Yield a line for each package that changes; deployments with the same changes share theirs."""
+    deployments_by_packages: dict[tuple[PackageChange, ...], list[str]] = {}
+    for change in changes:
+        deployments_by_packages.setdefault(change.packages, []).append(change.deployment)
+    for packages, names in deployments_by_packages.items():
+        title = f"~ packages of {_name_list(names)}"
+        yield from (f"{title}: {_package(package)}" for package in packages[:_MOST_PACKAGES])
+        if len(packages) > _MOST_PACKAGES:
+            yield f"{title}: and {len(packages) - _MOST_PACKAGES} more"
+
+
+def _package(change: PackageChange) -> str:
+    if change.before is None:
+        return f"{change.package} {change.after} added"
+    if change.after is None:
+        return f"{change.package} {change.before} removed"
+    return f"{change.package} {change.before} → {change.after}"
 
 
 def _limits(queue: QueueChange) -> str:
@@ -242,6 +265,7 @@ def _all_counts(view: Preview) -> str:
             (view.queues, "queue", "queues"),
             (view.project, "project field", "project fields"),
             (view.code, "deployment's code", "deployments' code"),
+            (view.python, "deployment's packages", "deployments' packages"),
         )
         if changes
     ]

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from controller.cli.terminal import text_format
 from controller.cli.terminal.tables import CompactTable
-from controller.model.status import Hold
+from controller.model.status import ConditionType, Hold
 from controller.queries.deployment_details import DeploymentDetail
 from controller.queries.deployments import DeploymentView
 from controller.schedules import shared_zone, zone
@@ -27,7 +27,7 @@ def deployment_table(deployments: Sequence[DeploymentView], now: datetime) -> Re
             text_format.state(view.sync),
             text_format.state(view.health),
             Text("held", style="yellow") if view.held else text_format.ago(view.next_fire_time, now),
-            _last_run(view, now),
+            _last_run(view, now) + _python_problem(view),
             text_format.plain(view.flow or " ".join(view.command or ()) or "-"),
         )
         for view in deployments
@@ -49,6 +49,7 @@ def deployment_detail(view: DeploymentDetail, now: datetime) -> RenderableType:
         ("version", text_format.plain(view.version or "-")),
         ("revision", text_format.revision(view.revision)),
         ("environment", text_format.plain(view.environment or "none")),
+        ("python", text_format.python(view.python)),
         ("sync", text_format.state(view.sync)),
         ("health", text_format.state(view.health)),
         ("parameters", text_format.parameters(view.parameters)),
@@ -72,6 +73,15 @@ def _hold(hold: Hold, zone: tzinfo | None) -> Text:
     limit = Text() if hold.until is None else Text(" until ") + text_format.local(hold.until, zone)
     origin = text_format.plain(f"by {hold.author} since ") + text_format.local(hold.since, zone) + limit
     return origin + Text(": ") + text_format.plain(hold.reason)
+
+
+def _python_problem(view: DeploymentView) -> Text:
+    """Return why the deployment's Python environment is not ready, to be added to its last run."""
+    conditions = (one for one in view.conditions if one.type is ConditionType.PYTHON_READY and not one.is_true)
+    problem = next(conditions, None)
+    if problem is None:
+        return Text()
+    return Text("; ") + text_format.plain(f"{problem.type}={problem.status} {problem.reason}: {problem.message}")
 
 
 def _last_run(view: DeploymentView, now: datetime) -> Text:

@@ -67,6 +67,7 @@ def run_detail(run: RunDetail, now: datetime, zone: tzinfo | None) -> Renderable
         ("revision", text_format.plain(run.revision)),
         ("spec", text_format.plain(run.spec_digest)),
         ("version", text_format.plain(run.version or "-")),
+        ("python", text_format.python(run.python)),
         ("tags", text_format.plain(", ".join(run.tags) or "-")),
         ("parameters", text_format.parameters(run.parameters)),
     ]

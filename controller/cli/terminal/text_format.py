@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
+from controller.model.python_environments import PythonSummary
 from controller.text import visible, visible_lines
 from controller.time_format import format_time
 
@@ -34,6 +35,7 @@ _STYLES = {
     "error": "bold red",
 }
 
+_MOST_PACKAGES = 12
 
 CLOCK_SKEW = timedelta(seconds=5)
 """How far in the future a past event may be recorded, because the clocks of two machines differ."""
@@ -90,6 +92,19 @@ def span(duration: timedelta) -> str:
 def parameters(values: Mapping[str, Any]) -> Text:
     """Return the parameters as `key=value` pairs with JSON values."""
     return plain(" ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in values.items()) or "-")
+
+
+def python(summary: PythonSummary | None) -> Text:
+    """Return the version, the packages and the digest of a Python environment."""
+    if summary is None:
+        return Text("the controller's own")
+    version = "not built yet" if summary.version is None else summary.version
+    digest = "" if summary.digest is None else f", digest {summary.digest[:12]}"
+    names = [f"{name} {number}" for name, number in summary.packages.items()]
+    more = [f"and {len(names) - _MOST_PACKAGES} more"] if len(names) > _MOST_PACKAGES + 1 else []
+    shown = names[:_MOST_PACKAGES] if more else names
+    packages = f": {', '.join([*shown, *more])}" if names else ""
+    return plain(f"{version}, declared in {summary.declared_at}{digest}{packages}")
 
 
 def revision(name: str | None) -> Text:

@@ -157,12 +157,10 @@ class Served:
         return commit
 
 
-def serve(repository: GitRepository, state: Path) -> Served:
-    """Start a controller for this repository and wait until it is ready."""
-    settings = Settings(
-        location=locate(str(repository.path), "deployments", None, str(state)), listen=parse_listen("127.0.0.1:0")
-    )
-    controller = Controller(settings, StopSignal())
+def serve(repository: GitRepository, state: Path, **settings: Any) -> Served:
+    """Start a controller for this repository, with these settings, and wait until it is ready."""
+    location = locate(str(repository.path), "deployments", None, str(state))
+    controller = Controller(Settings(location=location, listen=parse_listen("127.0.0.1:0"), **settings), StopSignal())
     controller.start()
     link = controller._web.login_link()
     token = (state / "token").read_text().strip()

@@ -16,6 +16,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from controller.api.http.application import make_routes
+from controller.model.python_environments import PythonEnvironment, PythonState
+from controller.store import python_environments
 from tests.unit.api.conftest import Served
 
 schema = schemathesis.openapi.from_dict(make_routes(None, None).openapi())
@@ -49,15 +51,29 @@ def test_responses_about_existing_deployments_match_their_schemas(served: Served
         case.validate_response(answer, checks=[response_schema_conformance, content_type_conformance])
 
 
+def record_python_environment(served: Served) -> None:
+    environment = PythonEnvironment(
+        request="f" * 64,
+        declared_at="x",
+        state=PythonState.WAITING,
+        reason="Building",
+        message="",
+        created_at=served.controller._clock.now(),
+    )
+    with served.controller._store.write() as tx:
+        python_environments.insert_new(tx, environment)
+
+
 def test_the_media_types_of_all_get_routes_are_documented(served: Served) -> None:
     run = served.run("add", a=1)["id"]
     due = {"since": "2024-02-01", "until": "2024-03-01"}
     backfill = served.post("/api/v1/deployments/far/backfill", due).json()["backfill_id"]
     kinds = set()
+    record_python_environment(served)
     for path, item in make_routes(None, None).openapi()["paths"].items():
         if "get" in item:
             filled = path.replace("{name}", "add").replace("{run_id}", run)
-            filled = filled.replace("{backfill_id}", backfill)
+            filled = filled.replace("{backfill_id}", backfill).replace("{digest}", "f" * 64)
             for wanted in ("*/*", "text/yaml"):
                 answer = served.ask("HEAD", filled, headers={"Accept": wanted})
                 kind = answer.headers["content-type"].partition(";")[0]

@@ -16,7 +16,7 @@ import pytest
 from controller.app.controller import Controller
 from controller.app.stop_signal import StopSignal
 from controller.cli.main import run
-from controller.settings import Location, Settings, default_state_directory
+from controller.settings import Location, Settings, UvSettings, default_state_directory
 from tests.conftest import GitRepository, wait_until
 
 FILES = {
@@ -106,7 +106,8 @@ def followed(repository: GitRepository, command: Command) -> Iterator[Followed]:
     location = Location(
         repo=repository.path, path="deployments", ref=None, state_dir=default_state_directory(repository.path)
     )
-    controller = Controller(Settings(location=location, grace=timedelta(seconds=0.3)), StopSignal())
+    settings = Settings(location=location, grace=timedelta(seconds=0.3), uv=UvSettings(program=Path("/no/uv")))
+    controller = Controller(settings, StopSignal())
     controller.start()
     found = Followed(repository, command, controller)
     wait_until(lambda: found("deployments", "show", "sums").code == 0)

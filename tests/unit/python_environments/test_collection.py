@@ -3,7 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
-from controller.model.python_environments import PythonEnvironment, PythonState
+from controller.model.python_environments import PythonEnvironment, PythonState, PythonSummary
 from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.python_environments import PythonEnvironments
 from controller.store import Store, runs
@@ -29,7 +29,7 @@ def insert_run(store: Store, environment: PythonEnvironment, state: RunState) ->
         revision="r",
         file="a.yaml",
         spec_digest="sha256:1",
-        python=environment.digest,
+        python=PythonSummary(digest=environment.digest, declared_at=environment.declared_at),
     )
     with store.write() as tx:
         runs.insert_all(tx, [run])

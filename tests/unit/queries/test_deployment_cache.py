@@ -140,9 +140,10 @@ class CacheMachine(RuleBasedStateMachine):
 
     @rule(name=NAMES)
     def break_it(self, name: str) -> None:
-        broken = entry(name, reason="InvalidManifest")
         with self.world.reconcile_pass() as tx:
-            inventory.save_conditions(tx, name, pinned="r0", status=broken.conditions)
+            for old in inventory.find_many(tx, [name]):
+                broken = replace(old, pinned="r0", conditions=entry(name, reason="InvalidManifest").conditions)
+                inventory.update_keeping_cursor(tx, [broken])
 
     @rule(name=NAMES)
     def remove(self, name: str) -> None:

@@ -312,7 +312,8 @@ def test_a_request_for_an_unknown_name_suggests_the_nearest(world: World) -> Non
 def test_a_deployment_with_a_broken_file_runs_its_last_valid_revision(world: World) -> None:
     world.declare(a=hourly())
     with world.store.write() as tx:
-        inventory.save_conditions(tx, "a", pinned="dir@sha256:good", status=())
+        entry = inventory.entries(tx)["a"]
+        inventory.update_keeping_cursor(tx, [replace(entry, pinned="dir@sha256:good", conditions=())])
     world.clock.turn(HOUR)
     assert [run.revision for run in account(world, "a")] == ["dir@sha256:good"]
 

@@ -11,10 +11,11 @@ from controller.api.http.problem_details import problem
 from controller.api.http.responses import dependencies_of, json_response
 from controller.errors import StateError
 from controller.model.backfills import BackfillState
+from controller.model.python_environments import PythonState, PythonStatistics
 from controller.model.runs import RunState
 from controller.model.status import ConditionType
 from controller.queries.deployments import Health, Sync
-from controller.store import Transaction, backfills, run_statistics, source_status
+from controller.store import Transaction, backfills, python_environments, run_statistics, source_status
 from controller.store.condition_file import NOTICES, read_notices
 from controller.time_format import in_utc
 
@@ -60,6 +61,7 @@ def _metrics(request: Request) -> Iterator[str]:
     with dependencies.store.read() as tx:
         states, source = run_statistics.by_state(tx), source_status.find(tx)
         backfill_metrics = list(_backfill_metrics(tx))
+        python_metrics = list(_python_metrics(tx, dependencies.python_statistics()))
     views = request.app.state.deployment_cache.deployments()
     yield from _metric("controller_info", "gauge", "The running version.", {f'version="{__version__}"': 1})
     by_state = dict.fromkeys((state.public for state in RunState), 0)
@@ -73,7 +75,9 @@ def _metrics(request: Request) -> Iterator[str]:
     yield from _metric(
         "controller_deployments_health", "gauge", "Deployments by health status.", _label("health", healths)
     )
+    yield from python_metrics
     conditions = dict.fromkeys(ConditionType, 0)
+    del conditions[ConditionType.PYTHON_READY]  # is a condition of deployments
     recorded = () if source is None else source.conditions
     conditions |= {condition.type: int(condition.is_true) for condition in recorded}
     for notice in read_notices(dependencies.state.path / NOTICES):
@@ -94,12 +98,29 @@ def _backfill_metrics(tx: Transaction) -> Iterator[str]:
     yield from _metric("controller_backfill_due_times", "gauge", text, _label("state", times))
 
 
-def _label(name: str, counts: Mapping[Any, int]) -> dict[str, int]:
+def _python_metrics(tx: Transaction, statistics: PythonStatistics) -> Iterator[str]:
+    by_state = dict.fromkeys(PythonState, 0) | python_environments.count_by_state(tx)
+    text = "Python environments by state."
+    yield from _metric("controller_python_environments", "gauge", text, _label("state", by_state))
+    size = python_environments.bytes_on_disk(tx)
+    yield from _metric("controller_python_bytes", "gauge", "Size of the Python environments on disk.", {"": size})
+    text = "Builds of Python environments that have ended since the start."
+    yield from _metric("controller_python_builds_total", "counter", text, {"": statistics.builds})
+    text = "Builds of Python environments that have failed since the start."
+    yield from _metric("controller_python_build_failures_total", "counter", text, {"": statistics.failures})
+    seconds = round(statistics.last_build_seconds, 3)
+    text = "Duration of the last build of a Python environment."
+    yield from _metric("controller_python_last_build_seconds", "gauge", text, {"": seconds})
+    text = "Running fork servers of Python environments."
+    yield from _metric("controller_python_fork_servers", "gauge", text, {"": statistics.fork_servers})
+
+
+def _label(name: str, counts: Mapping[Any, int]) -> dict[str, float]:
     """Return a series for each value, including zeros: a missing series would look like a failed measurement."""
     return {f'{name}="{value}"': count for value, count in counts.items()}
 
 
-def _metric(name: str, kind: str, text: str, values: dict[str, int]) -> Iterator[str]:
+def _metric(name: str, kind: str, text: str, values: Mapping[str, float]) -> Iterator[str]:
     yield f"# HELP {name} {text}"
     yield f"# TYPE {name} {kind}"
     for labels, value in values.items():

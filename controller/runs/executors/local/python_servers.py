@@ -1,7 +1,7 @@
 """The fork servers of Python environments: one for each that runs use, started on first use.
 
-Called by the launcher, on the engine's thread only; other threads may read `problem`. A run whose server is not ready
-starts its flow in a new interpreter of the environment.
+Called by the launcher, on the engine's thread only; other threads may read `problem` and `count`. A run whose
+server is not ready starts its flow in a new interpreter of the environment.
 """
 
 from collections.abc import Mapping
@@ -52,6 +52,10 @@ class PythonServers:
     def find(self, python: PythonRuntime) -> ForkServer | None:
         """Return the server of this environment, if a run has used it."""
         return self._servers.get(python)
+
+    def count(self) -> int:
+        """Return the number of servers that run."""
+        return sum(server.pid is not None for server in list(self._servers.values()))
 
     def problem(self, digest: str) -> str | None:
         """Return why the runs of the environment with this digest have no fork server; None if they can."""

@@ -1,4 +1,4 @@
-"""Python environments: requests with their locks, what was built from these, and which environment a run used."""
+"""Python environments: requests with their locks, what was built from these, and which a run or a deployment uses."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -42,4 +42,9 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("runs", recreate="never") as batch_op:
         batch_op.add_column(sa.Column("python", sa.String(length=64), nullable=True))
+        batch_op.add_column(sa.Column("python_declared_at", sa.Text(), nullable=True))
+    with op.batch_alter_table("inventory", recreate="never") as batch_op:
+        batch_op.add_column(sa.Column("python", sa.String(length=64), nullable=True))
+        batch_op.add_column(sa.Column("python_declared_at", sa.Text(), nullable=True))
+        batch_op.add_column(sa.Column("python_waiting", sa.String(length=64), nullable=True))
     op.create_index("ix_runs_python", "runs", ["python"], sqlite_where=sa.text("python IS NOT NULL"))

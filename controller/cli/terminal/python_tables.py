@@ -1,0 +1,89 @@
+"""Renders Python environments for the terminal: a table of many, and the details of one."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from controller.cli.terminal import text_format
+from controller.cli.terminal.tables import CompactTable
+from controller.model.python_environments import PythonState
+from controller.queries.python_environments import PythonEnvironmentDetail, PythonEnvironmentRow
+from controller.text import format_bytes, format_count
+
+_STYLES = {PythonState.READY: "green", PythonState.FAILED: "bold red"}
+_NAMES_SHOWN = 3
+
+
+def python_table(rows: Sequence[PythonEnvironmentRow], now: datetime) -> RenderableType:
+    """Return a table with one row per environment, in the given order."""
+    if not rows:
+        return Text("No Python environments. `python` in the document of a deployment gives it one.", style="dim")
+    cells = [
+        (
+            text_format.plain(row.id[:12]),
+            text_format.plain(", ".join(row.declared_at) or "-"),
+            _state(row.state),
+            text_format.plain("" if row.state is PythonState.READY else row.reason),
+            text_format.plain(row.version or "-"),
+            text_format.plain(len(row.packages) if row.version else "-"),
+            _size(row.size),
+            text_format.plain(_names((*row.deployments, *row.waiting)) or "-"),
+            text_format.past(row.used_at, now),
+        )
+        for row in rows
+    ]
+    titles = ("DIGEST", "DECLARED AT", "STATE", "REASON", "PYTHON", "PACKAGES", "SIZE", "USED BY", "LAST USED")
+    return CompactTable(titles, cells, flexible=(7, 1))
+
+
+def python_detail(detail: PythonEnvironmentDetail, now: datetime) -> RenderableType:
+    """Return the details of one environment: a two-column grid, its packages, and the end of the log."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="bold")
+    grid.add_column()
+    rows: list[tuple[str, RenderableType]] = [
+        ("digest", text_format.plain(detail.digest or "none yet: its requirements are not resolved")),
+        ("request", text_format.plain(" ".join(detail.requests) or "-")),
+        ("declared at", text_format.plain(", ".join(detail.declared_at) or "-")),
+        ("state", _state(detail.state)),
+        ("reason", text_format.plain(detail.reason)),
+    ]
+    if detail.message:
+        rows.append(("message", text_format.plain(detail.message)))
+    if detail.retry_at is not None:
+        attempts = text_format.plain(f" (after {format_count(detail.attempts, 'failed attempt')})")
+        rows.append(("retried", text_format.ago(detail.retry_at, now) + attempts))
+    rows += [
+        ("python", text_format.plain(detail.version or "-")),
+        ("interpreter", text_format.plain(detail.executable or "-")),
+        ("size", _size(detail.size)),
+        ("built", text_format.past(detail.built_at, now)),
+        ("last used", text_format.past(detail.used_at, now)),
+        ("used by", text_format.plain(", ".join(detail.deployments) or "-")),
+    ]
+    if detail.waiting:
+        rows.append(("waiting", text_format.plain(", ".join(detail.waiting))))
+    rows.append(("packages", text_format.plain(len(detail.packages) if detail.version else "-")))
+    rows += [("", text_format.plain(f"{name} {version}")) for name, version in sorted(detail.packages.items())]
+    for title, value in rows:
+        grid.add_row(title, value)
+    if not detail.log:
+        return grid
+    lines = [text_format.plain(line) for line in detail.log.splitlines()]
+    return Group(grid, Text(""), Text("End of the build's log:"), *lines)
+
+
+def _state(state: PythonState) -> Text:
+    return Text(state, style=_STYLES.get(state, "yellow"))
+
+
+def _size(size: int | None) -> Text:
+    return Text("-" if size is None else format_bytes(size))
+
+
+def _names(names: Sequence[str]) -> str:
+    more = len(names) - _NAMES_SHOWN
+    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
