@@ -105,9 +105,9 @@ def measurements(work: Path, sizes: list[int]) -> Iterator[Row]:
         yield command_row(f"first reconcile of {size}, including process start", once, rounds=1)
         yield from following(root, size)
     yield from no_op_runs(work)
-    yield from backfill(work / "backfill")
     for label, value, unit in measure_environment(work / "python"):
         yield Row(what=label, value=value, unit=unit)
+    yield from backfill(work / "backfill")
     yield from herd(work / "herd")
     yield from tasks()
     yield from skew(work / "skew")

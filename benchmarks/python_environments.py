@@ -1,13 +1,10 @@
 """Measures what a Python environment costs: the time of a run, cold and warm, and the memory of its fork server.
 
-`benchmarks.__main__` prints the rows. uv makes the environment, which contains pandas; without uv there are no rows.
+`benchmarks.__main__` prints the rows. The environment contains pandas, from the package index.
 """
 
 import json
 import select
-import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,13 +14,16 @@ from pathlib import Path
 
 from controller.clock import SystemClock
 from controller.model.deployments import Deployment, FlowTarget
-from controller.model.python_environments import PythonRuntime
+from controller.model.python_environments import PythonRequest, PythonRuntime, RequirementsSource
 from controller.model.runs import Run, RunState, Trigger
+from controller.python_environments import PythonEnvironments
+from controller.python_environments.uv_settings import parse_uv
 from controller.runs.executors.local.fork_server_client import ForkServer
 from controller.runs.executors.local.launcher import Launcher
 from controller.runs.executors.local.python_servers import PythonServers
 from controller.runs.ids import RunIds
 from controller.settings import flow_environment
+from controller.store import Store
 
 ROUNDS = 5
 READY_SECONDS = 60.0
@@ -39,17 +39,25 @@ def report():
 
 def measure_environment(work: Path) -> Iterator[tuple[str, float, str]]:
     """Yield label, value and unit of each row."""
-    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
-    if uv is None:
-        return
     work.mkdir()
-    since = time.perf_counter()
-    executable = make_environment(uv, work)
-    yield "environment with pandas: build with an empty cache", time.perf_counter() - since, "s"
+    clock, store = SystemClock(), Store.open(work / "state.db")
+    environments = PythonEnvironments(store, clock, work / "python", parse_uv(None))
+    try:
+        since = time.perf_counter()
+        environment = environments.build(request_for("pandas"))
+        yield "environment with pandas: first build, with an empty cache", time.perf_counter() - since, "s"
+        since = time.perf_counter()
+        environments.build(request_for("pandas", "six"))
+        yield "environment with pandas: another build, from the cache", time.perf_counter() - since, "s"
+    finally:
+        environments.stop()
+        store.close()
+    if environment.executable is None:
+        raise RuntimeError(f"the environment was not built: {environment.message}")
     root = work / "code"
     root.mkdir()
     (root / "flows.py").write_text(FLOWS)
-    plain = PythonRuntime(executable=executable, digest="pandas", version=".".join(map(str, sys.version_info[:3])))
+    plain = PythonRuntime(executable=environment.executable, digest="pandas", version=environment.version)
     for label, python, is_warm in (
         ("cold", plain, False),
         ("warm", plain, True),
@@ -69,13 +77,13 @@ def measure_environment(work: Path) -> Iterator[tuple[str, float, str]]:
             launcher.close()
 
 
-def make_environment(uv: str, work: Path) -> str:
-    """Make a virtual environment with pandas and its bytecode; return its interpreter."""
-    options = ["--quiet", "--cache-dir", str(work / "cache")]
-    subprocess.run([uv, "venv", *options, "--python", sys.executable, str(work / "venv")], check=True)
-    executable = str(work / "venv/bin/python")
-    subprocess.run([uv, "pip", "install", *options, "--python", executable, "--compile-bytecode", "pandas"], check=True)
-    return executable
+def request_for(*requirements: str) -> PythonRequest:
+    """Return the request of a deployment that lists these requirements."""
+    text = "".join(f"{line}\n" for line in requirements)
+    source = RequirementsSource.LIST
+    return PythonRequest(
+        source=source, declared_at="a.yaml", files={"requirements.txt": text}, entry="requirements.txt"
+    )
 
 
 def make_launcher(state: Path, *, is_warm: bool) -> Launcher:

@@ -212,6 +212,14 @@ def test_what_cannot_be_preloaded_makes_runs_start_cold_and_is_reported_once(
     assert len(records) == 1
 
 
+def test_what_a_library_in_c_has_not_written_yet_is_written(flows: Flows, python: PythonRuntime) -> None:
+    flows.write("a.py", "import ctypes\ndef f():\n    ctypes.CDLL(None).printf(b'written by C')\n")
+    preloading = replace(python, preload=("acme_lib",))
+    flows.warm_up(preloading)
+    assert is_warm(flows, preloading)
+    assert flows.run("a.py:f", preloading)["log"] == "written by C"
+
+
 LEAVES = {
     "open file": "STREAM = open('out', 'w')\nSTREAM.write('kept')\ndef f(): ...",
     "atexit": "import atexit\ndef f():\n    atexit.register(lambda: open('out', 'w').write('kept'))",

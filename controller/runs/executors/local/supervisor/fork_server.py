@@ -44,12 +44,12 @@ class InitialState(NamedTuple):
     """The state of a new interpreter, as far as the request does not contain it.
 
     `path` is its sys.path. `coerced` are the variables that an interpreter sets itself at start (PEP 538: LC_CTYPE, if
-    no locale is configured). `has_preloaded`: whether modules of installed packages are loaded.
+    no locale is configured). `preloaded` are the installed packages of which modules are loaded.
     """
 
     path: list[str]
     coerced: dict[str, str]
-    has_preloaded: bool
+    preloaded: frozenset[str]
 
 
 class _UnusableError(Exception):
@@ -79,7 +79,7 @@ def main(path: list[str], sdk: str = "", preload: Sequence[str] = ()) -> int:
         control.send(b"PROBLEM " + str(error).encode(errors="replace")[:4000])
         os._exit(0)
     control.send(b"READY")
-    initial = InitialState(path=path, coerced=coerced, has_preloaded=bool(preload))
+    initial = InitialState(path=path, coerced=coerced, preloaded=_installed() if preload else frozenset())
     gc.collect()
     gc.freeze()
     while True:
@@ -162,11 +162,9 @@ def _supervise(
     def call(spec: dict[str, Any], env: dict[str, str]) -> int:
         process_title.show(area, f"controller flow {directory}", env)
         reset_interpreter(initial, env)
-        if initial.has_preloaded:
-            return flow_main.main()
-        return _run_and_exit(flow_main.main, spec["root"])
+        return _run_and_exit(flow_main.main, spec["root"], initial.preloaded)
 
-    warm_start = supervise.WarmStart(call, began_with, sys.orig_argv[0], initial.has_preloaded)
+    warm_start = supervise.WarmStart(call, began_with, sys.orig_argv[0], bool(initial.preloaded))
     try:
         return supervise.main(directory, warm_start)
     except Exception:  # noqa: BLE001 - this is the only place where any error can be reported
@@ -199,13 +197,20 @@ def reset_interpreter(initial: InitialState, env: dict[str, str]) -> None:
         sys.modules["numpy.random"].seed()  # otherwise all flows would draw the same numbers
 
 
-def _run_and_exit(run: Any, root: str) -> int:
+def _installed() -> frozenset[str]:
+    """Return the installed packages of which modules are loaded, by their top-level names."""
+    import ctypes  # for `_exit`; loaded once, before the forks
+
+    ctypes.PyDLL(None)
+    return frozenset(name.partition(".")[0] for name in sys.modules if not _is_standard(name))
+
+
+def _run_and_exit(run: Any, root: str, preloaded: frozenset[str]) -> int:
     """Run the flow, then exit as an interpreter does.
 
-    A complete shutdown of the interpreter takes longer than a small flow. If only the standard library and the flow's
-    own files were loaded, it is enough to do the steps that have an effect: join threads, call atexit functions, and
-    close what is open. Otherwise, return and let the interpreter do the whole shutdown. It also does so if installed
-    packages were preloaded.
+    A complete shutdown of the interpreter takes longer than a small flow. If only the standard library, `preloaded`
+    packages and the flow's own files were loaded, it is enough to do the steps that have an effect: join threads, call
+    atexit functions, and close what is open. Otherwise, return and let the interpreter do the whole shutdown.
     """
     before = len(sys.modules)
     code: Any = 1
@@ -215,7 +220,7 @@ def _run_and_exit(run: Any, root: str) -> int:
         code = error.code
     # New modules are last. Iterating over all of them would copy every memory page that contains a module name.
     loaded = list(itertools.islice(reversed(sys.modules), max(0, len(sys.modules) - before)))
-    own = [name for name in loaded if not (_is_standard(name) or _is_ours(name))]
+    own = [name for name in loaded if not (_is_standard(name) or _is_ours(name) or name.partition(".")[0] in preloaded)]
     if not all(_is_below(sys.modules[name], root) for name in own):
         sys.exit(code)
     if "threading" in sys.modules:
@@ -236,7 +241,14 @@ def _run_and_exit(run: Any, root: str) -> int:
             stream.flush()
         except (OSError, ValueError, AttributeError):
             continue
-    os._exit(0 if code is None else code & 0xFF if isinstance(code, int) else 1)
+    _exit(0 if code is None else code & 0xFF if isinstance(code, int) else 1, has_libraries=bool(preloaded))
+
+
+def _exit(code: int, *, has_libraries: bool) -> NoReturn:
+    """End the process. C libraries may have functions to call at the exit, and output that is not written yet."""
+    if has_libraries:
+        sys.modules["ctypes"].PyDLL(None).exit(code)
+    os._exit(code)
 
 
 def _is_standard(name: str) -> bool:
