@@ -148,3 +148,25 @@ def test_a_running_controller_uses_what_is_built_beside_it(followed: Followed) -
     assert (built.code, [row["state"] for row in built.json]) == (0, ["ready"])
     assert followed("trigger", "own", "--wait", "-o", "json").json["result"] == "1.0"
     assert followed("python", "prune", "-o", "json").json["removed"] == []
+
+
+def test_doctor_finds_uv_and_the_interpreters_that_deployments_name(
+    controller: Command, repository: GitRepository
+) -> None:
+    missing = "name: {}\ncommand: ['true']\npython: {{{}}}\n"
+    files = {
+        "deployments/path.yaml": missing.format("path", "interpreter: /no/bin/python"),
+        "deployments/version.yaml": missing.format("version", "version: '3.99'"),
+    }
+    controller("python", "build", "daily")
+    checks = {check["name"]: check for check in controller("doctor", "-o", "json").json}
+    assert checks["uv"]["message"].startswith("uv ")
+    assert checks["interpreter"]["status"] == "ok"
+    assert checks["python environments"]["status"] == "ok"
+    repository.commit(files)
+    answer = controller("doctor", "--allow-interpreter", "/no/*/python", "-o", "json")
+    checks = {check["name"]: check for check in answer.json}
+    assert answer.code == 1
+    assert checks["interpreter /no/bin/python"]["message"].startswith("deployments/path.yaml: There is no working")
+    assert checks["interpreter 3.99"]["message"].startswith("deployments/version.yaml: There is no Python 3.99")
+    assert all(check["status"] != "error" for name, check in checks.items() if "interpreter " not in name)
