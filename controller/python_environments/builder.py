@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from controller.clock import Clock
-from controller.errors import ControllerError, shortage
+from controller.errors import ControllerError, StoppingError, shortage
 from controller.model.python_environments import PythonEnvironment, PythonRequest, PythonState
 from controller.python_environments.build_log import BuildLog
 from controller.python_environments.builds import Build, Builds
@@ -95,6 +95,9 @@ class Builder:
                 reason = "StorageFull" if shortage(error) else "BuildFailed"
                 failure = PythonBuildError(reason, f"The environment can't be written: {error.strerror}.")
                 self._record_failure(job, environment, failure, build_log)
+            except (KeyboardInterrupt, StoppingError):
+                self._record_interrupt(job)
+                raise
             except ControllerError:
                 raise
             except Exception as error:
@@ -179,6 +182,13 @@ class Builder:
             state = {"state": PythonState.BUILDING.value, "reason": "Building", "message": "The build is running."}
             with self._store.write() as tx:
                 table.change(tx, job.request.digest, **state, **columns)
+
+    def _record_interrupt(self, job: Job) -> None:
+        """Record that nobody builds an environment any more, if the state can still be written."""
+        if not job.is_refresh:
+            state = {"state": PythonState.WAITING.value, "reason": "Building", "message": "Its build was interrupted."}
+            with contextlib.suppress(ControllerError), self._store.write() as tx:
+                table.change(tx, job.request.digest, **state)
 
     def _record_ready(
         self,
