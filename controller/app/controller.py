@@ -221,16 +221,23 @@ class Controller:
         except SourceError:
             return
 
-    def prebuild(self) -> None:
-        """Build all Python environments of the revision. Failures are only logged. Raises StoppingError, StateError."""
+    def prebuild(self) -> bool:
+        """Build all Python environments of the revision. Failures are only logged. Raises StateError.
+
+        Return False if the stop signal arrived meanwhile.
+        """
         environment = self._settings.location.environment
         try:
             with self._interrupt_on_stop(self.python.stop):
                 declared = read_declared(self._source, environment, self._clock.now())
+                log.info("Building Python environments", extra={"count": len(declared.requests)})
                 for request in declared.requests.values():
                     self.python.build(request, declared.committed_at)
+        except StoppingError:
+            return False
         except (SourceError, UsageError, OSError) as error:
             log.warning("Python environments can't be built before the start", extra={"error": str(error)})
+        return True
 
     def run_once(self) -> PassResult:
         """Run one reconcile pass and close. No flows are run."""

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from controller import __version__
 from controller.clock import Clock
-from controller.errors import StateError
+from controller.errors import AlreadyRunningError, StateError
 from controller.manifests.reader import DesiredState, ManifestReader
 from controller.model.python_environments import PythonRequest
 from controller.python_environments import PythonEnvironments
@@ -24,6 +24,9 @@ from controller.store.history_check import check_history
 from controller.store.open_state import open_read_only
 from controller.store.ownership import claim
 from controller.store.state_directory import StateDirectory
+
+_ATTEMPTS = 100
+_PAUSE_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +67,7 @@ def open_environments(location: Location, settings: UvSettings, clock: Clock) ->
     mask = os.umask(0o077)
     try:
         state = StateDirectory(location.state_dir)
-        store = _open_beside(state, location) if _is_running(state) else _open_alone(state, location, clock)
+        store = _open_store(state, location, clock)
         environments = PythonEnvironments(store, clock, state.python, settings)
         try:
             yield environments
@@ -75,21 +78,37 @@ def open_environments(location: Location, settings: UvSettings, clock: Clock) ->
         os.umask(mask)
 
 
-def _is_running(state: StateDirectory) -> bool:
-    return state.path.exists() and state.holder() is not None
+def _open_store(state: StateDirectory, location: Location, clock: Clock) -> Store:
+    """Open the database of a running controller or without one. Waits while another process creates or migrates it."""
+    for _ in range(_ATTEMPTS):
+        try:
+            is_running = state.path.exists() and state.holder() is not None
+            store = _open_beside(state, location) if is_running else _open_alone(state, location, clock)
+        except AlreadyRunningError:
+            store = None
+        if store is not None:
+            return store
+        threading.Event().wait(_PAUSE_SECONDS)
+    raise StateError("Another process is creating the state.", hint="Wait until `controller run` has started.")
 
 
-def _open_beside(state: StateDirectory, location: Location) -> Store:
-    """Open the database of a running controller, which must be of this version. Raises StateError, UsageError."""
+def _open_beside(state: StateDirectory, location: Location) -> Store | None:
+    """Open the database of a running controller, which must be of this version; None while it creates the database.
+
+    Raises StateError, UsageError.
+    """
     store = open_read_only(location)
     if store is None:
-        raise StateError("The controller is just starting.", hint="Try again.")
+        return None
     store.close()
     return Store.open(state.database, project=PROJECT)
 
 
 def _open_alone(state: StateDirectory, location: Location, clock: Clock) -> Store:
-    """Open the database, and create or migrate it as a controller does. Raises StateError, UsageError."""
+    """Open the database, and create or migrate it as a controller does.
+
+    Raises AlreadyRunningError, StateError, UsageError.
+    """
     state.hold(version=__version__, now=clock.now(), pause=threading.Event().wait)
     try:
         check_history(state)

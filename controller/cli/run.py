@@ -133,18 +133,21 @@ def run(location: Location, once: bool, log_format: Any, prebuild: bool, **value
         return _once(controller, prebuild)
     gc.set_threshold(700)  # Python's default, unlike in short commands
     try:
-        if prebuild:
-            controller.prebuild()
-        controller.start()
-        if is_live:
-            _show_live(controller, stop_signal)
-        else:
-            stop_signal.wait()
+        if not prebuild or controller.prebuild():
+            controller.start()
+            _wait(controller, stop_signal, is_live=is_live)
     finally:
         controller.stop(STOP_SECONDS)
     if controller.failure is not None:
         raise controller.failure
     return 0
+
+
+def _wait(controller: "Controller", stop_signal: "StopSignal", *, is_live: bool) -> None:
+    if is_live:
+        _show_live(controller, stop_signal)
+    else:
+        stop_signal.wait()
 
 
 def _settings(location: Location, values: dict[str, Any]) -> Any:

@@ -16,8 +16,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from controller.clock import Clock
+<<<<<<< HEAD
 from controller.errors import ControllerError, shortage
 from controller.model.python_environments import BUILDING, PythonEnvironment, PythonRequest, PythonState
+=======
+from controller.errors import ControllerError, StoppingError, shortage
+from controller.model.python_environments import PythonEnvironment, PythonRequest, PythonState
+>>>>>>> p15s1
 from controller.python_environments.build_log import BuildLog
 from controller.python_environments.builds import Build, Builds
 from controller.python_environments.failures import PythonBuildError
@@ -102,6 +107,9 @@ class Builder:
                 reason = "StorageFull" if shortage(error) else "BuildFailed"
                 failure = PythonBuildError(reason, f"The environment can't be written: {error.strerror}.")
                 self._record_failure(job, environment, failure, build_log)
+            except (KeyboardInterrupt, StoppingError):
+                self._record_interrupt(job)
+                raise
             except ControllerError:
                 raise
             except Exception as error:
@@ -189,6 +197,13 @@ class Builder:
             news = {} if environment.attempts else {"reason": BUILDING, "message": "The build is running."}
             with self._store.write() as tx:
                 table.change(tx, job.request.digest, state=PythonState.BUILDING.value, **news, **columns)
+
+    def _record_interrupt(self, job: Job) -> None:
+        """Record that nobody builds an environment any more, if the state can still be written."""
+        if not job.is_refresh:
+            state = {"state": PythonState.WAITING.value, "reason": "Building", "message": "Its build was interrupted."}
+            with contextlib.suppress(ControllerError), self._store.write() as tx:
+                table.change(tx, job.request.digest, **state)
 
     def _record_ready(
         self,

@@ -9,6 +9,7 @@ from controller.model.backfills import BackfillProgress
 from controller.model.runs import LastRun, Run
 from controller.model.status import Condition, SourceStatus
 from controller.queries.deployment_details import DeploymentDetail, ScheduleView
+from controller.queries.python_environments import PythonEnvironmentRow
 from controller.queries.serialization import field_names
 from controller.queries.status import ControllerView, RunCounts, StatusView
 from tests.docs.pages import DOCS, Section, first_cells, sections
@@ -81,6 +82,7 @@ def test_a_command_is_documented_with_exactly_its_arguments(name: str) -> None:
         ("deployments show", ScheduleView),
         ("runs list", Run),
         ("backfills list", BackfillProgress),
+        ("python list", PythonEnvironmentRow),
     ],
 )
 def test_every_field_of_the_json_is_documented(name: str, view: type) -> None:

@@ -1,5 +1,6 @@
 """Python environments on the command line: built, shown and pruned, without and beside a running controller."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import GitRepository, wait_until
+from tests.conftest import PATIENCE_SECONDS, GitRepository, wait_until
 from tests.package_index import CountedUv, PackageIndex, counted_uv, served_index
 from tests.unit.cli.conftest import Answer, Command, Followed
 
@@ -50,6 +51,11 @@ def controller(repository: GitRepository, command: Command, index: PackageIndex,
         return command(*arguments, "--repo", str(repository.path))
 
     return call
+
+
+def start(repository: GitRepository, *arguments: str) -> "subprocess.Popen[bytes]":
+    """Start a command in a process of its own."""
+    return subprocess.Popen([Path(sys.executable).parent / "controller", *arguments, "--repo", repository.path])
 
 
 def test_an_environment_of_two_deployments_is_built_once(controller: Command, uv: CountedUv) -> None:
@@ -138,6 +144,40 @@ def test_prebuild_builds_before_the_start_and_reports_failures(
     assert controller("python", "show", "broken", "-o", "json").json[0]["state"] == "failed"
     assert uv.count("pip sync") == 1
     assert controller("python", "show", "plain").code == 2
+
+
+def test_two_builds_at_once_build_an_environment_once(
+    controller: Command, repository: GitRepository, uv: CountedUv
+) -> None:
+    assert controller("python", "list").code == 2
+    processes = [start(repository, "python", "build") for _ in range(2)]
+    assert [process.wait(3 * PATIENCE_SECONDS) for process in processes] == [0, 0]
+    assert uv.count("pip sync") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "number", "code"),
+    [
+        (("python", "build"), signal.SIGINT, 130),
+        (("execute", "daily"), signal.SIGINT, 130),
+        (("run", "--prebuild", "--listen", "none"), signal.SIGTERM, 0),
+    ],
+)
+def test_an_interrupted_build_waits_to_be_built_again(
+    controller: Command,
+    repository: GitRepository,
+    index: PackageIndex,
+    arguments: tuple[str, ...],
+    number: int,
+    code: int,
+) -> None:
+    index.is_stalled = True
+    process = start(repository, *arguments)
+    assert index.stalled.wait(3 * PATIENCE_SECONDS)
+    process.send_signal(number)
+    assert process.wait(3 * PATIENCE_SECONDS) == code
+    [row] = controller("python", "list", "-o", "json").json
+    assert (row["state"], row["message"]) == ("waiting", "Its build was interrupted.")
 
 
 @pytest.mark.usefixtures("index")
