@@ -16,13 +16,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from controller.clock import Clock
-<<<<<<< HEAD
-from controller.errors import ControllerError, shortage
-from controller.model.python_environments import BUILDING, PythonEnvironment, PythonRequest, PythonState
-=======
 from controller.errors import ControllerError, StoppingError, shortage
-from controller.model.python_environments import PythonEnvironment, PythonRequest, PythonState
->>>>>>> p15s1
+from controller.model.python_environments import BUILDING, PythonEnvironment, PythonRequest, PythonState
 from controller.python_environments.build_log import BuildLog
 from controller.python_environments.builds import Build, Builds
 from controller.python_environments.failures import PythonBuildError
