@@ -46,6 +46,8 @@ def read_declared(source: Source, environment: str | None, now: datetime) -> Dec
     requests: dict[str, PythonRequest] = {}
     deployments: dict[str, tuple[str, ...]] = {}
     for name, request in sorted(desired.python_requests.items()):
+        if name not in desired.deployments:  # ambiguous, or controller.yaml is invalid
+            continue
         requests.setdefault(request.digest, request)
         deployments[request.digest] = (*deployments.get(request.digest, ()), name)
     committed_at = source.committed_at(revision) if requests else None

@@ -4,7 +4,7 @@ import click
 
 from controller.cli import options
 from controller.cli.json_output import print_json
-from controller.settings import Location
+from controller.settings import Location, UvSettings
 from controller.text import visible_lines
 
 
@@ -16,17 +16,18 @@ from controller.text import visible_lines
     type=click.IntRange(1),
     help="Check the limits for this number of concurrent flows. [default: twice the number of cores]",
 )
+@options.uv
 @options.output
 @options.location
-def doctor(location: Location, output: str, max_running: int | None) -> int:
+def doctor(location: Location, output: str, max_running: int | None, uv: UvSettings) -> int:
     """Check this machine for everything a controller needs.
 
-    This includes git, time zone data, the repository, the limit of open files, and the state directory with its
-    permissions. Exit 1 if a check fails; warnings exit with 0.
+    This includes git, uv, the Python interpreters that deployments name, time zone data, the repository, the limit of
+    open files, and the state directory with its permissions. Exit 1 if a check fails; warnings exit with 0.
     """
     from controller.cli.doctor_checks import examine
 
-    checks = examine(location, max_running)
+    checks = examine(location, max_running, uv)
     if output == "json":
         print_json(checks)
     else:

@@ -4,18 +4,20 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from controller.cli.doctor_python import check_python
 from controller.errors import ControllerError
+from controller.python_environments.uv_settings import parse_uv
 from controller.queries.doctor import Check, checks
 from controller.remotes import RemoteUrl
 from controller.runs.export_protection import Protection, find_protection
-from controller.settings import DEFAULT_MAX_RUNNING, Location, is_git_repository
+from controller.settings import DEFAULT_MAX_RUNNING, Location, UvSettings, is_git_repository
 from controller.sources.open_source import open_remote, open_source
 from controller.sources.source import Source
 from controller.store import Store, source_status
 from controller.store.state_directory import StateDirectory
 
 
-def examine(location: Location, max_running: int | None = None) -> list[Check]:
+def examine(location: Location, max_running: int | None = None, uv: UvSettings | None = None) -> list[Check]:
     """Run the checks of `controller doctor`. `max_running` is the value to check for, by default that of the option."""
     state = StateDirectory(location.state_dir)
     results = checks(
@@ -25,6 +27,7 @@ def examine(location: Location, max_running: int | None = None) -> list[Check]:
         max_running=max_running or DEFAULT_MAX_RUNNING,
         environment=_environment(location, state),
     )
+    results += check_python(location, state, uv or parse_uv(None))
     is_exported = isinstance(location.repo, RemoteUrl) or is_git_repository(location.repo)
     return [*results, _exports()] if is_exported else results
 

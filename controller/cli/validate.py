@@ -1,6 +1,7 @@
 """`controller validate`: report everything that is wrong with the manifests on disk. Made for CI.
 
-It imports no flows, opens no connections and runs no code, except Python specs with `--render-python`.
+It imports no flows, opens no connections and runs no code, except Python specs with `--render-python`. With `--resolve`
+it runs uv, which asks the package index.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +15,7 @@ from controller.cli import options
 from controller.cli.json_output import print_json
 from controller.clock import SystemClock
 from controller.errors import UsageError
-from controller.settings import Location
+from controller.settings import Location, UvSettings
 from controller.text import format_count
 
 if TYPE_CHECKING:
@@ -38,8 +39,24 @@ _PIPED_WIDTH = 120
     is_flag=True,
     help="Execute Python specs and check what they declare. Without it, each gives a warning.",
 )
+@click.option(
+    "--resolve",
+    is_flag=True,
+    help="Also ask the package index whether the requirements of Python environments that are not locked can be "
+    "resolved. Installs nothing.",
+)
+@options.uv
 @options.location
-def validate(location: Location, paths: tuple[Path, ...], output: str, *, verbose: bool, render_python: bool) -> int:
+def validate(
+    location: Location,
+    paths: tuple[Path, ...],
+    output: str,
+    uv: UvSettings,
+    *,
+    verbose: bool,
+    render_python: bool,
+    resolve: bool,
+) -> int:
     """Check manifests and report everything that is wrong.
 
     PATH is a file or directory; by default, the deployments of the repository are checked. Every environment is
@@ -55,6 +72,13 @@ def validate(location: Location, paths: tuple[Path, ...], output: str, *, verbos
     reading = read_manifests(
         selected, location, is_whole=not paths, all_environments=location.environment is None, render=render
     )
+    if resolve:
+        from controller.cli.requirements_check import find_unresolved
+        from controller.model.findings import by_place
+
+        unresolved = find_unresolved(reading, location.environment, uv)
+        all_findings = tuple(sorted((*reading.desired.findings, *unresolved), key=by_place))
+        reading = replace(reading, desired=replace(reading.desired, findings=all_findings))
     findings = reading.desired.findings
     is_valid = not any(finding.severity is Severity.ERROR for finding in findings)
     roots = {target.root for target in selected}

@@ -17,7 +17,7 @@ from controller.python_environments import PythonEnvironments
 from controller.sources.safe_open import read_inside
 
 WAITING = "python environment"
-"""The value of `waiting_for` of a run whose Python environment is not ready."""
+"""The text that shows why a run does not start whose Python environment is not ready."""
 
 _MAX_CACHED = 4096
 

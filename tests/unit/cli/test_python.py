@@ -1,5 +1,7 @@
 """Python environments on the command line: built, shown and pruned, without and beside a running controller."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -148,3 +150,79 @@ def test_a_running_controller_uses_what_is_built_beside_it(followed: Followed) -
     assert (built.code, [row["state"] for row in built.json]) == (0, ["ready"])
     assert followed("trigger", "own", "--wait", "-o", "json").json["result"] == "1.0"
     assert followed("python", "prune", "-o", "json").json["removed"] == []
+
+
+def test_doctor_finds_uv_and_the_interpreters_that_deployments_name(
+    controller: Command, repository: GitRepository
+) -> None:
+    missing = "name: {}\ncommand: ['true']\npython: {{{}}}\n"
+    files = {
+        "deployments/path.yaml": missing.format("path", "interpreter: /no/bin/python"),
+        "deployments/version.yaml": missing.format("version", "version: '3.99'"),
+    }
+    controller("python", "build", "daily")
+    checks = {check["name"]: check for check in controller("doctor", "-o", "json").json}
+    assert checks["uv"]["message"].startswith("uv ")
+    assert checks["interpreter"]["status"] == "ok"
+    assert checks["python environments"]["status"] == "ok"
+    repository.commit(files)
+    answer = controller("doctor", "--allow-interpreter", "/no/*/python", "-o", "json")
+    checks = {check["name"]: check for check in answer.json}
+    assert answer.code == 1
+    assert checks["interpreter /no/bin/python"]["message"].startswith("deployments/path.yaml: There is no working")
+    assert checks["interpreter 3.99"]["message"].startswith("deployments/version.yaml: There is no Python 3.99")
+    assert all(check["status"] != "error" for name, check in checks.items() if "interpreter " not in name)
+
+
+RESOLVED = {
+    "controller.yaml": "defaults:\n  python:\n    requirements: [missing==3]\n",
+    "deployments/broken.yaml": BROKEN,
+    "deployments/default.yaml": "name: default\ncommand: ['true']\n",
+    "deployments/file.yaml": BROKEN.replace("broken", "file").replace("[missing==1.0]", "flows/all.txt"),
+    "deployments/locked.yaml": BROKEN.replace("broken", "locked").replace("[missing==1.0]", "flows/locked.txt"),
+    "flows/all.txt": "tiny==2.0\n",
+    "flows/locked.txt": f"missing==9 --hash=sha256:{'0' * 64}\n",
+}
+
+
+def test_validate_resolves_only_on_request_and_only_what_is_not_locked(
+    controller: Command, repository: GitRepository, uv: CountedUv
+) -> None:
+    repository.commit(RESOLVED)
+    assert "RequirementsUnresolvable" not in controller("validate").out
+    assert uv.calls == []
+    answer = controller("validate", "--resolve", "-o", "json")
+    errors = [one for one in answer.json["findings"] if one["code"] == "RequirementsUnresolvable"]
+    assert (answer.code, uv.count("pip compile"), len(uv.calls)) == (1, 4, 4)
+    assert {(one["deployment"], Path(one["file"]).name, one["line"], one["column"], one["path"]) for one in errors} == {
+        ("broken", "broken.yaml", 3, 24, "$.python.requirements"),
+        ("default", "controller.yaml", 3, 19, "$.defaults.python.requirements"),
+        ("plain", "controller.yaml", 3, 19, "$.defaults.python.requirements"),
+        ("file", "file.yaml", 3, 24, "$.python.requirements"),
+    }
+    assert any("flows/all.txt: " in one["message"] and "tiny==2.0" in one["message"] for one in errors)
+
+
+def test_an_index_that_cannot_be_reached_does_not_make_requirements_invalid(
+    controller: Command, index: PackageIndex
+) -> None:
+    index.status = 503
+    answer = controller("validate", "--resolve", "-o", "json")
+    codes = [(one["code"], one["severity"], one["deployment"]) for one in answer.json["findings"]]
+    assert answer.code == 0
+    assert codes == [("RequirementsNotChecked", "warning", "daily"), ("RequirementsNotChecked", "warning", "twin")]
+
+
+def test_validate_without_resolve_starts_no_process(controller: Command, repository: GitRepository) -> None:
+    assert controller("validate").code == 0
+    script = (
+        "import sys\n"
+        "events = []\n"
+        "starts = ('os.fork', 'os.posix_spawn', 'os.exec', 'os.system', 'subprocess.Popen', 'socket.connect')\n"
+        "sys.addaudithook(lambda event, _: events.append(event) if event in starts else None)\n"
+        "from controller.cli.main import run\n"
+        f"code = run(['validate', '--repo', {str(repository.path)!r}])\n"
+        "print(code, events)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "0 []"

@@ -165,7 +165,7 @@ WHAT_RUNS = (
         "reserved for the controller (`CONTROLLER_…`). A repository is not allowed to set it.",
         remedy="Remove it, or use another name. Write the folders of `PYTHONPATH` under `import_paths`.",
         wrong=NIGHTLY + "env: {PYTHONPATH: lib}\n",
-        right=NIGHTLY + "import_paths: [lib]\n",
+        right=NIGHTLY + "import_paths: [flows]\n",
     ),
     Explanation(
         code="PlainSecret",

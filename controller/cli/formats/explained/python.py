@@ -54,6 +54,21 @@ PYTHON = (
         right=NIGHTLY + "python: {requirements: [pandas==3.0.1]}\n",
     ),
     Explanation(
+        code="RequirementsUnresolvable",
+        summary="requirements that no set of versions satisfies",
+        meaning="`controller validate --resolve` asked the package index: a package or a version does not exist, has "
+        "no wheel for this Python, or two requirements contradict each other. The environment can't be built.",
+        remedy="Change the versions that the message names. `uv pip compile` shows the same error.",
+    ),
+    Explanation(
+        code="RequirementsNotChecked",
+        summary="requirements that `--resolve` could not check",
+        severity=Severity.WARNING,
+        meaning="A warning: `controller validate --resolve` can't reach the package index, or this machine does not "
+        "have the version of Python. The requirements may be right.",
+        remedy="Set `UV_DEFAULT_INDEX` as for the controller, install that Python, or try again later.",
+    ),
+    Explanation(
         code="LockOutdated",
         summary="a lock that does not match its project",
         meaning="`pyproject.toml` declares a dependency that is not in the lock, or is there with another version "
