@@ -105,7 +105,7 @@ def _mark_python(tx: Transaction, entry: InventoryEntry, plan: Plan, now: dateti
     if changed == entry:
         return None
     inventory.update_keeping_cursor(tx, [changed])
-    if python is not None and conditions != entry.conditions:
+    if python is not None and (python.request != entry.python or status.has_other_reason(python, entry)):
         events.append(tx, [status.python_event(entry, python, now, plan.revision)])
     return changed
 

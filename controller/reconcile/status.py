@@ -188,7 +188,7 @@ def plan_events(plan: Plan, now: datetime) -> list[Event]:
             reason, message = "Renamed", f"Renamed from {update.before.name}, with its history. {message}"
         recorded.append(_event(now, reason, message, update.after.name, plan))
     for kept in plan.keep:
-        if (kept.reason, kept.message) not in {(old.reason, old.message) for old in kept.entry.conditions}:
+        if _is_new(kept):
             severity = {INVALID: EventSeverity.ERROR, WITHHELD: EventSeverity.WARNING}.get(kept.reason)
             if kept.python is not None and kept.python.state is PythonState.FAILED:
                 severity = EventSeverity.ERROR
@@ -196,6 +196,20 @@ def plan_events(plan: Plan, now: datetime) -> list[Event]:
             message = f"The last valid version stays active: {kept.message}"
             recorded.append(_event(now, reason, message, kept.entry.name, plan, severity or EventSeverity.INFO))
     return recorded
+
+
+def _is_new(kept: Kept) -> bool:
+    """Whether the reason for keeping a deployment is new. Each retry of a build may fail with another message."""
+    entry = kept.entry
+    if kept.python is None:
+        return (kept.reason, kept.message) not in {(old.reason, old.message) for old in entry.conditions}
+    return kept.python.request != entry.python_waiting or has_other_reason(kept.python, entry)
+
+
+def has_other_reason(python: PythonEnvironment, entry: InventoryEntry) -> bool:
+    """Whether the condition PythonReady of an active deployment has another status or reason than this environment."""
+    key = (python.state is PythonState.READY, python.reason)
+    return key not in {(old.is_true, old.reason) for old in entry.conditions if old.type is ConditionType.PYTHON_READY}
 
 
 def _event(

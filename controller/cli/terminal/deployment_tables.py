@@ -27,7 +27,7 @@ def deployment_table(deployments: Sequence[DeploymentView], now: datetime) -> Re
             text_format.state(view.sync),
             text_format.state(view.health),
             Text("held", style="yellow") if view.held else text_format.ago(view.next_fire_time, now),
-            _last_run(view, now) + _python_problem(view),
+            _remark(view, now),
             text_format.plain(view.flow or " ".join(view.command or ()) or "-"),
         )
         for view in deployments
@@ -75,13 +75,15 @@ def _hold(hold: Hold, zone: tzinfo | None) -> Text:
     return origin + Text(": ") + text_format.plain(hold.reason)
 
 
-def _python_problem(view: DeploymentView) -> Text:
-    """Return why the deployment's Python environment is not ready, to be added to its last run."""
+def _remark(view: DeploymentView, now: datetime) -> Text:
+    """Return the last run, and why the Python environment is not ready."""
+    run = _last_run(view, now)
     conditions = (one for one in view.conditions if one.type is ConditionType.PYTHON_READY and not one.is_true)
     problem = next(conditions, None)
     if problem is None:
-        return Text()
-    return Text("; ") + text_format.plain(f"{problem.type}={problem.status} {problem.reason}: {problem.message}")
+        return run
+    reason = text_format.plain(f"{problem.type}={problem.status} {problem.reason}: {problem.message}")
+    return reason if view.last_run is None else run + Text("; ") + reason
 
 
 def _last_run(view: DeploymentView, now: datetime) -> Text:

@@ -105,9 +105,10 @@ def test_a_failed_build_is_shown_and_reported_once_until_it_recovers(served: Ser
     assert (detail["sync"], detail["python"]) == ("OutOfSync", before)
     assert served.run("taste")["result"] == "1.0"
     assert "IndexUnreachable" in served.get("/deployments/taste", Accept="text/html").text
+    assert "Python: IndexUnreachable" in served.get("/deployments", Accept="text/html").text
     assert "taste waits for its Python environment" in served.get("/", Accept="text/html").text
-    failures = len(index.requests)
-    wait_until(lambda: len(index.requests) > failures)
+    index.status = 502
+    wait_until(lambda: "502" in python_ready(served)["message"])
     index.status = None
     wait_until_ready(served)
     wait_until(lambda: served.get("/api/v1/deployments/taste").json()["python"]["packages"] == {"fruit": "2.0"})
