@@ -19,8 +19,9 @@ _COMMENT = re.compile(r"(^|\s)#.*$")
 _IGNORED = ("--prefer-binary", "--require-hashes", "--only-binary", "--no-binary")
 _SOURCE = re.compile(r"(-i|--index-url|--extra-index-url|-f|--find-links|--no-index|--trusted-host|--pre)\b")
 _LOCAL = re.compile(r"(-e\b|--editable\b|\.{1,2}/|/|~/|file:|[\w.-]+\.(whl|tar\.gz|zip)$)")
-_VERSION_CONTROL = re.compile(r"(?:[\w.\[\],\s-]+@\s*)?(git|hg|svn|bzr)\+")
-_PINNED = re.compile(r"[^=<>!~]*(?:===?\s*[^\s*,;]+\s*(?:;|$|\s--hash)|@\s*https?://)")
+_VERSION_CONTROL = re.compile(r"(?:[\w.\[\],\s-]+@\s*)?(git|hg|svn|bzr)\+", re.IGNORECASE)
+_VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
+_PINNED = re.compile(r"[^=<>!~]*===?\s*[^\s*,;]+\s*(?:;|$)")
 
 
 class RequirementsError(Exception):
@@ -128,7 +129,7 @@ def _parse(path: str, text: str) -> Iterator[tuple[Requirement | None, tuple[str
             continue
         include = _OPTION.fullmatch(written)
         if include is not None:
-            target = (include[2] or include[4]).strip()
+            target = (include[2] or include[4]).strip().strip("'\"")
             yield None, (_inside(target, path, line), path, line)
         else:
             _check_option(written, path, line)
@@ -182,13 +183,20 @@ def _requirement(written: str, path: str, line: int) -> Requirement:
     from packaging.requirements import InvalidRequirement
     from packaging.requirements import Requirement as Checked
 
+    if _VARIABLE.search(text):
+        message = f"{shorten(text)} has a variable, which nothing sets"
+        raise RequirementsError("ForbiddenRequirement", message, path, line, "write the value itself")
     try:
-        Checked(text)
+        url = Checked(text).url
     except InvalidRequirement as error:
         reason = str(error).splitlines()[0]
         message = f"{shorten(text)} is not a requirement: {shorten(reason, 200)}"
         hint = "write a name with an optional version: pandas==3.0.1"
         raise RequirementsError("InvalidRequirement", message, path, line, hint) from None
+    if url is not None:
+        message = f"{shorten(text)} names the place of its file, which is the operator's decision"
+        hint = "publish the wheel to your index, and require its version: name==1.2.3"
+        raise RequirementsError("ForbiddenRequirement", message, path, line, hint)
     return Requirement(text=text, path=path, line=line, has_hashes=text != written)
 
 

@@ -15,7 +15,7 @@ from controller.model.policies import Prune
 from controller.model.python_environments import PythonEnvironment, PythonState
 from controller.model.schedules import Schedule
 from controller.model.snapshots import Snapshot
-from controller.model.status import INVALID, KEPT, NO_PYTHON, WITHHELD, InventoryEntry, Withheld
+from controller.model.status import INVALID, KEPT, NO_PYTHON, WITHHELD, ConditionType, InventoryEntry, Withheld
 from controller.reconcile.deletion_guard import guard_deletions, plan_digest
 from controller.reconcile.prune_safety import PruneSafety
 
@@ -187,10 +187,13 @@ def _compare(desired: DesiredState, recorded: Mapping[str, InventoryEntry]) -> t
 def _has_to_wait(entry: InventoryEntry | None, environment: PythonEnvironment) -> bool:
     """Whether the last version stays active, because the newest one needs another environment, which is not ready.
 
-    If both versions wait for the same environment, then the newest one becomes active, and its runs wait.
+    If both versions wait for the same environment, or the last one never could run, then the newest one becomes active,
+    and its runs wait.
     """
-    is_ready = environment.state is PythonState.READY
-    return entry is not None and not is_ready and entry.python != environment.request
+    if entry is None or environment.state is PythonState.READY or entry.python == environment.request:
+        return False
+    python = [condition for condition in entry.conditions if condition.type is ConditionType.PYTHON_READY]
+    return entry.pinned is not None or all(condition.is_true for condition in python)
 
 
 def _waiting(entry: InventoryEntry, environment: PythonEnvironment) -> Kept:

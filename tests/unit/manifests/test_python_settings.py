@@ -7,6 +7,7 @@ import pytest
 
 from controller.manifests.python_requests import read_request
 from controller.manifests.reader import DesiredState, ManifestReader
+from controller.manifests.script_metadata import read_script_metadata
 from controller.model.python_environments import PythonRequest, RequirementsSource
 from tests.unit.manifests.conftest import manifest
 from tests.written_code import WrittenCode
@@ -29,6 +30,8 @@ version = "1"
 source = { virtual = "." }
 [package.metadata]
 requires-dist = [{ name = "pandas", specifier = ">=3,<4" }]
+[package.metadata.requires-dev]
+etl = [{ name = "duckdb" }]
 [[package]]
 name = "pandas"
 version = "3.0.1"
@@ -202,7 +205,7 @@ def test_requirements_without_exact_versions_are_a_warning(lines: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "lines", ["a==1\n", HASHES, "a==1 ; python_version < '4'\n", "a @ https://files.example/a-1-py3-none-any.whl\n", ""]
+    "lines", ["a==1\n", HASHES, "a==1 ; python_version < '4'\n", "# a \\\na==1\n", "-r 'base.txt'\n", ""]
 )
 def test_exact_versions_and_hashes_are_no_finding(lines: str) -> None:
     text = ETL + "python: {requirements: flows/requirements.txt}\n"
@@ -221,11 +224,43 @@ def test_a_project_needs_a_lock_that_matches_it() -> None:
 
 
 @pytest.mark.parametrize(
+    ("before", "after", "difference"),
+    [
+        ('dependencies = ["pandas>=3,<4"]', 'dependencies = ["pandas>=3,<4", "six"]', "six is not in it"),
+        ('dependencies = ["pandas>=3,<4"]', "dependencies = []", "pandas is no longer declared"),
+        ('etl = ["duckdb"]', 'etl = ["duckdb", "six>1"]', "six>1 is not in it"),
+        ('etl = ["duckdb"]', "etl = []", "duckdb is no longer declared"),
+        ('etl = ["duckdb"]', 'etl = [{include-group = "Base"}]\nbase = ["duckdb", "six"]', "duckdb is not in it"),
+    ],
+)
+def test_a_lock_that_does_not_match_its_project_is_an_error(before: str, after: str, difference: str) -> None:
+    assert before in PROJECT
+    text = ETL + "python: {project: .}\n"
+    ((code, _, message),) = findings(text, {"pyproject.toml": PROJECT.replace(before, after)})
+    assert (code, message) == ("LockOutdated", f"uv.lock:1: the lock does not match pyproject.toml: {difference}")
+
+
+def test_a_locked_package_must_come_from_an_index() -> None:
+    lock = LOCK.replace('version = "1"\n', 'version = "1"\ndependencies = [{ name = "pandas" }]\n', 1)
+    lock = lock.replace('registry = "https://index.example/simple"', 'git = "https://host.example/pandas"')
+    ((code, _, message),) = findings(ETL + "python: {project: .}\n", {"uv.lock": lock})
+    assert (code, "pandas comes from a git repository" in message) == ("ForbiddenRequirement", True)
+    unused = LOCK.replace('registry = "https://index.example/simple"', 'git = "https://host.example/pandas"')
+    assert findings(ETL + "python: {project: .}\n", {"uv.lock": unused}) == []
+
+
+def test_many_unfinished_blocks_of_script_metadata_are_read_in_one_pass() -> None:
+    content = b"# /// script\n" * 70_000 + FLOW.encode()
+    assert read_script_metadata(content, "a.py") is None
+
+
+@pytest.mark.parametrize(
     ("block", "message"),
     [
         ("# dependencies = [", "flows/script.py:1: the script metadata is not TOML"),
         ('# dependencies = "pandas"', "flows/script.py:1: the script metadata must have a list"),
         ('# dependencies = ["pandas=3"]', "flows/script.py:1: pandas=3 is not a requirement"),
+        ("# [[tool.uv.index]]\n# url = 'https://x'", "flows/script.py:1: tool.uv.index is the operator's decision"),
     ],
 )
 def test_invalid_script_metadata_is_an_error_at_the_flow(block: str, message: str) -> None:
