@@ -14,14 +14,13 @@ from itertools import groupby
 from controller.model.backfills import BackfillProgress
 from controller.model.findings import Severity
 from controller.model.python_environments import BUILDING
-from controller.model.runs import ACTIVE, FAILURES, Run, RunState
+from controller.model.runs import FAILURES, RunState
 from controller.model.status import INVALID, WITHHELD, ConditionType, SourceStatus
 from controller.queries.backfills import list_unfinished
 from controller.queries.deployments import DeploymentView, Rank, errors_of_never_valid, find_streak, rank
 from controller.queries.fire_timeline import DAY, SLOT, floor
-from controller.queries.runs import list_runs
+from controller.queries.in_progress import InProgress, find_in_progress
 from controller.store import Transaction, run_statistics, source_status
-from controller.store.run_search import RunFilter
 from controller.store.run_statistics import Failures
 
 MOST_ATTENTION = 20
@@ -72,7 +71,7 @@ class Overview:
 
     attention: tuple[Attention, ...]
     more_attention: int
-    running: tuple[Run, ...]
+    in_progress: InProgress
     backfills: tuple[BackfillProgress, ...]
     more_backfills: int
     next_fires: tuple[DeploymentView, ...]
@@ -93,7 +92,7 @@ def overview(tx: Transaction, views: list[DeploymentView], now: datetime, future
     return Overview(
         attention=tuple(problems[:MOST_ATTENTION]),
         more_attention=max(0, len(problems) - MOST_ATTENTION),
-        running=_in_progress(tx, now),
+        in_progress=find_in_progress(tx, now, MOST_ROWS),
         backfills=tuple(backfills),
         more_backfills=more_backfills,
         next_fires=tuple(fires),
@@ -104,13 +103,6 @@ def overview(tx: Transaction, views: list[DeploymentView], now: datetime, future
         failed=sum(slot.failed for slot in slots),
         deployments=len(views),
     )
-
-
-def _in_progress(tx: Transaction, now: datetime) -> tuple[Run, ...]:
-    """Return the newest runs in progress, the running ones first: a backfill may have a thousand that wait."""
-    running = list_runs(tx, RunFilter(states=[RunState.RUNNING]), now, limit=MOST_ROWS)
-    waiting = list_runs(tx, RunFilter(states=ACTIVE - {RunState.RUNNING}), now, limit=MOST_ROWS - len(running))
-    return (*running, *waiting)
 
 
 def _attention(source: SourceStatus | None, views: Iterable[DeploymentView]) -> Iterator[Attention]:

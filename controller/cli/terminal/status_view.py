@@ -12,7 +12,9 @@ from controller.cli.terminal.deployment_tables import deployment_table
 from controller.cli.terminal.run_tables import run_table
 from controller.cli.terminal.tables import CompactTable
 from controller.queries.deployments import group_withheld
-from controller.queries.status import StatusView
+from controller.queries.in_progress import WaitingGroup
+from controller.queries.status import RECENT_RUNS, StatusView
+from controller.time_format import format_time
 
 
 def render_status(view: StatusView, now: datetime, *, rows: int | None = None) -> RenderableType:
@@ -26,9 +28,24 @@ def render_status(view: StatusView, now: datetime, *, rows: int | None = None) -
     if more:
         parts.append(Text(f"… and {more} more", style="dim"))
     counts = f"running {view.runs.running}, pending {view.runs.pending}"
-    parts += [_Heading(f"Runs ({counts})"), run_table(view.recent_runs, now)]
+    parts += [_Heading(f"Runs ({counts})"), *_runs(view, now)]
     parts += [_Heading("Events"), _events(view, now)]
     return Group(*parts)
+
+
+def _runs(view: StatusView, now: datetime) -> list[RenderableType]:
+    """Return the running runs, the newest finished runs, and what the others wait for."""
+    finished = [run for run in view.recent_runs if run.state.is_terminal]
+    listed = [*view.in_progress.running, *finished][:RECENT_RUNS]
+    lines = [_waiting(group) for group in view.in_progress.waiting]
+    if view.in_progress.more_running:
+        lines.insert(0, Text(f"… and {view.in_progress.more_running} more running", style="dim"))
+    return [run_table(listed, now), *lines] if listed or not lines else [*lines]
+
+
+def _waiting(group: WaitingGroup) -> Text:
+    start = "" if group.starts_at is None else f", the first at {format_time(group.starts_at, None)}"
+    return Text("○ ", style="yellow") + text_format.plain(f"{group.text}{start}")
 
 
 class _Heading:

@@ -118,15 +118,6 @@ def test_the_overview_counts_skipped_runs_neither_as_successes_nor_as_failures(s
     assert (overall.succeeded, overall.failed, sum(slot.other for slot in overall.slots)) == (1, 1, 2)
 
 
-def test_the_overview_lists_running_runs_before_the_many_that_wait(store: Store) -> None:
-    with store.write() as tx:
-        runs.insert_all(tx, [run(number, "a", RunState.PENDING) for number in range(2, 20)])
-        runs.insert_all(tx, [run(1, "a", RunState.RUNNING)])
-    with store.read() as tx:
-        states = [entry.state for entry in overview(tx, [], NOW, {}).running]
-    assert states == [RunState.RUNNING, *[RunState.PENDING] * 9]
-
-
 def test_lists_have_problems_first_then_running_deployments(store: Store) -> None:
     finding = Finding(code="X", message="bad", file="f.yaml", line=3, column=1, deployment="never")
     with store.write() as tx:
