@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.time_format import in_utc
@@ -17,6 +18,27 @@ EVERYTHING = "*"
 
 SHORTAGE = "waiting: "
 """The prefix of a run's reason if it waits because the machine is short of a resource. The resource follows."""
+
+
+class WaitKind(StrEnum):
+    """What a run waits for."""
+
+    RETRY = "retry"
+    START = "start"
+    HOLD = "hold"
+    BACKFILL = "backfill"
+    DEPLOYMENT = "deployment"
+    SLOT = "slot"
+    LAST_SLOT = "last_slot"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitReason:
+    """Why a run waits, as text for one run. `place` is the queue without a free slot, or EVERYTHING."""
+
+    kind: WaitKind
+    text: str
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +105,7 @@ class ActiveRuns:
 
 def schedule_queue(
     waiting: Iterable[QueuedRun], load: Load, now: datetime, turns: Mapping[str, int] | None = None
-) -> Iterator[tuple[QueuedRun, str | None]]:
+) -> Iterator[tuple[QueuedRun, WaitReason | None]]:
     """Yield the waiting runs in queue order, each with the reason why it waits.
 
     The reason is None if the run can start; the runs after it are then evaluated as if it had started. `turns` maps
@@ -119,14 +141,16 @@ def sort_queue(waiting: Iterable[QueuedRun], turns: Mapping[str, int]) -> list[Q
     return [rank[4] for rank in ranked]
 
 
-def _start_reason(run: QueuedRun, load: Load, now: datetime) -> str | None:
+def _start_reason(run: QueuedRun, load: Load, now: datetime) -> WaitReason | None:
     """Return why this run must not start yet, whatever else is in progress."""
     if run.not_before is not None and run.not_before > now:
         time = in_utc(run.not_before)
-        is_retry = run.state is RunState.RETRYING
-        return f"attempt {run.attempt + 1} of {run.attempts} starts at {time}" if is_retry else f"starts at {time}"
+        if run.state is RunState.RETRYING:
+            text = f"attempt {run.attempt + 1} of {run.attempts} starts at {time}"
+            return WaitReason(kind=WaitKind.RETRY, text=text)
+        return WaitReason(kind=WaitKind.START, text=f"starts at {time}")
     if run.deployment in load.held and run.trigger is Trigger.SCHEDULE and not run.attempt:
-        return f"held: {load.held[run.deployment]}"
+        return WaitReason(kind=WaitKind.HOLD, text=f"held: {load.held[run.deployment]}")
     return None
 
 
@@ -136,22 +160,25 @@ def _waiting_reason(
     running: Mapping[str, int],
     busy: Mapping[str, Mapping[str | None, RunId]],
     first: Mapping[str, RunId],
-) -> str | None:
+) -> WaitReason | None:
     """Return what this run waits for. `first`: per deployment, a waiting run that goes before its redo runs."""
-    if run.backfill_id is not None and (reason := _backfill_reason(run, running)) is not None:
-        return reason
+    if run.backfill_id is not None and (text := _backfill_reason(run, running)) is not None:
+        return WaitReason(kind=WaitKind.BACKFILL, text=text)
     if run.is_redo and run.serial and run.deployment in first:
-        return f"run {first[run.deployment][-12:]} of this deployment goes first"
+        text = f"run {first[run.deployment][-12:]} of this deployment goes first"
+        return WaitReason(kind=WaitKind.DEPLOYMENT, text=text)
     blocking = _blocking_run(run, busy.get(run.deployment, {}))
     if blocking is not None:
-        return f"run {blocking[-12:]} of this deployment has not finished"
-    for name, reason in ((run.queue, f"queue {run.queue} is full"), (EVERYTHING, "--max-running reached")):
+        text = f"run {blocking[-12:]} of this deployment has not finished"
+        return WaitReason(kind=WaitKind.DEPLOYMENT, text=text)
+    for name, text in ((run.queue, f"queue {run.queue} is full"), (EVERYTHING, "--max-running reached")):
         limit, count = load.limits.get(name), running.get(name, 0)
         if limit is not None and count >= limit:
-            return f"{reason} ({count} of {limit})"
+            return WaitReason(kind=WaitKind.SLOT, text=f"{text} ({count} of {limit})", place=name)
         if limit is not None and run.backfill_id is not None and count >= max(1, limit - 1):
-            place = "--max-running" if name == EVERYTHING else f"queue {name}"
-            return f"the last slot of {place} is kept for schedules ({count} of {limit} in use)"
+            slot = f"the last slot of {'--max-running' if name == EVERYTHING else f'queue {name}'}"
+            text = f"{slot} is kept for schedules ({count} of {limit} in use)"
+            return WaitReason(kind=WaitKind.LAST_SLOT, text=text, place=name)
     return None
 
 

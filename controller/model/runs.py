@@ -157,6 +157,21 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailureStreak:
+    """The failed runs of a deployment since its last run that succeeded or was cancelled.
+
+    `count` leaves out skipped and unfinished runs. `since` is when the first of them ended. `run_id`, `state` and
+    `reason` are those of the newest one.
+    """
+
+    count: int
+    since: datetime
+    run_id: RunId
+    state: RunState
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LastRun:
     """A summary of the newest run of a deployment.
 
@@ -173,6 +188,8 @@ class LastRun:
     finished_at: datetime | None
     before: "LastRun | None" = field(default=None, metadata=INTERNAL)
     """If this run was skipped, the newest run before it that was not."""
+    streak: FailureStreak | None = field(default=None, compare=False, metadata=INTERNAL)
+    """The consecutive failures of the deployment, up to this run."""
 
     @property
     def relevant(self) -> "LastRun | None":

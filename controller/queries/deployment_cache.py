@@ -158,6 +158,7 @@ class _NewestRuns:
                 self.runs[run.deployment] = run
                 updated.add(run.deployment)
             self._last_id = max(self._last_id, run.id)
+        self.runs |= last_runs.add_streaks(tx, {name: self.runs[name] for name in updated})
         return updated
 
 

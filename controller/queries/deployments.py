@@ -1,15 +1,16 @@
 """Deployments as all user interfaces show them: declared and applied versions, sync status, health and last run."""
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 from controller.errors import SOURCE_REASONS, ControllerError
 from controller.manifests.build import build_deployment
+from controller.model import INTERNAL
 from controller.model.deployments import CommandTarget, Deployment
 from controller.model.findings import Finding, Severity
-from controller.model.runs import FAILURES, LastRun
+from controller.model.runs import FAILURES, FailureStreak, LastRun, RunState
 from controller.model.schedules import Schedule
 from controller.model.status import INVALID, KEPT, NO_PYTHON, WITHHELD, Condition, Hold, InventoryEntry, SourceStatus
 from controller.schedules import describe, next_fire_times
@@ -24,6 +25,18 @@ class Sync(StrEnum):
     OUT_OF_SYNC = "OutOfSync"
     INVALID = "Invalid"
     UNKNOWN = "Unknown"
+
+
+class Rank(IntEnum):
+    """The place of a deployment in lists, the worst problem first."""
+
+    INVALID = 0
+    FAILING = 1
+    OUT_OF_SYNC = 2
+    LATE = 3
+    RUNNING = 4
+    HELD = 5
+    HEALTHY = 6
 
 
 class Health(StrEnum):
@@ -62,6 +75,8 @@ class DeploymentView:
     next_fire_time: datetime | None
     last_run: LastRun | None
     conditions: tuple[Condition, ...]
+    is_late: bool = field(default=False, metadata=INTERNAL)
+    """Whether the newest run has not started although the next due time has passed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +177,7 @@ def complete_row(base: BaseRow, run: LastRun | None, moment: Moment) -> Deployme
         hold=hold,
         next_fire_time=None if base.row.suspended else _next_fire_time(base.schedules, hold, moment.now),
         last_run=None if run is None else replace(run, state=run.state.public),
+        is_late=hold is None and not base.row.suspended and _is_late(run, base.schedules, moment.now),
     )
 
 
@@ -207,16 +223,55 @@ def errors_of_never_valid(source: SourceStatus | None, active: Container[str]) -
     }
 
 
-def sort_key(view: DeploymentView) -> tuple[int, str]:
-    """Return the key that sorts deployments in lists: problems first, then by name."""
-    return sort_rank(view), view.name
+def sort_key(view: DeploymentView) -> tuple[Rank, int, int, str]:
+    """Return the key that sorts deployments in lists.
+
+    Failing deployments are sorted by the number of consecutive failures, then the newest problem first.
+    """
+    place, streak = rank(view), find_streak(view)
+    if place is not Rank.FAILING or streak is None:
+        return place, 0, 0, view.name
+    return place, -streak.count, -int(streak.since.timestamp()), view.name
 
 
-def sort_rank(view: DeploymentView) -> int:
-    """Return the rank of a deployment in lists, from 0 for the worst problems to 3 for no problem."""
-    if view.sync in (Sync.INVALID, Sync.OUT_OF_SYNC):
-        return 0 if view.sync is Sync.INVALID else 1
-    return {Health.DEGRADED: 1, Health.RUNNING: 2}.get(view.health, 3)
+def rank(view: DeploymentView) -> Rank:
+    """Return what is most important about a deployment."""
+    if view.sync is Sync.INVALID:
+        return Rank.INVALID
+    if view.health is Health.DEGRADED or find_streak(view) is not None:
+        return Rank.FAILING
+    if view.sync is Sync.OUT_OF_SYNC:
+        return Rank.OUT_OF_SYNC
+    if view.is_late:
+        return Rank.LATE
+    return {Health.RUNNING: Rank.RUNNING, Health.SUSPENDED: Rank.HELD}.get(view.health, Rank.HEALTHY)
+
+
+def find_streak(view: DeploymentView) -> FailureStreak | None:
+    """Return the consecutive failures of a deployment; None if its last run did not fail, or its schedules are off."""
+    return None if view.last_run is None or view.health is Health.SUSPENDED else view.last_run.streak
+
+
+def group_withheld(views: Sequence[DeploymentView]) -> list[DeploymentView]:
+    """Return the rows with those that wait for the approval of their deletion, and are not failing, as one row."""
+    withheld = [view for view in views if rank(view) is Rank.OUT_OF_SYNC and _is_withheld(view)]
+    if len(withheld) < 2:
+        return list(views)
+    names = {view.name for view in withheld[1:]}
+    group = replace(
+        withheld[0],
+        name=f"{withheld[0].name} and {len(names)} more",
+        flow="waiting for approval of their deletion",
+        command=None,
+        next_fire_time=None,
+        last_run=None,
+    )
+    rows = (group if view is withheld[0] else view for view in views if view.name not in names)
+    return list(rows)
+
+
+def _is_withheld(view: DeploymentView) -> bool:
+    return any(condition.reason == WITHHELD for condition in view.conditions)
 
 
 def fires_after(hold: Hold | None, after: datetime) -> datetime | None:
@@ -224,6 +279,13 @@ def fires_after(hold: Hold | None, after: datetime) -> datetime | None:
     if hold is None:
         return after
     return None if hold.until is None else max(after, hold.until)
+
+
+def _is_late(run: LastRun | None, schedules: Sequence[Schedule], now: datetime) -> bool:
+    if run is None or run.state is not RunState.PENDING or run.scheduled_for is None:
+        return False
+    later = next_fire_times(schedules, run.scheduled_for, 1)
+    return bool(later) and later[0][0] <= now
 
 
 def _next_fire_time(schedules: Sequence[Schedule], hold: Hold | None, now: datetime) -> datetime | None:

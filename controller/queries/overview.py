@@ -9,18 +9,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import groupby
 
 from controller.model.backfills import BackfillProgress
 from controller.model.findings import Severity
 from controller.model.python_environments import BUILDING
-from controller.model.runs import ACTIVE, FAILURES, Run, RunState
+from controller.model.runs import FAILURES, RunState
 from controller.model.status import INVALID, WITHHELD, ConditionType, SourceStatus
 from controller.queries.backfills import list_unfinished
-from controller.queries.deployments import DeploymentView, Health, Sync, errors_of_never_valid
+from controller.queries.deployments import DeploymentView, Rank, errors_of_never_valid, find_streak, rank
 from controller.queries.fire_timeline import DAY, SLOT, floor
-from controller.queries.runs import list_runs
+from controller.queries.in_progress import InProgress, find_in_progress
 from controller.store import Transaction, run_statistics, source_status
-from controller.store.run_search import RunFilter
 from controller.store.run_statistics import Failures
 
 MOST_ATTENTION = 20
@@ -37,6 +37,7 @@ class AttentionCode(StrEnum):
     INVALID_DEPLOYMENT = "invalid_deployment"
     NO_PYTHON = "no_python"
     FAILED_RUN = "failed_run"
+    LATE = "late"
     HELD = "held"
 
 
@@ -70,7 +71,7 @@ class Overview:
 
     attention: tuple[Attention, ...]
     more_attention: int
-    running: tuple[Run, ...]
+    in_progress: InProgress
     backfills: tuple[BackfillProgress, ...]
     more_backfills: int
     next_fires: tuple[DeploymentView, ...]
@@ -91,7 +92,7 @@ def overview(tx: Transaction, views: list[DeploymentView], now: datetime, future
     return Overview(
         attention=tuple(problems[:MOST_ATTENTION]),
         more_attention=max(0, len(problems) - MOST_ATTENTION),
-        running=_in_progress(tx, now),
+        in_progress=find_in_progress(tx, now, MOST_ROWS),
         backfills=tuple(backfills),
         more_backfills=more_backfills,
         next_fires=tuple(fires),
@@ -104,39 +105,23 @@ def overview(tx: Transaction, views: list[DeploymentView], now: datetime, future
     )
 
 
-def _in_progress(tx: Transaction, now: datetime) -> tuple[Run, ...]:
-    """Return the newest runs in progress, the running ones first: a backfill may have a thousand that wait."""
-    running = list_runs(tx, RunFilter(states=[RunState.RUNNING]), now, limit=MOST_ROWS)
-    waiting = list_runs(tx, RunFilter(states=ACTIVE - {RunState.RUNNING}), now, limit=MOST_ROWS - len(running))
-    return (*running, *waiting)
-
-
 def _attention(source: SourceStatus | None, views: Iterable[DeploymentView]) -> Iterator[Attention]:
+    """Yield the problems in the order of `rank`: those of the source and of all its files first."""
     yield from _source(source)
     errors = errors_of_never_valid(source, ())
+    by_rank = {place: list(members) for place, members in groupby(views, key=rank)}
+    for view in by_rank.get(Rank.INVALID, ()):
+        finding = errors.get(view.name)
+        error = "it has never been valid" if finding is None else f"{finding.file}:{finding.line}: {finding.message}"
+        ready = next((condition.message for condition in view.conditions if condition.type == "Ready"), "")
+        title = f"{view.name} is not valid"
+        code = AttentionCode.INVALID_DEPLOYMENT
+        yield Attention(code=code, kind="error", title=title, message=ready or error, deployment=view.name)
+    yield from filter(None, map(_failing, by_rank.get(Rank.FAILING, ())))
     for view in views:
-        if view.sync is Sync.INVALID:
-            finding = errors.get(view.name)
-            error = (
-                "it has never been valid" if finding is None else f"{finding.file}:{finding.line}: {finding.message}"
-            )
-            ready = next((condition.message for condition in view.conditions if condition.type == "Ready"), "")
-            title = f"{view.name} is not valid"
-            code = AttentionCode.INVALID_DEPLOYMENT
-            yield Attention(code=code, kind="error", title=title, message=ready or error, deployment=view.name)
-        elif view.health is Health.DEGRADED and view.last_run and (run := view.last_run.relevant):
-            later = "" if run.id == view.last_run.id else ", and later ones were skipped"
-            yield Attention(
-                code=AttentionCode.FAILED_RUN,
-                kind="error",
-                title=f"{view.name}: the last run {run.state.replace('_', ' ')}{later}",
-                message=run.reason or "",
-                deployment=view.name,
-                run_id=run.id,
-                since=run.finished_at,
-            )
-    for view in views:
-        python = next((one for one in view.conditions if one.type is ConditionType.PYTHON_READY), None)
+        python = next(
+            (condition for condition in view.conditions if condition.type is ConditionType.PYTHON_READY), None
+        )
         if python is not None and not python.is_true and python.reason != BUILDING:
             yield Attention(
                 code=AttentionCode.NO_PYTHON,
@@ -146,6 +131,17 @@ def _attention(source: SourceStatus | None, views: Iterable[DeploymentView]) -> 
                 deployment=view.name,
                 since=python.last_transition_time,
             )
+    yield from _withheld(source)
+    for view in by_rank.get(Rank.LATE, ()):
+        assert view.last_run is not None
+        yield Attention(
+            code=AttentionCode.LATE,
+            kind="warning",
+            title=f"{view.name}: a run is late",
+            message="It has not started although the next due time has passed.",
+            deployment=view.name,
+            since=view.last_run.scheduled_for,
+        )
     for view in views:
         if view.hold is not None:
             yield Attention(
@@ -158,18 +154,39 @@ def _attention(source: SourceStatus | None, views: Iterable[DeploymentView]) -> 
             )
 
 
-def _source(source: SourceStatus | None) -> Iterator[Attention]:
-    if source is None:
-        return
-    since = {condition.type: condition.last_transition_time for condition in source.conditions}
-    if source.withheld is not None:
+def _failing(view: DeploymentView) -> Attention | None:
+    streak = find_streak(view)
+    if streak is None or view.last_run is None:
+        return None
+    runs = "the last run" if streak.count == 1 else f"the last {streak.count} runs"
+    later = ", and later ones were skipped" if view.last_run.state is RunState.SKIPPED else ""
+    return Attention(
+        code=AttentionCode.FAILED_RUN,
+        kind="error",
+        title=f"{view.name}: {runs} {streak.state.replace('_', ' ') if streak.count == 1 else 'failed'}{later}",
+        message=streak.reason or "",
+        deployment=view.name,
+        run_id=streak.run_id,
+        since=streak.since,
+    )
+
+
+def _withheld(source: SourceStatus | None) -> Iterator[Attention]:
+    if source is not None and source.withheld is not None:
+        count = len(source.withheld.deployments)
+        since = {condition.type: condition.last_transition_time for condition in source.conditions}
         yield Attention(
             code=AttentionCode.WITHHELD,
             kind="warning",
-            title="Deletions are waiting for approval",
+            title=f"{count} deletion{' is' if count == 1 else 's are'} waiting for approval",
             message=f"{source.withheld.reason[:1].upper()}{source.withheld.reason[1:]}.",
             since=since.get(ConditionType.PRUNE_WITHHELD),
         )
+
+
+def _source(source: SourceStatus | None) -> Iterator[Attention]:
+    if source is None:
+        return
     for condition in source.conditions:
         is_failure = condition.type is ConditionType.READY and not condition.is_true
         is_stalled = condition.type is ConditionType.STALLED and condition.is_true

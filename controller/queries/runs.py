@@ -69,7 +69,10 @@ def public_runs(tx: Transaction, matches: list[Run], now: datetime) -> list[Run]
     reasons: dict[str, str] = {}
     if any(run.state in (RunState.PENDING, RunState.RETRYING) for run in matches):
         waiting = schedule_queue(queues.find_waiting(tx), queues.read_load(tx, now), now)
-        reasons = {run.id: reason or missing_resource(run) or "starting next" for run, reason in waiting}
+        reasons = {
+            run.id: (missing_resource(run) or "starting next") if reason is None else reason.text
+            for run, reason in waiting
+        }
     repeated = [run.id for run in matches if run.attempt > 1]
     times = runs.attempt_times(tx, repeated) if repeated else {}
     public = [_with_time(_public(run, reasons.get(run.id)), times.get(run.id, [])) for run in matches]

@@ -1,9 +1,10 @@
 """The complete status: the controller's process, the source, all deployments, and recent runs, events and passes."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from controller.model import INTERNAL
 from controller.model.runs import Run, RunState
 from controller.model.status import (
     Condition,
@@ -15,6 +16,7 @@ from controller.model.status import (
     Withheld,
 )
 from controller.queries.deployments import DeploymentView, Health, list_deployments
+from controller.queries.in_progress import InProgress, find_in_progress
 from controller.queries.runs import list_runs
 from controller.settings import Location
 from controller.store import Store, Transaction, events, passes, runs, source_status
@@ -58,6 +60,7 @@ class StatusView:
     runs: RunCounts
     withheld: Withheld | None
     recent_runs: tuple[Run, ...]
+    in_progress: InProgress = field(metadata=INTERNAL)
     events: tuple[Event, ...]
     passes: tuple[PassRecord, ...]
 
@@ -138,6 +141,7 @@ def _status(
         ),
         withheld=None if source is None else source.withheld,
         recent_runs=tuple(list_runs(tx, RunFilter(), now, limit=RECENT_RUNS)),
+        in_progress=find_in_progress(tx, now, RECENT_RUNS),
         events=tuple(events.latest(tx, RECENT_EVENTS)),
         passes=tuple(passes.latest(tx, RECENT_PASSES)),
     )
@@ -183,6 +187,7 @@ def _empty(controller: ControllerView, location: Location) -> StatusView:
         runs=RunCounts(running=0, pending=0, retrying=0),
         withheld=None,
         recent_runs=(),
+        in_progress=InProgress(running=(), more_running=0, waiting=()),
         events=(),
         passes=(),
     )

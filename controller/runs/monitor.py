@@ -130,7 +130,7 @@ class RunMonitor:
         reach("heard", going)
         trees = task_reports.read_trees([(active.run, active.directory, status) for active, status in ended])
         with self._store.write() as tx:
-            changed = self._record(tx, ended, now)
+            changed = self._record(tx, ended, trees, now)
             task_reports.record(tx, trees)
             running = run_transitions.start(tx, [active.attempt for active in going], now)
             pythons = {item.run.id: item.python for item in batch if item.python is not None}
@@ -296,14 +296,14 @@ class RunMonitor:
         if killed:
             log.warning("Processes of a lost run were killed", extra={"run": active.run.id, "count": killed})
 
-    def _record(self, tx: Transaction, ended: Sequence[Ended], now: datetime) -> list[Run]:
+    def _record(self, tx: Transaction, ended: Sequence[Ended], trees: task_reports.Trees, now: datetime) -> list[Run]:
         """Record the outcomes; return the runs as they are now."""
         outcomes: list[tuple[Run, RunOutcome]] = []
         requeued: list[Run] = []
         for active, status in ended:
             run = active.run
             if isinstance(status, RunOutcome):
-                outcomes.append((run, status))
+                outcomes.append((run, task_reports.with_cause(status, trees.get((run.id, run.attempt)))))
                 tx.after_commit(partial(log_observations, run, status))
                 continue
             run = runs.find(tx, run.id) or run

@@ -6,9 +6,11 @@ run has its tasks.
 
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from controller.model.runs import Run, RunOutcome
+from controller.model.failure_cause import find_cause
+from controller.model.runs import Run, RunOutcome, RunState
 from controller.model.task_runs import TaskTree
 from controller.runs.recovery import AttemptStatus
 from controller.store import Transaction, task_trees
@@ -35,6 +37,13 @@ def _read(run: Run, directory: Path) -> TaskTree | None:
     except Exception:
         log.exception("The task events of a flow can't be read", extra={"deployment": run.deployment, "run": run.id})
         return None
+
+
+def with_cause(outcome: RunOutcome, tree: TaskTree | None) -> RunOutcome:
+    """Return the outcome with the failed task that caused it as the reason."""
+    if tree is None or outcome.state is not RunState.FAILED or outcome.reason is None:
+        return outcome
+    return replace(outcome, reason=find_cause(outcome.reason, tree.runs))
 
 
 def record(tx: Transaction, trees: Trees) -> None:

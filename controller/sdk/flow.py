@@ -14,7 +14,7 @@ from controller.sdk.flow_options import ConcurrencyLimit, check, check_function
 from controller.sdk.futures import futures_in, resolve
 from controller.sdk.retries import Delay, Hook, Policy, call_hooks, perform, perform_async
 from controller.sdk.run_context import LiveRun
-from controller.sdk.run_states import Skip, failure, find_skip
+from controller.sdk.run_states import Skip, failure_before_start, find_skip
 from controller.sdk.task_pool import TaskPool
 
 P = ParamSpec("P")
@@ -92,7 +92,7 @@ class Flow(Generic[P, R]):
 
                 args, kwargs = coerce_call(self.fn, args, kwargs)
         except Exception as error:
-            run.set_state(failure(error))
+            run.set_state(failure_before_start(error))
             raise
         run.parameters = kwargs
         if self.flow_run_name is not None and run.parent is None:

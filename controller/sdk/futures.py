@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 from controller.sdk.run_context import LiveRun, current
-from controller.sdk.run_states import CANCELLED, Skip, State, UpstreamFailedError, failure
+from controller.sdk.run_states import CANCELLED, Skip, State, UpstreamFailedError, failure_before_start
 
 R = TypeVar("R")
 _HEADROOM = 200
@@ -173,7 +173,7 @@ class Future(Generic[R]):
         """End without running the task, because a task that it depends on did not succeed."""
         if self._claim() is not None:
             error = upstream_error(self.needs)
-            self.run.set_state(failure(error))
+            self.run.set_state(failure_before_start(error))
             self.finish(error=error)
 
     def _find_on_this_loop(self) -> "Future[Any] | None":

@@ -59,11 +59,14 @@ def failure(error: BaseException) -> State:
     """Return the final state of a run that raised this error."""
     if isinstance(error, Skip):
         return State("skipped", first_line(error))
-    if isinstance(error, UpstreamFailedError):
-        return State("skipped", str(error))
     if isinstance(error, TimedOutError):
         return State("timed_out", str(error))
     return State("failed", summary(error))
+
+
+def failure_before_start(error: BaseException) -> State:
+    """Return the final state of a run that was not started because of this error."""
+    return State("skipped", str(error)) if isinstance(error, UpstreamFailedError) else failure(error)
 
 
 def summary(error: BaseException) -> str:

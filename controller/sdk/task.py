@@ -11,7 +11,15 @@ from controller.sdk.flow_options import check, check_function
 from controller.sdk.futures import Future, Futures, futures_in, resolve, run_ids
 from controller.sdk.retries import Delay, Hook, Policy, call_hooks, perform, perform_async
 from controller.sdk.run_context import LiveRun
-from controller.sdk.run_states import CANCELLED, SUCCEEDED, MissingContextError, Skip, State, failure
+from controller.sdk.run_states import (
+    CANCELLED,
+    SUCCEEDED,
+    MissingContextError,
+    Skip,
+    State,
+    failure,
+    failure_before_start,
+)
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -149,7 +157,7 @@ class Task(Generic[P, R]):
             resolve(wait_for)
             return resolve(args), resolve(kwargs)
         except (RuntimeError, ValueError, Skip) as error:
-            run.set_state(failure(error))
+            run.set_state(failure_before_start(error))
             raise
 
     def _perform(self, run: LiveRun, args: Any, kwargs: Any) -> Any:

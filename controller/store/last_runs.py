@@ -4,13 +4,14 @@ Ids sort by creation time, so the newest run is the one with the largest id. The
 run that was not skipped, too.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
 from sqlalchemy import Row, func, select
 
-from controller.model.runs import LastRun, RunId, RunState
+from controller.model.runs import FAILURES, LastRun, RunId, RunState
+from controller.store import run_statistics
 from controller.store.rows import from_row
 from controller.store.schema import inventory, runs, without_index
 from controller.store.store import Transaction
@@ -24,7 +25,19 @@ def find_all(tx: Transaction) -> dict[str, LastRun]:
     newest = _find_all(tx, with_skipped=True)
     skipped = [run for run in newest.values() if run.state is RunState.SKIPPED]
     before = _find_all(tx, with_skipped=False) if skipped else {}
-    return newest | {run.deployment: replace(run, before=before.get(run.deployment)) for run in skipped}
+    newest |= {run.deployment: replace(run, before=before.get(run.deployment)) for run in skipped}
+    return add_streaks(tx, newest)
+
+
+def add_streaks(tx: Transaction, newest: Mapping[str, LastRun]) -> dict[str, LastRun]:
+    """Return these newest runs of deployments with the consecutive failures up to them."""
+    names = [name for name, run in newest.items() if (last := run.relevant) and _may_follow_failures(last)]
+    streaks = run_statistics.failure_streaks(tx, names) if names else {}
+    return {name: replace(run, streak=streaks.get(name)) for name, run in newest.items()}
+
+
+def _may_follow_failures(run: LastRun) -> bool:
+    return run.state in FAILURES or not run.state.is_terminal
 
 
 def _find_all(tx: Transaction, *, with_skipped: bool) -> dict[str, LastRun]:
@@ -45,7 +58,7 @@ def find(tx: Transaction, deployment: str) -> LastRun | None:
     """Return the newest run of this deployment, or None."""
     is_own = (runs.c.project == tx.project, runs.c.deployment == deployment)
     row = tx.connection.execute(select(*_COLUMNS).where(*is_own).order_by(runs.c.id.desc()).limit(1)).first()
-    return None if row is None else _complete(tx, [_from_row(row)])[0]
+    return None if row is None else add_streaks(tx, {deployment: _complete(tx, [_from_row(row)])[0]})[deployment]
 
 
 def find_since(tx: Transaction, first: str) -> list[LastRun]:
@@ -94,4 +107,4 @@ def _complete(tx: Transaction, newest_runs: Collection[LastRun]) -> list[LastRun
 
 
 def _from_row(row: Any) -> LastRun:
-    return from_row(LastRun, row, state=RunState(row.state), before=None)
+    return from_row(LastRun, row, state=RunState(row.state), before=None, streak=None)

@@ -1,11 +1,13 @@
 """Statistics of runs, computed by the database: counts by time slot and by state, failures, and recent durations."""
 
+import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Integer, cast, func, select
 
-from controller.model.runs import FAILURES, RunState, first_id
+from controller.model.runs import FAILURES, FailureStreak, RunId, RunState, first_id
 from controller.store.schema import run_counts, runs, without_index
 from controller.store.store import Transaction
 
@@ -63,6 +65,45 @@ def failures(tx: Transaction, since: datetime, limit: int) -> list[Failures]:
         .limit(limit)
     )
     return [Failures(deployment=name, count=number, last_run_id=last, last_at=at) for name, number, last, at in rows]
+
+
+def failure_streaks(tx: Transaction, deployments: Collection[str]) -> dict[str, FailureStreak]:
+    """Return the consecutive failures of each of these deployments whose last finished run failed, with one query.
+
+    Skipped runs are ignored. This reads the runs of the streaks and one more per deployment.
+    """
+    names = select(func.json_each(json.dumps(sorted(deployments))).table_valued("value").c.value.label("name"))
+    named = names.cte("named").prefix_with("MATERIALIZED")
+    is_end = runs.c.state.in_([RunState.SUCCEEDED.value, RunState.CANCELLED.value])
+    before = (
+        select(runs.c.id)
+        .where(runs.c.project == tx.project, runs.c.deployment == named.c.name, is_end)
+        .order_by(runs.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    ends = select(named.c.name, func.coalesce(before, "").label("id")).cte("ends").prefix_with("MATERIALIZED")
+    is_failure = runs.c.state.in_([state.value for state in FAILURES])
+    ended_at = func.coalesce(runs.c.finished_at, runs.c.created_at)
+    streaks = (
+        select(func.count().label("failures"), func.min(ended_at).label("since"), func.max(runs.c.id).label("id"))
+        .select_from(ends.join(runs, runs.c.deployment == ends.c.name))
+        .where(runs.c.project == tx.project, runs.c.id > ends.c.id, is_failure)
+        .group_by(ends.c.name)
+        .subquery()
+    )
+    newest = runs.alias()
+    rows = tx.connection.execute(
+        select(
+            newest.c.deployment, newest.c.id, newest.c.state, newest.c.reason, streaks.c.failures, streaks.c.since
+        ).join_from(streaks, newest, newest.c.id == streaks.c.id)
+    )
+    return {
+        row.deployment: FailureStreak(
+            count=row.failures, since=row.since, run_id=RunId(row.id), state=RunState(row.state), reason=row.reason
+        )
+        for row in rows
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

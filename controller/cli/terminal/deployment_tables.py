@@ -11,7 +11,7 @@ from controller.cli.terminal import text_format
 from controller.cli.terminal.tables import CompactTable
 from controller.model.status import ConditionType, Hold
 from controller.queries.deployment_details import DeploymentDetail
-from controller.queries.deployments import DeploymentView
+from controller.queries.deployments import DeploymentView, find_streak
 from controller.schedules import shared_zone, zone
 
 
@@ -95,4 +95,10 @@ def _last_run(view: DeploymentView, now: datetime) -> Text:
         + Text(" ")
         + text_format.past(run.finished_at or run.started_at or run.created_at, now)
     )
-    return text if run.reason is None else text + Text(" ") + text_format.first_line(run.reason)
+    streak = find_streak(view)
+    if streak is not None and streak.count > 1:
+        failures = "" if run.id == streak.run_id else "failures "
+        duration = text_format.span(now - streak.since)
+        text += Text(f" {streak.count} {failures}in a row for {duration}", style="bold red")
+    reason = run.reason or (None if streak is None else streak.reason)
+    return text if reason is None else text + Text(" ") + text_format.first_line(reason)

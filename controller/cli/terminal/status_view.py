@@ -11,23 +11,41 @@ from controller.cli.terminal import text_format
 from controller.cli.terminal.deployment_tables import deployment_table
 from controller.cli.terminal.run_tables import run_table
 from controller.cli.terminal.tables import CompactTable
-from controller.queries.status import StatusView
+from controller.queries.deployments import group_withheld
+from controller.queries.in_progress import WaitingGroup
+from controller.queries.status import RECENT_RUNS, StatusView
+from controller.time_format import format_time
 
 
 def render_status(view: StatusView, now: datetime, *, rows: int | None = None) -> RenderableType:
     """Return the whole status, with the list of deployments cut to fit a screen of `rows` lines."""
-    deployments = view.deployments
+    deployments = group_withheld(view.deployments)
     room = None if rows is None else max(3, rows - 24)
-    if room is not None and len(deployments) > room:
-        deployments = deployments[:room]
+    more = 0 if room is None else max(0, len(deployments) - room)
+    deployments = deployments[:room]
     parts: list[RenderableType] = [_head(view, now), *_findings(view)]
     parts += [_Heading(f"Deployments ({len(view.deployments)})"), deployment_table(deployments, now)]
-    if len(deployments) < len(view.deployments):
-        parts.append(Text(f"… and {len(view.deployments) - len(deployments)} more", style="dim"))
+    if more:
+        parts.append(Text(f"… and {more} more", style="dim"))
     counts = f"running {view.runs.running}, pending {view.runs.pending}"
-    parts += [_Heading(f"Runs ({counts})"), run_table(view.recent_runs, now)]
+    parts += [_Heading(f"Runs ({counts})"), *_runs(view, now)]
     parts += [_Heading("Events"), _events(view, now)]
     return Group(*parts)
+
+
+def _runs(view: StatusView, now: datetime) -> list[RenderableType]:
+    """Return the running runs, the newest finished runs, and what the others wait for."""
+    finished = [run for run in view.recent_runs if run.state.is_terminal]
+    listed = [*view.in_progress.running, *finished][:RECENT_RUNS]
+    lines = [_waiting(group) for group in view.in_progress.waiting]
+    if view.in_progress.more_running:
+        lines.insert(0, Text(f"… and {view.in_progress.more_running} more running", style="dim"))
+    return [run_table(listed, now), *lines] if listed or not lines else [*lines]
+
+
+def _waiting(group: WaitingGroup) -> Text:
+    start = "" if group.starts_at is None else f", the first at {format_time(group.starts_at, None)}"
+    return Text("○ ", style="yellow") + text_format.plain(f"{group.text}{start}")
 
 
 class _Heading:

@@ -29,7 +29,7 @@ def numbers(waiting: list[QueuedRun]) -> list[int]:
 
 
 def reasons(waiting: list[QueuedRun], load: Load) -> list[str | None]:
-    return [reason for _, reason in schedule_queue(waiting, load, NOW)]
+    return [None if reason is None else reason.text for _, reason in schedule_queue(waiting, load, NOW)]
 
 
 def test_a_higher_priority_comes_first_and_then_the_older_run() -> None:

@@ -2,19 +2,21 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from controller.errors import NotFoundError
 from controller.model.findings import Finding
 from controller.model.runs import Run, RunId, RunState, Trigger
-from controller.model.status import Condition, ConditionStatus, ConditionType, InventoryEntry, SourceStatus
+from controller.model.status import Condition, ConditionStatus, ConditionType, InventoryEntry, SourceStatus, Withheld
 from controller.queries.deployment_details import show_deployment
-from controller.queries.deployments import Health, Sync, list_deployments
+from controller.queries.deployments import Health, Rank, Sync, group_withheld, list_deployments, rank
 from controller.queries.overview import overview
 from controller.queries.runs import find_run, list_runs, stored_states
 from controller.runs.ids import RunIds
-from controller.store import Store, inventory, runs, source_status
+from controller.store import Store, inventory, last_runs, runs, source_status
 from controller.store.run_search import RunFilter
 from tests.conftest import NOW
 
@@ -116,15 +118,6 @@ def test_the_overview_counts_skipped_runs_neither_as_successes_nor_as_failures(s
     assert (overall.succeeded, overall.failed, sum(slot.other for slot in overall.slots)) == (1, 1, 2)
 
 
-def test_the_overview_lists_running_runs_before_the_many_that_wait(store: Store) -> None:
-    with store.write() as tx:
-        runs.insert_all(tx, [run(number, "a", RunState.PENDING) for number in range(2, 20)])
-        runs.insert_all(tx, [run(1, "a", RunState.RUNNING)])
-    with store.read() as tx:
-        states = [entry.state for entry in overview(tx, [], NOW, {}).running]
-    assert states == [RunState.RUNNING, *[RunState.PENDING] * 9]
-
-
 def test_lists_have_problems_first_then_running_deployments(store: Store) -> None:
     finding = Finding(code="X", message="bad", file="f.yaml", line=3, column=1, deployment="never")
     with store.write() as tx:
@@ -139,9 +132,84 @@ def test_lists_have_problems_first_then_running_deployments(store: Store) -> Non
         ("never", (Sync.INVALID, Health.UNKNOWN)),
         ("failed", (Sync.SYNCED, Health.DEGRADED)),
         ("busy", (Sync.SYNCED, Health.RUNNING)),
-        ("good", (Sync.SYNCED, Health.HEALTHY)),
         ("off", (Sync.SYNCED, Health.SUSPENDED)),
+        ("good", (Sync.SYNCED, Health.HEALTHY)),
     ]
+
+
+def ended(number: int, deployment: str, state: RunState, reason: str | None = None) -> Run:
+    return replace(run(number, deployment, state), reason=reason, finished_at=NOW + timedelta(minutes=number))
+
+
+def test_failing_deployments_rank_before_withheld_ones_by_consecutive_failures(store: Store) -> None:
+    withheld = Withheld(reason="3 of 8 deployments", digest="d", deployments=("w1", "w2", "w3"), plan_digest="p")
+    kept = [replace(entry(name), conditions=(condition(False, "PruneWithheld"),)) for name in withheld.deployments]
+    states = {
+        "once": [RunState.SUCCEEDED, RunState.FAILED],
+        "thrice": [RunState.FAILED, RunState.SUCCEEDED, RunState.FAILED, RunState.SKIPPED, RunState.TIMED_OUT],
+        "again": [RunState.FAILED, RunState.CRASHED, RunState.RUNNING],
+        "stopped": [RunState.FAILED, RunState.CANCELLED],
+        "newer": [RunState.CANCELLED, RunState.FAILED],
+    }
+    history = [(name, state) for name, names in states.items() for state in names]
+    with store.write() as tx:
+        source_status.save(tx, source(withheld=withheld))
+        inventory.save(tx, [*kept, *[entry(name) for name in states]])
+        runs.insert_all(tx, [ended(number, name, state, f"{number}") for number, (name, state) in enumerate(history)])
+    with store.read() as tx:
+        listed = list_deployments(tx, NOW)
+        overall = overview(tx, listed, NOW, {})
+    assert [view.name for view in listed] == ["again", "thrice", "newer", "once", "w1", "w2", "w3", "stopped"]
+    grouped = ["again", "thrice", "newer", "once", "w1 and 2 more", "stopped"]
+    assert [view.name for view in group_withheld(listed)] == grouped
+    assert [(item.title, item.message, item.since) for item in overall.attention] == [
+        ("again: the last 2 runs failed", "8", NOW + timedelta(minutes=7)),
+        ("thrice: the last 2 runs failed", "6", NOW + timedelta(minutes=4)),
+        ("newer: the last run failed", "13", NOW + timedelta(minutes=13)),
+        ("once: the last run failed", "1", NOW + timedelta(minutes=1)),
+        ("3 deletions are waiting for approval", "3 of 8 deployments.", None),
+    ]
+
+
+def test_a_run_that_waits_beyond_the_next_due_time_is_late(store: Store) -> None:
+    hourly = [{"cron": "0 * * * *", "timezone": "UTC"}]
+    waiting = [
+        replace(run(1, "late", RunState.PENDING), scheduled_for=NOW - HOUR),
+        replace(run(2, "soon", RunState.PENDING), scheduled_for=NOW),
+    ]
+    with store.write() as tx:
+        source_status.save(tx, source())
+        inventory.save(tx, [entry(name, schedules=hourly) for name in ("good", "late", "soon")])
+        runs.insert_all(tx, waiting)
+    with store.read() as tx:
+        listed = list_deployments(tx, NOW)
+        overall = overview(tx, listed, NOW, {})
+    assert [(view.name, rank(view)) for view in listed] == [
+        ("late", Rank.LATE),
+        ("soon", Rank.RUNNING),
+        ("good", Rank.HEALTHY),
+    ]
+    assert [item.title for item in overall.attention] == ["late: a run is late"]
+
+
+def test_streaks_of_all_deployments_are_one_statement(store: Store) -> None:
+    names = [f"d{number:03}" for number in range(600)]
+    with store.write() as tx:
+        source_status.save(tx, source())
+        inventory.save(tx, [entry(name) for name in names])
+        runs.insert_all(tx, [ended(number, name, RunState.FAILED) for number, name in enumerate(names * 2)])
+    with store.read() as tx:
+        statements: list[str] = []
+
+        def record(*arguments: Any) -> None:
+            statements.append(arguments[2])
+
+        event.listen(tx.connection, "before_cursor_execute", record)
+        newest = last_runs.find_all(tx)
+        event.remove(tx.connection, "before_cursor_execute", record)
+    assert {last.streak.count for last in newest.values() if last.streak} == {2}
+    assert len(newest) == 600
+    assert len(statements) == 2
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from controller.model.runs import Run, RunState
 from controller.model.task_runs import MAX_TASK_RUNS, TaskRun, replay
 from controller.queries.runs import find_run
 from controller.runs.executors.local.supervisor.flow_events import MAX_FILE_BYTES
+from controller.store import events
 from tests.conftest import PATIENCE_SECONDS, wait_until
 from tests.unit.runs.conftest import RunFlow, World
 
@@ -89,9 +90,46 @@ def test_two_hundred_tasks_with_retries_and_a_failure_are_reported(world: World)
     world.start()
     run = world.run("many")
     view = seen(world, run.id)
-    assert (view.state, view.reason) == ("failed", view.tasks[0].reason), world.log(run)
+    assert view.state == "failed", world.log(run)
+    [failed, skipped] = [task for task in view.tasks[1:] if task.state != "succeeded"]
+    assert view.reason == f"{failed.label}: ValueError: no such row → {skipped.label} not run"
     check_tree(view.tasks)
     assert "load-" in world.log(run)
+
+
+SHARDS = """
+from controller import flow, task
+
+@task
+def score(shard):
+    if shard == 3:
+        raise ValueError("shard 3: checksum mismatch")
+    return shard
+
+@task
+def merge(scores):
+    return sum(scores)
+
+@task
+def publish(total):
+    return total
+
+@flow
+def main():
+    return publish.submit(merge.submit(score.map(range(5)))).result()
+"""
+
+
+def test_the_reason_of_a_run_is_the_task_that_failed_and_its_flow_is_not_skipped(world: World) -> None:
+    world.write("flows/shards.py", SHARDS)
+    world.declare(shards="name: shards\nflow: flows/shards.py:main\n")
+    world.start()
+    run = seen(world, world.run("shards").id)
+    assert (run.state, run.tasks[0].state) == ("failed", "failed")
+    assert run.reason == "score-4: ValueError: shard 3: checksum mismatch → merge-1, publish-1 not run"
+    with world.store.read() as tx:
+        [event] = [event for event in events.latest(tx, 10) if event.reason == "RunFailed"]
+    assert event.message == f"Run {run.id} failed: {run.reason}"
 
 
 def test_task_runs_are_reported_although_the_controller_was_restarted(world: World) -> None:

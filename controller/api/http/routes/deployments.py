@@ -32,7 +32,7 @@ from controller.operations import backfills
 from controller.operations.holds import hold_deployment, resume_deployment
 from controller.operations.trigger import trigger_run
 from controller.queries.deployment_details import DeploymentDetail, coming_fire_times, show_deployment
-from controller.queries.deployments import DeploymentView, Health, Sync, sort_rank
+from controller.queries.deployments import DeploymentView, Health, Sync, sort_key
 from controller.queries.occurrences import list_occurrences
 from controller.queries.parameter_form import FormView, ParameterFault
 from controller.queries.restore import last_entry
@@ -282,7 +282,13 @@ def _require_active(request: Request, name: str, value: Value | None) -> Value:
     raise UsageError(f"{name} is not active: no version of it has been valid yet.")
 
 
+def _problem_key(view: DeploymentView) -> str:
+    """Return a text that sorts as `sort_key` does."""
+    place, count, since, name = sort_key(view)
+    return f"{int(place)}.{10**9 + count:010}.{10**11 + since:012}.{name}"
+
+
 _SORT_KEYS: dict[Order, Callable[[DeploymentView], str]] = {
-    Order.PROBLEMS: lambda view: f"{sort_rank(view)}.{view.name}",
+    Order.PROBLEMS: _problem_key,
     Order.NAME: lambda view: view.name,
 }

@@ -1,0 +1,71 @@
+"""The cause of a failed run: the first failed task that is not a consequence of another one.
+
+`runs.task_reports` calls it when an attempt has ended, so that every surface shows the same reason.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from controller.model.task_runs import TaskRun
+
+_NOT_RUN = re.compile(r"not run: upstream task (.+) (?:was skipped|was cancelled|timed out|failed|crashed)$")
+_UNREAD = re.compile(r"^TasksFailedError: \d+ of \d+ tasks did not succeed: ")
+_MAX_NAMED = 3
+_MAX_STEPS = 50
+
+
+def find_cause(reason: str, tasks: Sequence[TaskRun]) -> str:
+    """Return the reason of a failed run with its cause first: `load-2: ValueError: no row → merge-1 not run`.
+
+    `reason` is the error that ended the outermost flow. It is returned as it is if no task explains it.
+    """
+    by_label = {task.label: task for task in tasks if task.state != "succeeded"}
+    failed = [task for task in tasks if task.state in ("failed", "timed_out", "crashed") and task.finished_at]
+    cause, text = None, reason
+    for _ in range(_MAX_STEPS):
+        task = _explanation(text, by_label, failed)
+        if task is None or task is cause:
+            break
+        if not _is_same(task.reason or "", text):
+            text = task.reason or task.state
+        cause = task
+    if cause is None or _NOT_RUN.search(text):
+        return reason
+    return (text if text.startswith(cause.label) else f"{cause.label}: {text}") + _consequences(cause, tasks)
+
+
+def _explanation(text: str, by_label: Mapping[str, TaskRun], failed: Sequence[TaskRun]) -> TaskRun | None:
+    """Return the call that an error refers to, or else the first one that failed with the same error."""
+    if (match := _NOT_RUN.search(text)) is not None:
+        return by_label.get(match[1])
+    if _UNREAD.search(text):
+        listed = [task for task in failed if re.search(rf"[:;] {re.escape(task.label)}: ", text)]
+        return listed[0] if len(listed) == 1 else None
+    # A task ends before its caller, which fails with the same error.
+    same = [task for task in failed if not _is_outermost_flow(task) and _is_same(task.reason or "", text)]
+    return min(same, key=lambda task: (task.finished_at, -task.id), default=None)
+
+
+def _consequences(cause: TaskRun, tasks: Sequence[TaskRun]) -> str:
+    """Return which tasks were not run because of this one. They come after the tasks that they need."""
+    labels, not_run = {cause.label}, []
+    for task in tasks:
+        match = _NOT_RUN.search(task.reason or "")
+        if match is not None and match[1] in labels:
+            labels.add(task.label)
+            if task.state == "skipped":
+                not_run.append(task.label)
+    if not not_run:
+        return ""
+    more = f" and {len(not_run) - _MAX_NAMED} more" if len(not_run) > _MAX_NAMED else ""
+    return f" → {', '.join(not_run[:_MAX_NAMED])}{more} not run"
+
+
+def _is_outermost_flow(task: TaskRun) -> bool:
+    return task.parent is None and task.kind == "flow"
+
+
+def _is_same(reason: str, text: str) -> bool:
+    """Return whether a task's reason, which may be shortened, is this text. A timeout has no class in a task."""
+    text = text.removeprefix("TimedOutError: ")
+    return text == reason or (reason.endswith("…") and text.startswith(reason[:-1]))
