@@ -90,6 +90,22 @@ inventory = Table(
     Column("conditions", JSON, nullable=False),
     Column("removed_at", Instant),
     Column("generation", Integer, nullable=False, server_default="1"),
+    Column("changed_in", String(64)),
+)
+
+commits = Table(
+    "commits",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("project", String(63), nullable=False),
+    Column("sha", String(64), nullable=False),
+    Column("author", Text, nullable=False),
+    Column("author_date", Instant, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("added", JSON, nullable=False),
+    Column("changed", JSON, nullable=False),
+    Column("removed", JSON, nullable=False),
+    UniqueConstraint("project", "sha"),
 )
 
 holds = Table(
