@@ -27,6 +27,7 @@ from controller.client.shapes import (
     Occurrence,
     Pass,
     Plan,
+    RecordedCommit,
     Run,
     RunDetail,
     Source,
@@ -86,6 +87,10 @@ class Client:
     def passes(self, *, limit: int = 50) -> list[Pass]:
         """Return the reconcile passes that found changes or failed, newest first."""
         return cast("list[Pass]", self._get("/passes", limit=limit))
+
+    def commits(self, *, limit: int = 50) -> list[RecordedCommit]:
+        """Return the commits that passes have seen, newest first."""
+        return cast("list[RecordedCommit]", self._get("/commits", limit=limit))
 
     def plan(self, ref: str | None = None) -> Plan:
         """Return the changes that a ref would make; by default the ref that the controller follows."""

@@ -20,12 +20,14 @@ __all__ = [
     "Change",
     "CodeChange",
     "CodeVersion",
+    "Commit",
     "Condition",
     "ConditionStatus",
     "ConditionType",
     "Controller",
     "Deployment",
     "DeploymentDetail",
+    "DeploymentNames",
     "Document",
     "DueRun",
     "EnvironmentPlan",
@@ -49,6 +51,7 @@ __all__ = [
     "Pass",
     "Plan",
     "QueueChange",
+    "RecordedCommit",
     "Redo",
     "Run",
     "RunCounts",
@@ -70,7 +73,7 @@ __all__ = [
 BackfillState = Literal["running", "paused", "succeeded", "failed", "cancelled"]
 CodeVersion = Literal["latest", "original"]
 ConditionStatus = Literal["True", "False", "Unknown"]
-ConditionType = Literal["Ready", "Reconciling", "Stalled", "PruneWithheld", "StorageFull"]
+ConditionType = Literal["Ready", "Reconciling", "Stalled", "PruneWithheld", "StorageFull", "PythonReady"]
 EventSeverity = Literal["info", "warning", "error"]
 Health = Literal["Healthy", "Degraded", "Running", "Suspended", "Unknown"]
 Outcome = Literal["run", "skipped"]
@@ -218,6 +221,15 @@ class CodeChange(TypedDict):
     files: list[str]
 
 
+class Commit(TypedDict):
+    """One commit. `author` and `subject` are shortened and printable; `author_date` is the author's, not checked."""
+
+    sha: str
+    author: str
+    author_date: str
+    subject: str
+
+
 class Condition(TypedDict):
     """One condition, with a PascalCase `reason` and the time since which it has had this status."""
 
@@ -263,6 +275,13 @@ class Deployment(TypedDict):
     next_fire_time: str | None
     last_run: LastRun | None
     conditions: list[Condition]
+
+
+class DeploymentNames(TypedDict):
+    """A number of deployments, and the first 100 of their names, sorted."""
+
+    count: int
+    names: list[str]
 
 
 class Document(TypedDict):
@@ -462,7 +481,7 @@ class Plan(TypedDict):
     `environment` is the planned environment, None for a plan without one. `environments` are the plans of the
     declared environments in which the commit changes something, if all were planned. `queues` and `project` are the
     changes of controller.yaml, `code` the deployments that run changed files, `unread` the files whose imports could
-    not be read.
+    not be read. `commit` is that of the head, None for a directory.
     """
 
     base: str | None
@@ -479,6 +498,7 @@ class Plan(TypedDict):
     project: list[FieldChange]
     code: list[CodeChange]
     unread: list[Unread]
+    commit: Commit | None
 
 
 class QueueChange(TypedDict):
@@ -579,7 +599,10 @@ class Source(TypedDict):
 
 
 class Status(TypedDict):
-    """The output of `controller status -o json`. `withheld` is None if no deletion is; passes are newest first."""
+    """The output of `controller status -o json`.
+
+    `withheld` is None if no deletion is; passes are newest first. `commit` is that of the last applied revision.
+    """
 
     controller: Controller
     source: Source
@@ -589,6 +612,7 @@ class Status(TypedDict):
     recent_runs: list[Run]
     events: list[Event]
     passes: list[Pass]
+    commit: Commit | None
 
 
 class Summary(TypedDict):
@@ -654,7 +678,8 @@ class Withheld(TypedDict):
 class DeploymentDetail(Deployment):
     """All details of one deployment. `revision` is the one that its next run would execute.
 
-    `environment` is the one whose overlays are applied, if any.
+    `environment` is the one whose overlays are applied, if any. `changed_in` is the commit that changed the active
+    version of the document, None if that is unknown.
     """
 
     revision: str | None
@@ -665,6 +690,7 @@ class DeploymentDetail(Deployment):
     env: dict[str, str]
     findings: list[Finding]
     environment: str | None
+    changed_in: Commit | None
 
 
 class NumberedEvent(Event):
@@ -673,7 +699,16 @@ class NumberedEvent(Event):
     id: int
 
 
+class RecordedCommit(Commit):
+    """A commit that a pass has seen, with the deployments that it added, changed and removed."""
+
+    added: DeploymentNames
+    changed: DeploymentNames
+    removed: DeploymentNames
+
+
 class RunDetail(Run):
-    """All details of one run. `history` has its attempts so far, oldest first."""
+    """All details of one run. `history` has its attempts so far, oldest first; `commit` is that of its revision."""
 
     history: list[Attempt]
+    commit: Commit | None

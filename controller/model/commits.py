@@ -23,7 +23,7 @@ class ListedCommit(Commit):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentNames:
-    """A number of deployments, and the first `MAX_NAMES` of their names, sorted."""
+    """A number of deployments, and the first 100 of their names, sorted."""
 
     count: int = 0
     names: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from controller.errors import UsageError, unknown_deployment
 from controller.model import extend
+from controller.model.commits import Commit
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity
 from controller.model.schedules import Schedule
@@ -21,7 +22,7 @@ from controller.queries.deployments import (
     read_moment,
 )
 from controller.schedules import describe, next_fire_times, shared_zone
-from controller.store import Transaction, inventory, last_runs
+from controller.store import Transaction, commits, inventory, last_runs
 from controller.store.name_lookup import not_active
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class ScheduleView:
 class DeploymentDetail(DeploymentView):
     """All details of one deployment. `revision` is the one that its next run would execute.
 
-    `environment` is the one whose overlays are applied, if any.
+    `environment` is the one whose overlays are applied, if any. `changed_in` is the commit that changed the active
+    version of the document, None if that is unknown.
     """
 
     revision: str | None
@@ -55,6 +57,7 @@ class DeploymentDetail(DeploymentView):
     env: Mapping[str, str]
     findings: tuple[Finding, ...]
     environment: str | None = None
+    changed_in: Commit | None = None
 
 
 def show_deployment(tx: Transaction, name: str, now: datetime) -> DeploymentDetail:
@@ -71,7 +74,9 @@ def show_deployment(tx: Transaction, name: str, now: datetime) -> DeploymentDeta
     else:
         revision = entry.pinned or (source and source.last_applied_revision) or entry.revision
         row = complete_row(base_row(entry), last_runs.find(tx, name), moment)
-        detail = _detail(row, build_entry(entry), revision, findings, now)
+        detail = replace(
+            _detail(row, build_entry(entry), revision, findings, now), changed_in=commits.find(tx, entry.changed_in)
+        )
     return replace(detail, environment=None if source is None else source.environment)
 
 

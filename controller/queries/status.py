@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from controller.model.commits import Commit
 from controller.model.runs import Run, RunState
 from controller.model.status import (
     Condition,
@@ -17,7 +18,7 @@ from controller.model.status import (
 from controller.queries.deployments import DeploymentView, Health, list_deployments
 from controller.queries.runs import list_runs
 from controller.settings import Location
-from controller.store import Store, Transaction, events, passes, runs, source_status
+from controller.store import Store, Transaction, commits, events, passes, runs, source_status
 from controller.store.condition_file import NOTICES, read_notices
 from controller.store.open_state import open_read_only
 from controller.store.run_search import RunFilter
@@ -50,7 +51,10 @@ class RunCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusView:
-    """The output of `controller status -o json`. `withheld` is None if no deletion is; passes are newest first."""
+    """The output of `controller status -o json`.
+
+    `withheld` is None if no deletion is; passes are newest first. `commit` is that of the last applied revision.
+    """
 
     controller: ControllerView
     source: SourceStatus
@@ -60,6 +64,7 @@ class StatusView:
     recent_runs: tuple[Run, ...]
     events: tuple[Event, ...]
     passes: tuple[PassRecord, ...]
+    commit: Commit | None = None
 
 
 def read_status(location: Location, now: datetime) -> StatusView:
@@ -140,6 +145,7 @@ def _status(
         recent_runs=tuple(list_runs(tx, RunFilter(), now, limit=RECENT_RUNS)),
         events=tuple(events.latest(tx, RECENT_EVENTS)),
         passes=tuple(passes.latest(tx, RECENT_PASSES)),
+        commit=None if source is None else commits.find(tx, source.last_applied_revision),
     )
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from itertools import islice
 
 from controller.manifests.build import build_deployment
+from controller.model.commits import Commit
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity
 from controller.model.status import WITHHELD, InventoryEntry, Withheld
@@ -89,6 +90,7 @@ class Preview:
     `environment` is the planned environment, None for a plan without one. `environments` are the plans of the declared
     environments in which the commit changes something, if all were planned. `queues` and `project` are the changes of
     controller.yaml, `code` the deployments that run changed files, `unread` the files whose imports could not be read.
+    `commit` is that of the head, None for a directory.
     """
 
     base: str | None
@@ -105,6 +107,7 @@ class Preview:
     project: tuple[FieldChange, ...] = ()
     code: tuple[CodeChange, ...] = ()
     unread: tuple[Unread, ...] = ()
+    commit: Commit | None = None
 
     @property
     def is_empty(self) -> bool:

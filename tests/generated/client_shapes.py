@@ -28,7 +28,7 @@ NAMES = {
     "controller__reconcile__preview__FireTimes": "FireTimeChange",
 }
 """Public names of shapes whose component in the OpenAPI document has another name."""
-BASES = {"DeploymentDetail": "Deployment", "NumberedEvent": "Event", "RunDetail": "Run"}
+BASES = {"DeploymentDetail": "Deployment", "NumberedEvent": "Event", "RecordedCommit": "Commit", "RunDetail": "Run"}
 """Shapes that extend another one."""
 WRAPPED = frozenset({"Faults", "LoginLink", "ReconcileAnswer", "controller__api__http__routes__deployments__FireTimes"})
 """Answers of which the client returns the only field."""

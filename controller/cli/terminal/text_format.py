@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
+from controller.model.commits import Commit
 from controller.text import visible
 from controller.time_format import format_time
 
@@ -80,6 +81,13 @@ def span(duration: timedelta) -> str:
 def parameters(values: Mapping[str, Any]) -> Text:
     """Return the parameters as `key=value` pairs with JSON values."""
     return plain(" ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in values.items()) or "-")
+
+
+def commit(value: Commit | None, now: datetime) -> Text:
+    """Return the short id, the subject, the author and the age of a commit."""
+    if value is None:
+        return Text("-", style="dim")
+    return plain(f'{value.sha[:9]} "{value.subject}"  {value.author} · ') + past(value.author_date, now)
 
 
 def revision(name: str | None) -> Text:
