@@ -30,6 +30,7 @@ from controller.client.shapes import (
     Plan,
     PythonEnvironment,
     PythonEnvironmentDetail,
+    RecordedCommit,
     Run,
     RunDetail,
     Source,
@@ -97,6 +98,10 @@ class Client:
     def python_environment(self, digest: str) -> PythonEnvironmentDetail:
         """Return one Python environment, by the beginning of its digest."""
         return cast("PythonEnvironmentDetail", self._get(f"/python/{_part(digest, 'Python environment', 'python')}"))
+
+    def commits(self, *, limit: int = 50) -> list[RecordedCommit]:
+        """Return the commits that passes have seen, newest first."""
+        return cast("list[RecordedCommit]", self._get("/commits", limit=limit))
 
     def plan(self, ref: str | None = None) -> Plan:
         """Return the changes that a ref would make; by default the ref that the controller follows."""

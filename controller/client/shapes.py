@@ -23,12 +23,14 @@ __all__ = [
     "Change",
     "CodeChange",
     "CodeVersion",
+    "Commit",
     "Condition",
     "ConditionStatus",
     "ConditionType",
     "Controller",
     "Deployment",
     "DeploymentDetail",
+    "DeploymentNames",
     "Document",
     "DueRun",
     "EnvironmentPlan",
@@ -59,6 +61,7 @@ __all__ = [
     "PythonState",
     "PythonSummary",
     "QueueChange",
+    "RecordedCommit",
     "Redo",
     "Run",
     "RunCounts",
@@ -263,6 +266,15 @@ class CodeChange(TypedDict):
     files: list[str]
 
 
+class Commit(TypedDict):
+    """One commit. `author` and `subject` are shortened and printable; `author_date` is the author's, not checked."""
+
+    sha: str
+    author: str
+    author_date: str
+    subject: str
+
+
 class Condition(TypedDict):
     """One condition, with a PascalCase `reason` and the time since which it has had this status."""
 
@@ -308,6 +320,13 @@ class Deployment(TypedDict):
     next_fire_time: str | None
     last_run: LastRun | None
     conditions: list[Condition]
+
+
+class DeploymentNames(TypedDict):
+    """A number of deployments, and the first 100 of their names, sorted."""
+
+    count: int
+    names: list[str]
 
 
 class Document(TypedDict):
@@ -530,6 +549,7 @@ class Plan(TypedDict):
     declared environments in which the commit changes something, if all were planned. `queues` and `project` are the
     changes of controller.yaml, `code` the deployments that run changed files, `unread` the files whose imports could
     not be read. `python` are the deployments whose packages change, as far as that is known without an index.
+    `commit` is that of the head, None for a directory.
     """
 
     base: str | None
@@ -547,6 +567,7 @@ class Plan(TypedDict):
     code: list[CodeChange]
     unread: list[Unread]
     python: list[PythonChange]
+    commit: Commit | None
 
 
 class PythonChange(TypedDict):
@@ -696,7 +717,10 @@ class Source(TypedDict):
 
 
 class Status(TypedDict):
-    """The output of `controller status -o json`. `withheld` is None if no deletion is; passes are newest first."""
+    """The output of `controller status -o json`.
+
+    `withheld` is None if no deletion is; passes are newest first. `commit` is that of the last applied revision.
+    """
 
     controller: Controller
     source: Source
@@ -706,6 +730,7 @@ class Status(TypedDict):
     recent_runs: list[Run]
     events: list[Event]
     passes: list[Pass]
+    commit: Commit | None
 
 
 class Summary(TypedDict):
@@ -787,7 +812,7 @@ class DeploymentDetail(Deployment):
 
     `environment` is the one whose overlays are applied, if any. `python` is the Python environment of the active
     version, None for the controller's own interpreter; the condition PythonReady has what the newest version waits
-    for.
+    for. `changed_in` is the commit that changed the active version of the document, None if that is unknown.
     """
 
     revision: str | None
@@ -799,6 +824,7 @@ class DeploymentDetail(Deployment):
     findings: list[Finding]
     environment: str | None
     python: PythonSummary | None
+    changed_in: Commit | None
 
 
 class NumberedEvent(Event):
@@ -815,7 +841,16 @@ class PythonEnvironmentDetail(PythonEnvironment):
     log: str
 
 
+class RecordedCommit(Commit):
+    """A commit that a pass has seen, with the deployments that it added, changed and removed."""
+
+    added: DeploymentNames
+    changed: DeploymentNames
+    removed: DeploymentNames
+
+
 class RunDetail(Run):
-    """All details of one run. `history` has its attempts so far, oldest first."""
+    """All details of one run. `history` has its attempts so far, oldest first; `commit` is that of its revision."""
 
     history: list[Attempt]
+    commit: Commit | None

@@ -8,6 +8,7 @@ from typing import Any, NewType
 
 from controller.model import INTERNAL
 from controller.model.artifacts import Artifact
+from controller.model.commits import Commit
 from controller.model.policies import DEFAULT_QUEUE, Retries
 from controller.model.python_environments import PythonSummary
 from controller.model.task_runs import TaskRun
@@ -217,9 +218,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunDetail(Run):
-    """All details of one run. `history` has its attempts so far, oldest first."""
+    """All details of one run. `history` has its attempts so far, oldest first; `commit` is that of its revision."""
 
     history: tuple[Attempt, ...]
+    commit: Commit | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

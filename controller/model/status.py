@@ -156,6 +156,8 @@ class InventoryEntry:
     - `revision`: the revision of the last change to the document; `generation` counts its changes.
     - `pinned`: while the deployment's file is invalid, or the Python environment of its newest version is not ready,
       the last revision that was applied. Otherwise None, and runs use the source's last applied revision.
+    - `changed_in`: the last commit that touched its file when the document changed, or that removed the document; None
+      if that is unknown.
     - `cursor`: the instant up to which the deployment's due times have been processed.
     - `conditions`: whether git and this entry agree.
     - `python`: the digest of the request for the Python environment of this version, which `python_declared_at`, the
@@ -176,6 +178,7 @@ class InventoryEntry:
     python: str | None = None
     python_declared_at: str | None = None
     python_waiting: str | None = None
+    changed_in: str | None = None
 
     @property
     def is_valid(self) -> bool:

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from controller.errors import SourceError
+from controller.model.commits import ListedCommit
 from controller.model.snapshots import Code, ManifestFile, RefusedFile, Snapshot, is_spec
 from controller.python_specs.render_process import Renderer, Rendering
 from controller.sources.source import Change, Source, WatchedPath
@@ -87,6 +88,10 @@ class RenderedSource:
     def is_descendant(self, revision: str, earlier: str) -> bool | None:
         """Return whether `earlier` is in the history of `revision`."""
         return self._source.is_descendant(revision, earlier)
+
+    def commits(self, revision: str, since: str | None, limit: int) -> list[ListedCommit]:
+        """Return the commits after an earlier revision."""
+        return self._source.commits(revision, since, limit)
 
     def changed_files(self, revision: str, earlier: str) -> dict[str, Change] | None:
         """Return the paths that differ between these two revisions."""

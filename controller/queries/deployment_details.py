@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from controller.errors import UsageError, unknown_deployment
 from controller.model import extend
+from controller.model.commits import Commit
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity
 from controller.model.python_environments import PythonSummary
@@ -23,7 +24,7 @@ from controller.queries.deployments import (
     read_moment,
 )
 from controller.schedules import describe, next_fire_times, shared_zone
-from controller.store import Transaction, inventory, last_runs, python_environments
+from controller.store import Transaction, commits, inventory, last_runs, python_environments
 from controller.store.name_lookup import not_active
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class DeploymentDetail(DeploymentView):
 
     `environment` is the one whose overlays are applied, if any. `python` is the Python environment of the active
     version, None for the controller's own interpreter; the condition PythonReady has what the newest version waits for.
+    `changed_in` is the commit that changed the active version of the document, None if that is unknown.
     """
 
     revision: str | None
@@ -59,6 +61,7 @@ class DeploymentDetail(DeploymentView):
     findings: tuple[Finding, ...]
     environment: str | None = None
     python: PythonSummary | None = None
+    changed_in: Commit | None = None
 
 
 def show_deployment(tx: Transaction, name: str, now: datetime) -> DeploymentDetail:
@@ -75,7 +78,11 @@ def show_deployment(tx: Transaction, name: str, now: datetime) -> DeploymentDeta
     else:
         revision = entry.pinned or (source and source.last_applied_revision) or entry.revision
         row = complete_row(base_row(entry), last_runs.find(tx, name), moment)
-        detail = replace(_detail(row, build_entry(entry), revision, findings, now), python=_python(tx, entry))
+        detail = replace(
+            _detail(row, build_entry(entry), revision, findings, now),
+            python=_python(tx, entry),
+            changed_in=commits.find(tx, entry.changed_in),
+        )
     return replace(detail, environment=None if source is None else source.environment)
 
 

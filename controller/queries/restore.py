@@ -7,20 +7,25 @@ from typing import Any
 from controller.errors import SourceError
 from controller.manifests.extract import Excerpt, excerpt
 from controller.manifests.yaml.dump import as_yaml
+from controller.model.commits import Commit
 from controller.model.snapshots import is_json
 from controller.model.status import InventoryEntry
 from controller.sources.source import Source
-from controller.store import Transaction, inventory
+from controller.store import Transaction, commits, inventory
 from controller.store.name_lookup import deleting_revision, not_active
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeletedDeployment:
-    """A deployment that was deleted from the repository: when, and by which revision, if that is still recorded."""
+    """A deployment that was deleted from the repository: when, and with which revision, if that is still recorded.
+
+    `commit` is the one that removed the document, which can be older than the revision. None if it is not known.
+    """
 
     entry: InventoryEntry
     at: datetime | None
     revision: str | None
+    commit: Commit | None
 
 
 def find_deleted(tx: Transaction, name: str) -> DeletedDeployment | None:
@@ -28,7 +33,12 @@ def find_deleted(tx: Transaction, name: str) -> DeletedDeployment | None:
     entry = inventory.find_removed(tx, name)
     if entry is None:
         return None
-    return DeletedDeployment(entry=entry, at=inventory.removal_time(tx, name), revision=deleting_revision(tx, name))
+    return DeletedDeployment(
+        entry=entry,
+        at=inventory.removal_time(tx, name),
+        revision=deleting_revision(tx, name),
+        commit=commits.find(tx, entry.changed_in),
+    )
 
 
 def last_entry(tx: Transaction, name: str) -> InventoryEntry:

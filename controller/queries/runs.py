@@ -10,7 +10,7 @@ from controller.model import extend
 from controller.model.queues import missing_resource, schedule_queue
 from controller.model.runs import Run, RunDetail, RunState
 from controller.model.task_runs import TaskTree
-from controller.store import Transaction, python_environments, queues, runs, task_trees
+from controller.store import Transaction, commits, python_environments, queues, runs, task_trees
 from controller.store.run_search import RunFilter, runs_page, select_all
 from controller.store.task_reports import read_tree
 
@@ -61,7 +61,8 @@ def run_detail(tx: Transaction, run_id: str, now: datetime, directory: Path | No
 
 def _detail(tx: Transaction, run: Run, directory: Path | None) -> RunDetail:
     attempts = (replace(attempt, state=attempt.state.public) for attempt in runs.attempts_of(tx, run.id))
-    return extend(RunDetail, _with_task_tree(tx, run, directory), history=tuple(attempts))
+    commit = commits.find(tx, run.revision)
+    return extend(RunDetail, _with_task_tree(tx, run, directory), history=tuple(attempts), commit=commit)
 
 
 def public_runs(tx: Transaction, matches: list[Run], now: datetime) -> list[Run]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from controller.model import INTERNAL
+from controller.model.commits import Commit
 from controller.model.runs import Run, RunState
 from controller.model.status import (
     Condition,
@@ -19,7 +20,7 @@ from controller.queries.deployments import DeploymentView, Health, list_deployme
 from controller.queries.in_progress import InProgress, find_in_progress
 from controller.queries.runs import list_runs
 from controller.settings import Location
-from controller.store import Store, Transaction, events, passes, runs, source_status
+from controller.store import Store, Transaction, commits, events, passes, runs, source_status
 from controller.store.condition_file import NOTICES, read_notices
 from controller.store.open_state import open_read_only
 from controller.store.run_search import RunFilter
@@ -52,7 +53,10 @@ class RunCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusView:
-    """The output of `controller status -o json`. `withheld` is None if no deletion is; passes are newest first."""
+    """The output of `controller status -o json`.
+
+    `withheld` is None if no deletion is; passes are newest first. `commit` is that of the last applied revision.
+    """
 
     controller: ControllerView
     source: SourceStatus
@@ -63,6 +67,7 @@ class StatusView:
     in_progress: InProgress = field(metadata=INTERNAL)
     events: tuple[Event, ...]
     passes: tuple[PassRecord, ...]
+    commit: Commit | None = None
 
 
 def read_status(location: Location, now: datetime) -> StatusView:
@@ -144,6 +149,7 @@ def _status(
         in_progress=find_in_progress(tx, now, RECENT_RUNS),
         events=tuple(events.latest(tx, RECENT_EVENTS)),
         passes=tuple(passes.latest(tx, RECENT_PASSES)),
+        commit=None if source is None else commits.find(tx, source.last_applied_revision),
     )
 
 

@@ -9,6 +9,7 @@ from controller.model.deployments import Deployment
 from controller.model.python_environments import PythonEnvironment
 from controller.model.status import Condition, InventoryEntry, SourceStatus, Withheld
 from controller.reconcile import status
+from controller.reconcile.commit_facts import CommitFacts, record_commits
 from controller.reconcile.plan import Kept, Plan, Update
 from controller.store import Transaction, events, inventory, source_status
 
@@ -33,18 +34,27 @@ class Applied:
     removed: frozenset[str]
 
 
-def apply(tx: Transaction, plan: Plan, before: SourceStatus, now: datetime, settle: Settle) -> Applied:
-    """Write the plan's changes, the new status of the source, and the events about both."""
+def apply(
+    tx: Transaction,
+    plan: Plan,
+    before: SourceStatus,
+    now: datetime,
+    settle: Settle,
+    facts: CommitFacts | None = None,
+) -> Applied:
+    """Write the plan's changes with their commits, the new status of the source, and the events about both."""
+    facts = facts or CommitFacts()
     settle(tx, [update.before.name for update in plan.update if update.is_rescheduled], now)
     settle(tx, [entry.name for entry in plan.delete], now, pruned=True)
-    inventory.remove(tx, [entry.name for entry in plan.delete], now)
+    removed_in = {entry.name: facts.changed_in(entry.file, entry) for entry in plan.delete}
+    inventory.remove(tx, list(removed_in), now, removed_in)
     for update in plan.update:
         if update.is_renamed:
             inventory.rename(tx, update.before.name, update.after.name)
     # Due times are counted from the cursor, which is set to `now` only where schedules are new or change.
-    new_cursor = [_entry(new, plan, now) for new in plan.create]
-    new_cursor += [_update_entry(update, plan, now) for update in plan.update if update.is_rescheduled]
-    same_cursor = [_update_entry(update, plan, now) for update in plan.update if not update.is_rescheduled]
+    new_cursor = [replace(_entry(new, plan, now), changed_in=facts.changed_in(new.file)) for new in plan.create]
+    new_cursor += [_update_entry(update, plan, now, facts) for update in plan.update if update.is_rescheduled]
+    same_cursor = [_update_entry(update, plan, now, facts) for update in plan.update if not update.is_rescheduled]
     inventory.save(tx, new_cursor)
     inventory.update_keeping_cursor(tx, same_cursor)
     marked = [entry for kept in plan.keep if (entry := _keep(tx, kept, before, now)) is not None]
@@ -55,16 +65,11 @@ def apply(tx: Transaction, plan: Plan, before: SourceStatus, now: datetime, sett
     events.append(tx, status.plan_events(plan, now))
     events.append(tx, status.source_events(before.conditions, new.conditions, plan.revision, now))
     source_status.save(tx, new)
-    return Applied(
-        status=new,
-        written={entry.name: entry for entry in (*new_cursor, *same_cursor, *marked, *rebuilt)},
-        removed=frozenset(
-            (
-                *(entry.name for entry in plan.delete),
-                *(update.before.name for update in plan.update if update.is_renamed),
-            )
-        ),
-    )
+    record_commits(tx, facts)
+    removed = {*removed_in, *(update.before.name for update in plan.update if update.is_renamed)}
+    filled = (entry for name, entry in facts.filled.items() if name not in removed)
+    written = (*filled, *new_cursor, *same_cursor, *marked, *rebuilt)
+    return Applied(status=new, written={entry.name: entry for entry in written}, removed=frozenset(removed))
 
 
 def _status(plan: Plan, before: SourceStatus, now: datetime) -> SourceStatus:
@@ -89,12 +94,14 @@ def _withheld(plan: Plan, before: SourceStatus) -> Withheld | None:
     return old if new is not None and old is not None and new.digest == old.digest else new
 
 
-def _update_entry(update: Update, plan: Plan, now: datetime) -> InventoryEntry:
+def _update_entry(update: Update, plan: Plan, now: datetime, facts: CommitFacts) -> InventoryEntry:
     before = update.before
     entry = _entry(update.after, plan, now, before.conditions)
     changed = entry.spec_digest != before.spec_digest
     cursor = now if update.is_rescheduled else before.cursor
-    return replace(entry, generation=before.generation + changed, cursor=cursor)
+    is_same = not update.changes_content and entry.file == before.file
+    changed_in = before.changed_in if is_same else facts.changed_in(entry.file, before)
+    return replace(entry, generation=before.generation + changed, cursor=cursor, changed_in=changed_in)
 
 
 def _mark_python(tx: Transaction, entry: InventoryEntry, plan: Plan, now: datetime) -> InventoryEntry | None:

@@ -14,6 +14,7 @@ from controller.model.deployments import Deployment
 from controller.model.snapshots import Code, ManifestFile, RefusedFile, Snapshot
 from controller.model.status import InventoryEntry
 from controller.reconcile.changed_code import code_changes
+from controller.reconcile.commit_facts import find_commit
 from controller.reconcile.plan import make_plan
 from controller.reconcile.preview import EnvironmentPlan, Preview, preview
 from controller.reconcile.project_changes import declared_queues, project_changes, queue_changes
@@ -63,6 +64,7 @@ def plan_between(base: Source, head: Source, environment: str | None, now: datet
         code=code.deployments,
         unread=code.unread,
         python=tuple(commits.python_changes),
+        commit=find_commit(head, after.revision),
     )
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from itertools import islice
 
 from controller.manifests.build import build_deployment
+from controller.model.commits import Commit
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity
 from controller.model.status import WITHHELD, InventoryEntry, Withheld
@@ -91,6 +92,7 @@ class Preview:
     environments in which the commit changes something, if all were planned. `queues` and `project` are the changes of
     controller.yaml, `code` the deployments that run changed files, `unread` the files whose imports could not be read.
     `python` are the deployments whose packages change, as far as that is known without an index.
+    `commit` is that of the head, None for a directory.
     """
 
     base: str | None
@@ -108,6 +110,7 @@ class Preview:
     code: tuple[CodeChange, ...] = ()
     unread: tuple[Unread, ...] = ()
     python: tuple[PythonChange, ...] = ()
+    commit: Commit | None = None
 
     @property
     def is_empty(self) -> bool:

@@ -1,8 +1,8 @@
 """One pass: from the revision of the source to the jobs in the timetable. Called by `loop`, and by `run --once`.
 
-The stages are always the same: observe -> read -> parse -> plan (with the deletion guard) -> apply -> project ->
-garbage. The active deployments stay in memory between passes: nothing but a pass changes them, and a pass touches only
-those that changed.
+The stages are always the same: observe -> read -> parse -> plan (with the deletion guard) -> apply (with the commits)
+-> project -> garbage. The active deployments stay in memory between passes: nothing but a pass changes them, and a pass
+touches only those that changed.
 """
 
 import logging
@@ -22,6 +22,7 @@ from controller.model.snapshots import is_python
 from controller.model.status import Event, EventSeverity, InventoryEntry, PassRecord, SourceStatus
 from controller.reconcile import status
 from controller.reconcile.apply import Applied, Settle, apply
+from controller.reconcile.commit_facts import read_commit_facts
 from controller.reconcile.pass_timings import PassTimings
 from controller.reconcile.plan import Plan, active_schedules, make_plan
 from controller.sources.source import Source
@@ -222,9 +223,10 @@ class Reconciler:
 
     def _apply(self, plan: Plan, limits: Mapping[str, int] | None) -> Applied:
         before = self._status if plan.is_blocked else replace(self._status, followed=self._followed)
+        facts = read_commit_facts(self._source, self._store, plan, self._recorded, before.revision)
         rewritten = list(self._rewritten(before.last_applied_revision, plan.revision))
         with self._store.write() as tx:
-            applied = apply(tx, plan, before, self._clock.now(), self._settle)
+            applied = apply(tx, plan, before, self._clock.now(), self._settle, facts)
             if limits is not None and not plan.is_blocked:
                 queues.save_limits(tx, limits)
             events.append(tx, (*rewritten, *self._unknown_names(tx, plan)))

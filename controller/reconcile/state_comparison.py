@@ -13,6 +13,7 @@ from controller.model.queues import EVERYTHING
 from controller.model.snapshots import Code
 from controller.model.status import InventoryEntry
 from controller.reconcile.changed_code import code_changes
+from controller.reconcile.commit_facts import find_commit
 from controller.reconcile.plan import make_plan
 from controller.reconcile.preview import Preview, preview
 from controller.reconcile.project_changes import project_changes, queue_changes
@@ -40,6 +41,7 @@ def plan_against_state(store: Store, source: Source, environment: str | None, no
     approved = None if status is None else status.approved
     plan = make_plan(snapshot, desired, recorded, approved=approved)
     result = preview(plan, base=applied, now=now, in_flight=in_flight, environment=environment)
+    result = replace(result, commit=find_commit(source, revision))
     if applied is None:
         return result
     if desired.limits is not None:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from controller.model.commits import ListedCommit
 from controller.model.snapshots import Code, ManifestFile, RefusedFile, Snapshot
 
 MAX_MANIFEST_BYTES = 1 << 20
@@ -66,6 +67,13 @@ class Source(Protocol):
 
     def committed_at(self, revision: str) -> datetime | None:
         """Return when this revision was committed; None for a source without history."""
+        ...
+
+    def commits(self, revision: str, since: str | None, limit: int) -> list[ListedCommit]:
+        """Return at most `limit` commits up to this revision, newest first; none for a source without history.
+
+        With `since`, an earlier revision, only the commits after it.
+        """
         ...
 
     def changed_files(self, revision: str, earlier: str) -> dict[str, Change] | None:

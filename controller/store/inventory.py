@@ -1,6 +1,6 @@
 """The table of active deployments, one row per deployment. Rows of deleted ones stay as tombstones for a time."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -143,13 +143,25 @@ def update_keeping_cursor(tx: Transaction, entries: Iterable[InventoryEntry]) ->
         )
 
 
-def remove(tx: Transaction, names: Iterable[str], at: datetime) -> None:
-    """Turn the entries of these names into tombstones, and delete their holds."""
+def remove(
+    tx: Transaction, names: Iterable[str], at: datetime, changed_in: Mapping[str, str | None] | None = None
+) -> None:
+    """Turn the entries of these names into tombstones, and delete their holds.
+
+    `changed_in` has the commits that removed the documents, by name, as far as they are known.
+    """
     for name in names:
-        tx.connection.execute(
-            update(inventory).where(inventory.c.project == tx.project, inventory.c.name == name).values(removed_at=at)
-        )
+        values = {"removed_at": at, "changed_in": (changed_in or {}).get(name)}
+        is_named = (inventory.c.project == tx.project, inventory.c.name == name)
+        tx.connection.execute(update(inventory).where(*is_named).values(**values))
         tx.connection.execute(delete(holds).where(holds.c.project == tx.project, holds.c.deployment == name))
+
+
+def fill_changed_in(tx: Transaction, changed_in: Mapping[str, str | None]) -> None:
+    """Record the commits of active deployments that have none yet, by name."""
+    for name, sha in changed_in.items():
+        is_named = (inventory.c.project == tx.project, inventory.c.name == name, inventory.c.changed_in.is_(None))
+        tx.connection.execute(update(inventory).where(*is_named).values(changed_in=sha))
 
 
 def advance_cursor(tx: Transaction, name: str, cursor: datetime) -> None:

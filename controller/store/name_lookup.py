@@ -12,7 +12,7 @@ from sqlalchemy import exists, select
 from controller.errors import NotFoundError, ScheduleError, unknown_deployment
 from controller.model.findings import Finding, Severity
 from controller.schedules import shared_zone
-from controller.store import events, inventory, source_status
+from controller.store import commits, events, inventory, source_status
 from controller.store.run_search import run_tags
 from controller.store.schema import events as events_table
 from controller.store.schema import inventory as inventory_table
@@ -73,10 +73,13 @@ def not_active(tx: Transaction, name: str, *, others: Iterable[str] = ()) -> Not
     removed, entry = inventory.removal_time(tx, name), inventory.find_removed(tx, name)
     if removed is None or entry is None:
         return _unknown_name_error(tx, name, others)
-    revision = deleting_revision(tx, name)
-    commit = "" if revision is None else f" by {revision}"
+    revision, commit = deleting_revision(tx, name), commits.find(tx, entry.changed_in)
+    cause = "" if revision is None else f" by {revision}"
+    if revision is not None and commit is not None:
+        label = revision.rpartition(":")[0]
+        cause = f' by {label}:{commit.sha} ("{commit.subject}", {commit.author})'
     return NotFoundError(
-        f"There is no deployment {name!r}: it was deleted at {format_time(removed, _zone(entry.document))}{commit}.",
+        f"There is no deployment {name!r}: it was deleted at {format_time(removed, _zone(entry.document))}{cause}.",
         hint=f"`controller restore {name}` prints its last document. Commit it to get the deployment back.",
     )
 

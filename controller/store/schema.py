@@ -96,6 +96,22 @@ inventory = Table(
     Column("python", String(64)),
     Column("python_declared_at", Text),
     Column("python_waiting", String(64)),
+    Column("changed_in", String(64)),
+)
+
+commits = Table(
+    "commits",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("project", String(63), nullable=False),
+    Column("sha", String(64), nullable=False),
+    Column("author", Text, nullable=False),
+    Column("author_date", Instant, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("added", JSON, nullable=False),
+    Column("changed", JSON, nullable=False),
+    Column("removed", JSON, nullable=False),
+    UniqueConstraint("project", "sha"),
 )
 
 holds = Table(

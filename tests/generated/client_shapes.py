@@ -34,6 +34,7 @@ BASES = {
     "DeploymentDetail": "Deployment",
     "NumberedEvent": "Event",
     "PythonEnvironmentDetail": "PythonEnvironment",
+    "RecordedCommit": "Commit",
     "RunDetail": "Run",
 }
 """Shapes that extend another one."""

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import accumulate
 from typing import Any
 
+from controller.model.commits import Commit
 from controller.model.findings import Finding, Severity
 from controller.model.snapshots import PROJECT_FILE
 from controller.reconcile.preview import DeploymentChange, EnvironmentPlan, Preview
@@ -45,6 +46,7 @@ def as_markdown(view: Preview) -> str:
     base, head = _short(view.base), _short(view.head)
     lines += [
         f"Base and head are the same revision: `{head}`" if view.base == view.head else f"`{base}` → `{head}`",
+        *([] if view.commit is None else [_cell(_commit(view.commit))]),
         "",
     ]
     lines += [*_withheld_quote(view, _scope(view)), *_table(view, share)]
@@ -239,8 +241,14 @@ def _summary(view: Preview) -> Iterator[str]:
         yield f"Base and head are the same revision: {view.head}."
     else:
         yield f"From {view.base or 'an empty state'} to {view.head}."
+    if view.commit is not None:
+        yield f"Head: {_commit(view.commit)}"
     yield f"Digest {view.digest}"
     yield from _withheld(view, _scope(view))
+
+
+def _commit(commit: Commit) -> str:
+    return f'"{commit.subject}" by {commit.author}, {format_time(commit.author_date, UTC)}'
 
 
 def _scope(view: Preview) -> str:

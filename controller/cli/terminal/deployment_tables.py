@@ -48,6 +48,7 @@ def deployment_detail(view: DeploymentDetail, now: datetime) -> RenderableType:
         ("tags", text_format.plain(", ".join(view.tags) or "-")),
         ("version", text_format.plain(view.version or "-")),
         ("revision", text_format.revision(view.revision)),
+        ("changed in", text_format.commit(view.changed_in, now)),
         ("environment", text_format.plain(view.environment or "none")),
         ("python", text_format.python(view.python)),
         ("sync", text_format.state(view.sync)),

@@ -65,6 +65,7 @@ def run_detail(run: RunDetail, now: datetime, zone: tzinfo | None) -> Renderable
         ("exit code", text_format.plain("-" if run.exit_code is None else run.exit_code)),
         ("signal", text_format.plain("-" if run.signal is None else run.signal)),
         ("revision", text_format.plain(run.revision)),
+        ("commit", text_format.commit(run.commit, now)),
         ("spec", text_format.plain(run.spec_digest)),
         ("version", text_format.plain(run.version or "-")),
         ("python", text_format.python(run.python)),

@@ -73,6 +73,8 @@ def _head(view: StatusView, now: datetime) -> RenderableType:
     grid.add_row(
         "source", text_format.plain(view.source.repo) + Text("  ") + text_format.revision(view.source.revision)
     )
+    if view.commit is not None:
+        grid.add_row("commit", text_format.commit(view.commit, now))
     grid.add_row("environment", text_format.plain(view.source.environment or "none"))
     if view.source.watch_problem is not None:
         grid.add_row("", Text("polling only: ", style="yellow") + text_format.plain(view.source.watch_problem))

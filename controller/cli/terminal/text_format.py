@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
+from controller.model.commits import Commit
 from controller.model.python_environments import PythonSummary
 from controller.text import visible, visible_lines
 from controller.time_format import format_time
@@ -105,6 +106,13 @@ def python(summary: PythonSummary | None) -> Text:
     shown = names[:_MOST_PACKAGES] if more else names
     packages = f": {', '.join([*shown, *more])}" if names else ""
     return plain(f"{version}, declared in {summary.declared_at}{digest}{packages}")
+
+
+def commit(value: Commit | None, now: datetime) -> Text:
+    """Return the short id, the subject, the author and the age of a commit."""
+    if value is None:
+        return Text("-", style="dim")
+    return plain(f'{value.sha[:9]} "{value.subject}"  {value.author} · ') + past(value.author_date, now)
 
 
 def revision(name: str | None) -> Text:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from controller.clock import Clock, SystemClock
 from controller.errors import SourceError, shortage
+from controller.model.commits import ListedCommit
 from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, Snapshot, is_manifest, is_python
 from controller.sources.directory.files import Files, TooLargeError, UnstableError
 from controller.sources.directory.flow_code import DirectoryCode
@@ -93,6 +94,10 @@ class DirectorySource:
     def committed_at(self, revision: str) -> None:  # noqa: ARG002
         """Return None: a directory has no commits."""
         return None
+
+    def commits(self, revision: str, since: str | None, limit: int) -> list[ListedCommit]:  # noqa: ARG002
+        """Return nothing: a directory has no commits."""
+        return []
 
     def is_descendant(self, revision: str, earlier: str) -> bool | None:  # noqa: ARG002
         """Return None, because a directory has no history."""

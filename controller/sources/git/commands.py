@@ -29,6 +29,8 @@ _SETTINGS = {
     "core.hooksPath": "/dev/null",
     "core.fsmonitor": "false",
     "core.attributesFile": "/dev/null",
+    "log.showSignature": "false",
+    "log.follow": "false",
     "gc.auto": "0",
     "maintenance.auto": "false",
 }

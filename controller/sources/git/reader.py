@@ -8,11 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from controller.errors import SourceError
+from controller.model.commits import ListedCommit
 from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, Snapshot
 from controller.sources.exports import Entry as Export
 from controller.sources.exports import Exports
 from controller.sources.git.cat_file import contents, in_chunks
 from controller.sources.git.commands import Git, GitError, GitTimeoutError, OpenRepository, Work
+from controller.sources.git.commit_log import list_commits
 from controller.sources.git.flow_code import CodeIndex, GitCode
 from controller.sources.git.manifests import ManifestTree, read_or_refuse
 from controller.sources.git.revisions import commit_of
@@ -27,6 +29,7 @@ class CommitReader:
 
     def __init__(self, repo: Path, *, path: str, exports: Path) -> None:
         self._repo = repo
+        self._path = path
         self._git = Git(repo)
         self._exports = Exports(exports)
         self._manifests = ManifestTree(path)
@@ -106,6 +109,12 @@ class CommitReader:
         with self._open(commit) as repo:
             output = repo.run("show", "--no-patch", "--format=%ct", commit, "--")
         return datetime.fromtimestamp(int(output), UTC)
+
+    def commits(self, revision: str, since: str | None, limit: int) -> list[ListedCommit]:
+        """Return the commits since an earlier revision, newest first, with the manifests that each of them changed."""
+        commit = commit_of(revision)
+        with self._open(commit) as repo:
+            return list_commits(repo, self._path, commit, None if since is None else commit_of(since), limit)
 
     def changed_files(self, revision: str, earlier: str) -> dict[str, Change] | None:
         """Return the sorted paths that differ between two commits, and how; None if git has lost the earlier one."""

@@ -15,12 +15,13 @@ from controller.api.http.security_middleware import Caller
 from controller.api.http.sse import wait_for_disconnect
 from controller.api.http.strict_json import StrictRoute
 from controller.errors import ConflictError, ControllerError, StoppingError
+from controller.model.commits import RecordedCommit
 from controller.model.status import PassRecord, SourceStatus
 from controller.operations.approval import Approved, approval_result, approve_deletions
 from controller.queries.status import StatusView, current_status
 from controller.reconcile.preview import Preview
 from controller.reconcile.reconciler import PassResult
-from controller.store import passes
+from controller.store import commits, passes
 
 router = APIRouter(prefix="/api/v1", tags=["source"], route_class=StrictRoute)
 
@@ -93,6 +94,13 @@ def history(request: Request, limit: Annotated[int, Query(ge=1, le=50)] = 50) ->
     """The passes that found changes or failed, with the milliseconds spent in each stage."""
     with dependencies_of(request).store.read() as tx:
         return json_response(request, passes.latest(tx, limit))
+
+
+@router.get("/commits", response_model=list[RecordedCommit], summary="List commits, newest first")
+def list_commits(request: Request, limit: Annotated[int, Query(ge=1, le=500)] = 50) -> Response:
+    """The commits that passes have seen, with the deployments that each of them added, changed and removed."""
+    with dependencies_of(request).store.read() as tx:
+        return json_response(request, commits.latest(tx, limit))
 
 
 @router.get("/plan", response_model=Preview, summary="Plan a ref")

@@ -1,0 +1,20 @@
+"""Commands show who changed what, and why: the subject, the author and the time of commits."""
+
+from tests.unit.cli.conftest import Followed
+
+
+def test_commands_show_subject_and_author_of_commits(followed: Followed) -> None:
+    head = followed.repository.head()
+    run_id = followed("trigger", "sums", "--wait", "-o", "json").json["id"]
+    for arguments in (("status",), ("deployments", "show", "sums"), ("runs", "show", run_id)):
+        answer = followed(*arguments)
+        assert f'{head[:9]} "change"' in answer.out, arguments
+        assert "Ada" in answer.out, arguments
+    facts = {"sha": head, "author": "Ada", "subject": "change"}
+    assert followed("status", "-o", "json").json["commit"].items() >= facts.items()
+    assert followed("deployments", "show", "sums", "-o", "json").json["changed_in"].items() >= facts.items()
+    assert followed("runs", "show", run_id, "-o", "json").json["commit"].items() >= facts.items()
+    plan = followed("plan")
+    assert '"change" by Ada' in plan.out
+    assert followed("plan", "-o", "json").json["commit"].items() >= facts.items()
+    assert '"change" by Ada' in followed("plan", "--base", "HEAD", "-o", "markdown").out
