@@ -3,24 +3,21 @@
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
 
-from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.console import RenderableType
 from rich.text import Text
 
 from controller.cli.terminal import text_format
-from controller.cli.terminal.tables import CompactTable
+from controller.cli.terminal.tables import CompactTable, Details
 from controller.model.status import Hold
 from controller.queries.deployment_details import DeploymentDetail
 from controller.queries.deployments import DeploymentView
 from controller.schedules import shared_zone, zone
 
+_NO_DEPLOYMENTS = "No deployments. Commit a file to deployments/, or create an example with `controller init`."
+
 
 def deployment_table(deployments: Sequence[DeploymentView], now: datetime) -> RenderableType:
     """Return a table with one row per deployment, in the given order."""
-    if not deployments:
-        return Text(
-            "No deployments. Commit a file to deployments/, or create an example with `controller init`.", style="dim"
-        )
     rows = [
         (
             text_format.plain(view.name),
@@ -32,15 +29,13 @@ def deployment_table(deployments: Sequence[DeploymentView], now: datetime) -> Re
         )
         for view in deployments
     ]
-    return CompactTable(("DEPLOYMENT", "SYNC", "HEALTH", "NEXT", "LAST RUN", "FLOW"), rows, flexible=(0, 5, 4))
+    titles = ("DEPLOYMENT", "SYNC", "HEALTH", "NEXT", "LAST RUN", "FLOW")
+    return CompactTable(titles, rows, flexible=(0, 5, 4), empty=_NO_DEPLOYMENTS)
 
 
 def deployment_detail(view: DeploymentDetail, now: datetime) -> RenderableType:
     """Return the details of one deployment as a two-column grid."""
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="bold")
-    grid.add_column()
-    rows: list[tuple[str, RenderableType]] = [
+    rows = [
         ("name", text_format.plain(view.name)),
         ("declared in", text_format.plain(f"{view.file}:{view.line}")),
         ("flow" if view.flow else "command", text_format.plain(view.flow or " ".join(view.command or ()) or "-")),
@@ -63,9 +58,7 @@ def deployment_detail(view: DeploymentDetail, now: datetime) -> RenderableType:
         suffix = " (suspended)" if schedule.suspended or view.suspended else ""
         rows.append(("schedule", text_format.plain(f"{schedule.id}: {schedule.text}{suffix}")))
         rows += [("", text_format.local(time, zone(schedule.timezone))) for time in schedule.fire_times]
-    for title, value in rows:
-        grid.add_row(title, value)
-    return Group(grid)
+    return Details(rows)
 
 
 def _hold(hold: Hold, zone: tzinfo | None) -> Text:

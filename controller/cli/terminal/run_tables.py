@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from controller.cli.terminal import text_format
 from controller.cli.terminal.artifact_view import artifact_list
-from controller.cli.terminal.tables import CompactTable
+from controller.cli.terminal.tables import CompactTable, Details
 from controller.cli.terminal.task_tree import task_tree
 from controller.model.queues import SHORTAGE
 from controller.model.runs import Attempt, Run, RunDetail
@@ -18,8 +17,6 @@ from controller.model.runs import Attempt, Run, RunDetail
 
 def run_table(runs: Sequence[Run], now: datetime, *, is_filtered: bool = False) -> RenderableType:
     """Return a table with one row per run; `is_filtered` selects the text for an empty table."""
-    if not runs:
-        return Text("No runs match." if is_filtered else "No runs yet.", style="dim")
     titles = ("RUN", "DEPLOYMENT", "STATE", "TRIGGER", "STARTED", "TOOK", "REASON OR RESULT")
     rows = [
         (
@@ -34,15 +31,12 @@ def run_table(runs: Sequence[Run], now: datetime, *, is_filtered: bool = False) 
         )
         for run in runs
     ]
-    return CompactTable(titles, rows, flexible=(1, 6))
+    return CompactTable(titles, rows, flexible=(1, 6), empty="No runs match." if is_filtered else "No runs yet.")
 
 
 def run_detail(run: RunDetail, now: datetime, zone: tzinfo | None) -> RenderableType:
     """Return the details of one run, with times in `zone`, or in the machine's zone if it is None."""
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="bold")
-    grid.add_column()
-    rows: list[tuple[str, RenderableType]] = [
+    rows = [
         ("run", text_format.plain(run.id)),
         ("name", text_format.plain(run.name or "-")),
         ("deployment", text_format.plain(run.deployment)),
@@ -70,9 +64,7 @@ def run_detail(run: RunDetail, now: datetime, zone: tzinfo | None) -> Renderable
         ("tags", text_format.plain(", ".join(run.tags) or "-")),
         ("parameters", text_format.parameters(run.parameters)),
     ]
-    for title, value in rows:
-        grid.add_row(title, value)
-    parts: list[RenderableType] = [grid]
+    parts: list[RenderableType] = [Details(rows)]
     if len(run.history) > 1:
         parts += [Text(""), _attempt_table(run.history, zone)]
     if run.tasks:
