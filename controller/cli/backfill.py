@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from controller.cli import options
+from controller.cli import complete, options
 from controller.cli.parameter_arguments import read_parameters
 from controller.errors import UsageError
 from controller.settings import Location
@@ -15,7 +15,7 @@ _TIMES_SHOWN = 50
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete.deployments)
 @click.option(
     "--from",
     "since",

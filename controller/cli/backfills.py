@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli import options
+from controller.cli import complete, options
 from controller.cli.json_output import print_json
 from controller.cli.state_access import check_names, connected_client, get_backfill, read_state, read_state_if_any
 from controller.cli.state_access import zone_of as common_zone
@@ -23,7 +23,7 @@ def backfills() -> None:
 
 
 @backfills.command(name="list")
-@click.option("--deployment", metavar="NAME", help="Filter by deployment.")
+@click.option("--deployment", metavar="NAME", help="Filter by deployment.", shell_complete=complete.deployments)
 @click.option(
     "--limit", type=click.IntRange(1), default=50, show_default=True, help="Maximum number of entries, newest first."
 )
@@ -48,7 +48,7 @@ def list_(location: Location, deployment: str | None, limit: int, output: str) -
 
 
 @backfills.command(name="show")
-@click.argument("backfill_id", metavar="ID")
+@click.argument("backfill_id", metavar="ID", shell_complete=complete.backfills)
 @options.output
 @options.location
 def show_(location: Location, backfill_id: str, output: str) -> None:
@@ -70,7 +70,7 @@ def show_(location: Location, backfill_id: str, output: str) -> None:
 
 
 @backfills.command()
-@click.argument("backfill_id", metavar="ID")
+@click.argument("backfill_id", metavar="ID", shell_complete=complete.backfills)
 @options.output
 @options.location
 def pause(location: Location, backfill_id: str, output: str) -> None:
@@ -82,7 +82,7 @@ def pause(location: Location, backfill_id: str, output: str) -> None:
 
 
 @backfills.command()
-@click.argument("backfill_id", metavar="ID")
+@click.argument("backfill_id", metavar="ID", shell_complete=complete.backfills)
 @options.output
 @options.location
 def resume(location: Location, backfill_id: str, output: str) -> None:
@@ -94,7 +94,7 @@ def resume(location: Location, backfill_id: str, output: str) -> None:
 
 
 @backfills.command()
-@click.argument("backfill_id", metavar="ID")
+@click.argument("backfill_id", metavar="ID", shell_complete=complete.backfills)
 @options.output
 @options.location
 def cancel(location: Location, backfill_id: str, output: str) -> None:

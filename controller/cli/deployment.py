@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from controller.cli import options
+from controller.cli import complete, options
 from controller.cli.deployments import list_, show_
 from controller.cli.execute import execute
 from controller.cli.trigger import trigger
@@ -22,7 +22,7 @@ class _DeploymentArgument(click.Argument):
 
 
 def _deployment_argument(argument: click.Argument) -> click.Argument:
-    return _DeploymentArgument([str(argument.name)], metavar="NAME")
+    return _DeploymentArgument([str(argument.name)], metavar="NAME", shell_complete=complete.deployments)
 
 
 def _alias(command: click.Command, name: str) -> click.Command:

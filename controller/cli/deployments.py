@@ -2,7 +2,7 @@
 
 import click
 
-from controller.cli import options, state_access
+from controller.cli import complete, options, state_access
 from controller.cli.json_output import print_json
 from controller.clock import SystemClock
 from controller.settings import Location
@@ -32,7 +32,7 @@ def list_(location: Location, output: str) -> None:
 
 
 @deployments.command(name="show")
-@click.argument("name")
+@click.argument("name", shell_complete=complete.deployments)
 @options.output
 @options.location
 def show_(location: Location, name: str, output: str) -> None:

@@ -39,8 +39,12 @@ COMMANDS = {
     "execute": "controller.cli.execute:execute",
     "schema": "controller.cli.schema:schema",
     "init": "controller.cli.init:init",
+    "completion": "controller.cli.completion:completion",
     "version": "controller.cli.version:version",
 }
+
+COMPLETION_VARIABLE = "_CONTROLLER_COMPLETE"
+"""The environment variable with which the script of `controller completion` asks for completions."""
 
 
 class _Commands(click.Group):
@@ -59,7 +63,7 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        if args and args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
             near = closest(args[0], COMMANDS)
             ctx.fail(f"There is no command {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
         return super().resolve_command(ctx, args)
@@ -76,7 +80,9 @@ def run(arguments: Sequence[str]) -> int:
     standard_streams.prepare_streams()
     try:
         _check_encoding(arguments)
-        code = cli.main(args=list(arguments), prog_name="controller", standalone_mode=False)
+        code = cli.main(
+            args=list(arguments), prog_name="controller", complete_var=COMPLETION_VARIABLE, standalone_mode=False
+        )
         sys.stdout.flush()
     except click.ClickException as error:
         error.show(sys.stderr)

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from controller.cli import complete
 from controller.errors import UsageError
 from controller.settings import DEFAULT_PATH, Location, locate
 
@@ -38,7 +39,10 @@ class ListByDefault(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Insert `list` if the arguments name no subcommand."""
-        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+        is_completing = ctx.resilient_parsing  # the next word may be the subcommand
+        if (not args and not is_completing) or (
+            args and args[0].startswith("-") and args[0] not in ctx.help_option_names
+        ):
             args = ["list", *args]
         return super().parse_args(ctx, args)
 
@@ -71,6 +75,7 @@ def location(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="NAME",
         envvar="CONTROLLER_ENVIRONMENT",
         help="Environment whose overlays are applied to the deployments. [default: none]",
+        shell_complete=complete.environments,
     )
     @click.option(
         "--state-dir",

@@ -2,7 +2,7 @@
 
 import click
 
-from controller.cli import options, state_access
+from controller.cli import complete, options, state_access
 from controller.cli.json_output import print_json
 from controller.settings import Location
 from controller.text import visible_lines
@@ -36,7 +36,7 @@ def reconcile(location: Location, *, wait: bool, output: str) -> int:
 
 
 @click.command()
-@click.argument("digest")
+@click.argument("digest", shell_complete=complete.digests)
 @options.output
 @options.location
 def approve(location: Location, digest: str, output: str) -> int:

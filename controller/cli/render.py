@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli import options
+from controller.cli import complete, options
 from controller.cli.json_output import print_json
 from controller.settings import Location
 from controller.text import visible_lines
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete.deployments)
 @options.output
 @options.location
 def render(location: Location, name: str | None, output: str) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli import options, state_access
+from controller.cli import complete, options, state_access
 from controller.cli.json_output import print_json
 from controller.errors import UsageError
 from controller.settings import Location
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete.deleted_deployments)
 @click.option("--write", is_flag=True, help="Write the document to the working tree instead of printing it.")
 @options.output
 @options.location

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from controller.cli import bulk_runs, options, state_access
+from controller.cli import bulk_runs, complete, options, state_access
 from controller.errors import UsageError
 from controller.settings import Location
 from controller.text import visible_lines
@@ -14,7 +14,7 @@ _FINISHED = ["succeeded", "failed", "timed_out", "cancelled", "crashed", "skippe
 
 
 @click.command()
-@click.argument("run_id", metavar="[ID]", required=False)
+@click.argument("run_id", metavar="[ID]", required=False, shell_complete=complete.runs)
 @click.option("--reason", metavar="TEXT", help="Reason, recorded with the run.")
 @bulk_runs.filter_options(["pending", "running", "retrying"], "all unfinished runs")
 @options.output
@@ -36,7 +36,7 @@ def cancel(location: Location, run_id: str | None, reason: str | None, yes: bool
 
 
 @click.command()
-@click.argument("run_id", metavar="[ID]", required=False)
+@click.argument("run_id", metavar="[ID]", required=False, shell_complete=complete.runs)
 @click.option(
     "--latest", is_flag=True, help="Execute the deployment as it is active now. [default: the commit of the run]"
 )
@@ -69,7 +69,7 @@ def retry(
 
 
 @click.command()
-@click.argument("run_id", metavar="ID")
+@click.argument("run_id", metavar="ID", shell_complete=complete.runs)
 @options.output
 @options.location
 def watch(location: Location, run_id: str, output: str) -> int:

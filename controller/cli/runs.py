@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from controller.cli import options, run_actions
+from controller.cli import complete, options, run_actions
 from controller.cli.json_output import print_json, to_json
 from controller.cli.log_output import LogWriter
 from controller.cli.state_access import check_names, get_run, read_state_if_any, zone_of
@@ -40,14 +40,19 @@ def runs() -> None:
 
 
 @runs.command(name="list")
-@click.option("--deployment", metavar="NAME", help="Filter by deployment.")
+@click.option("--deployment", metavar="NAME", help="Filter by deployment.", shell_complete=complete.deployments)
 @click.option("--state", type=options.NearChoice(_STATES), help="Filter by state.")
-@click.option("--tag", metavar="TAG", help="Filter by tag.")
+@click.option("--tag", metavar="TAG", help="Filter by tag.", shell_complete=complete.tags)
 @click.option("--trigger", type=options.NearChoice(_TRIGGERS), help="Filter by trigger.")
 @click.option("--revision", metavar="COMMIT", help="Filter by commit; an abbreviated id is enough.")
 @click.option("--since", metavar="TIME", help="Created at or after this time: yesterday, 2h, a date or date-time.")
 @click.option("--until", metavar="TIME", help="Created before or at this time: now, 2h, a date or date-time.")
-@click.option("--backfill", metavar="ID", help="Filter by backfill; an abbreviated id is enough.")
+@click.option(
+    "--backfill",
+    metavar="ID",
+    help="Filter by backfill; an abbreviated id is enough.",
+    shell_complete=complete.backfills,
+)
 @click.option(
     "--limit", type=click.IntRange(1), default=50, show_default=True, help="Maximum number of entries, newest first."
 )
@@ -99,7 +104,7 @@ def list_(  # noqa: PLR0913
 
 
 @runs.command(name="show")
-@click.argument("run_id", metavar="ID")
+@click.argument("run_id", metavar="ID", shell_complete=complete.runs)
 @options.output
 @options.location
 def show_(location: Location, run_id: str, output: str) -> None:
@@ -118,7 +123,7 @@ def show_(location: Location, run_id: str, output: str) -> None:
 
 
 @runs.command(name="logs")
-@click.argument("run_id", metavar="ID")
+@click.argument("run_id", metavar="ID", shell_complete=complete.runs)
 @click.option("-f", "--follow", is_flag=True, help="Keep printing until the run finishes.")
 @click.option("--tail", type=click.IntRange(0), metavar="N", help="Print only the last N lines.")
 @options.location
