@@ -18,6 +18,13 @@ output = click.option(
 )
 
 
+LIST_FORMATS = ("text", "wide", "json", "jsonl", "yaml", "name")
+
+list_output = click.option(
+    "-o", "--output", type=click.Choice(LIST_FORMATS), default="text", show_default=True, help="Output format."
+)
+
+
 class NearChoice(click.Choice[str]):
     """A choice whose error for an unknown value also suggests the most similar valid one."""
 

@@ -13,11 +13,13 @@ from controller.model.backfills import BackfillDetail, BackfillProgress, Backfil
 _FAILURES_SHOWN = 50
 
 
-def backfill_table(backfills: Sequence[BackfillProgress], zones: Mapping[str, tzinfo | None]) -> RenderableType:
+def backfill_table(
+    backfills: Sequence[BackfillProgress], zones: Mapping[str, tzinfo | None], *, is_wide: bool = False
+) -> CompactTable:
     """Return a table with one row per backfill, with times in the zone of its deployment."""
     rows = [
         (
-            text_format.plain(backfill.id[-12:]),
+            text_format.plain(backfill.id),
             text_format.plain(backfill.deployment),
             text_format.state(backfill.state),
             text_format.local(backfill.since, zones[backfill.deployment]),
@@ -25,11 +27,24 @@ def backfill_table(backfills: Sequence[BackfillProgress], zones: Mapping[str, tz
             text_format.plain(f"{backfill.done}/{backfill.total}"),
             text_format.plain(backfill.failed),
             text_format.plain(backfill.author),
+            *(_more_cells(backfill, zones[backfill.deployment]) if is_wide else ()),
         )
         for backfill in backfills
     ]
-    titles = ("ID", "DEPLOYMENT", "STATE", "FROM", "TO", "PROGRESS", "FAILED", "AUTHOR")
-    return CompactTable(titles, rows, flexible=(1, 7), empty="No backfills.")
+    titles: tuple[str, ...] = ("ID", "DEPLOYMENT", "STATE", "FROM", "TO", "PROGRESS", "FAILED", "AUTHOR")
+    if is_wide:
+        titles += ("CREATED", "FINISHED", "REDO", "PARALLEL", "REVISION")
+    return CompactTable(titles, rows, flexible=(1, 7), empty="No backfills.", has_ids=True, is_wide=is_wide)
+
+
+def _more_cells(backfill: BackfillProgress, zone: tzinfo | None) -> tuple[Text, ...]:
+    return (
+        text_format.local(backfill.created_at, zone),
+        text_format.local(backfill.finished_at, zone),
+        text_format.plain(backfill.redo or "-"),
+        text_format.plain(backfill.parallel),
+        text_format.revision(backfill.revision),
+    )
 
 
 def backfill_detail(backfill: BackfillDetail, zone: tzinfo | None) -> RenderableType:

@@ -26,4 +26,4 @@ def show(renderable: RenderableType) -> None:
         sys.stderr.write(f"{renderable.empty}\n")
         sys.stdout.write(renderable.as_tsv())
     else:
-        console().print(renderable)
+        console().print(renderable, crop=False)  # tables fit, except those with `-o wide`

@@ -16,7 +16,9 @@ from controller.schedules import shared_zone, zone
 _NO_DEPLOYMENTS = "No deployments. Commit a file to deployments/, or create an example with `controller init`."
 
 
-def deployment_table(deployments: Sequence[DeploymentView], now: datetime) -> RenderableType:
+def deployment_table(
+    deployments: Sequence[DeploymentView], now: datetime, *, is_filtered: bool = False, is_wide: bool = False
+) -> CompactTable:
     """Return a table with one row per deployment, in the given order."""
     rows = [
         (
@@ -26,11 +28,24 @@ def deployment_table(deployments: Sequence[DeploymentView], now: datetime) -> Re
             Text("held", style="yellow") if view.held else text_format.ago(view.next_fire_time, now),
             _last_run(view, now),
             text_format.plain(view.flow or " ".join(view.command or ()) or "-"),
+            *(_more_cells(view) if is_wide else ()),
         )
         for view in deployments
     ]
-    titles = ("DEPLOYMENT", "SYNC", "HEALTH", "NEXT", "LAST RUN", "FLOW")
-    return CompactTable(titles, rows, flexible=(0, 5, 4), empty=_NO_DEPLOYMENTS)
+    titles: tuple[str, ...] = ("DEPLOYMENT", "SYNC", "HEALTH", "NEXT", "LAST RUN", "FLOW")
+    if is_wide:
+        titles += ("TAGS", "VERSION", "DECLARED IN", "DESCRIPTION")
+    empty = "No deployments match." if is_filtered else _NO_DEPLOYMENTS
+    return CompactTable(titles, rows, flexible=(0, 5, 4), empty=empty, is_wide=is_wide)
+
+
+def _more_cells(view: DeploymentView) -> tuple[Text, ...]:
+    return (
+        text_format.plain(", ".join(view.tags)),
+        text_format.plain(view.version or "-"),
+        text_format.plain(f"{view.file}:{view.line}"),
+        text_format.plain(view.description),
+    )
 
 
 def deployment_detail(view: DeploymentDetail, now: datetime) -> RenderableType:

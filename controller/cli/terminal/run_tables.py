@@ -1,7 +1,7 @@
 """Renders runs for the terminal: a table of many, and the details of one."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
 
 from rich.console import Group, RenderableType
@@ -15,23 +15,45 @@ from controller.model.queues import SHORTAGE
 from controller.model.runs import Attempt, Run, RunDetail
 
 
-def run_table(runs: Sequence[Run], now: datetime, *, is_filtered: bool = False) -> RenderableType:
-    """Return a table with one row per run; `is_filtered` selects the text for an empty table."""
-    titles = ("RUN", "DEPLOYMENT", "STATE", "TRIGGER", "STARTED", "TOOK", "REASON OR RESULT")
+def run_table(
+    runs: Sequence[Run],
+    now: datetime,
+    *,
+    is_filtered: bool = False,
+    zones: Mapping[str, tzinfo | None] | None = None,
+) -> CompactTable:
+    """Return a table with one row per run; `is_filtered` selects the text for an empty table.
+
+    With `zones`, the time zones of the deployments, it has more columns, and nothing is shortened.
+    """
+    titles: tuple[str, ...] = ("RUN", "DEPLOYMENT", "STATE", "TRIGGER", "STARTED", "TOOK", "REASON OR RESULT")
+    if zones is not None:
+        titles += ("DUE", "ATTEMPT", "QUEUE", "REVISION", "TAGS")
     rows = [
         (
-            # The end of the id is its random part, short and sufficient to identify the run.
-            text_format.plain(run.id[-12:]),
+            text_format.plain(run.id),
             text_format.plain(run.deployment),
             text_format.state(run.state),
             text_format.plain(run.trigger),
             text_format.past(run.started_at or run.created_at, now),
             text_format.plain(_took(run, now)),
             text_format.plain(_remark(run)),
+            *(() if zones is None else _more_cells(run, zones[run.deployment])),
         )
         for run in runs
     ]
-    return CompactTable(titles, rows, flexible=(1, 6), empty="No runs match." if is_filtered else "No runs yet.")
+    empty = "No runs match." if is_filtered else "No runs yet."
+    return CompactTable(titles, rows, flexible=(1, 6), empty=empty, has_ids=True, is_wide=zones is not None)
+
+
+def _more_cells(run: Run, zone: tzinfo | None) -> tuple[Text, ...]:
+    return (
+        text_format.local(run.scheduled_for, zone),
+        text_format.plain(f"{run.attempt} of {run.attempts}"),
+        text_format.plain(run.queue),
+        text_format.revision(run.revision),
+        text_format.plain(", ".join(run.tags)),
+    )
 
 
 def run_detail(run: RunDetail, now: datetime, zone: tzinfo | None) -> RenderableType:
