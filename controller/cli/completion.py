@@ -2,8 +2,10 @@
 
 import click
 
+from controller.cli.help_pages import Command
 
-@click.command()
+
+@click.command(cls=Command)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     r"""Print the script for completion in bash, zsh or fish.

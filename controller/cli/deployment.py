@@ -8,6 +8,7 @@ import click
 from controller.cli import complete, options
 from controller.cli.deployments import list_, show_
 from controller.cli.execute import execute
+from controller.cli.help_pages import Command, Group
 from controller.cli.trigger import trigger
 from controller.settings import Location
 
@@ -31,10 +32,10 @@ def _alias(command: click.Command, name: str) -> click.Command:
         _deployment_argument(parameter) if isinstance(parameter, click.Argument) else parameter
         for parameter in command.params
     ]
-    return click.Command(name, callback=command.callback, params=parameters, help=command.help)
+    return Command(name, callback=command.callback, params=parameters, help=command.help)
 
 
-@click.group()
+@click.group(cls=Group)
 def deployment() -> None:
     """Create, list, show, run or execute deployments."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli import complete, options
+from controller.cli.help_pages import Command
 from controller.cli.json_output import print_json, to_json
 from controller.cli.state_access import read_state_if_any
 from controller.errors import NoStateError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _FOLLOW_SECONDS = 0.2
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--for",
     "about",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli import complete, options
+from controller.cli.help_pages import Command
 from controller.cli.json_output import print_json
 from controller.errors import UsageError
 from controller.text import did_you_mean
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from controller.cli.formats.explanations import Explanation
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("code", required=False, shell_complete=complete.codes)
 @options.output
 def explain(code: str | None, output: str) -> None:

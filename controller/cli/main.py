@@ -13,35 +13,45 @@ from controller.cli import standard_streams
 from controller.errors import ControllerError, UsageError
 from controller.text import closest, visible_lines
 
-COMMANDS = {
-    "run": "controller.cli.run:run",
-    "validate": "controller.cli.validate:validate",
-    "plan": "controller.cli.plan:plan",
-    "render": "controller.cli.render:render",
-    "explain": "controller.cli.explain:explain",
-    "status": "controller.cli.status:status",
-    "deployments": "controller.cli.deployments:deployments",
-    "deployment": "controller.cli.deployment:deployment",
-    "next": "controller.cli.next:next_",
-    "trigger": "controller.cli.trigger:trigger",
-    "hold": "controller.cli.holds:hold",
-    "resume": "controller.cli.holds:resume",
-    "reconcile": "controller.cli.reconcile:reconcile",
-    "approve": "controller.cli.reconcile:approve",
-    "restore": "controller.cli.restore:restore",
-    "events": "controller.cli.events:events",
-    "login": "controller.cli.login:login",
-    "doctor": "controller.cli.doctor:doctor",
-    "runs": "controller.cli.runs:runs",
-    "occurrences": "controller.cli.occurrences:occurrences",
-    "backfill": "controller.cli.backfill:backfill",
-    "backfills": "controller.cli.backfills:backfills",
-    "execute": "controller.cli.execute:execute",
-    "schema": "controller.cli.schema:schema",
-    "init": "controller.cli.init:init",
-    "completion": "controller.cli.completion:completion",
-    "version": "controller.cli.version:version",
+GROUPS = {
+    "Look": {
+        "status": "controller.cli.status:status",
+        "deployments": "controller.cli.deployments:deployments",
+        "runs": "controller.cli.runs:runs",
+        "events": "controller.cli.events:events",
+        "occurrences": "controller.cli.occurrences:occurrences",
+        "next": "controller.cli.next:next_",
+        "backfills": "controller.cli.backfills:backfills",
+        "login": "controller.cli.login:login",
+    },
+    "Change": {
+        "trigger": "controller.cli.trigger:trigger",
+        "hold": "controller.cli.holds:hold",
+        "resume": "controller.cli.holds:resume",
+        "reconcile": "controller.cli.reconcile:reconcile",
+        "approve": "controller.cli.reconcile:approve",
+        "restore": "controller.cli.restore:restore",
+        "backfill": "controller.cli.backfill:backfill",
+    },
+    "Author": {
+        "init": "controller.cli.init:init",
+        "validate": "controller.cli.validate:validate",
+        "plan": "controller.cli.plan:plan",
+        "render": "controller.cli.render:render",
+        "explain": "controller.cli.explain:explain",
+        "execute": "controller.cli.execute:execute",
+        "schema": "controller.cli.schema:schema",
+        "deployment": "controller.cli.deployment:deployment",
+    },
+    "Operate": {
+        "run": "controller.cli.run:run",
+        "doctor": "controller.cli.doctor:doctor",
+        "completion": "controller.cli.completion:completion",
+        "version": "controller.cli.version:version",
+    },
 }
+"""The commands in the order of `--help`, each with its module and its name there."""
+COMMANDS = {name: place for group in GROUPS.values() for name, place in group.items()}
 
 COMPLETION_VARIABLE = "_CONTROLLER_COMPLETE"
 """The environment variable with which the script of `controller completion` asks for completions."""
@@ -59,6 +69,13 @@ class _Commands(click.Group):
         module, _, attribute = COMMANDS[name].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands in groups, then the options that most of them have."""
+        from controller.cli.help_pages import write_commands, write_location_options
+
+        write_commands(self, ctx, formatter, {title: list(group) for title, group in GROUPS.items()})
+        write_location_options(ctx, formatter)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

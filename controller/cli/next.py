@@ -8,6 +8,7 @@ import click
 from click.core import ParameterSource
 
 from controller.cli import complete, options, state_access
+from controller.cli.help_pages import Command
 from controller.cli.json_output import print_json
 from controller.clock import SystemClock
 from controller.errors import NoStateError, UsageError
@@ -15,7 +16,7 @@ from controller.settings import Location
 from controller.time_format import format_time
 
 
-@click.command(name="next")
+@click.command("next", cls=Command)
 @click.argument("name", required=False, shell_complete=complete.deployments)
 @click.option("--cron", metavar="EXPR", help="A crontab(5) expression.")
 @click.option("--interval", metavar="DURATION", help="A duration: 90s, 15m, 1h30m, 2d, PT15M or seconds.")

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from controller.cli import complete
+from controller.cli.help_pages import Group
 from controller.errors import UsageError
 from controller.settings import DEFAULT_PATH, Location, locate
 
@@ -41,7 +42,7 @@ class NearChoice(click.Choice[str]):
             raise click.BadParameter(f"{error.message} Did you mean {near[0]!r}?", ctx, param) from error
 
 
-class ListByDefault(click.Group):
+class ListByDefault(Group):
     """A group that runs its subcommand `list` if none is named, also when options follow."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli import complete, options
+from controller.cli.help_pages import Command
 from controller.cli.json_output import print_json
 from controller.settings import Location
 from controller.text import visible_lines
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from controller.model.findings import Finding
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("name", required=False, shell_complete=complete.deployments)
 @options.output
 @options.location
