@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from controller.cli import options
+from controller.cli import complete, options
+from controller.cli.help_pages import Command
 from controller.cli.parameter_arguments import read_parameters
 from controller.errors import UsageError
 from controller.settings import Location
@@ -14,8 +15,8 @@ from controller.settings import Location
 _TIMES_SHOWN = 50
 
 
-@click.command()
-@click.argument("name")
+@click.command(cls=Command)
+@click.argument("name", shell_complete=complete.deployments)
 @click.option(
     "--from",
     "since",
@@ -72,12 +73,12 @@ def backfill(  # noqa: PLR0913
     wait: bool,
     output: str,
 ) -> int:
-    """Run the due times of a past range that have no run yet, and with --redo also others.
+    """Run the due times of a past range that have no run yet.
 
-    They include those that the schedule skipped. A date or time without an offset is in the time zone of the
-    schedules. The runs start after all other waiting runs, and never make the schedules skip a due time. They execute
-    the deployment as it is active now, unless --original is set. `controller backfills` lists, pauses, resumes and
-    cancels backfills.
+    With --redo, it also runs others again. The due times include those that the schedule skipped. A date or time
+    without an offset is in the time zone of the schedules. The runs start after all other waiting runs, and never make
+    the schedules skip a due time. They execute the deployment as it is active now, unless --original is set.
+    `controller backfills` lists, pauses, resumes and cancels backfills.
     """
     from controller.cli import state_access
     from controller.cli.json_output import utc

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli import options
+from controller.cli import complete, options
 from controller.cli.json_output import print_json
+from controller.cli.list_output import print_list
 from controller.cli.state_access import check_names, connected_client, get_backfill, read_state, read_state_if_any
 from controller.cli.state_access import zone_of as common_zone
 from controller.settings import Location
@@ -13,6 +14,7 @@ from controller.settings import Location
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from controller.cli.terminal.tables import CompactTable
     from controller.client import Client
     from controller.client.shapes import BackfillProgress
 
@@ -23,11 +25,11 @@ def backfills() -> None:
 
 
 @backfills.command(name="list")
-@click.option("--deployment", metavar="NAME", help="Filter by deployment.")
+@click.option("--deployment", metavar="NAME", help="Filter by deployment.", shell_complete=complete.deployments)
 @click.option(
     "--limit", type=click.IntRange(1), default=50, show_default=True, help="Maximum number of entries, newest first."
 )
-@options.output
+@options.list_output
 @options.location
 def list_(location: Location, deployment: str | None, limit: int, output: str) -> None:
     """List backfills, newest first."""
@@ -37,18 +39,18 @@ def list_(location: Location, deployment: str | None, limit: int, output: str) -
         rows = [] if tx is None else list_backfills(tx, limit, deployment=deployment)
         if tx is not None and not rows:
             check_names(tx, deployment, None)
-    if output == "json":
-        print_json(rows)
-        return
-    from controller.cli.terminal.backfill_tables import backfill_table
-    from controller.cli.terminal.console import show
 
-    zones = {name: common_zone(location, name) for name in {row.deployment for row in rows}}
-    show(backfill_table(rows, zones))
+    def table(is_wide: bool) -> "CompactTable":
+        from controller.cli.terminal.backfill_tables import backfill_table
+
+        zones = {name: common_zone(location, name) for name in {row.deployment for row in rows}}
+        return backfill_table(rows, zones, is_wide=is_wide)
+
+    print_list(rows, output, lambda row: str(row.id), table)
 
 
 @backfills.command(name="show")
-@click.argument("backfill_id", metavar="ID")
+@click.argument("backfill_id", metavar="ID", shell_complete=complete.backfills)
 @options.output
 @options.location
 def show_(location: Location, backfill_id: str, output: str) -> None:
@@ -70,7 +72,7 @@ def show_(location: Location, backfill_id: str, output: str) -> None:
 
 
 @backfills.command()
-@click.argument("backfill_id", metavar="ID")
+@click.argument("backfill_id", metavar="ID", shell_complete=complete.backfills)
 @options.output
 @options.location
 def pause(location: Location, backfill_id: str, output: str) -> None:
@@ -82,7 +84,7 @@ def pause(location: Location, backfill_id: str, output: str) -> None:
 
 
 @backfills.command()
-@click.argument("backfill_id", metavar="ID")
+@click.argument("backfill_id", metavar="ID", shell_complete=complete.backfills)
 @options.output
 @options.location
 def resume(location: Location, backfill_id: str, output: str) -> None:
@@ -94,7 +96,7 @@ def resume(location: Location, backfill_id: str, output: str) -> None:
 
 
 @backfills.command()
-@click.argument("backfill_id", metavar="ID")
+@click.argument("backfill_id", metavar="ID", shell_complete=complete.backfills)
 @options.output
 @options.location
 def cancel(location: Location, backfill_id: str, output: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from controller.cli import options
+from controller.cli import complete, options
 from controller.cli.state_access import check_names, connected_client, read_state, zone_of
 from controller.errors import UsageError
 from controller.settings import Location
@@ -26,16 +26,23 @@ Send = Callable[..., "BulkResult"]
 def filter_options(states: Sequence[str], default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return a decorator that adds the filters, and `--yes`, to a command that acts on runs in one of these states."""
     added = (
-        click.option("--deployment", metavar="NAME", help="All runs of this deployment."),
+        click.option(
+            "--deployment", metavar="NAME", help="All runs of this deployment.", shell_complete=complete.deployments
+        ),
         click.option(
             "--state",
             type=options.NearChoice(states),
             multiple=True,
             help=f"All runs in this state. Repeatable. [default: {default}]",
         ),
-        click.option("--tag", metavar="TAG", help="All runs with this tag."),
+        click.option("--tag", metavar="TAG", help="All runs with this tag.", shell_complete=complete.tags),
         click.option("--since", metavar="TIME", help="All runs created at or after this time: yesterday, 2h, a date."),
-        click.option("--backfill", metavar="ID", help="All runs of this backfill; an abbreviated id is enough."),
+        click.option(
+            "--backfill",
+            metavar="ID",
+            help="All runs of this backfill; an abbreviated id is enough.",
+            shell_complete=complete.backfills,
+        ),
         click.option("--yes", is_flag=True, help="Do not ask before changing all runs that match the filters."),
     )
 

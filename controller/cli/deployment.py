@@ -5,9 +5,10 @@ from typing import Any
 
 import click
 
-from controller.cli import options
+from controller.cli import complete, options
 from controller.cli.deployments import list_, show_
 from controller.cli.execute import execute
+from controller.cli.help_pages import Command, Group
 from controller.cli.trigger import trigger
 from controller.settings import Location
 
@@ -22,7 +23,7 @@ class _DeploymentArgument(click.Argument):
 
 
 def _deployment_argument(argument: click.Argument) -> click.Argument:
-    return _DeploymentArgument([str(argument.name)], metavar="NAME")
+    return _DeploymentArgument([str(argument.name)], metavar="NAME", shell_complete=complete.deployments)
 
 
 def _alias(command: click.Command, name: str) -> click.Command:
@@ -31,10 +32,10 @@ def _alias(command: click.Command, name: str) -> click.Command:
         _deployment_argument(parameter) if isinstance(parameter, click.Argument) else parameter
         for parameter in command.params
     ]
-    return click.Command(name, callback=command.callback, params=parameters, help=command.help)
+    return Command(name, callback=command.callback, params=parameters, help=command.help)
 
 
-@click.group()
+@click.group(cls=Group)
 def deployment() -> None:
     """Create, list, show, run or execute deployments."""
 

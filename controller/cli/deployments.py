@@ -1,11 +1,41 @@
 """`controller deployments`: list all deployments, or show the details of one."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import click
 
-from controller.cli import options, state_access
+from controller.cli import complete, options, state_access
 from controller.cli.json_output import print_json
+from controller.cli.list_output import print_list
 from controller.clock import SystemClock
 from controller.settings import Location
+
+if TYPE_CHECKING:
+    from controller.cli.terminal.tables import CompactTable
+    from controller.queries.deployments import DeploymentView
+
+_HEALTHS = ["Healthy", "Degraded", "Running", "Suspended", "Unknown"]
+_SYNCS = ["Synced", "OutOfSync", "Invalid", "Unknown"]
+
+
+def _next_fire_time(row: "DeploymentView") -> tuple[float, str]:
+    """Return a sort key: the next one to fire first, those that do not fire at the end."""
+    return (float("inf") if row.next_fire_time is None else row.next_fire_time.timestamp(), row.name)
+
+
+def _last_run(row: "DeploymentView") -> tuple[float, str]:
+    """Return a sort key: the newest run first, deployments without a run at the end."""
+    run = row.last_run
+    return (0.0 if run is None else -(run.started_at or run.created_at).timestamp(), row.name)
+
+
+_SORT_KEYS: "dict[str, Callable[[DeploymentView], Any] | None]" = {
+    "problems": None,
+    "name": lambda row: row.name,
+    "next": _next_fire_time,
+    "last-run": _last_run,
+}
 
 
 @click.group(cls=options.ListByDefault)
@@ -14,25 +44,59 @@ def deployments() -> None:
 
 
 @deployments.command(name="list")
-@options.output
+@click.option("--tag", metavar="TAG", help="Filter by tag.", shell_complete=complete.tags)
+@click.option("--health", type=options.NearChoice(_HEALTHS, case_sensitive=False), help="Filter by health.")
+@click.option("--sync", type=options.NearChoice(_SYNCS, case_sensitive=False), help="Filter by sync status.")
+@click.option("--search", metavar="TEXT", default="", help="Filter by a part of the name, flow, description or a tag.")
+@click.option(
+    "--sort",
+    type=options.NearChoice(list(_SORT_KEYS)),
+    default="problems",
+    show_default=True,
+    help="Order: problems first, by name, by next fire time, or by the start of the last run, newest first.",
+)
+@click.option("--limit", type=click.IntRange(1), help="Maximum number of entries. [default: all]")
+@options.list_output
 @options.location
-def list_(location: Location, output: str) -> None:
+def list_(
+    location: Location,
+    tag: str | None,
+    health: str | None,
+    sync: str | None,
+    search: str,
+    sort: str,
+    limit: int | None,
+    output: str,
+) -> None:
     """List all deployments, problems first."""
+    from controller.queries.deployments import Health, Sync, matching
     from controller.queries.status import read_status
 
     now = SystemClock().now()
-    rows = read_status(location, now).deployments
-    if output == "json":
-        print_json(rows)
-        return
-    from controller.cli.terminal.console import show
-    from controller.cli.terminal.deployment_tables import deployment_table
+    rows = matching(
+        read_status(location, now).deployments,
+        search=search,
+        tag=tag,
+        sync=None if sync is None else Sync(sync),
+        health=None if health is None else Health(health),
+    )
+    if not rows and tag is not None:
+        with state_access.read_state_if_any(location) as tx:
+            if tx is not None:
+                state_access.check_names(tx, None, tag)
+    key = _SORT_KEYS[sort]
+    rows = (rows if key is None else sorted(rows, key=key))[:limit]
 
-    show(deployment_table(rows, now))
+    def table(is_wide: bool) -> "CompactTable":
+        from controller.cli.terminal.deployment_tables import deployment_table
+
+        return deployment_table(rows, now, is_filtered=any((tag, health, sync, search)), is_wide=is_wide)
+
+    print_list(rows, output, lambda row: str(row.name), table)
 
 
 @deployments.command(name="show")
-@click.argument("name")
+@click.argument("name", shell_complete=complete.deployments)
 @options.output
 @options.location
 def show_(location: Location, name: str, output: str) -> None:

@@ -3,12 +3,13 @@
 import click
 
 from controller.cli import options
+from controller.cli.help_pages import Command
 from controller.cli.json_output import print_json
 from controller.settings import Location, UvSettings
 from controller.text import visible_lines
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--max-running",
     metavar="N",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli import options
+from controller.cli import complete, options
+from controller.cli.help_pages import Command
 from controller.cli.json_output import print_json, to_json
 from controller.cli.state_access import read_state_if_any
 from controller.errors import NoStateError
@@ -26,8 +27,14 @@ if TYPE_CHECKING:
 _FOLLOW_SECONDS = 0.2
 
 
-@click.command()
-@click.option("--for", "about", metavar="NAME", help="Only events of this deployment, or of `source`.")
+@click.command(cls=Command)
+@click.option(
+    "--for",
+    "about",
+    metavar="NAME",
+    help="Only events of this deployment, or of `source`.",
+    shell_complete=complete.subjects,
+)
 @click.option(
     "--follow", "-f", is_flag=True, help="Keep printing new events until Ctrl-C; JSON has one object per line."
 )

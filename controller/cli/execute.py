@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from controller.cli import options
+from controller.cli import complete, options
+from controller.cli.help_pages import Command
 from controller.cli.json_output import json_text, print_json
 from controller.cli.parameter_arguments import read_parameters
 from controller.clock import SystemClock
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from controller.runs.execute import FlowResult
 
 
-@click.command()
-@click.argument("flow")
+@click.command(cls=Command)
+@click.argument("flow", shell_complete=complete.deployments)
 @click.option("--param", "pairs", metavar="KEY=JSON", multiple=True, help="Set one parameter. Repeatable.")
 @click.option("--params", metavar="JSON", help="Set parameters from a JSON object.")
 @click.option("--render-python", is_flag=True, help="Also execute Python specs to find the deployment.")

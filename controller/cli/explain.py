@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli import options
+from controller.cli import complete, options
+from controller.cli.help_pages import Command
 from controller.cli.json_output import print_json
 from controller.errors import UsageError
 from controller.text import did_you_mean
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
     from controller.cli.formats.explanations import Explanation
 
 
-@click.command()
-@click.argument("code", required=False)
+@click.command(cls=Command)
+@click.argument("code", required=False, shell_complete=complete.codes)
 @options.output
 def explain(code: str | None, output: str) -> None:
     """Explain the code of a finding.

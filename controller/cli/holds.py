@@ -5,15 +5,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli import options, state_access
+from controller.cli import complete, options, state_access
+from controller.cli.help_pages import Command
 from controller.settings import Location
 
 if TYPE_CHECKING:
     from controller.client.shapes import DeploymentDetail
 
 
-@click.command()
-@click.argument("name")
+@click.command(cls=Command)
+@click.argument("name", shell_complete=complete.deployments)
 @click.option("--reason", metavar="TEXT", required=True, help="Reason for the hold, shown with the deployment.")
 @click.option(
     "--until", metavar="TIME", help="End the hold automatically at this time: tomorrow, 2h, a date or date-time."
@@ -38,8 +39,8 @@ def hold(location: Location, name: str, reason: str, until: str | None, output: 
     _print_hold(deployment, output)
 
 
-@click.command()
-@click.argument("name")
+@click.command(cls=Command)
+@click.argument("name", shell_complete=complete.deployments)
 @options.output
 @options.location
 def resume(location: Location, name: str, output: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from controller.cli import options
+from controller.cli.help_pages import Command
 from controller.cli.json_output import print_json
 from controller.errors import SourceError, UsageError
 
@@ -49,7 +50,7 @@ jobs:
 _MESSAGE = "Start with one flow and one deployment"
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("directory", metavar="[DIR]", default=".", type=click.Path(path_type=Path, file_okay=False))
 @options.output
 def init(directory: Path, output: str) -> None:

@@ -3,11 +3,12 @@
 import click
 
 from controller.cli import options, state_access
+from controller.cli.help_pages import Command
 from controller.cli.json_output import print_json
 from controller.settings import Location
 
 
-@click.command()
+@click.command(cls=Command)
 @options.output
 @options.location
 def login(location: Location, output: str) -> None:

@@ -13,35 +13,49 @@ from controller.cli import standard_streams
 from controller.errors import ControllerError, UsageError
 from controller.text import closest, visible_lines
 
-COMMANDS = {
-    "run": "controller.cli.run:run",
-    "validate": "controller.cli.validate:validate",
-    "plan": "controller.cli.plan:plan",
-    "render": "controller.cli.render:render",
-    "explain": "controller.cli.explain:explain",
-    "status": "controller.cli.status:status",
-    "deployments": "controller.cli.deployments:deployments",
-    "deployment": "controller.cli.deployment:deployment",
-    "next": "controller.cli.next:next_",
-    "trigger": "controller.cli.trigger:trigger",
-    "hold": "controller.cli.holds:hold",
-    "resume": "controller.cli.holds:resume",
-    "reconcile": "controller.cli.reconcile:reconcile",
-    "approve": "controller.cli.reconcile:approve",
-    "restore": "controller.cli.restore:restore",
-    "events": "controller.cli.events:events",
-    "login": "controller.cli.login:login",
-    "doctor": "controller.cli.doctor:doctor",
-    "runs": "controller.cli.runs:runs",
-    "occurrences": "controller.cli.occurrences:occurrences",
-    "backfill": "controller.cli.backfill:backfill",
-    "backfills": "controller.cli.backfills:backfills",
-    "python": "controller.cli.python:python",
-    "execute": "controller.cli.execute:execute",
-    "schema": "controller.cli.schema:schema",
-    "init": "controller.cli.init:init",
-    "version": "controller.cli.version:version",
+GROUPS = {
+    "Look": {
+        "status": "controller.cli.status:status",
+        "deployments": "controller.cli.deployments:deployments",
+        "runs": "controller.cli.runs:runs",
+        "events": "controller.cli.events:events",
+        "occurrences": "controller.cli.occurrences:occurrences",
+        "next": "controller.cli.next:next_",
+        "backfills": "controller.cli.backfills:backfills",
+        "login": "controller.cli.login:login",
+    },
+    "Change": {
+        "trigger": "controller.cli.trigger:trigger",
+        "hold": "controller.cli.holds:hold",
+        "resume": "controller.cli.holds:resume",
+        "reconcile": "controller.cli.reconcile:reconcile",
+        "approve": "controller.cli.reconcile:approve",
+        "restore": "controller.cli.restore:restore",
+        "backfill": "controller.cli.backfill:backfill",
+    },
+    "Author": {
+        "init": "controller.cli.init:init",
+        "validate": "controller.cli.validate:validate",
+        "plan": "controller.cli.plan:plan",
+        "render": "controller.cli.render:render",
+        "explain": "controller.cli.explain:explain",
+        "execute": "controller.cli.execute:execute",
+        "schema": "controller.cli.schema:schema",
+        "deployment": "controller.cli.deployment:deployment",
+    },
+    "Operate": {
+        "run": "controller.cli.run:run",
+        "doctor": "controller.cli.doctor:doctor",
+        "python": "controller.cli.python:python",
+        "completion": "controller.cli.completion:completion",
+        "version": "controller.cli.version:version",
+    },
 }
+"""The commands in the order of `--help`, each with its module and its name there."""
+COMMANDS = {name: place for group in GROUPS.values() for name, place in group.items()}
+
+COMPLETION_VARIABLE = "_CONTROLLER_COMPLETE"
+"""The environment variable with which the script of `controller completion` asks for completions."""
 
 
 class _Commands(click.Group):
@@ -57,10 +71,17 @@ class _Commands(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands in groups, then the options that most of them have."""
+        from controller.cli.help_pages import write_commands, write_location_options
+
+        write_commands(self, ctx, formatter, {title: list(group) for title, group in GROUPS.items()})
+        write_location_options(ctx, formatter)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        if args and args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
             near = closest(args[0], COMMANDS)
             ctx.fail(f"There is no command {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
         return super().resolve_command(ctx, args)
@@ -77,7 +98,9 @@ def run(arguments: Sequence[str]) -> int:
     standard_streams.prepare_streams()
     try:
         _check_encoding(arguments)
-        code = cli.main(args=list(arguments), prog_name="controller", standalone_mode=False)
+        code = cli.main(
+            args=list(arguments), prog_name="controller", complete_var=COMPLETION_VARIABLE, standalone_mode=False
+        )
         sys.stdout.flush()
     except click.ClickException as error:
         error.show(sys.stderr)

@@ -7,7 +7,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from controller.cli import options, state_access
+from controller.cli import complete, options, state_access
+from controller.cli.help_pages import Command
 from controller.cli.json_output import print_json
 from controller.clock import SystemClock
 from controller.errors import NoStateError, UsageError
@@ -15,8 +16,8 @@ from controller.settings import Location
 from controller.time_format import format_time
 
 
-@click.command(name="next")
-@click.argument("name", required=False)
+@click.command("next", cls=Command)
+@click.argument("name", required=False, shell_complete=complete.deployments)
 @click.option("--cron", metavar="EXPR", help="A crontab(5) expression.")
 @click.option("--interval", metavar="DURATION", help="A duration: 90s, 15m, 1h30m, 2d, PT15M or seconds.")
 @click.option("--rrule", metavar="RULE", help="An RFC 5545 rule or rule set; separate its lines with \\n.")

@@ -2,7 +2,8 @@
 
 import click
 
-from controller.cli import options
+from controller.cli import complete, options
+from controller.cli.help_pages import Command
 from controller.cli.json_output import print_json
 from controller.cli.state_access import read_state_if_any, zone_of
 from controller.clock import SystemClock
@@ -10,8 +11,8 @@ from controller.errors import unknown_deployment
 from controller.settings import Location
 
 
-@click.command()
-@click.argument("name")
+@click.command(cls=Command)
+@click.argument("name", shell_complete=complete.deployments)
 @click.option("--since", metavar="TIME", help="Due at or after this time: yesterday, 2h, a date or date-time.")
 @click.option("--until", metavar="TIME", help="Due before or at this time: now, 2h, a date or date-time.")
 @click.option(

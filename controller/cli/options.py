@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from controller.cli import complete
+from controller.cli.help_pages import Group
 from controller.errors import UsageError
 from controller.settings import DEFAULT_PATH, Location, locate
 
@@ -14,6 +16,13 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 output = click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Output format."
+)
+
+
+LIST_FORMATS = ("text", "wide", "json", "jsonl", "yaml", "name")
+
+list_output = click.option(
+    "-o", "--output", type=click.Choice(LIST_FORMATS), default="text", show_default=True, help="Output format."
 )
 
 
@@ -33,12 +42,15 @@ class NearChoice(click.Choice[str]):
             raise click.BadParameter(f"{error.message} Did you mean {near[0]!r}?", ctx, param) from error
 
 
-class ListByDefault(click.Group):
+class ListByDefault(Group):
     """A group that runs its subcommand `list` if none is named, also when options follow."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Insert `list` if the arguments name no subcommand."""
-        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+        is_completing = ctx.resilient_parsing  # the next word may be the subcommand
+        if (not args and not is_completing) or (
+            args and args[0].startswith("-") and args[0] not in ctx.help_option_names
+        ):
             args = ["list", *args]
         return super().parse_args(ctx, args)
 
@@ -71,6 +83,7 @@ def location(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="NAME",
         envvar="CONTROLLER_ENVIRONMENT",
         help="Environment whose overlays are applied to the deployments. [default: none]",
+        shell_complete=complete.environments,
     )
     @click.option(
         "--state-dir",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli import options
+from controller.cli.help_pages import Command
 from controller.cli.json_output import print_json
 from controller.clock import SystemClock
 from controller.errors import StateError, UsageError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from controller.sources.source import Source
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--base", metavar="REF", help="Revision to compare with. [default: the applied state]")
 @click.option("--head", metavar="REF", help="Revision that would be applied. [default: the followed ref]")
 @click.option(

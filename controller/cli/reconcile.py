@@ -2,13 +2,14 @@
 
 import click
 
-from controller.cli import options, state_access
+from controller.cli import complete, options, state_access
+from controller.cli.help_pages import Command
 from controller.cli.json_output import print_json
 from controller.settings import Location
 from controller.text import visible_lines
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--wait", is_flag=True, help="Wait for the sync and show its result. Exit 1 if not everything is applied."
 )
@@ -35,8 +36,8 @@ def reconcile(location: Location, *, wait: bool, output: str) -> int:
     return 0 if is_ready or not wait else 1
 
 
-@click.command()
-@click.argument("digest")
+@click.command(cls=Command)
+@click.argument("digest", shell_complete=complete.digests)
 @options.output
 @options.location
 def approve(location: Location, digest: str, output: str) -> int:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli import options
+from controller.cli import complete, options
+from controller.cli.help_pages import Command
 from controller.cli.json_output import print_json
 from controller.settings import Location
 from controller.text import visible_lines
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from controller.model.findings import Finding
 
 
-@click.command()
-@click.argument("name", required=False)
+@click.command(cls=Command)
+@click.argument("name", required=False, shell_complete=complete.deployments)
 @options.output
 @options.location
 def render(location: Location, name: str | None, output: str) -> int:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli import options, state_access
+from controller.cli import complete, options, state_access
+from controller.cli.help_pages import Command
 from controller.cli.json_output import print_json
 from controller.errors import UsageError
 from controller.settings import Location
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from controller.model.status import InventoryEntry
 
 
-@click.command()
-@click.argument("name")
+@click.command(cls=Command)
+@click.argument("name", shell_complete=complete.deleted_deployments)
 @click.option("--write", is_flag=True, help="Write the document to the working tree instead of printing it.")
 @options.output
 @options.location

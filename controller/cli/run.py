@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from controller.cli import options
+from controller.cli.help_pages import Command
 from controller.clock import SystemClock
 from controller.settings import Location
 
@@ -20,7 +21,7 @@ STOP_SECONDS = 9.0
 """Time limit for `Controller.stop`, in seconds, so that the process exits within 10 seconds of the stop signal."""
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--once", is_flag=True, help="Apply the repository once and exit, without starting runs.")
 @click.option("--working-tree", is_flag=True, help="Apply the files on disk instead of the last commit.")
 @click.option(

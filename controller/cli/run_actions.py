@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from controller.cli import bulk_runs, options, state_access
+from controller.cli import bulk_runs, complete, options, state_access
+from controller.cli.help_pages import Command
 from controller.errors import UsageError
 from controller.settings import Location
 from controller.text import visible_lines
@@ -13,8 +14,8 @@ from controller.text import visible_lines
 _FINISHED = ["succeeded", "failed", "timed_out", "cancelled", "crashed", "skipped"]
 
 
-@click.command()
-@click.argument("run_id", metavar="[ID]", required=False)
+@click.command(cls=Command)
+@click.argument("run_id", metavar="[ID]", required=False, shell_complete=complete.runs)
 @click.option("--reason", metavar="TEXT", help="Reason, recorded with the run.")
 @bulk_runs.filter_options(["pending", "running", "retrying"], "all unfinished runs")
 @options.output
@@ -36,8 +37,8 @@ def cancel(location: Location, run_id: str | None, reason: str | None, yes: bool
     return 0
 
 
-@click.command()
-@click.argument("run_id", metavar="[ID]", required=False)
+@click.command(cls=Command)
+@click.argument("run_id", metavar="[ID]", required=False, shell_complete=complete.runs)
 @click.option(
     "--latest", is_flag=True, help="Execute the deployment as it is active now. [default: the commit of the run]"
 )
@@ -69,8 +70,8 @@ def retry(
     return _watch(location, answer["run_id"], output, print_changes=False)
 
 
-@click.command()
-@click.argument("run_id", metavar="ID")
+@click.command(cls=Command)
+@click.argument("run_id", metavar="ID", shell_complete=complete.runs)
 @options.output
 @options.location
 def watch(location: Location, run_id: str, output: str) -> int:

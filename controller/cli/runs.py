@@ -7,16 +7,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import tzinfo
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from controller.cli import options, run_actions
+from controller.cli import complete, options, run_actions
 from controller.cli.json_output import print_json, to_json
+from controller.cli.list_output import print_list
 from controller.cli.log_output import LogWriter
 from controller.cli.state_access import check_names, get_run, read_state_if_any, zone_of
 from controller.clock import SystemClock
 from controller.settings import Location, wants_colours
+
+if TYPE_CHECKING:
+    from controller.cli.terminal.tables import CompactTable
 
 FOLLOW_SECONDS = 0.2
 _STATES = [
@@ -40,18 +44,23 @@ def runs() -> None:
 
 
 @runs.command(name="list")
-@click.option("--deployment", metavar="NAME", help="Filter by deployment.")
+@click.option("--deployment", metavar="NAME", help="Filter by deployment.", shell_complete=complete.deployments)
 @click.option("--state", type=options.NearChoice(_STATES), help="Filter by state.")
-@click.option("--tag", metavar="TAG", help="Filter by tag.")
+@click.option("--tag", metavar="TAG", help="Filter by tag.", shell_complete=complete.tags)
 @click.option("--trigger", type=options.NearChoice(_TRIGGERS), help="Filter by trigger.")
 @click.option("--revision", metavar="COMMIT", help="Filter by commit; an abbreviated id is enough.")
 @click.option("--since", metavar="TIME", help="Created at or after this time: yesterday, 2h, a date or date-time.")
 @click.option("--until", metavar="TIME", help="Created before or at this time: now, 2h, a date or date-time.")
-@click.option("--backfill", metavar="ID", help="Filter by backfill; an abbreviated id is enough.")
+@click.option(
+    "--backfill",
+    metavar="ID",
+    help="Filter by backfill; an abbreviated id is enough.",
+    shell_complete=complete.backfills,
+)
 @click.option(
     "--limit", type=click.IntRange(1), default=50, show_default=True, help="Maximum number of entries, newest first."
 )
-@options.output
+@options.list_output
 @options.location
 def list_(  # noqa: PLR0913
     location: Location,
@@ -89,17 +98,19 @@ def list_(  # noqa: PLR0913
         rows = [] if tx is None else list_runs(tx, run_filter, now, limit=limit)
         if tx is not None and not rows:
             check_names(tx, deployment, tag)
-    if output == "json":
-        print_json(rows)
-        return
-    from controller.cli.terminal.console import show
-    from controller.cli.terminal.run_tables import run_table
 
-    show(run_table(rows, now, is_filtered=any((deployment, state, tag, trigger, revision, since, until, backfill))))
+    def table(is_wide: bool) -> "CompactTable":
+        from controller.cli.terminal.run_tables import run_table
+
+        zones = {name: zone_of(location, name) for name in {row.deployment for row in rows}} if is_wide else None
+        is_filtered = any((deployment, state, tag, trigger, revision, since, until, backfill))
+        return run_table(rows, now, is_filtered=is_filtered, zones=zones)
+
+    print_list(rows, output, lambda row: str(row.id), table)
 
 
 @runs.command(name="show")
-@click.argument("run_id", metavar="ID")
+@click.argument("run_id", metavar="ID", shell_complete=complete.runs)
 @options.output
 @options.location
 def show_(location: Location, run_id: str, output: str) -> None:
@@ -118,7 +129,7 @@ def show_(location: Location, run_id: str, output: str) -> None:
 
 
 @runs.command(name="logs")
-@click.argument("run_id", metavar="ID")
+@click.argument("run_id", metavar="ID", shell_complete=complete.runs)
 @click.option("-f", "--follow", is_flag=True, help="Keep printing until the run finishes.")
 @click.option("--tail", type=click.IntRange(0), metavar="N", help="Print only the last N lines.")
 @options.location

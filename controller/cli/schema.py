@@ -3,9 +3,10 @@
 import click
 
 from controller.cli import options
+from controller.cli.help_pages import Command
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("which", type=click.Choice(["deployment", "project"]), default="deployment")
 @options.output
 def schema(which: str, output: str) -> None:  # noqa: ARG001

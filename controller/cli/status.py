@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli import options
+from controller.cli.help_pages import Command
 from controller.cli.json_output import print_json, to_json
 from controller.clock import Clock, SystemClock
 from controller.settings import Location
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 WATCH_SECONDS = 1.0
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--watch", is_flag=True, help="Keep the view up to date until Ctrl-C.")
 @options.output
 @options.location

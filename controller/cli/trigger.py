@@ -6,15 +6,16 @@ from collections.abc import Sequence
 
 import click
 
-from controller.cli import options, state_access
+from controller.cli import complete, options, state_access
+from controller.cli.help_pages import Command
 from controller.cli.parameter_arguments import read_parameters
 from controller.cli.run_actions import print_answer
 from controller.settings import Location
 from controller.text import visible_lines
 
 
-@click.command()
-@click.argument("name")
+@click.command(cls=Command)
+@click.argument("name", shell_complete=complete.deployments)
 @click.option("--param", "pairs", metavar="KEY=JSON", multiple=True, help="Set one parameter. Repeatable.")
 @click.option("--params", metavar="JSON", help="Set parameters from a JSON object.")
 @click.option(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from controller.cli import options
+from controller.cli.help_pages import Command
 from controller.cli.json_output import print_json
 from controller.clock import SystemClock
 from controller.errors import UsageError
@@ -28,7 +29,7 @@ _FORMATS = ["text", "json", "github", "sarif"]
 _PIPED_WIDTH = 120
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Choice(_FORMATS), default="text", show_default=True, help="Output format.")
 @click.option(

@@ -4,12 +4,13 @@ import click
 
 from controller import __version__
 from controller.cli import options
+from controller.cli.help_pages import Command
 from controller.cli.json_output import print_json
 
 _PARTS = ("apscheduler", "sqlalchemy", "gitpython", "jsonschema", "pyyaml", "watchdog", "rich", "cronsim", "tzdata")
 
 
-@click.command()
+@click.command(cls=Command)
 @options.output
 def version(output: str) -> None:
     """Print the versions of controller and its libraries."""

@@ -21,7 +21,7 @@ SHORTAGE = "waiting: "
 
 
 class WaitKind(StrEnum):
-    """What a run waits for."""
+    """The reason why a run waits."""
 
     RETRY = "retry"
     START = "start"

@@ -122,6 +122,21 @@ def list_deployments(tx: Transaction, now: datetime) -> list[DeploymentView]:
     return sorted(views, key=sort_key)
 
 
+def matching(
+    views: Sequence[DeploymentView], *, search: str, tag: str | None, sync: Sync | None, health: Health | None
+) -> list[DeploymentView]:
+    """Return the deployments that match all filters."""
+    text = search.strip().lower()
+    return [
+        view
+        for view in views
+        if (tag is None or tag in view.tags)
+        and (sync is None or view.sync is sync)
+        and (health is None or view.health is health)
+        and (not text or text in f"{view.name} {view.flow} {view.description} {' '.join(view.tags)}".lower())
+    ]
+
+
 def deployment_row(tx: Transaction, view: DeploymentView, schedules: Sequence[Schedule], bars: int) -> DeploymentRow:
     """Build the row of a deployment with its last `bars` runs."""
     return DeploymentRow(

@@ -1,4 +1,4 @@
-"""What is in progress: running runs, and the waiting ones grouped by what they wait for.
+"""The runs in progress: running runs, and the waiting ones grouped by what they wait for.
 
 The overview page and the live view on the terminal show it, so that a long queue hides no running flow.
 """

@@ -12,7 +12,7 @@ from controller.api.dashboard.charts import stage_bars, strip_chart, timeline
 from controller.api.dashboard.run_history_chart import history_chart
 from controller.api.dashboard.templating import render
 from controller.api.http.responses import dependencies_of
-from controller.api.http.routes.deployments import NAME, matching
+from controller.api.http.routes.deployments import NAME
 from controller.api.http.routes.reconcile import status_of
 from controller.errors import ControllerError, NotFoundError
 from controller.model.deployments import Deployment
@@ -21,7 +21,7 @@ from controller.model.runs import Run, RunState, Trigger
 from controller.model.status import EventSeverity
 from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.deployment_details import DeploymentDetail, show_deployment
-from controller.queries.deployments import Health, Sync, build_entry, deployment_row, fires_after
+from controller.queries.deployments import Health, Sync, build_entry, deployment_row, fires_after, matching
 from controller.queries.events import list_events
 from controller.queries.fire_calendar import FireCalendar, fire_calendar
 from controller.queries.occurrences import list_occurrences

@@ -8,7 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from controller.cli.terminal import text_format
+from controller.cli.terminal.tables import GAP, CompactTable
 from controller.model.artifacts import Artifact
+from controller.text import visible
 
 
 def artifact_list(artifacts: Sequence[Artifact]) -> RenderableType:
@@ -20,6 +22,18 @@ def artifact_list(artifacts: Sequence[Artifact]) -> RenderableType:
             title.append(" ").append_text(text_format.plain(artifact.key))
         parts += [title, _body(artifact)]
     return Group(*parts)
+
+
+class _DataTable(CompactTable):
+    """A table whose long cells continue on the next line of a terminal."""
+
+    def _aligned(self, available: int) -> Table:  # noqa: ARG002
+        table = Table(show_header=any(self._titles), box=None, padding=(0, GAP, 0, 0))
+        for title in self._titles:
+            table.add_column(Text(title), overflow="fold")
+        for row in self._rows:
+            table.add_row(*row)
+        return table
 
 
 def _body(artifact: Artifact) -> RenderableType:
@@ -34,13 +48,8 @@ def _body(artifact: Artifact) -> RenderableType:
 
 
 def _table(data: Any) -> RenderableType:
-    columns, rows = data["columns"], data["rows"]
-    if not rows:
-        return Text("no rows", style="dim")
-    width = max((len(row) for row in [columns or (), *rows]), default=0)
-    table = Table(show_header=columns is not None, box=None, padding=(0, 2, 0, 0))
-    for index in range(width):
-        table.add_column(text_format.plain(columns[index]) if columns is not None and index < len(columns) else "")
-    for row in rows:
-        table.add_row(*(text_format.plain("" if value is None else value) for value in row))
-    return table
+    columns, rows = data["columns"] or (), data["rows"]
+    width = max((len(row) for row in [columns, *rows]), default=0)
+    titles = [visible(str(columns[index])) if index < len(columns) else "" for index in range(width)]
+    cells = [[text_format.plain("" if value is None else value) for value in row] for row in rows]
+    return _DataTable(titles, cells, flexible=(), empty="no rows")

@@ -4,23 +4,22 @@ from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from controller.cli.terminal import text_format
-from controller.cli.terminal.tables import CompactTable
+from controller.cli.terminal.tables import CompactTable, Details
 from controller.model.backfills import BackfillDetail, BackfillProgress, BackfillTime
 
 _FAILURES_SHOWN = 50
 
 
-def backfill_table(backfills: Sequence[BackfillProgress], zones: Mapping[str, tzinfo | None]) -> RenderableType:
+def backfill_table(
+    backfills: Sequence[BackfillProgress], zones: Mapping[str, tzinfo | None], *, is_wide: bool = False
+) -> CompactTable:
     """Return a table with one row per backfill, with times in the zone of its deployment."""
-    if not backfills:
-        return Text("No backfills.", style="dim")
     rows = [
         (
-            text_format.plain(backfill.id[-12:]),
+            text_format.plain(backfill.id),
             text_format.plain(backfill.deployment),
             text_format.state(backfill.state),
             text_format.local(backfill.since, zones[backfill.deployment]),
@@ -28,20 +27,29 @@ def backfill_table(backfills: Sequence[BackfillProgress], zones: Mapping[str, tz
             text_format.plain(f"{backfill.done}/{backfill.total}"),
             text_format.plain(backfill.failed),
             text_format.plain(backfill.author),
+            *(_more_cells(backfill, zones[backfill.deployment]) if is_wide else ()),
         )
         for backfill in backfills
     ]
-    return CompactTable(
-        ("ID", "DEPLOYMENT", "STATE", "FROM", "TO", "PROGRESS", "FAILED", "AUTHOR"), rows, flexible=(1, 7)
+    titles: tuple[str, ...] = ("ID", "DEPLOYMENT", "STATE", "FROM", "TO", "PROGRESS", "FAILED", "AUTHOR")
+    if is_wide:
+        titles += ("CREATED", "FINISHED", "REDO", "PARALLEL", "REVISION")
+    return CompactTable(titles, rows, flexible=(1, 7), empty="No backfills.", has_ids=True, is_wide=is_wide)
+
+
+def _more_cells(backfill: BackfillProgress, zone: tzinfo | None) -> tuple[Text, ...]:
+    return (
+        text_format.local(backfill.created_at, zone),
+        text_format.local(backfill.finished_at, zone),
+        text_format.plain(backfill.redo or "-"),
+        text_format.plain(backfill.parallel),
+        text_format.revision(backfill.revision),
     )
 
 
 def backfill_detail(backfill: BackfillDetail, zone: tzinfo | None) -> RenderableType:
     """Return the details of one backfill, with times in `zone`, or in the machine's zone if it is None."""
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="bold")
-    grid.add_column()
-    rows: list[tuple[str, RenderableType]] = [
+    rows = [
         ("backfill", text_format.plain(backfill.id)),
         ("deployment", text_format.plain(backfill.deployment)),
         ("state", text_format.state(backfill.state)),
@@ -61,9 +69,7 @@ def backfill_detail(backfill: BackfillDetail, zone: tzinfo | None) -> Renderable
         ("created", text_format.local(backfill.created_at, zone)),
         ("finished", text_format.local(backfill.finished_at, zone)),
     ]
-    for title, value in rows:
-        grid.add_row(title, value)
-    parts: list[RenderableType] = [grid]
+    parts: list[RenderableType] = [Details(rows)]
     if backfill.failures:
         parts += [Text(""), Text("Failed or cancelled:"), _time_table(backfill.failures[:_FAILURES_SHOWN], zone)]
         more = backfill.more_failures + max(0, len(backfill.failures) - _FAILURES_SHOWN)

@@ -3,24 +3,23 @@
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
 
-from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.console import RenderableType
 from rich.text import Text
 
 from controller.cli.terminal import text_format
-from controller.cli.terminal.tables import CompactTable
+from controller.cli.terminal.tables import CompactTable, Details
 from controller.model.status import ConditionType, Hold
 from controller.queries.deployment_details import DeploymentDetail
 from controller.queries.deployments import DeploymentView, find_streak
 from controller.schedules import shared_zone, zone
 
+_NO_DEPLOYMENTS = "No deployments. Commit a file to deployments/, or create an example with `controller init`."
 
-def deployment_table(deployments: Sequence[DeploymentView], now: datetime) -> RenderableType:
+
+def deployment_table(
+    deployments: Sequence[DeploymentView], now: datetime, *, is_filtered: bool = False, is_wide: bool = False
+) -> CompactTable:
     """Return a table with one row per deployment, in the given order."""
-    if not deployments:
-        return Text(
-            "No deployments. Commit a file to deployments/, or create an example with `controller init`.", style="dim"
-        )
     rows = [
         (
             text_format.plain(view.name),
@@ -29,18 +28,29 @@ def deployment_table(deployments: Sequence[DeploymentView], now: datetime) -> Re
             Text("held", style="yellow") if view.held else text_format.ago(view.next_fire_time, now),
             _remark(view, now),
             text_format.plain(view.flow or " ".join(view.command or ()) or "-"),
+            *(_more_cells(view) if is_wide else ()),
         )
         for view in deployments
     ]
-    return CompactTable(("DEPLOYMENT", "SYNC", "HEALTH", "NEXT", "LAST RUN", "FLOW"), rows, flexible=(0, 5, 4))
+    titles: tuple[str, ...] = ("DEPLOYMENT", "SYNC", "HEALTH", "NEXT", "LAST RUN", "FLOW")
+    if is_wide:
+        titles += ("TAGS", "VERSION", "DECLARED IN", "DESCRIPTION")
+    empty = "No deployments match." if is_filtered else _NO_DEPLOYMENTS
+    return CompactTable(titles, rows, flexible=(0, 5, 4), empty=empty, is_wide=is_wide)
+
+
+def _more_cells(view: DeploymentView) -> tuple[Text, ...]:
+    return (
+        text_format.plain(", ".join(view.tags)),
+        text_format.plain(view.version or "-"),
+        text_format.plain(f"{view.file}:{view.line}"),
+        text_format.plain(view.description),
+    )
 
 
 def deployment_detail(view: DeploymentDetail, now: datetime) -> RenderableType:
     """Return the details of one deployment as a two-column grid."""
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="bold")
-    grid.add_column()
-    rows: list[tuple[str, RenderableType]] = [
+    rows = [
         ("name", text_format.plain(view.name)),
         ("declared in", text_format.plain(f"{view.file}:{view.line}")),
         ("flow" if view.flow else "command", text_format.plain(view.flow or " ".join(view.command or ()) or "-")),
@@ -65,9 +75,7 @@ def deployment_detail(view: DeploymentDetail, now: datetime) -> RenderableType:
         suffix = " (suspended)" if schedule.suspended or view.suspended else ""
         rows.append(("schedule", text_format.plain(f"{schedule.id}: {schedule.text}{suffix}")))
         rows += [("", text_format.local(time, zone(schedule.timezone))) for time in schedule.fire_times]
-    for title, value in rows:
-        grid.add_row(title, value)
-    return Group(grid)
+    return Details(rows)
 
 
 def _hold(hold: Hold, zone: tzinfo | None) -> Text:

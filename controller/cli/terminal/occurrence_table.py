@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import tzinfo
 
 from rich.console import RenderableType
-from rich.text import Text
 
 from controller.cli.terminal import text_format
 from controller.cli.terminal.tables import CompactTable
@@ -13,8 +12,6 @@ from controller.model.runs import Occurrence
 
 def occurrence_table(occurrences: Sequence[Occurrence], zone: tzinfo | None) -> RenderableType:
     """Return a table with one row per due time, with times in `zone`, or in the machine's zone if it is None."""
-    if not occurrences:
-        return Text("No occurrences.", style="dim")
     rows = [
         (
             text_format.local(occurrence.scheduled_for, zone),
@@ -26,4 +23,5 @@ def occurrence_table(occurrences: Sequence[Occurrence], zone: tzinfo | None) -> 
         )
         for occurrence in occurrences
     ]
-    return CompactTable(("DUE", "OUTCOME", "RUN", "RUNS", "SCHEDULE", "REASON"), rows, flexible=(4, 5))
+    titles = ("DUE", "OUTCOME", "RUN", "RUNS", "SCHEDULE", "REASON")
+    return CompactTable(titles, rows, flexible=(4, 5), empty="No occurrences.")

@@ -1,48 +1,64 @@
 """Renders runs for the terminal: a table of many, and the details of one."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from controller.cli.terminal import text_format
 from controller.cli.terminal.artifact_view import artifact_list
-from controller.cli.terminal.tables import CompactTable
+from controller.cli.terminal.tables import CompactTable, Details
 from controller.cli.terminal.task_tree import task_tree
 from controller.model.queues import SHORTAGE
 from controller.model.runs import Attempt, Run, RunDetail
 
 
-def run_table(runs: Sequence[Run], now: datetime, *, is_filtered: bool = False) -> RenderableType:
-    """Return a table with one row per run; `is_filtered` selects the text for an empty table."""
-    if not runs:
-        return Text("No runs match." if is_filtered else "No runs yet.", style="dim")
-    titles = ("RUN", "DEPLOYMENT", "STATE", "TRIGGER", "STARTED", "TOOK", "REASON OR RESULT")
+def run_table(
+    runs: Sequence[Run],
+    now: datetime,
+    *,
+    is_filtered: bool = False,
+    zones: Mapping[str, tzinfo | None] | None = None,
+) -> CompactTable:
+    """Return a table with one row per run; `is_filtered` selects the text for an empty table.
+
+    With `zones`, the time zones of the deployments, it has more columns, and nothing is shortened.
+    """
+    titles: tuple[str, ...] = ("RUN", "DEPLOYMENT", "STATE", "TRIGGER", "STARTED", "TOOK", "REASON OR RESULT")
+    if zones is not None:
+        titles += ("DUE", "ATTEMPT", "QUEUE", "REVISION", "TAGS")
     rows = [
         (
-            # The end of the id is its random part, short and sufficient to identify the run.
-            text_format.plain(run.id[-12:]),
+            text_format.plain(run.id),
             text_format.plain(run.deployment),
             text_format.state(run.state),
             text_format.plain(run.trigger),
             text_format.past(run.started_at or run.created_at, now),
             text_format.plain(_took(run, now)),
             text_format.first_line(_remark(run)),
+            *(() if zones is None else _more_cells(run, zones[run.deployment])),
         )
         for run in runs
     ]
-    return CompactTable(titles, rows, flexible=(1, 6))
+    empty = "No runs match." if is_filtered else "No runs yet."
+    return CompactTable(titles, rows, flexible=(1, 6), empty=empty, has_ids=True, is_wide=zones is not None)
+
+
+def _more_cells(run: Run, zone: tzinfo | None) -> tuple[Text, ...]:
+    return (
+        text_format.local(run.scheduled_for, zone),
+        text_format.plain(f"{run.attempt} of {run.attempts}"),
+        text_format.plain(run.queue),
+        text_format.revision(run.revision),
+        text_format.plain(", ".join(run.tags)),
+    )
 
 
 def run_detail(run: RunDetail, now: datetime, zone: tzinfo | None) -> RenderableType:
     """Return the details of one run, with times in `zone`, or in the machine's zone if it is None."""
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="bold")
-    grid.add_column()
-    rows: list[tuple[str, RenderableType]] = [
+    rows = [
         ("run", text_format.plain(run.id)),
         ("name", text_format.plain(run.name or "-")),
         ("deployment", text_format.plain(run.deployment)),
@@ -72,9 +88,7 @@ def run_detail(run: RunDetail, now: datetime, zone: tzinfo | None) -> Renderable
         ("tags", text_format.plain(", ".join(run.tags) or "-")),
         ("parameters", text_format.parameters(run.parameters)),
     ]
-    for title, value in rows:
-        grid.add_row(title, value)
-    parts: list[RenderableType] = [grid]
+    parts: list[RenderableType] = [Details(rows)]
     if len(run.history) > 1:
         parts += [Text(""), _attempt_table(run.history, zone)]
     if run.tasks:

@@ -4,13 +4,12 @@ from datetime import datetime
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.rule import Rule
-from rich.table import Table
 from rich.text import Text
 
 from controller.cli.terminal import text_format
 from controller.cli.terminal.deployment_tables import deployment_table
 from controller.cli.terminal.run_tables import run_table
-from controller.cli.terminal.tables import CompactTable
+from controller.cli.terminal.tables import CompactTable, Details
 from controller.queries.deployments import group_withheld
 from controller.queries.in_progress import WaitingGroup
 from controller.queries.status import RECENT_RUNS, StatusView
@@ -59,9 +58,6 @@ class _Heading:
 
 
 def _head(view: StatusView, now: datetime) -> RenderableType:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="bold")
-    grid.add_column(overflow="fold")
     controller = view.controller
     if controller.running and controller.started_at is not None:
         running = Text("running", style="green") + Text(
@@ -69,23 +65,22 @@ def _head(view: StatusView, now: datetime) -> RenderableType:
         )
     else:
         running = Text("not running", style="yellow")
-    grid.add_row("controller", running)
-    grid.add_row(
-        "source", text_format.plain(view.source.repo) + Text("  ") + text_format.revision(view.source.revision)
-    )
+    source = text_format.plain(view.source.repo) + Text("  ") + text_format.revision(view.source.revision)
+    environment = text_format.plain(view.source.environment or "none")
+    rows = [("controller", running), ("source", source)]
     if view.commit is not None:
-        grid.add_row("commit", text_format.commit(view.commit, now))
-    grid.add_row("environment", text_format.plain(view.source.environment or "none"))
+        rows.append(("commit", text_format.commit(view.commit, now)))
+    rows.append(("environment", environment))
     if view.source.watch_problem is not None:
-        grid.add_row("", Text("polling only: ", style="yellow") + text_format.plain(view.source.watch_problem))
+        rows.append(("", Text("polling only: ", style="yellow") + text_format.plain(view.source.watch_problem)))
     for condition in view.source.conditions:
         is_good = condition.type == "Ready" and condition.status == "True"
         style = "green" if is_good else "bold red" if condition.type == "Ready" else "yellow"
         state = Text(f"{condition.type}={condition.status} {condition.reason}", style=style)
         since = text_format.span(now - condition.last_transition_time)
         message = Text() if is_good else Text(": ") + text_format.plain(condition.message)
-        grid.add_row("", state + Text(f" for {since}") + message)
-    return grid
+        rows.append(("", state + Text(f" for {since}") + message))
+    return Details(rows)
 
 
 def _findings(view: StatusView) -> list[RenderableType]:
@@ -100,8 +95,6 @@ def _findings(view: StatusView) -> list[RenderableType]:
 
 
 def _events(view: StatusView, now: datetime) -> RenderableType:
-    if not view.events:
-        return Text("No events yet.", style="dim")
     rows = [
         (
             text_format.past(event.time, now),
@@ -111,4 +104,4 @@ def _events(view: StatusView, now: datetime) -> RenderableType:
         )
         for event in view.events
     ]
-    return CompactTable(("", "", "", ""), rows, flexible=(1, 3))
+    return CompactTable(("", "", "", ""), rows, flexible=(1, 3), empty="No events yet.")

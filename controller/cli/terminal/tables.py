@@ -1,33 +1,73 @@
-"""A table that fits the available width by shortening its long columns first."""
+"""Tables and lists of details: aligned on a terminal, and in a pipe complete and easy to split."""
 
 from collections.abc import Sequence
 
 from rich.console import Console, ConsoleOptions, RenderResult
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 GAP = 2
 NARROWEST = 8
+SHORT_ID = 12
+"""The end of an id is its random part, short and sufficient to identify a run."""
+_UNLIMITED = 1_000_000
 
 
 class CompactTable:
-    """Single-line rows under bold titles. Columns in `flexible` are shortened first, from the last one to the first."""
+    """Single-line rows under bold titles, which fit the width of a terminal.
 
-    def __init__(self, titles: Sequence[str], rows: Sequence[Sequence[Text]], *, flexible: Sequence[int]) -> None:
+    Columns in `flexible` are shortened first, from the last one to the first; ids in the first column are shown with
+    their end if `has_ids`. In a pipe, the table is TSV: nothing is shortened or padded, and the cells are escaped, so
+    that they contain no tabs and line breaks. `empty` is the text instead of a table without rows. With `is_wide`,
+    nothing is shortened on a terminal either.
+    """
+
+    def __init__(
+        self,
+        titles: Sequence[str],
+        rows: Sequence[Sequence[Text]],
+        *,
+        flexible: Sequence[int],
+        empty: str = "",
+        has_ids: bool = False,
+        is_wide: bool = False,
+    ) -> None:
+        self.empty = None if rows else empty
         self._titles = titles
         self._rows = rows
         self._flexible = flexible
+        self._has_ids = has_ids and not is_wide
+        self._is_wide = is_wide
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if self.empty:
+            yield Text(self.empty, style="dim")
+        elif console.is_terminal:
+            # The console does not know that the terminal wraps lines which are too long.
+            width = sum(self._widths(_UNLIMITED)) + GAP * len(self._titles) if self._is_wide else options.max_width
+            yield from console.render(self._aligned(width), options.update(width=width))
+        else:
+            yield Segment(self.as_tsv())
+
+    def as_tsv(self) -> str:
+        """Return the header, if there is one, and the rows, as lines of cells that are separated by tabs."""
+        lines = [*([self._titles] if any(self._titles) else []), *[[cell.plain for cell in row] for row in self._rows]]
+        return "".join("\t".join(cells) + "\n" for cells in lines)
+
+    def _aligned(self, available: int) -> Table:
         table = Table(box=None, padding=(0, GAP, 0, 0), header_style="bold", show_header=any(self._titles))
-        for title, width in zip(self._titles, self._widths(options.max_width), strict=True):
+        for title, width in zip(self._titles, self._widths(available), strict=True):
             table.add_column(title, width=width, no_wrap=True, overflow="ellipsis")
-        for row in self._rows:
+        for row in self._terminal_rows():
             table.add_row(*row)
-        yield table
+        return table
+
+    def _terminal_rows(self) -> Sequence[Sequence[Text]]:
+        return [(row[0][-SHORT_ID:], *row[1:]) for row in self._rows] if self._has_ids else self._rows
 
     def _widths(self, available: int) -> list[int]:
-        cells = [self._titles, *[[cell.plain for cell in row] for row in self._rows]]
+        cells = [self._titles, *[[cell.plain for cell in row] for row in self._terminal_rows()]]
         widths = [max(Text(cell).cell_len for cell in column) for column in zip(*cells, strict=True)]
         excess = sum(widths) + GAP * len(widths) - available
         rigid = [index for index in range(len(widths)) if index not in self._flexible]
@@ -36,3 +76,23 @@ class CompactTable:
             widths[index] -= cut
             excess -= cut
         return widths
+
+
+class Details:
+    """Titles with their values, aligned in two columns. In a pipe, each value is on one line, without padding."""
+
+    def __init__(self, rows: Sequence[tuple[str, Text]]) -> None:
+        self._rows = rows
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if not console.is_terminal:
+            width = max(len(title) for title, _ in self._rows)
+            lines = (f"{title:{width}}  {value.plain}".rstrip(" ") for title, value in self._rows)
+            yield Segment("".join(f"{line}\n" for line in lines))
+            return
+        grid: Table = Table.grid(padding=(0, GAP, 0, 0))
+        grid.add_column(style="bold")
+        grid.add_column(overflow="fold")
+        for title, value in self._rows:
+            grid.add_row(title, value)
+        yield grid

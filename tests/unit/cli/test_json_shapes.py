@@ -129,7 +129,9 @@ def test_a_failed_run_is_exit_code_1(followed: Followed) -> None:
 
 def test_runs_are_listed_newest_first_and_filtered(followed: Followed) -> None:
     assert followed("runs", "list", "-o", "json").json == []
-    assert followed("runs", "list").out == "No runs yet.\n"
+    header = "RUN\tDEPLOYMENT\tSTATE\tTRIGGER\tSTARTED\tTOOK\tREASON OR RESULT\n"
+    empty = followed("runs", "list")
+    assert (empty.out, empty.err) == (header, "No runs yet.\n")
     for name in ("sums", "fails", "sums"):
         followed("trigger", name, "--wait")
     rows = followed("runs", "list", "-o", "json").json
@@ -145,7 +147,7 @@ def test_runs_are_listed_newest_first_and_filtered(followed: Followed) -> None:
         ("--since", "2999-01-01T00:00:00Z"): 0,
     }
     assert {key: len(followed("runs", "list", *key, "-o", "json").json) for key in asked} == asked
-    assert followed("runs", "list", "--state", "pending").out == "No runs match.\n"
+    assert followed("runs", "list", "--state", "pending").err == "No runs match.\n"
 
 
 def test_the_same_idempotency_key_returns_the_same_run(followed: Followed) -> None:

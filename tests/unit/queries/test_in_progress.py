@@ -1,4 +1,4 @@
-"""What is in progress: running runs first, and waiting runs grouped by what they wait for."""
+"""The runs in progress: running runs first, and waiting runs grouped by what they wait for."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -32,7 +32,7 @@ from controller.operations import backfills
 from controller.operations.holds import hold_deployment, resume_deployment
 from controller.operations.trigger import trigger_run
 from controller.queries.deployment_details import DeploymentDetail, coming_fire_times, show_deployment
-from controller.queries.deployments import DeploymentView, Health, Sync, sort_key
+from controller.queries.deployments import DeploymentView, Health, Sync, matching, sort_key
 from controller.queries.occurrences import list_occurrences
 from controller.queries.parameter_form import FormView, ParameterFault
 from controller.queries.restore import last_entry
@@ -136,21 +136,6 @@ def deployments(
     last = read_cursor(request, cursor, text_parser(r"[0-9]\..+" if order is Order.PROBLEMS else ".+"))
     after = [view for view in views if last is None or key(view) > last]
     return json_response(request, make_page(request, after[: limit + 1], limit, key))
-
-
-def matching(
-    views: list[DeploymentView], *, search: str, tag: str | None, sync: Sync | None, health: Health | None
-) -> list[DeploymentView]:
-    """Return the deployments that match all filters."""
-    text = search.strip().lower()
-    return [
-        view
-        for view in views
-        if (tag is None or tag in view.tags)
-        and (sync is None or view.sync is sync)
-        and (health is None or view.health is health)
-        and (not text or text in f"{view.name} {view.flow} {view.description} {' '.join(view.tags)}".lower())
-    ]
 
 
 @router.get("/{name}", response_model=DeploymentDetail, summary="Get a deployment")

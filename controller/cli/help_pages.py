@@ -1,0 +1,76 @@
+"""The form of `--help`: one full line per command, and for each command two examples; location options come last."""
+
+from collections.abc import Mapping, Sequence
+
+import click
+
+LOCATION = frozenset({"repo", "path", "ref", "environment", "state_dir"})
+"""The names of the options that `options.location` adds."""
+_LONGEST_SUMMARY = 300
+
+
+class Command(click.Command):
+    """A command whose help names the location options in one line, and ends with examples."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options of this command in full, and only the names of the location options."""
+        options = [parameter for parameter in self.get_params(ctx) if isinstance(parameter, click.Option)]
+        _write_options(ctx, formatter, "Options", [option for option in options if option.name not in LOCATION])
+        shared = [option.opts[0] for option in options if option.name in LOCATION]
+        if shared:
+            formatter.write_paragraph()
+            formatter.write_text(f"Location options: {', '.join(shared)}. See `controller --help`.")
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples of this command."""
+        from controller.cli.examples import EXAMPLES
+
+        _, _, name = ctx.command_path.partition(" ")
+        with formatter.section("Examples"):
+            for line in EXAMPLES.get(name, ()):
+                formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+
+
+class Group(click.Group):
+    """A group that shows the whole summary of each command."""
+
+    command_class = Command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one line per command."""
+        write_commands(self, ctx, formatter, {"Commands": self.list_commands(ctx)})
+
+
+def write_commands(
+    group: click.Group, ctx: click.Context, formatter: click.HelpFormatter, sections: Mapping[str, Sequence[str]]
+) -> None:
+    """Write these sections of commands; the summaries of all commands begin in the same column."""
+    width = max(len(name) for names in sections.values() for name in names)
+    for title, names in sections.items():
+        rows = []
+        for name in names:
+            command = group.get_command(ctx, name)
+            assert command is not None
+            rows.append((f"{name:{width}}", command.get_short_help_str(_LONGEST_SUMMARY)))
+        with formatter.section(title):
+            formatter.write_dl(rows)
+
+
+def write_location_options(ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    """Write the options that all commands have which use a repository."""
+    from controller.cli import options
+
+    @click.command()
+    @options.location
+    def command(**_: object) -> None: ...
+
+    _write_options(ctx, formatter, "Location options of all commands that use a repository", command.params)
+
+
+def _write_options(
+    ctx: click.Context, formatter: click.HelpFormatter, title: str, options: Sequence[click.Parameter]
+) -> None:
+    records = [record for option in options if (record := option.get_help_record(ctx)) is not None]
+    if records:
+        with formatter.section(title):
+            formatter.write_dl(records)

@@ -1,0 +1,57 @@
+"""Lists: filters, order and formats."""
+
+import json
+
+import pytest
+import yaml
+
+from tests.unit.cli.conftest import Followed
+from tests.unit.cli.test_run_logs import on_terminal
+
+
+def test_deployments_are_filtered_sorted_and_limited(followed: Followed) -> None:
+    def names(*options: str) -> list[str]:
+        return followed("deployments", "list", *options, "-o", "name").out.splitlines()
+
+    followed("trigger", "fails", "--wait")
+    assert names() == ["never-good", "fails", "asleep", "sums"]
+    assert names("--sort", "name") == ["asleep", "fails", "never-good", "sums"]
+    assert names("--sort", "next")[0] == "sums"
+    assert names("--sort", "last-run")[0] == "fails"
+    assert names("--sort", "name", "--limit", "2") == ["asleep", "fails"]
+    assert names("--tag", "math") == ["sums"]
+    assert names("--health", "degraded") == ["fails"]
+    assert names("--sync", "Invalid") == ["never-good"]
+    assert names("--search", "SUMS.py") == ["sums"]
+    assert names("--tag", "math", "--health", "Degraded") == []
+    unmatched = followed("deployments", "--search", "nothing")
+    assert unmatched.err == "No deployments match.\n"
+    unknown = followed("deployments", "--tag", "maths")
+    assert (unknown.code, "Did you mean math?" in unknown.err) == (2, True)
+
+
+@pytest.mark.parametrize("kind", ["deployments", "runs", "backfills"])
+def test_all_formats_have_the_same_rows(followed: Followed, kind: str) -> None:
+    followed("trigger", "sums", "--wait")
+    followed("backfill", "sums", "--from", "2026-06-02", "--to", "2026-06-03", "--wait")
+    rows = followed(kind, "-o", "json").json
+    assert len(rows) == {"deployments": 4, "runs": 2, "backfills": 1}[kind]
+    assert [json.loads(line) for line in followed(kind, "-o", "jsonl").out.splitlines()] == rows
+    assert yaml.safe_load(followed(kind, "-o", "yaml").out) == rows
+    names = [row["name" if kind == "deployments" else "id"] for row in rows]
+    assert followed(kind, "-o", "name").out.splitlines() == names
+    header, *lines = (line.split("\t") for line in followed(kind).out.splitlines())
+    wide_header, *wide = (line.split("\t") for line in followed(kind, "-o", "wide").out.splitlines())
+    assert [line[0] for line in lines] == names
+    assert wide_header[: len(header)] == header
+    assert len(wide_header) > len(header)
+    assert {len(line) for line in wide} == {len(wide_header)}
+
+
+def test_a_terminal_shows_the_end_of_an_id_and_wide_all_of_it(followed: Followed) -> None:
+    run = followed("trigger", "sums", "--wait", "-o", "json").json["run_id"]
+    narrow, wide = (on_terminal(followed, ["runs", *more], {"TERM": "xterm"}) for more in ([], ["-o", "wide"]))
+    assert run[-12:] in narrow
+    assert run not in narrow
+    assert run in wide
+    assert "…" not in wide
