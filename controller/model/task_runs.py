@@ -74,6 +74,11 @@ class TaskTree:
         runs = (run if run.is_final else replace(run, state=final_state, reason=reason) for run in self.runs)
         return replace(self, runs=tuple(runs))
 
+    def end_at(self, end: datetime | None) -> "TaskTree":
+        """Return the tree after the process ended at this time: task runs that were started have an end."""
+        runs = [replace(run, finished_at=end) if run.started_at and not run.finished_at else run for run in self.runs]
+        return replace(self, runs=tuple(runs))
+
 
 def replay(lines: Iterable[bytes]) -> TaskTree:
     """Return the tree of the task runs that these lines describe. Never raises."""

@@ -47,6 +47,11 @@ class WaitingGroup:
     starts_at: datetime | None
     runs: tuple[QueuedRun, ...]
 
+    @property
+    def start_label(self) -> str:
+        """The words between the text and `starts_at`."""
+        return ", at" if self.count == 1 else ", the first at"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InProgress:

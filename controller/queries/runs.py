@@ -8,7 +8,7 @@ from pathlib import Path
 from controller.errors import NotFoundError
 from controller.model import extend
 from controller.model.queues import missing_resource, schedule_queue
-from controller.model.runs import Run, RunDetail, RunState
+from controller.model.runs import Attempt, Run, RunDetail, RunState
 from controller.model.task_runs import TaskTree
 from controller.store import Transaction, commits, python_environments, queues, runs, task_trees
 from controller.store.run_search import RunFilter, runs_page, select_all
@@ -60,9 +60,10 @@ def run_detail(tx: Transaction, run_id: str, now: datetime, directory: Path | No
 
 
 def _detail(tx: Transaction, run: Run, directory: Path | None) -> RunDetail:
-    attempts = (replace(attempt, state=attempt.state.public) for attempt in runs.attempts_of(tx, run.id))
+    attempts = runs.attempts_of(tx, run.id)
+    history = tuple(replace(attempt, state=attempt.state.public) for attempt in attempts)
     commit = commits.find(tx, run.revision)
-    return extend(RunDetail, _with_task_tree(tx, run, directory), history=tuple(attempts), commit=commit)
+    return extend(RunDetail, _with_task_tree(tx, run, attempts, directory), history=history, commit=commit)
 
 
 def public_runs(tx: Transaction, matches: list[Run], now: datetime) -> list[Run]:
@@ -112,16 +113,18 @@ def _with_time(run: Run, attempts: Sequence[tuple[datetime, datetime | None]]) -
     )
 
 
-def _with_task_tree(tx: Transaction, run: Run, directory: Path | None) -> Run:
+def _with_task_tree(tx: Transaction, run: Run, attempts: Sequence[Attempt], directory: Path | None) -> Run:
     """Return the run with the name, tasks and artifacts that its flow reported in the last attempt.
 
-    They come from the state, or from a file in the run's directory while the flow is running.
+    They come from the state, or from a file in the run's directory while the flow is running. Tasks that had not ended
+    when the attempt ended have the end of the attempt.
     """
     if run.state is RunState.RUNNING and directory is not None:
-        last = runs.attempts_of(tx, run.id)[-1]
+        last = attempts[-1]
         tree = read_tree(directory / run.id / f"{last.number}-{last.nonce}") or TaskTree()
     else:
-        tree = task_trees.find(tx, run.id)
+        ends = [attempt.finished_at for attempt in attempts if attempt.finished_at is not None]
+        tree = task_trees.find(tx, run.id).end_at(run.finished_at or max(ends, default=None))
     return replace(run, name=tree.name, tasks=tree.runs, artifacts=tree.artifacts)
 
 

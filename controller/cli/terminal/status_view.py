@@ -43,7 +43,7 @@ def _runs(view: StatusView, now: datetime) -> list[RenderableType]:
 
 
 def _waiting(group: WaitingGroup) -> Text:
-    start = "" if group.starts_at is None else f", the first at {format_time(group.starts_at, None)}"
+    start = "" if group.starts_at is None else f"{group.start_label} {format_time(group.starts_at, None)}"
     return Text("○ ", style="yellow") + text_format.plain(f"{group.text}{start}")
 
 

@@ -1,13 +1,15 @@
 """Runs as users see them: the time that their attempts have taken."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import insert
 
 from controller.model.runs import Attempt, RunId, RunState
+from controller.model.task_runs import TaskRun, TaskTree
 from controller.queries.runs import find_run
-from controller.store import Store, runs
+from controller.store import Store, runs, task_trees
 from controller.store.rows import to_row
 from controller.store.schema import attempts
 from tests.conftest import NOW
@@ -57,3 +59,19 @@ def test_a_run_that_has_not_started_took_nothing(store: Store) -> None:
         runs.insert_all(tx, [run(1)])
     with store.read() as tx:
         assert find_run(tx, "run-001", NOW).took is None
+
+
+@pytest.mark.parametrize("state", [RunState.CANCELLED, RunState.RETRYING])
+def test_tasks_without_an_end_end_with_the_attempt(store: Store, state: RunState) -> None:
+    end = NOW + 35 * SECOND
+    task = TaskRun(id=1, parent=None, kind="flow", name="main", label="main-1", state="cancelled", started_at=NOW)
+    waiting = replace(task, id=2, started_at=None)
+    with store.write() as tx:
+        finished_at = end if state.is_terminal else None
+        runs.insert_all(tx, [run(1, state=state, attempt=1, started_at=NOW, finished_at=finished_at)])
+        row = to_row(tx, attempts, attempt(1, NOW, end))
+        tx.connection.execute(insert(attempts), {key: value for key, value in row.items() if key != "project"})
+        task_trees.save(tx, "run-001", 1, TaskTree(runs=(task, waiting)))
+    with store.read() as tx:
+        shown = find_run(tx, "run-001", NOW + 100 * SECOND)
+    assert [entry.finished_at for entry in shown.tasks] == [end, None]
