@@ -104,7 +104,9 @@ def _steps(view: RunDetail) -> Iterator[Step]:
     if view.finished_at is not None:
         yield Step(state=view.state, text=_readable(view.state), at=view.finished_at, detail=view.reason or "")
     elif view.not_before is not None and view.state in ("pending", "retrying"):
-        yield Step(state=view.state, text="starts no earlier than", at=view.not_before)
+        yield Step(
+            state=view.state, text="next attempt" if view.state == "retrying" else "earliest start", at=view.not_before
+        )
 
 
 def _readable(state: str) -> str:

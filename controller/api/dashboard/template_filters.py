@@ -23,6 +23,7 @@ _GLYPHS = {"succeeded": "✓", "running": "●", "retrying": "↻", "pending": "
 _GLYPHS |= {"cancelled": "⊘", "skipped": "»"}
 _ID = re.compile(r"([Bb]ackfill )?([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12})")
 _REVISION = re.compile(r"([\w./-]+@)sha(?:1|256):([0-9a-f]{9})[0-9a-f]{20,}")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?) UTC\b")
 _REORDERS = re.compile("[\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _SHORT, _IN_TENTHS = 0.1, 10
 _LINE = 64
@@ -107,10 +108,18 @@ def glyph(state: object) -> str:
     return _GLYPHS.get(str(state)) or {"bad": "✕", "good": "✓"}.get(tone(state), "-")
 
 
-def with_links(text: str) -> Markup:
-    """Escape a message, link the ids of runs and backfills in it, and shorten the revisions."""
+def with_links(text: str, zone: str | None = None) -> Markup:
+    """Escape a message, link the ids of runs and backfills in it, shorten the revisions, and show times as `date`."""
     brief = _REVISION.sub(lambda match: f"{match[1]}{match[2]}", text)
-    return Markup(_ID.sub(_link, escape(brief)))
+    linked = _ID.sub(_link, escape(brief))
+    return Markup(_TIME.sub(lambda match: _dated(match, zone), linked))
+
+
+def _dated(match: re.Match[str], zone: str | None) -> str:
+    try:
+        return date(datetime.fromisoformat(match[1]).replace(tzinfo=UTC), zone)
+    except ValueError:
+        return match[0]
 
 
 def _link(match: re.Match[str]) -> str:

@@ -143,7 +143,7 @@ def test_a_waiting_run_shows_the_reason_and_the_earliest_start() -> None:
     found = steps(detail(view))
     assert [(step.text, step.detail) for step in found] == [
         ("triggered manually", "its turn"),
-        ("starts no earlier than", ""),
+        ("earliest start", ""),
     ]
 
 
@@ -201,6 +201,13 @@ def test_messages_link_runs_shorten_revisions_and_are_escaped() -> None:
     identifier = "01a210f4-9b76-7000-b99e-8f8b734ca6a1"
     found = with_links(f"<b> Run {identifier} of main@sha1:{'a' * 40}.")
     assert found == f'&lt;b&gt; Run <a class="mono" href="/runs/{identifier}">8f8b734ca6a1</a> of main@{"a" * 9}.'
+
+
+def test_times_in_messages_are_shown_in_the_zone_of_the_page() -> None:
+    found = with_links("attempt 2 of 3 starts at 2026-11-28 22:26:48 UTC", "Europe/Berlin")
+    time = '<time datetime="2026-11-28T22:26:48Z" data-zone="Europe/Berlin" data-date>2026-11-28 23:26:48+01:00</time>'
+    assert found == f"attempt 2 of 3 starts at {time}"
+    assert with_links("until 2026-99-28 22:26:48 UTC") == "until 2026-99-28 22:26:48 UTC"
 
 
 def test_digests_in_commands_are_not_shortened() -> None:
