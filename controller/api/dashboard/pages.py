@@ -16,13 +16,13 @@ from controller.api.http.routes.deployments import NAME
 from controller.api.http.routes.reconcile import status_of
 from controller.errors import ControllerError, NotFoundError
 from controller.model.deployments import Deployment
-from controller.model.findings import Severity
 from controller.model.runs import Run, RunState, Trigger
 from controller.model.status import EventSeverity
 from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.deployment_details import DeploymentDetail, show_deployment
 from controller.queries.deployments import Health, Sync, build_entry, deployment_row, fires_after, matching
 from controller.queries.events import list_events
+from controller.queries.findings import group_findings
 from controller.queries.fire_calendar import FireCalendar, fire_calendar
 from controller.queries.occurrences import list_occurrences
 from controller.queries.overview import overview
@@ -41,6 +41,7 @@ STRIP_RUNS = 20
 HISTORY_RUNS = 60
 LATEST_RUNS = 8
 DUE_TIMES = 12
+FINDINGS = 100
 SYNCS = [sync.value for sync in Sync]
 HEALTHS = [health.value for health in Health]
 STATES = [state.value for state in RunState if state is not RunState.LAUNCHING]
@@ -246,8 +247,7 @@ def source(request: Request) -> Response:
         total=len(view.deployments),
         plan=plan,
         problem=problem,
-        errors=[finding for finding in view.source.findings if finding.severity is Severity.ERROR][:100],
-        warnings=[finding for finding in view.source.findings if finding.severity is not Severity.ERROR][:100],
+        findings=group_findings(view.source.findings, FINDINGS),
     )
 
 

@@ -11,9 +11,12 @@ from controller.cli.terminal.deployment_tables import deployment_table
 from controller.cli.terminal.run_tables import run_table
 from controller.cli.terminal.tables import CompactTable, Details
 from controller.queries.deployments import group_withheld
+from controller.queries.findings import group_findings
 from controller.queries.in_progress import WaitingGroup
 from controller.queries.status import RECENT_RUNS, StatusView
 from controller.time_format import format_time
+
+MOST_FINDINGS = 5
 
 
 def render_status(view: StatusView, now: datetime, *, rows: int | None = None) -> RenderableType:
@@ -86,12 +89,20 @@ def _head(view: StatusView, now: datetime) -> RenderableType:
 def _findings(view: StatusView) -> list[RenderableType]:
     if not view.source.findings:
         return []
+    groups = group_findings(view.source.findings, 1)
     lines = [
-        text_format.state(finding.severity) + Text(" ") + text_format.plain(finding)
-        for finding in view.source.findings[:5]
+        text_format.state(group.severity)
+        + Text(" ")
+        + text_format.plain(group.findings[0])
+        + Text(f" (and {group.count - 1} more {group.code})" if group.count > 1 else "", style="dim")
+        for group in groups[:MOST_FINDINGS]
     ]
-    more = len(view.source.findings) - len(lines)
-    return [_Heading("Findings"), *lines, *([Text(f"… and {more} more", style="dim")] if more else [])]
+    more = sum(group.count for group in groups[MOST_FINDINGS:])
+    return [
+        _Heading(f"Findings ({len(view.source.findings)})"),
+        *lines,
+        *([Text(f"… and {more} more", style="dim")] if more else []),
+    ]
 
 
 def _events(view: StatusView, now: datetime) -> RenderableType:
