@@ -26,7 +26,7 @@ from controller.model.status import (
     SourceStatus,
 )
 from controller.queries.deployment_cache import DeploymentCache
-from controller.queries.deployments import build_entry, list_deployments
+from controller.queries.deployments import build_entry, find_streak, list_deployments
 from controller.queries.fire_timeline import count
 from controller.runs.ids import RunIds
 from controller.store import Store, Transaction, holds, inventory, passes, runs, source_status
@@ -201,7 +201,9 @@ class CacheMachine(RuleBasedStateMachine):
     def cache_equals_a_full_read(self) -> None:
         with self.world.store.read() as tx:
             expected = list_deployments(tx, self.world.clock.now())
-        assert self.world.cache.deployments() == expected
+        cached = self.world.cache.deployments()
+        assert cached == expected
+        assert [find_streak(view) for view in cached] == [find_streak(view) for view in expected]
 
 
 TestCache = CacheMachine.TestCase
