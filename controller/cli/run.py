@@ -116,6 +116,12 @@ STOP_SECONDS = 9.0
     help="Host name under which browsers may open the dashboard. Repeatable.",
 )
 @click.option(
+    "--web-url-template",
+    metavar="URL",
+    envvar="CONTROLLER_WEB_URL_TEMPLATE",
+    help="Web page of a commit, with {commit} for its ID. [default: guessed for GitHub and GitLab]",
+)
+@click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
     envvar="CONTROLLER_LOG_FORMAT",
@@ -160,6 +166,7 @@ def run(location: Location, once: bool, log_format: Any, **values: Any) -> int:
 
 def _settings(location: Location, values: dict[str, Any]) -> Any:
     from controller.python_environments.uv_settings import parse_uv
+    from controller.remotes import check_web_url_template
     from controller.schedules import parse_duration
     from controller.settings import Settings, parse_listen
 
@@ -172,6 +179,7 @@ def _settings(location: Location, values: dict[str, Any]) -> Any:
         drain=values["drain"],
         interval=parse_duration(values["interval"]),
         flow_user=values["flow_user"],
+        web_url_template=check_web_url_template(values["web_url_template"]),
         uv=parse_uv(
             values["uv"],
             allowed_interpreters=values["allowed_interpreters"],

@@ -77,6 +77,7 @@ def render(
         "invalid_files": len({finding.file for finding in errors}),
         "repo": str(dependencies.location.repo),
         "environment": dependencies.location.environment,
+        "web_url": dependencies.web_url_template,
         "zones": zones,
         "zone": zones.get(zone_of),
     }

@@ -36,7 +36,8 @@ class Dependencies:
     """The parts of the running controller that the routes use.
 
     `plan` returns the plan of a ref (None: the ref that the controller follows), `code_changes` the files that differ
-    between two revisions, and `document` the last valid document of an inventory entry.
+    between two revisions, and `document` the last valid document of an inventory entry. `web_url_template` is the URL
+    of the web page of a commit, with `{commit}`.
     """
 
     store: Store
@@ -52,6 +53,7 @@ class Dependencies:
     code_changes: Callable[[str, str], CodeChanges]
     document: Callable[[InventoryEntry], Excerpt]
     login_link: Callable[[], str]
+    web_url_template: str | None
     cookie: str
     is_secure: bool
 

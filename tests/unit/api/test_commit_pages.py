@@ -1,8 +1,10 @@
 """Pages show who changed what, and why: the strip, the history of commits, deployments and runs."""
 
 import re
+from pathlib import Path
 
-from tests.unit.api.conftest import Served
+from tests.conftest import new_repository
+from tests.unit.api.conftest import Served, serve
 
 EVIL = "<b>&\x1b[31m'\"{{7*7}}"
 NIGHTLY = "name: nightly\ncommand: [echo, hi]\n"
@@ -69,3 +71,16 @@ def test_the_strip_a_deployment_a_run_and_a_deleted_deployment_name_their_commit
     deleted = page_of(fresh, "/deployments/nightly").partition("<main")[2]
     assert f'title="{removal}"' in deleted
     assert "Nobody reads it" in deleted
+
+
+def test_hashes_are_links_if_the_remote_is_on_a_known_service(tmp_path: Path) -> None:
+    repository = new_repository(tmp_path / "repo")
+    repository.git("remote", "add", "origin", "git@github.com:acme/shop.git")
+    head = repository.commit({"deployments/nightly.yaml": NIGHTLY})
+    served = serve(repository, tmp_path / "state")
+    try:
+        link = f'href="https://github.com/acme/shop/commit/{head}"'
+        assert link in page_of(served, "/source")
+        assert link in page_of(served, "/deployments/nightly")
+    finally:
+        served.controller.stop()
