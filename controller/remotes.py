@@ -120,6 +120,31 @@ def parse_url(text: str) -> RemoteUrl:
     return RemoteUrl(text=text, scheme=scheme, user=user, host=host, path=_path(parts.path))
 
 
+def check_web_url_template(text: str | None) -> str | None:
+    """Return the template of the web pages of commits if it is usable. Raises UsageError."""
+    if text is not None and not re.fullmatch(r"https?://[!-~]*\{commit\}[!-~]*", text):
+        raise UsageError(
+            "--web-url-template: expected an http(s) URL that contains {commit}.",
+            hint="For example: https://git.example.org/team/flows/commit/{commit}",
+        )
+    return text
+
+
+def guess_web_url_template(remote: str) -> str | None:
+    """Return the template of the web pages of commits for a repository on GitHub or GitLab; None for any other."""
+    try:
+        url = parse_url(remote)
+    except UsageError:
+        return None
+    repository = url.path.strip("/").removesuffix(".git")
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)+", repository, re.ASCII):
+        return None
+    if url.host == "github.com":
+        return f"https://github.com/{repository}/commit/{{commit}}"
+    is_gitlab = url.host.startswith("gitlab.")
+    return f"https://{url.host}/{repository}/-/commit/{{commit}}" if is_gitlab else None
+
+
 def _file(text: str, parts: SplitResult) -> RemoteUrl:
     if parts.netloc or not parts.path.startswith("/") or parts.path.startswith("//"):
         raise _unsupported_error("file:// requires an absolute path, as in file:///srv/flows.git")

@@ -28,7 +28,6 @@ STATE_NAMES = frozenset({"state.db", "controller.lock", "runs", "token", "token.
 _MOST_LINK_BYTES = 4096
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-
 DEFAULT_MAX_RUNNING = 2 * (os.cpu_count() or 1)
 """The default of `--max-running`: twice the number of cores, since flows spend most of their time waiting."""
 
@@ -104,7 +103,7 @@ class Settings:
     only if everything in it is valid. `drain`: on stop, wait for running flows to finish. `adopt_state`: take over a
     state that was written for another repository. `flow_user`: the name of the user that flows run as, None for the
     controller's own user. `listen`: where HTTP is served, None for no HTTP server. `uv`: how Python environments are
-    built.
+    built. `web_url_template`: the URL of the web page of a commit, with `{commit}`; None: guessed from the remote.
     """
 
     location: Location
@@ -118,6 +117,7 @@ class Settings:
     flow_user: str | None = None
     listen: Listen | None = None
     uv: UvSettings = UvSettings()
+    web_url_template: str | None = None
 
 
 def parse_listen(

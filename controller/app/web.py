@@ -14,7 +14,7 @@ from controller.operations.context import OperationContext
 from controller.queries.restore import last_document
 from controller.reconcile.preview import Preview
 from controller.reconcile.state_comparison import plan_against_state
-from controller.remotes import RemoteUrl
+from controller.remotes import RemoteUrl, guess_web_url_template
 from controller.settings import Settings
 from controller.sources.open_source import open_commit, open_source
 from controller.sources.source import Source
@@ -92,6 +92,14 @@ class Web:
             return open_source(location, working_tree=self._settings.working_tree)
         return open_commit(location, ref)
 
+    def _guess_web_url(self) -> str | None:
+        """Return the template of the web pages of commits, if the remote of the repository is on a known service."""
+        from controller.sources.git import origin_url
+
+        repo = self._settings.location.repo
+        remote = repo.text if isinstance(repo, RemoteUrl) else origin_url(repo) if self._source.is_pinned else None
+        return None if remote is None else guess_web_url_template(remote)
+
     def _observed_commit(self) -> str:
         """Return the last observed commit of a remote repository. Raises SourceError."""
         from controller.store import source_status
@@ -128,6 +136,7 @@ class Web:
             document=lambda entry: last_document(entry, self._source),
             python_statistics=self._python_statistics,
             login_link=self.login_link,
+            web_url_template=self._settings.web_url_template or self._guess_web_url(),
             cookie=server.cookie,
             is_secure=server.is_secure,
         )

@@ -104,6 +104,12 @@ STOP_SECONDS = 9.0
     help="Host name under which browsers may open the dashboard. Repeatable.",
 )
 @click.option(
+    "--web-url-template",
+    metavar="URL",
+    envvar="CONTROLLER_WEB_URL_TEMPLATE",
+    help="Web page of a commit, with {commit} for its ID. [default: guessed for GitHub and GitLab]",
+)
+@click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
     envvar="CONTROLLER_LOG_FORMAT",
@@ -152,6 +158,7 @@ def _wait(controller: "Controller", stop_signal: "StopSignal", *, is_live: bool)
 
 
 def _settings(location: Location, values: dict[str, Any]) -> Any:
+    from controller.remotes import check_web_url_template
     from controller.schedules import parse_duration
     from controller.settings import Settings, parse_listen
 
@@ -164,6 +171,7 @@ def _settings(location: Location, values: dict[str, Any]) -> Any:
         drain=values["drain"],
         interval=parse_duration(values["interval"]),
         flow_user=values["flow_user"],
+        web_url_template=check_web_url_template(values["web_url_template"]),
         uv=values["uv"],
         listen=parse_listen(
             values["listen"],

@@ -14,12 +14,11 @@ from controller.model.deployments import Deployment
 from controller.model.snapshots import Code, ManifestFile, RefusedFile, Snapshot
 from controller.model.status import InventoryEntry
 from controller.reconcile.changed_code import code_changes
-from controller.reconcile.commit_facts import find_commit
 from controller.reconcile.plan import make_plan
 from controller.reconcile.preview import EnvironmentPlan, Preview, preview
 from controller.reconcile.project_changes import declared_queues, project_changes, queue_changes
 from controller.reconcile.python_changes import PythonChange, python_changes
-from controller.sources.source import Source
+from controller.sources.source import Source, find_commit
 
 MAX_CHANGED_FILES = 1000
 """Maximum number of changed files whose names are searched for in every manifest."""

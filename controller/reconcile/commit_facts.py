@@ -6,10 +6,10 @@ commit touched a file last, for example in the first pass, more of the history i
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 
 from controller.errors import SourceError
-from controller.model.commits import MAX_NAMES, Commit, DeploymentNames, ListedCommit, RecordedCommit, commit_id
+from controller.model.commits import MAX_NAMES, DeploymentNames, ListedCommit, RecordedCommit, commit_id
 from controller.model.snapshots import PROJECT_FILE
 from controller.model.status import WITHHELD, InventoryEntry
 from controller.reconcile.plan import Plan
@@ -68,15 +68,6 @@ def read_commit_facts(
     unknown = (entry for entry in recorded.values() if entry.changed_in is None and entry.file in facts.by_file)
     filled = {entry.name: replace(entry, changed_in=facts.by_file[entry.file]) for entry in unknown}
     return replace(facts, filled=filled)
-
-
-def find_commit(source: Source, revision: str) -> Commit | None:
-    """Return the commit of a revision; None for a directory, or if git can't read it."""
-    try:
-        listed = source.commits(revision, None, 1)
-    except (SourceError, OSError):
-        return None
-    return Commit(**{key.name: getattr(listed[0], key.name) for key in fields(Commit)}) if listed else None
 
 
 def record_commits(tx: Transaction, facts: CommitFacts) -> None:

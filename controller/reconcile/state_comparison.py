@@ -13,12 +13,11 @@ from controller.model.queues import EVERYTHING
 from controller.model.snapshots import Code
 from controller.model.status import InventoryEntry
 from controller.reconcile.changed_code import code_changes
-from controller.reconcile.commit_facts import find_commit
 from controller.reconcile.plan import make_plan
 from controller.reconcile.preview import Preview, preview
 from controller.reconcile.project_changes import project_changes, queue_changes
 from controller.reconcile.python_changes import PythonChange, python_changes
-from controller.sources.source import Source
+from controller.sources.source import Source, find_commit
 from controller.store import Store, inventory, queues, runs, source_status
 
 

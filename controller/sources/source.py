@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from controller.model.commits import ListedCommit
+from controller.errors import SourceError
+from controller.model.commits import Commit, ListedCommit
 from controller.model.snapshots import Code, ManifestFile, RefusedFile, Snapshot
 
 MAX_MANIFEST_BYTES = 1 << 20
@@ -99,6 +100,15 @@ class Source(Protocol):
     def watched_paths(self) -> tuple[WatchedPath, ...]:
         """Return the directories in which a change shows first."""
         ...
+
+
+def find_commit(source: Source, revision: str) -> Commit | None:
+    """Return the commit of a revision; None for a directory, or if git can't read it."""
+    try:
+        listed = source.commits(revision, None, 1)
+    except (SourceError, OSError):
+        return None
+    return Commit(**{key.name: getattr(listed[0], key.name) for key in fields(Commit)}) if listed else None
 
 
 def is_text(path: str) -> bool:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.errors import UsageError
-from controller.remotes import looks_like_url, parse_url
+from controller.remotes import check_web_url_template, guess_web_url_template, looks_like_url, parse_url
 
 GOOD = {
     "https://example.org/flows.git": ("https", None, "example.org"),
@@ -131,3 +131,30 @@ def test_any_text_is_either_rejected_or_a_harmless_url(text: str) -> None:
     assert ".." not in url.path.split("/")
     assert "/" not in url.directory_name
     assert not url.directory_name.startswith((".", "-"))
+
+
+@pytest.mark.parametrize(
+    ("remote", "template"),
+    [
+        ("https://github.com/acme/shop.git", "https://github.com/acme/shop/commit/{commit}"),
+        ("git@github.com:acme/shop.git", "https://github.com/acme/shop/commit/{commit}"),
+        ("ssh://git@gitlab.acme.org:2222/a/b/shop", "https://gitlab.acme.org/a/b/shop/-/commit/{commit}"),
+        ("https://git.acme.org/acme/shop", None),
+        ("https://user:secret@github.com/acme/shop", None),
+        ("git@github.com:acme/shop'onclick=", None),
+        ("https://github.com/acme", None),
+        ("/srv/shop.git", None),
+        ("ext::sh", None),
+    ],
+)
+def test_the_web_page_of_commits_is_guessed_for_known_services(remote: str, template: str | None) -> None:
+    assert guess_web_url_template(remote) == template
+
+
+def test_a_template_of_web_pages_is_an_http_url_with_the_commit() -> None:
+    assert check_web_url_template(None) is None
+    template = "https://git.acme.org/shop/commit/{commit}"
+    assert check_web_url_template(template) == template
+    for wrong in ("", "{commit}", "https://git.acme.org/shop", "javascript:alert(1)//{commit}", "https://a b/{commit}"):
+        with pytest.raises(UsageError, match="web-url-template"):
+            check_web_url_template(wrong)

@@ -15,6 +15,7 @@ from controller.api.http.responses import dependencies_of
 from controller.api.http.routes.deployments import NAME
 from controller.api.http.routes.reconcile import status_of
 from controller.errors import ControllerError, NotFoundError
+from controller.model.commits import commit_id
 from controller.model.deployments import Deployment
 from controller.model.runs import Run, RunState, Trigger
 from controller.model.status import EventSeverity
@@ -29,7 +30,7 @@ from controller.queries.overview import overview
 from controller.queries.restore import DeletedDeployment, find_deleted
 from controller.queries.runs import list_runs, page_of_runs, stored_states
 from controller.reconcile.preview import Preview
-from controller.store import Transaction, backfills, inventory
+from controller.store import Transaction, backfills, commits, inventory
 from controller.store import runs as run_store
 from controller.store.events import EventFilter
 from controller.store.run_search import RunFilter
@@ -37,6 +38,7 @@ from controller.store.run_search import RunFilter
 router = APIRouter()
 
 ROWS = 50
+COMMITS = 30
 STRIP_RUNS = 20
 HISTORY_RUNS = 60
 LATEST_RUNS = 8
@@ -234,15 +236,25 @@ def runs(
 
 
 @router.get("/source")
-def source(request: Request) -> Response:
-    """The source: its revisions and conditions, findings, reconcile passes, and deletions that await approval."""
+def source(
+    request: Request, before: Annotated[str | None, Query(pattern="^([0-9a-f]{40}|[0-9a-f]{64})?$")] = None
+) -> Response:
+    """The source: the history of its commits, findings, passes, and deletions that await approval."""
     view = status_of(request)
+    filters = Filters(request, ("before",))
+    with dependencies_of(request).store.read() as tx:
+        history = commits.latest(tx, COMMITS + 1, before or None)
     plan, problem = (None, None) if view.withheld is None else _plan(request)
     return render(
         request,
         "source.html",
         tab="Source",
         view=view,
+        history=history[:COMMITS],
+        applied=commit_id(view.source.last_applied_revision),
+        before=before,
+        older=history[COMMITS - 1].sha if len(history) > COMMITS else None,
+        filter_problems=filters.problems,
         passes=[(record, stage_bars(record.stages)) for record in view.passes],
         total=len(view.deployments),
         plan=plan,

@@ -16,7 +16,7 @@ from controller.api.dashboard.template_filters import FILTERS, duration, run_dur
 from controller.api.http.responses import dependencies_of, response_with_etag
 from controller.model.findings import Severity
 from controller.queries.deployment_cache import DeploymentCache
-from controller.store import source_status
+from controller.store import commits, source_status
 
 HERE = Path(__file__).parent
 _TYPES = {
@@ -62,6 +62,7 @@ def render(
     dependencies = dependencies_of(request)
     with dependencies.store.read() as tx:
         source = source_status.find(tx)
+        commit = None if source is None else commits.find(tx, source.last_applied_revision)
     ready = (
         next((condition for condition in source.conditions if condition.type.value == "Ready"), None)
         if source
@@ -72,9 +73,11 @@ def render(
     frame = {
         "source_status": source,
         "ready": ready,
+        "commit_in_force": commit,
         "invalid_files": len({finding.file for finding in errors}),
         "repo": str(dependencies.location.repo),
         "environment": dependencies.location.environment,
+        "web_url": dependencies.web_url_template,
         "zones": zones,
         "zone": zones.get(zone_of),
     }

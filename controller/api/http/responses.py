@@ -38,7 +38,7 @@ class Dependencies:
 
     `plan` returns the plan of a ref (None: the ref that the controller follows), `code_changes` the files that differ
     between two revisions, `document` the last valid document of an inventory entry, and `python_statistics` what was
-    built and which fork servers run.
+    built and which fork servers run. `web_url_template` is the URL of the web page of a commit, with `{commit}`.
     """
 
     store: Store
@@ -55,6 +55,7 @@ class Dependencies:
     document: Callable[[InventoryEntry], Excerpt]
     python_statistics: Callable[[], PythonStatistics]
     login_link: Callable[[], str]
+    web_url_template: str | None
     cookie: str
     is_secure: bool
 

@@ -193,6 +193,15 @@ class OpenRepository:
         return self._owner.run(self._repo.git, arguments, stdin, timeout, env=environment)
 
 
+def origin_url(repo: Path) -> str | None:
+    """Return the URL of the remote `origin` as the repository configures it; None if there is none."""
+    try:
+        with Git(repo).open() as opened:
+            return opened.run("config", "--get", "remote.origin.url").decode("utf-8", "replace").strip()
+    except SourceError:
+        return None
+
+
 def find_git() -> str:
     """Return the version and path of git, as text. Raises GitUnavailableError if no suitable git is installed."""
     return check_git(_HARDENED)

@@ -1,0 +1,86 @@
+"""Pages show who changed what, and why: the strip, the history of commits, deployments and runs."""
+
+import re
+from pathlib import Path
+
+from tests.conftest import new_repository
+from tests.unit.api.conftest import Served, serve
+
+EVIL = "<b>&\x1b[31m'\"{{7*7}}"
+NIGHTLY = "name: nightly\ncommand: [echo, hi]\n"
+
+
+def page_of(served: Served, path: str) -> str:
+    return served.get(path, Accept="text/html").text
+
+
+def commit(served: Served, subject: str, files: dict[str, str]) -> str:
+    """Commit the files with this subject, and wait until they are applied; return the id of the commit."""
+    served.repository.commit(files, message=subject)
+    served.post("/api/v1/reconcile", {"wait": True})
+    return served.repository.head()
+
+
+def history(page: str) -> list[str]:
+    """Return the text of each row of the history."""
+    table = page.partition('<table class="stack commits">')[2].partition("</table>")[0]
+    rows = (re.sub(r"<[^>]*>", " ", row) for row in table.partition("<tbody>")[2].split("<tr>")[1:])
+    return [" ".join(row.split()) for row in rows]
+
+
+def test_each_commit_has_a_row_with_its_author_and_what_it_changed(fresh: Served) -> None:
+    first = commit(fresh, "Add the nightly job", {"deployments/nightly.yaml": NIGHTLY})
+    second = commit(fresh, EVIL, {"deployments/nightly.yaml": f"{NIGHTLY}tags: [x]\n"})
+    page = page_of(fresh, "/source")
+    evil, added, *_ = history(page)
+    assert evil.startswith(f"{second[:9]} applied &lt;b&gt;&amp;\\x1b[31m&#39;&#34;{{{{7*7}}}} Ada")
+    assert evil.endswith("~1 changed nightly")
+    assert added.startswith(f"{first[:9]} Add the nightly job Ada")
+    assert added.endswith("+1 added nightly")
+    assert "<b>" not in page
+    older = page_of(fresh, f"/source?before={second}")
+    assert history(older)[0] == added
+    assert "Unknown filter" in page_of(fresh, "/source?page=2")
+    assert fresh.get("/api/v1/commits?limit=1").json() == [
+        {
+            "sha": second,
+            "author": "Ada",
+            "author_date": fresh.get("/api/v1/status").json()["commit"]["author_date"],
+            "subject": "<b>&\\x1b[31m'\"{{7*7}}",
+            "added": {"count": 0, "names": []},
+            "changed": {"count": 1, "names": ["nightly"]},
+            "removed": {"count": 0, "names": []},
+        }
+    ]
+
+
+def test_the_strip_a_deployment_a_run_and_a_deleted_deployment_name_their_commits(fresh: Served) -> None:
+    first = commit(fresh, "Add the nightly job", {"deployments/nightly.yaml": NIGHTLY})
+    run_id = fresh.run("nightly")["id"]
+    commit(fresh, "Unrelated", {"README": "x"})
+    deployment, run = page_of(fresh, "/deployments/nightly"), page_of(fresh, f"/runs/{run_id}")
+    strip = deployment.partition('id="source-bar"')[2].partition("<main")[0]
+    assert "Unrelated" in strip
+    assert "Ada" in strip
+    main = deployment.partition("<main")[2]
+    assert f'title="{first}"' in main
+    assert "Add the nightly job" in main
+    assert "Add the nightly job" in run.partition("<main")[2]
+    (fresh.repository.path / "deployments/nightly.yaml").unlink()
+    removal = commit(fresh, "Nobody reads it", {})
+    deleted = page_of(fresh, "/deployments/nightly").partition("<main")[2]
+    assert f'title="{removal}"' in deleted
+    assert "Nobody reads it" in deleted
+
+
+def test_hashes_are_links_if_the_remote_is_on_a_known_service(tmp_path: Path) -> None:
+    repository = new_repository(tmp_path / "repo")
+    repository.git("remote", "add", "origin", "git@github.com:acme/shop.git")
+    head = repository.commit({"deployments/nightly.yaml": NIGHTLY})
+    served = serve(repository, tmp_path / "state")
+    try:
+        link = f'href="https://github.com/acme/shop/commit/{head}"'
+        assert link in page_of(served, "/source")
+        assert link in page_of(served, "/deployments/nightly")
+    finally:
+        served.controller.stop()
