@@ -67,6 +67,7 @@ def retry(
     if not wait:
         print_answer(answer, output)
         return 0
+    click.echo(f"Run {answer['run_id']}", err=True)
     return _watch(location, answer["run_id"], output, print_changes=False)
 
 
@@ -77,7 +78,7 @@ def retry(
 def watch(location: Location, run_id: str, output: str) -> int:
     """Follow a run until it finishes.
 
-    Prints every change of its state. Exit 0 if it succeeds or skips, else 1.
+    On a terminal, shows its tasks; elsewhere, prints every change of its state. Exit 0 if it succeeds or skips, else 1.
     """
     return _watch(location, _full_id(location, run_id), output, print_changes=output == "text")
 
@@ -93,9 +94,10 @@ def print_answer(answer: Mapping[str, Any], output: str) -> None:
 
 
 def _watch(location: Location, run_id: str, output: str, *, print_changes: bool) -> int:
-    from controller.cli.run_wait import exit_code, wait_for_run
+    from controller.cli.run_wait import exit_code, follow_run, wait_for_run
 
-    run = wait_for_run(location, run_id, _print_run if print_changes else None)
+    is_shown = output == "text" and follow_run(location, run_id, with_tree=print_changes)
+    run = wait_for_run(location, run_id, _print_run if print_changes and not is_shown else None)
     if output == "json":
         from controller.cli.json_output import print_json
 

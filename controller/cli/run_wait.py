@@ -4,18 +4,24 @@ A controller that stops reports nothing more, and a command may wait across a re
 whether the run has finished, and whether a controller is running; it is read whenever the controller does not respond.
 """
 
+import sys
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from controller.cli.json_output import to_json
 from controller.cli.state_access import get_backfill, get_run
 from controller.client import Client, NoAnswerError, ProblemError
+from controller.clock import SystemClock
 from controller.errors import UsageError
 from controller.model.backfills import BackfillState
 from controller.model.runs import RunState
-from controller.settings import Location
+from controller.settings import Location, has_screen
 from controller.store.state_directory import StateDirectory
+
+if TYPE_CHECKING:
+    from controller.cli.log_printer import LogPrinter
+    from controller.model.runs import RunDetail
 
 POLL_SECONDS = 0.05
 
@@ -95,6 +101,31 @@ def _wait(
             follow(Client(state.socket), on_change)
         except (NoAnswerError, ProblemError):  # it starts or stops, or has too many streams
             pause.wait(POLL_SECONDS)
+
+
+def follow_run(location: Location, run_id: str, *, logs: "LogPrinter | None" = None, with_tree: bool = False) -> bool:
+    """Show the progress of a run until it finishes or no controller is running, and return whether it was shown.
+
+    With `logs`, print its output as it arrives. On a terminal, `with_tree` draws its tasks on standard output, else
+    a line on standard error shows its state. In a pipe, nothing is shown.
+    """
+    state = StateDirectory(location.state_dir)
+
+    def read_run() -> "RunDetail":
+        return get_run(location, run_id)[0]
+
+    def is_over() -> bool:
+        return state.holder() is None or read_run().state.is_terminal
+
+    if logs is not None:
+        logs.print_logs(is_over)
+        return True
+    if not ((sys.stdout if with_tree else sys.stderr).isatty() and has_screen()):
+        return False
+    from controller.cli.terminal.run_progress import show_line, show_tree
+
+    (show_tree if with_tree else show_line)(read_run, SystemClock(), is_over)
+    return True
 
 
 def exit_code(run: Mapping[str, Any]) -> int:

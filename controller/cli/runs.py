@@ -1,13 +1,9 @@
 """`controller runs`: list runs, show one run, print its output; the actions on a run are in `cli.run_actions`."""
 
-import os
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import tzinfo
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +11,7 @@ from controller.cli import complete, options, run_actions
 from controller.cli.json_output import print_json, to_json
 from controller.cli.list_output import print_list
 from controller.cli.log_output import LogWriter
+from controller.cli.log_printer import LogPrinter
 from controller.cli.state_access import check_names, get_run, read_state_if_any, zone_of
 from controller.clock import SystemClock
 from controller.settings import Location, wants_colours
@@ -22,7 +19,6 @@ from controller.settings import Location, wants_colours
 if TYPE_CHECKING:
     from controller.cli.terminal.tables import CompactTable
 
-FOLLOW_SECONDS = 0.2
 _STATES = [
     "scheduled",
     "pending",
@@ -141,7 +137,7 @@ def logs(location: Location, run_id: str, follow: bool, tail: int | None) -> Non
     """
     run, directory = get_run(location, run_id)
     writer = LogWriter(sys.stdout.buffer, with_colours=wants_colours())
-    printer = _LogPrinter(directory, run.id, tail, writer, zone_of(location, run.deployment))
+    printer = LogPrinter(directory, run.id, tail, writer, zone_of(location, run.deployment))
     try:
         printer.print_logs(is_ended=_end_check(location, run.id) if follow else None)
     finally:
@@ -150,79 +146,6 @@ def logs(location: Location, run_id: str, follow: bool, tail: int | None) -> Non
 
 for action in (run_actions.cancel, run_actions.retry, run_actions.watch):
     runs.add_command(action)
-
-
-class _LogPrinter:
-    """Prints the logs of all attempts of a run in order, with a separator line between them."""
-
-    def __init__(self, directory: Path, run_id: str, tail: int | None, writer: LogWriter, zone: tzinfo | None) -> None:
-        self._directory = directory
-        self._run_id = run_id
-        self._start_offsets: dict[Path, int] = {}
-        self._without_separator: set[Path] = set()
-        self._offsets: dict[Path, int] = {}
-        self._writer = writer
-        self._zone = zone
-        if tail is not None:
-            self._keep_last(tail)
-
-    def _keep_last(self, lines: int) -> None:
-        """Restrict the output to the last `lines` lines; the separators between attempts are counted as well."""
-        from controller.runs.log_files import log_files
-
-        for path in reversed(log_files(self._directory, self._run_id)):
-            with path.open("rb") as stream:
-                self._start_offsets[path], count = _tail_start(stream, lines)
-            lines -= count
-            if lines <= 0:
-                self._without_separator.add(path)
-            lines = max(0, lines - 1)
-
-    def print_logs(self, is_ended: Callable[[], bool] | None) -> None:
-        """Print the existing output; with `is_ended`, keep printing new output until it returns True."""
-        pause = threading.Event()
-        while True:
-            is_last = is_ended is None or is_ended()  # checked before reading, so that no output is lost
-            self._print_new()
-            if is_last:
-                return
-            pause.wait(FOLLOW_SECONDS)
-
-    def _print_new(self) -> None:
-        from controller.runs.log_files import log_files, separator
-
-        previous: Path | None = None
-        for path in log_files(self._directory, self._run_id):
-            is_new = path not in self._offsets
-            if is_new and previous is not None and path not in self._without_separator:
-                self._writer.write(separator(previous, path, self._zone))
-            previous = path
-            with path.open("rb") as stream:
-                stream.seek(self._start_offsets.get(path, 0) if is_new else self._offsets[path])
-                while chunk := stream.read(1 << 16):
-                    self._writer.write(chunk)
-                self._offsets[path] = stream.tell()
-
-
-def _tail_start(stream: Any, lines: int) -> tuple[int, int]:
-    """Return the offset in bytes at which the last `lines` lines begin, and how many lines follow it."""
-    end = stream.seek(0, os.SEEK_END)
-    if lines == 0 or end == 0:
-        return int(end), 0
-    position, count, is_first = end, 0, True
-    while position > 0:
-        step = min(1 << 16, position)
-        position -= step
-        stream.seek(position)
-        block = stream.read(step)
-        stop = len(block) - 1 if is_first and block.endswith(b"\n") else len(block)
-        is_first = False
-        while (index := block.rfind(b"\n", 0, stop)) >= 0:
-            count += 1
-            if count == lines:
-                return int(position + index + 1), lines
-            stop = index
-    return 0, count + 1
 
 
 def _end_check(location: Location, run_id: str) -> Callable[[], bool]:

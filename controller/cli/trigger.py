@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from typing import Any, TextIO
 
 import click
 
@@ -26,7 +27,7 @@ from controller.text import visible_lines
 )
 @click.option("--idempotency-key", metavar="KEY", help="Repeating a request with the same key returns the same run.")
 @click.option("--wait", is_flag=True, help="Wait for the run to finish. Exit 0 if it succeeds or skips, else 1.")
-@click.option("--logs", is_flag=True, help="Print the output of the run when it has finished. Implies --wait.")
+@click.option("--logs", is_flag=True, help="Print the output of the run as it arrives. Implies --wait.")
 @options.output
 @options.location
 def trigger(  # noqa: PLR0913
@@ -67,21 +68,33 @@ def _utc_due_time(location: Location, name: str, text: str) -> str:
     return utc(options.parse_time_option("--due-time", text, SystemClock().now(), state_access.zone_of(location, name)))
 
 
-def _wait(location: Location, run_id: str, output: str, *, logs: bool) -> int:
+def _wait_with_logs(location: Location, run_id: str, stream: TextIO) -> dict[str, Any]:
     from controller.cli.log_output import LogWriter
-    from controller.cli.run_wait import exit_code, wait_for_run
-    from controller.cli.state_access import zone_of
-    from controller.runs.log_files import log_pieces
+    from controller.cli.log_printer import LogPrinter
+    from controller.cli.run_wait import follow_run, wait_for_run
     from controller.settings import wants_colours
-    from controller.store.state_directory import StateDirectory
 
-    run = wait_for_run(location, run_id)
-    if logs:
-        stream = sys.stderr if output == "json" else sys.stdout
-        writer = LogWriter(stream.buffer, with_colours=wants_colours())
-        for piece in log_pieces(StateDirectory(location.state_dir).runs, run_id, zone_of(location, run["deployment"])):
-            writer.write(piece if isinstance(piece, bytes) else piece.read_bytes())
+    run, directory = state_access.get_run(location, run_id)
+    writer = LogWriter(stream.buffer, with_colours=wants_colours())
+    printer = LogPrinter(directory, run_id, None, writer, state_access.zone_of(location, run.deployment))
+    try:
+        follow_run(location, run_id, logs=printer)
+        finished = wait_for_run(location, run_id)
+        printer.print_logs(None)  # what a next controller has added
+    finally:
         writer.close()
+    return finished
+
+
+def _wait(location: Location, run_id: str, output: str, *, logs: bool) -> int:
+    from controller.cli.run_wait import exit_code, follow_run, wait_for_run
+
+    click.echo(f"Run {run_id}", err=True)
+    if logs:
+        run = _wait_with_logs(location, run_id, sys.stderr if output == "json" else sys.stdout)
+    else:
+        follow_run(location, run_id)
+        run = wait_for_run(location, run_id)
     if output == "json":
         from controller.cli.json_output import print_json
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.cli.log_output import TerminalFilter
-from controller.cli.runs import _tail_start
+from controller.cli.log_printer import _tail_start
 from tests.conftest import wait_until
 from tests.unit.cli.conftest import Followed
 
