@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from controller.errors import SourceError
-from controller.manifests.python_requests import RequirementsError, read_request
+from controller.manifests.python_requests import RequirementsError, check_size, read_request
 from controller.model.deployments import Deployment, FlowTarget
 from controller.model.python_environments import PythonRequest, PythonRuntime
 from controller.model.runs import Run, RunId
@@ -71,7 +71,7 @@ class PythonRuntimes:
             self._requests.move_to_end(key)
             return self._requests[key]
         try:
-            request = read_request(deployment, partial(read_inside, root))
+            request = read_request(deployment, partial(read_inside, root, check_size=check_size))
         except RequirementsError as error:
             raise SourceError(f"{error.path}: {error.message}.") from None
         if self._source.is_pinned:
