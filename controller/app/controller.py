@@ -104,7 +104,7 @@ class Controller:
             on_tick=self._tick,
             on_failure=stop_signal.set,
         )
-        self._engine.python = PythonRuntimes(self.python, is_pinned=self._source.is_pinned)
+        self._engine.python = PythonRuntimes(self.python, self._source)
         self._engine.storage = StorageMonitor(self._engine_store, self._clock, self.state.path, self._notices.replace)
         self._sweeper = Sweeper(self._engine_store, self._clock, admission, self.state.runs)
         self._reconciler = Reconciler(

@@ -115,11 +115,11 @@ def _prepare_python(location: Location, deployment: "Deployment", uv: UvSettings
 
     None for the interpreter of the controller. Raises ControllerError.
     """
-    from controller.manifests.python_requests import RequirementsError, read_request
+    from controller.manifests.python_requests import RequirementsError, check_size, read_request
     from controller.sources.safe_open import read_inside
 
     try:
-        request = read_request(deployment, partial(read_inside, location.directory))
+        request = read_request(deployment, partial(read_inside, location.directory, check_size=check_size))
     except RequirementsError as error:
         raise UsageError(f"{error.path}:{error.line}: {error.message}.", hint=error.hint) from error
     if request is None:

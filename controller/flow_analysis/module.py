@@ -93,7 +93,7 @@ def read_module(source: bytes) -> Module:
     try:
         text = read_text(source)
         if text is None:
-            return unread_module()
+            return unread_module(is_script=_SCRIPT in source)
         names = read_namespace(read_tree(text), text)
     except UnreadableError as error:
         cause = cause_of(source)
@@ -109,9 +109,9 @@ def read_module(source: bytes) -> Module:
     )
 
 
-def unread_module() -> Module:
+def unread_module(*, is_script: bool = False) -> Module:
     """Return the module of a file that is not parsed: it may contain any flow."""
-    return Module(names=Namespace(open=True, wild=True))
+    return Module(names=Namespace(open=True, wild=True), is_script=is_script)
 
 
 def refused_module(reason: str) -> Module:

@@ -16,6 +16,7 @@ from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Path
 from controller.model.deployments import FlowTarget
 from controller.model.findings import Severity
+from controller.model.python_environments import MAX_FILE_BYTES
 from controller.model.snapshots import Code, CodeFile
 from controller.text import shorten
 
@@ -107,9 +108,18 @@ class Flows:
         return self._code.read(path)
 
     def read(self, path: str) -> bytes | None:
-        """Return the content of a file, or None if there is no such file that can be read. Raises SourceError."""
+        """Return the content of a file that declares a Python environment, or None if no such file can be read.
+
+        Raises RequirementsError if it is too large, SourceError.
+        """
+        # Imported here because most deployments have no Python environment of their own.
+        from controller.manifests.python_requests import check_size
+
         self._dependencies[path] = _digest(file := self._file(path))
-        return None if file is None or file.refusal else self._code.read(path)
+        if file is None or file.refusal:
+            return None
+        check_size(path, file.size)
+        return self._code.read(path)
 
     def take_dependencies(self) -> Mapping[str, str | None]:
         """Return the paths looked up since the last call, with their digests (None: does not exist)."""
@@ -133,12 +143,12 @@ class Flows:
     def _read(self, path: str, file: CodeFile) -> flow_analysis.Module:
         if file.refusal:
             return flow_analysis.refused_module(file.refusal)
-        if file.size > flow_analysis.MAX_BYTES:
-            return flow_analysis.unread_module()
         module = self._modules.get(file.digest)
-        if module is None:
+        if module is None and file.size > MAX_FILE_BYTES:
+            module = flow_analysis.unread_module()
+        elif module is None:
             module = flow_analysis.read_module(self._code.read(path))
-            self._modules.add(file.digest, module, file.size)
+            self._modules.add(file.digest, module, file.size if file.size <= flow_analysis.MAX_BYTES else 0)
         if module.is_script:
             self._scripts.add(path)
         return module

@@ -10,7 +10,7 @@ from controller.manifests.project_locks import read_project_files
 from controller.manifests.requirements_files import Requirements, RequirementsError, check_list, read_requirements
 from controller.manifests.script_metadata import ScriptMetadata, read_script_metadata
 from controller.model.deployments import Deployment, FlowTarget, Target
-from controller.model.python_environments import PythonRequest, PythonSettings, RequirementsSource
+from controller.model.python_environments import MAX_FILE_BYTES, PythonRequest, PythonSettings, RequirementsSource
 
 LIST_FILE = "requirements.txt"
 """The name of the only file of a request whose requirements are a list."""
@@ -18,11 +18,18 @@ LIST_FILE = "requirements.txt"
 Read = Callable[[str], bytes | None]
 
 
+def check_size(path: str, size: int) -> None:
+    """Refuse a file that is too large to declare a Python environment. Raises RequirementsError."""
+    if size > MAX_FILE_BYTES:
+        message = f"the file has {size:,} bytes; the limit is {MAX_FILE_BYTES:,}"
+        raise RequirementsError("InvalidRequirement", message, path)
+
+
 def read_request(deployment: Deployment, read: Read) -> PythonRequest | None:
     """Return what the deployment asks for; None if it runs with the Python environment of the controller.
 
-    `read` returns the bytes of a file, by its path relative to the root of the repository, or None if there is none.
-    Raises RequirementsError.
+    `read` returns the bytes of a file, by its path relative to the root of the repository, or None if there is none. It
+    calls `check_size`. Raises RequirementsError.
     """
     request = make_request(deployment.target, deployment.python, deployment.file, read)
     return None if request is None else request[0]
@@ -87,8 +94,12 @@ def _of_project(settings: PythonSettings, folder: str, read: Read) -> PythonRequ
 def _script_metadata(target: Target, read: Read) -> tuple[ScriptMetadata, str] | None:
     if not isinstance(target, FlowTarget) or not target.path:
         return None
-    metadata = read_script_metadata(read(target.path) or b"", target.path)
+    try:
+        content = read(target.path)
+    except RequirementsError:  # a flow may be larger; then its file declares nothing
+        return None
+    metadata = read_script_metadata(content or b"", target.path)
     return None if metadata is None else (metadata, target.path)
 
 
-__all__ = ["RequirementsError", "make_request", "read_request"]
+__all__ = ["RequirementsError", "check_size", "make_request", "read_request"]

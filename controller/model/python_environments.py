@@ -13,6 +13,9 @@ from enum import StrEnum
 
 from controller.model import INTERNAL
 
+MAX_FILE_BYTES = 4 << 20
+"""The size of the largest file that can declare a Python environment."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PythonSettings:

@@ -16,6 +16,7 @@ from controller.clock import Clock
 from controller.errors import ControllerError, SourceError, StateError, shortage
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.manifests.reader import DesiredState, ManifestReader
+from controller.model.findings import Finding
 from controller.model.python_environments import PythonEnvironment, PythonRequest
 from controller.model.schedules import Agenda
 from controller.model.snapshots import is_python
@@ -95,6 +96,7 @@ class Reconciler:
         self._deployments = deployments
         self._is_fresh = True
         self._is_unavailable = False
+        self._logged: tuple[str, tuple[Finding, ...]] | None = None
         with store.read() as tx:
             recorded = source_status.find(tx)
             self._recorded = inventory.entries(tx)
@@ -348,11 +350,11 @@ class Reconciler:
             log.warning("Garbage collection of old exports failed", extra={"error": str(error)})
 
     def _record_pass(self, plan: Plan, started_at: datetime, stages: PassTimings, *, is_new: bool) -> None:
-        for finding in plan.findings:
-            log.warning(
-                "Manifest finding",
-                extra={"at": str(finding), "code": finding.code, "hint": finding.hint},
-            )
+        if self._logged != (plan.revision, plan.findings):
+            self._logged = plan.revision, plan.findings
+            for finding in plan.findings:
+                extra = {"at": str(finding), "code": finding.code, "hint": finding.hint}
+                log.warning("Manifest finding", extra=extra)
         if plan.withheld is not None:
             log.warning("Deletions withheld", extra={"reason": plan.withheld.reason, "digest": plan.withheld.digest})
         counts = {

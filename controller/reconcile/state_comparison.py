@@ -6,6 +6,7 @@ from datetime import datetime
 
 from controller.errors import SourceError
 from controller.manifests.build import build_deployment
+from controller.manifests.flow_references import Flows, ModuleCache
 from controller.manifests.python_requests import RequirementsError, read_request
 from controller.manifests.reader import DesiredState, ManifestReader
 from controller.model.python_environments import PythonRequest
@@ -89,6 +90,6 @@ def _request(code: Code, entry: InventoryEntry) -> PythonRequest | None:
     """Return what the active version of a deployment asks for; None if that can't be read."""
     try:
         deployment = build_deployment(entry.document, entry.file, entry.line)
-        return read_request(deployment, lambda path: code.read(path) if path in code.find([path]) else None)
+        return read_request(deployment, Flows(code, ModuleCache()).read)
     except RequirementsError:
         return None

@@ -68,7 +68,7 @@ class Engine:
         self._on_tick = on_tick
         self._on_failure = on_failure
         self._pinned_deployments = pinned_deployments
-        self.python = PythonRuntimes(None, is_pinned=self._source.is_pinned)
+        self.python = PythonRuntimes(None, self._source)
         self._monitor = RunMonitor(store, clock, launcher)
         self._clock_monitor = ClockMonitor(store, clock)
         self._queue = Queue(store, clock, max_running)

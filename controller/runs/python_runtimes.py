@@ -9,12 +9,13 @@ from functools import partial
 from pathlib import Path
 
 from controller.errors import SourceError
-from controller.manifests.python_requests import RequirementsError, read_request
+from controller.manifests.python_requests import RequirementsError, check_size, read_request
 from controller.model.deployments import Deployment, FlowTarget
 from controller.model.python_environments import PythonRequest, PythonRuntime
 from controller.model.runs import Run, RunId
 from controller.python_environments import PythonEnvironments
 from controller.sources.safe_open import read_inside
+from controller.sources.source import Source
 
 WAITING = "python environment"
 """The text that shows why a run does not start whose Python environment is not ready."""
@@ -28,10 +29,10 @@ class PythonRuntimes:
     Without `environments`, every flow runs with the controller's own interpreter.
     """
 
-    def __init__(self, environments: PythonEnvironments | None, *, is_pinned: bool) -> None:
+    def __init__(self, environments: PythonEnvironments | None, source: Source) -> None:
         self.waiting: set[RunId] = set()
         self._environments = environments
-        self._is_pinned = is_pinned
+        self._source = source
         self._has_changed = False
         self._requests: OrderedDict[tuple[str, str], PythonRequest | None] = OrderedDict()
 
@@ -56,7 +57,9 @@ class PythonRuntimes:
         preload = deployment.python.preload if deployment.python is not None else ()
         runtime = self._environments.find_runtime(request, preload)
         if runtime is None:
-            self._environments.ensure([request])
+            is_known = self._environments.find(request.digest) is not None
+            committed_at = None if is_known else self._source.committed_at(run.revision)
+            self._environments.ensure([request], committed_at)
             self.waiting.add(run.id)
         return runtime is not None, runtime
 
@@ -64,14 +67,14 @@ class PythonRuntimes:
         if deployment.python is None and not isinstance(deployment.target, FlowTarget):
             return None
         key = (run.revision, run.spec_digest)
-        if self._is_pinned and key in self._requests:
+        if self._source.is_pinned and key in self._requests:
             self._requests.move_to_end(key)
             return self._requests[key]
         try:
-            request = read_request(deployment, partial(read_inside, root))
+            request = read_request(deployment, partial(read_inside, root, check_size=check_size))
         except RequirementsError as error:
             raise SourceError(f"{error.path}: {error.message}.") from None
-        if self._is_pinned:
+        if self._source.is_pinned:
             self._requests[key] = request
             if len(self._requests) > _MAX_CACHED:
                 self._requests.popitem(last=False)

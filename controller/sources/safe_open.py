@@ -8,13 +8,13 @@ import errno
 import os
 import stat
 from collections import deque
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 from controller.sources.source import as_text, native
 
 _MAX_LINKS = 40
-_MAX_BYTES = 1 << 24
 _PATH_ONLY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -54,11 +54,16 @@ def open_inside(root: Path, path: str, *, follow_links: bool = True) -> int:
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
 
 
-def read_inside(root: Path, path: str) -> bytes | None:
-    """Return the content of the file at `path` below `root`; None if there is none, or if it leads outside."""
+def read_inside(root: Path, path: str, check_size: Callable[[str, int], None]) -> bytes | None:
+    """Return the content of the file at `path` below `root`; None if there is none, or if it leads outside.
+
+    `check_size` is called before that with the path and the size of the file, and may raise.
+    """
     try:
         with os.fdopen(open_inside(root, path), "rb") as stream:
-            return stream.read(_MAX_BYTES)
+            size = os.fstat(stream.fileno()).st_size
+            check_size(path, size)
+            return stream.read(size)
     except OSError:
         return None
 

@@ -7,6 +7,7 @@ import pytest
 from controller.errors import SourceError
 from controller.manifests.reader import DesiredState, ManifestReader
 from controller.model.findings import Finding, Severity
+from controller.model.python_environments import MAX_FILE_BYTES
 from controller.model.snapshots import ManifestFile
 from tests.unit.manifests.conftest import manifest
 from tests.written_code import WrittenCode
@@ -167,7 +168,7 @@ def test_the_cache_of_python_files_is_bounded_by_their_size() -> None:
 
 
 def test_a_file_that_is_too_large_is_skipped_silently() -> None:
-    code = WrittenCode({"flows/etl.py": b"#" * (1024 * 1024 + 1)})
+    code = WrittenCode({"flows/etl.py": b"#" * (MAX_FILE_BYTES + 1)})
     assert read("name: a\nflow: flows/etl.py:main\n", code=code).findings == ()
     assert code.was_read == []
 

@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 
 import pytest
 
-from controller.manifests.python_requests import read_request
+from controller.manifests.python_requests import check_size, read_request
 from controller.manifests.reader import DesiredState, ManifestReader
 from controller.manifests.script_metadata import read_script_metadata
-from controller.model.python_environments import PythonRequest, RequirementsSource
+from controller.model.python_environments import MAX_FILE_BYTES, PythonRequest, RequirementsSource
+from controller.sources.safe_open import read_inside
 from tests.unit.manifests.conftest import manifest
 from tests.written_code import WrittenCode
 
@@ -194,6 +197,27 @@ def test_an_error_in_a_requirements_file_names_its_line(content: str, code: str,
     ((actual_code, path, actual),) = findings(text, {"flows/requirements.txt": content})
     assert (actual_code, path) == (code, "$.python.requirements")
     assert actual.startswith(message)
+
+
+def test_a_file_that_declares_an_environment_can_have_four_mebibytes() -> None:
+    text = ETL + "python: {requirements: flows/requirements.txt}\n"
+    lines = "a==1\n".ljust(MAX_FILE_BYTES - 1, "#") + "\n"
+    assert findings(text, {"flows/requirements.txt": lines}) == []
+    ((code, path, message),) = findings(text, {"flows/requirements.txt": lines + "b"})
+    assert (code, path) == ("InvalidRequirement", "$.python.requirements")
+    assert message == "flows/requirements.txt:1: the file has 4,194,305 bytes; the limit is 4,194,304"
+
+
+@pytest.mark.parametrize(("size", "is_script"), [(2 << 20, True), (MAX_FILE_BYTES + 1, False)])
+def test_the_metadata_of_a_large_flow_counts_up_to_the_same_size(tmp_path: Path, size: int, is_script: bool) -> None:
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows/script.py").write_text(SCRIPT.ljust(size, "#"))
+    code = WrittenCode({"flows/script.py": SCRIPT.ljust(size, "#")})
+    document = manifest("deployments/a.yaml", "name: a\nflow: flows/script.py:main\n")
+    state = ManifestReader().read([document], NOW, code=code)
+    assert ("a" in state.python_requests) == is_script
+    again = read_request(state.deployments["a"], partial(read_inside, tmp_path, check_size=check_size))
+    assert again == state.python_requests.get("a")
 
 
 @pytest.mark.parametrize("lines", ["a>=1\n", "a\n", "a==1.*\n", "a==1\nb\n"])

@@ -468,3 +468,17 @@ def test_an_undeclared_environment_changes_nothing(world: World) -> None:
     assert [finding.code for finding in result.status.findings] == ["UnknownEnvironment"]
     assert world.entries()["a"].document == before.document
     assert set(world.entries()) == {"a"}
+
+
+def test_the_findings_of_a_revision_are_logged_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    def logged() -> int:
+        count = sum(record.message == "Manifest finding" for record in caplog.records)
+        caplog.clear()
+        return count
+
+    world.put(a="name: a\ncommand: [x]\nschdule: {}\n")
+    assert logged() == 1
+    assert world.reconciler.run_pass(is_requested=True).status.findings
+    assert logged() == 0
+    world.put(b="name: b\ncommand: [x]\nschdule: {}\n")
+    assert logged() == 2

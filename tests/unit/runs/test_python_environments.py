@@ -266,6 +266,35 @@ def test_processes_of_a_flow_find_the_sdk(flows: Flows, python: PythonRuntime, s
     assert ending["result"] == [f"{sdk}/controller/sdk/flow.py"] * 2
 
 
+CHILD_IMPORTS = """
+import os, subprocess, sys
+def f():
+    code = "import helpers; print(helpers.WHERE)"
+    out = subprocess.run([sys.executable, "-c", code], cwd="/", capture_output=True, text=True).stdout
+    return [out.strip(), os.environ.get("PYTHONPATH")]
+"""
+
+
+def test_processes_of_a_flow_find_its_import_paths_and_then_the_sdk(
+    flows: Flows, python: PythonRuntime, start: str
+) -> None:
+    flows.write("src/helpers.py", "WHERE = 'src'\n")
+    flows.write("flows/a.py", CHILD_IMPORTS)
+    ending = flows.run("flows/a.py:f", python, import_paths=("src", ""))
+    expected = f"{flows.root}/src:{flows.root}:{install_sdk(flows.state / 'sdk')}"
+    assert (start, ending["result"]) == (start, ["src", expected]), ending
+
+
+@pytest.mark.parametrize(("import_paths", "result"), [(("src",), ["src", "src"]), ((), ["", None])])
+def test_processes_of_a_flow_of_the_controller_s_interpreter_find_the_import_paths_that_it_declares(
+    flows: Flows, import_paths: tuple[str, ...], result: list[str | None]
+) -> None:
+    flows.write("src/helpers.py", "WHERE = 'src'\n")
+    flows.write("flows/a.py", CHILD_IMPORTS)
+    where, path = flows.run("flows/a.py:f", None, import_paths=import_paths)["result"]
+    assert [where, path and Path(path).name] == result
+
+
 def test_a_flow_sees_nothing_else_of_the_controller(flows: Flows, python: PythonRuntime, start: str) -> None:
     flows.write("a.py", "import importlib.util\ndef f():\n    return importlib.util.find_spec('controller.store')\n")
     ending = flows.run("a.py:f", python)

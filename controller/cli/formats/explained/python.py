@@ -27,7 +27,8 @@ PYTHON = (
         code="InvalidRequirement",
         summary="a requirement or a project file that cannot be read",
         meaning="A line of the requirements is not a requirement as PEP 508 defines it, or `pyproject.toml` or its "
-        "lock is not valid TOML, or a dependency group or extra is not declared there.",
+        "lock is not valid TOML, or a dependency group or extra is not declared there. Each of these files "
+        "can have 4 MiB.",
         remedy="Correct the line that the message names.",
         wrong=NIGHTLY + "python: {requirements: [pandas=3.0.1]}\n",
         right=NIGHTLY + "python: {requirements: [pandas==3.0.1]}\n",

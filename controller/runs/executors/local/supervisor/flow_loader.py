@@ -6,7 +6,7 @@ standard library, and must not import anything else of the controller: it is loa
 These are importable, after the standard library and before installed packages: the import paths of the deployment, the
 root of the repository, and the folder of the flow. So a `json.py` next to a flow breaks nothing, and `import
 controller` in a repository with its own `controller/` imports that one. In a Python environment, the copy of our SDK
-comes last.
+comes last. `PYTHONPATH` passes the import paths and the SDK on to Python processes that the flow starts.
 """
 
 import importlib
@@ -62,8 +62,11 @@ def load_target(call: dict[str, Any]) -> types.ModuleType:
     import_paths = call.get("import_paths") or []
     folders = [os.path.normpath(os.path.join(root, decode_path(folder))) for folder in import_paths]
     path = os.path.join(root, decode_path(call["path"]))
-    if call.get("sdk"):
-        append_sdk(decode_path(call["sdk"]))
+    inherited = [*folders]
+    if call.get("sdk") and append_sdk(sdk := decode_path(call["sdk"])):
+        inherited.append(sdk)
+    if inherited:
+        os.environ["PYTHONPATH"] = os.pathsep.join(inherited)
     module = call.get("module")
     try:
         if module:
@@ -82,17 +85,16 @@ def decode_path(path: str) -> str:
     return os.fsdecode(path.encode("utf-8", "surrogateescape"))
 
 
-def append_sdk(folder: str) -> None:
-    """Make our SDK importable in a Python environment, and in the Python processes that the flow starts.
+def append_sdk(folder: str) -> bool:
+    """Make our SDK importable in a Python environment. Return whether Python processes that the flow starts need it.
 
-    A package `controller` that is installed in the environment precedes ours.
+    They don't if a package `controller` is installed in the environment, which precedes ours.
     """
     is_installed = any(
         os.path.exists(os.path.join(entry, name)) for entry in sys.path for name in ("controller", "controller.py")
     )
     sys.path.append(folder)
-    if not is_installed:
-        os.environ["PYTHONPATH"] = folder
+    return not is_installed
 
 
 def store_bytecode(bytecode: str, *folders: str) -> None:
