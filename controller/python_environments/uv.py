@@ -30,7 +30,7 @@ _HINT = "Install the package `uv` beside the controller, or name the program wit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """The output of a uv command, without credentials: its exit status, its result, and its messages."""
+    """The output of a uv command: its exit status, its result, and its messages without credentials."""
 
     status: int
     result: str
@@ -97,8 +97,7 @@ class Uv:
             finally:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)
-        redact = self._redactor.redact
-        return Output(status=process.returncode, result=redact(result), messages=redact(messages))
+        return Output(status=process.returncode, result=result, messages=self._redactor.redact(messages))
 
     def _find(self) -> Path:
         """Return the path of the program. Raises PythonBuildError."""
