@@ -93,13 +93,22 @@ class Builds:
         self._run(["venv", "--no-project", "--python", interpreter.executable, str(target)], log)
         (target / _LOCK).write_text(lock, encoding="utf-8")
         executable = str(target / "bin" / "python")
-        arguments = ["pip", "sync", "--python", executable, "--require-hashes", "--compile-bytecode"]
+        arguments = ["pip", "sync", "--python", executable, "--require-hashes"]
         if not self._allows_source_builds:
             arguments += ["--only-binary", ":all:"]
         self._run([*arguments, "--allow-empty-requirements", str(target / _LOCK)], log)
+        self._compile(target, interpreter)
         build = Build(executable=executable, packages=_packages(target), bytes=_protect(target))
         _write_ready(target, json.dumps({"executable": executable, "packages": build.packages, "bytes": build.bytes}))
         return build
+
+    def _compile(self, target: Path, interpreter: Interpreter) -> None:
+        """Compile the modules to bytecode, except for those that have errors.
+
+        uv would start the environment's own interpreter for it, which executes the `.pth` files of packages.
+        """
+        command = [interpreter.executable, "-I", "-S", "-m", "compileall", "-q", "-q", *_package_folders(target)]
+        self._uv.run_program(command, {}, self._directory)
 
     def _run(self, arguments: list[str], log: BuildLog) -> None:
         output = log.add_command(arguments, self._uv.run(arguments, self._directory))
@@ -107,9 +116,12 @@ class Builds:
             raise classify(output.messages, "BuildFailed")
 
 
+def _package_folders(target: Path) -> list[str]:
+    return [str(path) for path in target.glob("lib/python*/site-packages")]
+
+
 def _packages(target: Path) -> dict[str, str]:
-    folders = [str(path) for path in target.glob("lib/python*/site-packages")]
-    installed = importlib.metadata.distributions(path=folders)
+    installed = importlib.metadata.distributions(path=_package_folders(target))
     return dict(sorted((str(canonicalize_name(one.name)), one.version) for one in installed))
 
 

@@ -131,13 +131,16 @@ class Interpreters:
 
 
 def _probe(executable: str, arguments: Sequence[str] = ()) -> Interpreter:
-    """Ask an interpreter what it is, and with the argument `packages` what is installed. Raises PythonBuildError."""
+    """Ask an interpreter what it is, and with the argument `packages` what is installed. Raises PythonBuildError.
+
+    With -S it executes no `.pth` file of a package.
+    """
     missing = PythonBuildError(
         "InterpreterNotFound",
         f"There is no working Python interpreter at {executable}.",
         hint="Install it, or change `interpreter`.",
     )
-    command = [executable, "-I", interpreter_probe.__file__, *arguments]
+    command = [executable, "-I", "-S", interpreter_probe.__file__, *arguments]
     try:
         process = subprocess.run(command, env={}, cwd="/", capture_output=True, timeout=_SECONDS, check=True)
         answer = json.loads(process.stdout)

@@ -1,4 +1,4 @@
-"""Removes credentials of the operator from what uv printed, before anything is logged, recorded or shown."""
+"""Removes credentials from messages, before they are logged, recorded or shown. Results stay as uv printed them."""
 
 import re
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 _USERINFO = re.compile(r"(?<=://)[^/\s@'\"`]+@")
 _SECRET_NAME = re.compile(r"PASSWORD|TOKEN|SECRET|CREDENTIAL")
-_IN_URL = re.compile(r"://([^/\s@]*)@")
+_PASSWORD = re.compile(r"://[^/\s@:]*:([^/\s@]*)@")
 _MASK = "****"
 _LEAST = 4
 """Shorter values are not replaced wherever they occur, since they would be found in ordinary words."""
@@ -18,7 +18,7 @@ class Redactor:
     def __init__(self, variables: Mapping[str, str]) -> None:
         secrets = {value for name, value in variables.items() if _SECRET_NAME.search(name)}
         for value in variables.values():
-            secrets |= {userinfo.partition(":")[2] or userinfo for userinfo in _IN_URL.findall(value)}
+            secrets |= set(_PASSWORD.findall(value))
         secrets |= {unquote(secret) for secret in secrets}
         self._secrets = sorted((secret for secret in secrets if len(secret) >= _LEAST), key=len, reverse=True)
 
@@ -26,4 +26,9 @@ class Redactor:
         """Return the text without credentials."""
         for secret in self._secrets:
             text = text.replace(secret, _MASK)
-        return _USERINFO.sub(f"{_MASK}@", text)
+        return hide_user_information(text)
+
+
+def hide_user_information(text: str) -> str:
+    """Return the text without the user information of URLs."""
+    return _USERINFO.sub(f"{_MASK}@", text)

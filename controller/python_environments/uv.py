@@ -1,4 +1,7 @@
-"""Runs uv in a process of its own, with limits, and returns what it printed. No other module starts uv."""
+"""Runs uv in a process of its own, with limits, and returns what it printed. No other module starts uv.
+
+The compiler of bytecode has the same limits.
+"""
 
 import contextlib
 import os
@@ -27,7 +30,7 @@ _HINT = "Install the package `uv` beside the controller, or name the program wit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """The output of a uv command, without credentials: its exit status, its result, and its messages."""
+    """The output of a uv command: its exit status, its result, and its messages without credentials."""
 
     status: int
     result: str
@@ -70,28 +73,31 @@ class Uv:
 
     def run(self, arguments: Sequence[str], directory: Path) -> Output:
         """Run uv with these arguments in a directory. Raises PythonBuildError and StoppingError."""
-        command = [sys.executable, "-I", "-S", limited_process.__file__, str(os.getpid()), str(MEMORY_BYTES)]
+        return self.run_program([str(self._find()), "--color", "never", *arguments], self.variables, directory)
+
+    def run_program(self, command: Sequence[str], variables: Mapping[str, str], directory: Path) -> Output:
+        """Run another program with the limits of uv and these environment variables. Raises as `run` does."""
+        limited = [sys.executable, "-I", "-S", limited_process.__file__, str(os.getpid()), str(MEMORY_BYTES)]
         try:
             process = subprocess.Popen(
-                [*command, str(self._find()), "--color", "never", *arguments],
+                [*limited, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 cwd=directory,
-                env=self.variables,
+                env=variables,
                 start_new_session=True,
             )
         except OSError as error:
             reason = "BuildFailed" if shortage(error) is None else "ResourceShortage"
-            raise PythonBuildError(reason, f"uv can't be started: {error.strerror}.") from error
+            raise PythonBuildError(reason, f"{command[0]} can't be started: {error.strerror}.") from error
         with process:
             try:
                 result, messages = self._read(process)
             finally:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)
-        redact = self._redactor.redact
-        return Output(status=process.returncode, result=redact(result), messages=redact(messages))
+        return Output(status=process.returncode, result=result, messages=self._redactor.redact(messages))
 
     def _find(self) -> Path:
         """Return the path of the program. Raises PythonBuildError."""

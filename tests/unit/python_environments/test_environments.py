@@ -1,6 +1,7 @@
 """From a request to an environment that flows can start in: with a real uv, and a real index on this machine."""
 
 import subprocess
+from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 
 from controller.model.python_environments import PythonState
@@ -80,3 +81,30 @@ def test_files_of_an_environment_are_read_only(
     assert [path for path in paths if path.stat().st_mode & 0o222] == []
     assert [path for path in paths if not path.stat().st_mode & 0o004] == []
     assert list(directory.rglob("acme/__pycache__/*.pyc"))
+
+
+def test_a_build_executes_no_code_of_packages(
+    environments: PythonEnvironments, index: PackageIndex, tmp_path: Path
+) -> None:
+    executed = tmp_path / "executed"
+    code = f"open({str(executed)!r}, 'w')\n"
+    modules = {"start.pth": f"import os; {code}", "sitecustomize.py": code, "acme/broken.py": "def\n"}
+    pin = index.add("acme", "1.0", modules=modules)
+    environment = environments.build(requirements(pin))
+    assert (environment.state, environment.message) == (PythonState.READY, "")
+    assert environments.find_runtime(requirements(pin)) is not None
+    assert not executed.exists()
+    output_of(environment.executable, "")
+    assert executed.exists()
+
+
+def test_modules_are_compiled_for_the_interpreter_of_the_environment(
+    environments: PythonEnvironments, index: PackageIndex
+) -> None:
+    environment = environments.build(requirements(index.add("acme", "1.0")))
+    show = "import acme; print(acme.__cached__, acme.__file__)"
+    cached, source = map(Path, output_of(environment.executable, show).split())
+    header = cached.read_bytes()[:16]
+    assert header[:8] == MAGIC_NUMBER + bytes(4)
+    assert int.from_bytes(header[8:12], "little") == int(source.stat().st_mtime)
+    assert int.from_bytes(header[12:16], "little") == source.stat().st_size

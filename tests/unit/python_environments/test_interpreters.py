@@ -3,11 +3,13 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 import venv
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from controller.model.python_environments import PythonRequest, PythonState, RequirementsSource
 from controller.python_environments import PythonEnvironments
@@ -92,6 +94,28 @@ def test_an_interpreter_is_used_as_it_is_and_its_upgrade_is_noticed(make: Make, 
     assert environments.ensure([request])[request.digest].state is PythonState.READY
     wait_until(lambda: "acme" in environments.ensure([request])[request.digest].packages)
     assert environments.ensure([request])[request.digest].digest != before.digest
+
+
+@pytest.mark.parametrize("sees_system", [False, True])
+def test_an_interpreter_is_asked_without_code_of_its_packages(make: Make, tmp_path: Path, sees_system: bool) -> None:
+    venv.create(tmp_path / "etl", with_pip=False, system_site_packages=sees_system)
+    site = next((tmp_path / "etl").glob("lib/python*/site-packages"))
+    executed = tmp_path / "executed"
+    (site / "start.pth").write_text(f"import os; open({str(executed)!r}, 'w')\n", encoding="utf-8")
+    (site / "sitecustomize.py").write_text(f"open({str(executed)!r}, 'w')\n", encoding="utf-8")
+    (tmp_path / "wheel.zip").write_bytes(make_wheel("acme", "1.0", (), {}))
+    shutil.unpack_archive(tmp_path / "wheel.zip", site)
+    environment = make(allow=(f"{tmp_path}/*/bin/python",)).build(interpreter(tmp_path / "etl" / "bin" / "python"))
+    assert not executed.exists()
+    assert environment.packages["acme"] == "1.0"
+    listed = {canonicalize_name(name) for name in _installed(Path(str(environment.executable)))}
+    assert set(environment.packages) == listed
+
+
+def _installed(executable: Path) -> list[str]:
+    """Return what the interpreter itself finds, with all that it does when it starts."""
+    code = "from importlib.metadata import distributions as d; print(*(one.metadata['Name'] for one in d()))"
+    return subprocess.run([executable, "-I", "-c", code], capture_output=True, text=True, check=True).stdout.split()
 
 
 @pytest.mark.parametrize(("family", "builds"), [(None, 0), ("cpython 3.0 x", 1)])
