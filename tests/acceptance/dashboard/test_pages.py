@@ -206,7 +206,7 @@ def test_times_are_in_the_viewers_zone_with_a_tooltip(page: Page, repository: Re
         "element => [element.dateTime, element.closest('td').dataset.day]", time.element_handle()
     )
     assert datetime.fromisoformat(instant).astimezone(ZoneInfo("Europe/Berlin")).date().isoformat() == day
-    expect(page.locator("#heading time")).to_have_attribute("title", re.compile(r"in America/New_York$"))
+    expect(page.locator("#heading .facts-row time")).to_have_attribute("title", re.compile(r"in America/New_York$"))
 
 
 def test_only_the_changed_parts_of_a_page_are_replaced(page: Page, repository: Repository, url: str) -> None:
