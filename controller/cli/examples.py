@@ -12,7 +12,10 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "controller runs list --deployment nightly --limit 5 -o wide",
     ),
     "runs show": ("controller runs show 720dbbc5b6c4", "controller runs show 720dbbc5b6c4 -o json"),
-    "runs logs": ("controller runs logs 720dbbc5b6c4 --tail 50", "controller runs logs 720dbbc5b6c4 --follow"),
+    "runs logs": (
+        "controller runs logs 720dbbc5b6c4 --tail 50",
+        "controller runs logs 720dbbc5b6c4 --attempt 2 --grep ERROR",
+    ),
     "runs cancel": (
         'controller runs cancel 720dbbc5b6c4 --reason "wrong input"',
         "controller runs cancel --deployment nightly --state pending",
