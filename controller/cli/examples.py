@@ -76,6 +76,10 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     ),
     "run": ("controller run", "controller run --repo https://git.example.com/team/flows.git --listen 127.0.0.1:4200"),
     "doctor": ("controller doctor", "controller doctor --max-running 64"),
+    "python list": ("controller python list", "controller python list -o json"),
+    "python show": ("controller python show nightly", "controller python show nightly -o json"),
+    "python build": ("controller python build", "controller python build nightly"),
+    "python prune": ("controller python prune --dry-run", "controller python prune"),
     "completion": ("source <(controller completion bash)", "controller completion zsh"),
     "version": ("controller version", "controller version -o json"),
 }
