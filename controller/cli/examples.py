@@ -12,7 +12,10 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "controller runs list --deployment nightly --limit 5 -o wide",
     ),
     "runs show": ("controller runs show 720dbbc5b6c4", "controller runs show 720dbbc5b6c4 -o json"),
-    "runs logs": ("controller runs logs 720dbbc5b6c4 --tail 50", "controller runs logs 720dbbc5b6c4 --follow"),
+    "runs logs": (
+        "controller runs logs 720dbbc5b6c4 --tail 50",
+        "controller runs logs 720dbbc5b6c4 --attempt 2 --grep ERROR",
+    ),
     "runs cancel": (
         'controller runs cancel 720dbbc5b6c4 --reason "wrong input"',
         "controller runs cancel --deployment nightly --state pending",
@@ -73,6 +76,10 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     ),
     "run": ("controller run", "controller run --repo https://git.example.com/team/flows.git --listen 127.0.0.1:4200"),
     "doctor": ("controller doctor", "controller doctor --max-running 64"),
+    "python list": ("controller python list", "controller python list -o json"),
+    "python show": ("controller python show nightly", "controller python show nightly -o json"),
+    "python build": ("controller python build", "controller python build nightly"),
+    "python prune": ("controller python prune --dry-run", "controller python prune"),
     "completion": ("source <(controller completion bash)", "controller completion zsh"),
     "version": ("controller version", "controller version -o json"),
 }

@@ -37,6 +37,28 @@ class LogWriter:
             self._stream.flush()
 
 
+class MatchingLines:
+    """Passes on only the lines that match a regular expression, which does not see colours."""
+
+    def __init__(self, writer: LogWriter, pattern: "re.Pattern[str]") -> None:
+        self._writer = writer
+        self._pattern = pattern
+        self._pending = b""
+
+    def write(self, chunk: bytes) -> None:
+        """Print the matching ones of the lines that are complete; the rest waits for its end."""
+        *lines, self._pending = (self._pending + chunk).split(b"\n")
+        for line in lines:
+            if self._pattern.search(_SPECIAL.sub("", line.decode("utf-8", "backslashreplace"))):
+                self._writer.write(line + b"\n")
+
+    def close(self) -> None:
+        """Print the last line, if it matches and has no line break."""
+        if self._pending:
+            self.write(b"\n")
+        self._writer.close()
+
+
 class TerminalFilter:
     """Turns bytes into text that is safe on a terminal. Characters and sequences may be split between chunks."""
 

@@ -7,15 +7,25 @@ from datetime import tzinfo
 from pathlib import Path
 from typing import Any
 
-from controller.cli.log_output import LogWriter
+from controller.cli.log_output import LogWriter, MatchingLines
 
 FOLLOW_SECONDS = 0.2
 
 
 class LogPrinter:
-    """Prints the logs of all attempts of a run in order, with a separator line between them."""
+    """Prints the logs of a run in order, with a separator line between attempts: those of all attempts, or of one."""
 
-    def __init__(self, directory: Path, run_id: str, tail: int | None, writer: LogWriter, zone: tzinfo | None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        run_id: str,
+        tail: int | None,
+        writer: LogWriter | MatchingLines,
+        zone: tzinfo | None,
+        *,
+        attempt: int | None = None,
+    ) -> None:
+        self._attempt = attempt
         self._directory = directory
         self._run_id = run_id
         self._start_offsets: dict[Path, int] = {}
@@ -28,15 +38,20 @@ class LogPrinter:
 
     def _keep_last(self, lines: int) -> None:
         """Restrict the output to the last `lines` lines; the separators between attempts are counted as well."""
-        from controller.runs.log_files import log_files
-
-        for path in reversed(log_files(self._directory, self._run_id)):
+        for path in reversed(self._log_files()):
             with path.open("rb") as stream:
                 self._start_offsets[path], count = _tail_start(stream, lines)
             lines -= count
             if lines <= 0:
                 self._without_separator.add(path)
             lines = max(0, lines - 1)
+
+    def _log_files(self) -> list[Path]:
+        from controller.runs.log_files import log_files
+
+        files = log_files(self._directory, self._run_id)
+        number = None if self._attempt is None else str(self._attempt)
+        return [path for path in files if number in (None, path.parent.name.partition("-")[0])]
 
     def print_logs(self, is_ended: Callable[[], bool] | None) -> None:
         """Print the existing output; with `is_ended`, keep printing new output until it returns True."""
@@ -49,10 +64,10 @@ class LogPrinter:
             pause.wait(FOLLOW_SECONDS)
 
     def _print_new(self) -> None:
-        from controller.runs.log_files import log_files, separator
+        from controller.runs.log_files import separator
 
         previous: Path | None = None
-        for path in log_files(self._directory, self._run_id):
+        for path in self._log_files():
             is_new = path not in self._offsets
             if is_new and previous is not None and path not in self._without_separator:
                 self._writer.write(separator(previous, path, self._zone))

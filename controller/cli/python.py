@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from controller.cli import options
+from controller.cli import complete, options
 from controller.cli.json_output import print_json
 from controller.cli.state_access import connected_client, read_state, read_state_if_any
 from controller.clock import SystemClock
@@ -25,7 +25,7 @@ _LOG_LINES = 15
 
 @click.group(cls=options.ListByDefault)
 def python() -> None:
-    """List, show, build or remove the Python environments of deployments."""
+    """List, show, build or remove Python environments."""
 
 
 @python.command(name="list")
@@ -44,7 +44,7 @@ def list_(location: Location, output: str) -> None:
 
 
 @python.command(name="show")
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=complete.deployments)
 @options.output
 @options.location
 def show_(location: Location, name: str, output: str) -> None:
@@ -70,7 +70,7 @@ def show_(location: Location, name: str, output: str) -> None:
 
 
 @python.command()
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete.deployments)
 @options.uv
 @options.output
 @options.location

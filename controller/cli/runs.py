@@ -1,5 +1,6 @@
 """`controller runs`: list runs, show one run, print its output; the actions on a run are in `cli.run_actions`."""
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,11 +11,13 @@ import click
 from controller.cli import complete, options, run_actions
 from controller.cli.json_output import print_json, to_json
 from controller.cli.list_output import print_list
-from controller.cli.log_output import LogWriter
+from controller.cli.log_output import LogWriter, MatchingLines
 from controller.cli.log_printer import LogPrinter
 from controller.cli.state_access import check_names, get_run, read_state_if_any, zone_of
 from controller.clock import SystemClock
+from controller.errors import NotFoundError, UsageError
 from controller.settings import Location, wants_colours
+from controller.text import format_count
 
 if TYPE_CHECKING:
     from controller.cli.terminal.tables import CompactTable
@@ -128,16 +131,25 @@ def show_(location: Location, run_id: str, output: str) -> None:
 @click.argument("run_id", metavar="ID", shell_complete=complete.runs)
 @click.option("-f", "--follow", is_flag=True, help="Keep printing until the run finishes.")
 @click.option("--tail", type=click.IntRange(0), metavar="N", help="Print only the last N lines.")
+@click.option("--attempt", type=click.IntRange(1), metavar="N", help="Print only the output of this attempt.")
+@click.option(
+    "--grep", metavar="REGEX", help="Print only lines that match; with --tail, only those of the last N lines."
+)
 @options.location
-def logs(location: Location, run_id: str, follow: bool, tail: int | None) -> None:
+def logs(
+    location: Location, run_id: str, follow: bool, tail: int | None, attempt: int | None, grep: str | None
+) -> None:
     """Print the output of a run.
 
     In a pipe, the output is unchanged. On a terminal, colours are shown unless NO_COLOR is set, and other control
     characters are escaped.
     """
     run, directory = get_run(location, run_id)
-    writer = LogWriter(sys.stdout.buffer, with_colours=wants_colours())
-    printer = LogPrinter(directory, run.id, tail, writer, zone_of(location, run.deployment))
+    if attempt is not None and attempt > run.attempt and not (follow and attempt <= run.attempts):
+        raise NotFoundError(f"Run {run.id} has had {format_count(run.attempt, 'attempt')}.")
+    output = LogWriter(sys.stdout.buffer, with_colours=wants_colours())
+    writer = output if grep is None else MatchingLines(output, _compile(grep))
+    printer = LogPrinter(directory, run.id, tail, writer, zone_of(location, run.deployment), attempt=attempt)
     try:
         printer.print_logs(is_ended=_end_check(location, run.id) if follow else None)
     finally:
@@ -146,6 +158,13 @@ def logs(location: Location, run_id: str, follow: bool, tail: int | None) -> Non
 
 for action in (run_actions.cancel, run_actions.retry, run_actions.watch):
     runs.add_command(action)
+
+
+def _compile(grep: str) -> "re.Pattern[str]":
+    try:
+        return re.compile(grep)
+    except re.error as error:
+        raise UsageError(f"--grep {grep!r} is not a regular expression: {error}.") from error
 
 
 def _end_check(location: Location, run_id: str) -> Callable[[], bool]:

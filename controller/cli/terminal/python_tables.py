@@ -4,23 +4,21 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from controller.cli.terminal import text_format
-from controller.cli.terminal.tables import CompactTable
+from controller.cli.terminal.tables import CompactTable, Details
 from controller.model.python_environments import PythonState
 from controller.queries.python_environments import PythonEnvironmentDetail, PythonEnvironmentRow
 from controller.text import format_bytes, format_count
 
 _STYLES = {PythonState.READY: "green", PythonState.FAILED: "bold red"}
 _NAMES_SHOWN = 3
+_NO_ENVIRONMENTS = "No Python environments. `python` in the document of a deployment gives it one."
 
 
 def python_table(rows: Sequence[PythonEnvironmentRow], now: datetime) -> RenderableType:
     """Return a table with one row per environment, in the given order."""
-    if not rows:
-        return Text("No Python environments. `python` in the document of a deployment gives it one.", style="dim")
     cells = [
         (
             text_format.plain(row.id[:12]),
@@ -36,15 +34,12 @@ def python_table(rows: Sequence[PythonEnvironmentRow], now: datetime) -> Rendera
         for row in rows
     ]
     titles = ("DIGEST", "DECLARED AT", "STATE", "REASON", "PYTHON", "PACKAGES", "SIZE", "USED BY", "LAST USED")
-    return CompactTable(titles, cells, flexible=(7, 1))
+    return CompactTable(titles, cells, flexible=(7, 1), empty=_NO_ENVIRONMENTS)
 
 
 def python_detail(detail: PythonEnvironmentDetail, now: datetime) -> RenderableType:
     """Return the details of one environment: a two-column grid, its packages, and the end of the log."""
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="bold")
-    grid.add_column()
-    rows: list[tuple[str, RenderableType]] = [
+    rows = [
         ("digest", text_format.plain(detail.digest or "none yet: its requirements are not resolved")),
         ("request", text_format.plain(" ".join(detail.requests) or "-")),
         ("declared at", text_format.plain(", ".join(detail.declared_at) or "-")),
@@ -68,12 +63,10 @@ def python_detail(detail: PythonEnvironmentDetail, now: datetime) -> RenderableT
         rows.append(("waiting", text_format.plain(", ".join(detail.waiting))))
     rows.append(("packages", text_format.plain(len(detail.packages) if detail.version else "-")))
     rows += [("", text_format.plain(f"{name} {version}")) for name, version in sorted(detail.packages.items())]
-    for title, value in rows:
-        grid.add_row(title, value)
     if not detail.log:
-        return grid
+        return Details(rows)
     lines = [text_format.plain(line) for line in detail.log.splitlines()]
-    return Group(grid, Text(""), Text("End of the build's log:"), *lines)
+    return Group(Details(rows), Text(""), Text("End of the build's log:"), *lines)
 
 
 def _state(state: PythonState) -> Text:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.cli.log_output import TerminalFilter
+from controller.cli.log_output import LogWriter, MatchingLines, TerminalFilter
 from controller.cli.log_printer import _tail_start
 from tests.conftest import wait_until
 from tests.unit.cli.conftest import Followed
@@ -104,6 +104,31 @@ def test_attempts_are_separated_by_a_line_with_number_time_and_reason(followed: 
         expected = rf"\[controller: attempt {number}, started [0-9: -]{{19}} UTC, after attempt {number - 1} failed\]"
         assert re.fullmatch(expected, line)
     assert followed("trigger", "thrice", "--logs").out.count("[controller: attempt ") == 2
+
+
+def test_logs_of_one_attempt_and_of_matching_lines(followed: Followed) -> None:
+    script = "echo attempt $CONTROLLER_ATTEMPT; seq 12; printf end1; exit 1"
+    document = f"name: twice\ncommand: [sh, -c, '{script}']\nretries: {{limit: 1, delay: 1s, jitter: 0}}\n"
+    followed.repository.commit({"deployments/twice.yaml": document})
+    wait_until(lambda: followed("deployments", "show", "twice").code == 0)
+    run = followed("trigger", "twice", "--wait", "-o", "json").json["run_id"]
+    numbers = "".join(f"{number}\n" for number in range(1, 13))
+    assert followed("runs", "logs", run, "--attempt", "1").out == f"attempt 1\n{numbers}end1"
+    assert followed("runs", "logs", run, "--attempt", "2", "--tail", "2").out == "12\nend1"
+    assert followed("runs", "logs", run, "--attempt", "2", "--grep", "^[a-z]*1$").out == "1\nend1\n"
+    assert followed("runs", "logs", run, "--grep", "controller: attempt").out.count("\n") == 1
+    late = followed("runs", "logs", run, "--attempt", "3")
+    assert (late.code, late.err) == (2, f"error: Run {run} has had 2 attempts.\n")
+    assert followed("runs", "logs", run, "--grep", "(").code == 2
+
+
+def test_grep_does_not_see_colours() -> None:
+    stream = io.BytesIO()
+    lines = MatchingLines(LogWriter(stream, with_colours=True), re.compile("^red$"))
+    for chunk in (b"\x1b[31mr", b"ed\x1b[0m\nother\n", b"red"):
+        lines.write(chunk)
+    lines.close()
+    assert stream.getvalue() == b"\x1b[31mred\x1b[0m\nred\n"
 
 
 SHOWN = [
