@@ -34,8 +34,11 @@ class PythonBuildError(ControllerError):
 
     @property
     def text(self) -> str:
-        """The message with the hint."""
-        return self.message if self.hint is None else f"{self.message} {self.hint}"
+        """The message with the hint, as sentences."""
+        if self.hint is None:
+            return self.message
+        end = "" if self.message.endswith((".", "!", "?", "…")) else "."
+        return f"{self.message}{end} {self.hint}"
 
 
 def classify(output: str, fallback: str) -> PythonBuildError:

@@ -117,8 +117,8 @@ class Interpreters:
         if output.status != 0 or not path:
             raise PythonBuildError(
                 "InterpreterNotFound",
-                f"There is no Python {version} on this machine.",
-                hint="Install it, or change `version`. The controller never downloads an interpreter.",
+                f"No Python {version} was found in the PATH of the controller.",
+                hint="Install it, extend the PATH, or write `interpreter` with its path. The controller never downloads one.",
             )
         return path
 

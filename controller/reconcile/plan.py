@@ -198,7 +198,7 @@ def _has_to_wait(entry: InventoryEntry | None, environment: PythonEnvironment) -
 
 def _waiting(entry: InventoryEntry, environment: PythonEnvironment) -> Kept:
     """Return the deployment as one that stays as it is until the Python environment of its newest version is ready."""
-    message = f"the Python environment of its newest version is not ready: {environment.message}"
+    message = "The newest version waits for its Python environment; the last one stays active."
     return Kept(entry=entry, reason=NO_PYTHON, message=message, python=environment)
 
 

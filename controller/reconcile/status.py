@@ -192,8 +192,9 @@ def plan_events(plan: Plan, now: datetime) -> list[Event]:
             severity = {INVALID: EventSeverity.ERROR, WITHHELD: EventSeverity.WARNING}.get(kept.reason)
             if kept.python is not None and kept.python.state is PythonState.FAILED:
                 severity = EventSeverity.ERROR
-            reason = kept.reason if kept.python is None else kept.python.reason
-            message = f"The last valid version stays active: {kept.message}"
+            reason, message = kept.reason, f"The last valid version stays active: {kept.message}"
+            if kept.python is not None:
+                reason, message = kept.python.reason, f"{kept.message} {kept.python.message}"
             recorded.append(_event(now, reason, message, kept.entry.name, plan, severity or EventSeverity.INFO))
     return recorded
 

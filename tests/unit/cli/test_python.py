@@ -210,7 +210,7 @@ def test_doctor_finds_uv_and_the_interpreters_that_deployments_name(
     checks = {check["name"]: check for check in answer.json}
     assert answer.code == 1
     assert checks["interpreter /no/bin/python"]["message"].startswith("deployments/path.yaml: There is no working")
-    assert checks["interpreter 3.99"]["message"].startswith("deployments/version.yaml: There is no Python 3.99")
+    assert checks["interpreter 3.99"]["message"].startswith("deployments/version.yaml: No Python 3.99 was found in")
     assert all(check["status"] != "error" for name, check in checks.items() if "interpreter " not in name)
 
 

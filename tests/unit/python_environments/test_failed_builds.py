@@ -7,6 +7,7 @@ import pytest
 
 from controller.model.python_environments import PythonEnvironment, PythonState
 from controller.python_environments import PythonEnvironments
+from controller.python_environments.failures import PythonBuildError
 from controller.python_environments.redaction import Redactor
 from tests.conftest import ManualClock, wait_until
 from tests.package_index import CountedUv, PackageIndex
@@ -231,3 +232,8 @@ def test_a_stop_kills_the_build(environments: PythonEnvironments, index: Package
     assert index.stalled.wait(20)
     environments.stop()
     assert processes_with(str(tmp_path)) == []
+
+
+@pytest.mark.parametrize("message", ["No solution found", "No solution found."])
+def test_the_message_and_the_hint_are_sentences(message: str) -> None:
+    assert PythonBuildError("ResolveFailed", message, hint="Try again.").text == "No solution found. Try again."

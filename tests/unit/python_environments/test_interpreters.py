@@ -50,6 +50,12 @@ def test_a_version_that_the_machine_does_not_have(environments: PythonEnvironmen
     assert version in environment.message
 
 
+def test_a_version_that_is_not_in_the_path_may_be_elsewhere(environments: PythonEnvironments) -> None:
+    environment = environments.build(requirements(version="3.99"))
+    assert environment.message.startswith("No Python 3.99 was found in the PATH of the controller. Install it, ")
+    assert "`interpreter`" in environment.message
+
+
 def test_another_interpreter_of_the_machine_is_found_by_uv(make: Make, uv: CountedUv, tmp_path: Path) -> None:
     """The program stands for uv, which finds no old Python on a machine that has none."""
     old = fake_interpreter(tmp_path / "python3.9", "3.9.1")

@@ -10,10 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.manifests.reader import DesiredState, ManifestReader
+from controller.model.python_environments import PythonEnvironment, PythonState
 from controller.model.snapshots import ManifestFile, RefusedFile, Snapshot
-from controller.model.status import InventoryEntry
+from controller.model.status import ConditionType, InventoryEntry
 from controller.reconcile.apply import apply
 from controller.reconcile.plan import Plan, make_plan
+from controller.reconcile.status import plan_events
 from controller.store import Store, Transaction, inventory
 from tests.conftest import NOW
 from tests.thoroughness import scaled
@@ -184,3 +186,25 @@ def test_an_invalid_entry_is_updated_when_it_is_valid_again(store: Store) -> Non
         assert names(plan)["update"] == {"a"}
         entry = inventory.entries(tx)["a"]
     assert (entry.is_valid, entry.pinned, entry.revision) == (True, None, "r3")
+
+
+def test_the_reason_of_a_failed_build_is_in_the_event_and_in_one_condition(store: Store) -> None:
+    message = "No solution was found."
+    python = PythonEnvironment(
+        request="1" * 64,
+        declared_at="requirements.txt",
+        state=PythonState.FAILED,
+        reason="ResolveFailed",
+        message=message,
+        created_at=NOW,
+    )
+    with store.write() as tx:
+        apply_now(tx, plan_for(tx, snapshot_of({FILES[0]: hourly("a")})))
+        snapshot = snapshot_of({FILES[0]: hourly("a", description="new")})
+        plan = make_plan(snapshot, read(snapshot), inventory.entries(tx), python={"a": python})
+        apply_now(tx, plan)
+        conditions = {one.type: one.message for one in inventory.entries(tx)["a"].conditions}
+    waits = "The newest version waits for its Python environment; the last one stays active."
+    assert conditions == {ConditionType.READY: waits, ConditionType.PYTHON_READY: message}
+    ((reason, text),) = [(event.reason, event.message) for event in plan_events(plan, NOW)]
+    assert (reason, text) == ("ResolveFailed", f"{waits} {message}")
