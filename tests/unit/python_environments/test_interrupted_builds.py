@@ -88,3 +88,18 @@ def test_an_environment_without_its_mark_is_built_again(make: Make, index: Packa
     assert environments.build(request).state is PythonState.READY
     assert (directory / ".ready").is_file()
     assert environments.find_runtime(request) is not None
+
+
+def test_requests_do_not_shorten_the_pause_after_an_error(
+    make: Make, index: PackageIndex, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = requirements(index.add("acme", "1.0"))
+    (tmp_path / "python").mkdir()
+    (tmp_path / "python" / "lock").mkdir()
+    environments = make()
+    environments.start()
+    wait_until(lambda: "can't be built" in caplog.text)
+    for _ in range(1000):
+        environments.ensure([request])
+    environments.stop()
+    assert caplog.text.count("can't be built") == 1
