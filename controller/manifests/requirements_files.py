@@ -123,7 +123,7 @@ def read_text(path: str, read: Callable[[str], bytes | None], source: str = "", 
 
 def _parse(path: str, text: str) -> Iterator[tuple[Requirement | None, tuple[str, str, int] | None]]:
     """Yield the requirements of one file, and the files that it includes."""
-    for line, written in _logical_lines(text):
+    for line, written in logical_lines(text):
         if not written.startswith("-"):
             yield _requirement(written, path, line), None
             continue
@@ -135,7 +135,7 @@ def _parse(path: str, text: str) -> Iterator[tuple[Requirement | None, tuple[str
             _check_option(written, path, line)
 
 
-def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+def logical_lines(text: str) -> Iterator[tuple[int, str]]:
     """Yield the lines that are not empty, with their numbers: without comments, and with continuations joined."""
     joined, start = "", 0
     for number, line in enumerate(text.splitlines(), start=1):

@@ -69,8 +69,10 @@ class Builder:
         self._uv.stop()
 
     def is_ready(self, request: PythonRequest, environment: PythonEnvironment) -> bool:
-        """Return whether flows can start in this environment now: it is ready, there, and still allowed."""
+        """Return whether flows can start in this environment now: it is ready, complete, and still allowed."""
         is_there = environment.executable is not None and os.access(environment.executable, os.X_OK)
+        if request.interpreter is None:
+            is_there = is_there and environment.digest is not None and self._builds.is_complete(environment.digest)
         return environment.state is PythonState.READY and is_there and self._interpreters.is_allowed(request)
 
     def record_new(self, tx: Transaction, request: PythonRequest, committed_at: datetime | None) -> PythonEnvironment:

@@ -53,6 +53,10 @@ class Builds:
             return None
         return build if os.access(build.executable, os.X_OK) else None
 
+    def is_complete(self, digest: str) -> bool:
+        """Return whether this environment was built to the end, and nobody has begun to delete it."""
+        return (self._directory / digest / READY).is_file()
+
     def build(self, digest: str, lock: str, interpreter: Interpreter, log: BuildLog) -> Build:
         """Build the environment. Raises PythonBuildError, StoppingError, OSError; then nothing of it is left."""
         target = self._directory / digest
@@ -77,7 +81,7 @@ class Builds:
         """Remove what interrupted builds and removals left behind. Raises OSError."""
         for path in list(self._directory.iterdir()):
             is_build = len(path.name) == _DIGEST_LENGTH and path.is_dir()
-            if path.name.startswith(_REMOVED) or (is_build and not (path / READY).is_file()):
+            if path.name.startswith(_REMOVED) or (is_build and not self.is_complete(path.name)):
                 _delete(path)
 
     def remove_except(self, kept: Collection[str]) -> list[str]:

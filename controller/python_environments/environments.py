@@ -48,7 +48,7 @@ class PythonEnvironments:
         self._uses: dict[str, datetime] = {}
         self._collection: tuple[frozenset[str], datetime] | None = None
         self._wakeup = threading.Event()
-        self._is_stopping = False
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="python", daemon=True)
 
     def start(self) -> None:
@@ -59,7 +59,7 @@ class PythonEnvironments:
 
     def stop(self) -> None:
         """Kill the current build, and stop the thread."""
-        self._is_stopping = True
+        self._stopping.set()
         self._builder.stop()
         self._wakeup.set()
         if self._thread.ident is not None:
@@ -169,7 +169,7 @@ class PythonEnvironments:
         """Build what is due until `stop`."""
         is_prepared = False
         backoff = Backoff(self._clock, first=FIRST_RETRY.total_seconds(), longest=LONGEST_RETRY.total_seconds())
-        while not self._is_stopping:
+        while not self._stopping.is_set():
             self._wakeup.clear()
             try:
                 if not is_prepared:
@@ -183,7 +183,7 @@ class PythonEnvironments:
             except (ControllerError, OSError) as error:
                 if backoff.fail(str(error)):
                     log.error("Python environments can't be built", extra={"error": str(error)})
-                self._wakeup.wait(backoff.seconds)
+                self._stopping.wait(backoff.seconds)
 
     def _collect(self) -> None:
         """Do the collection that was requested, and drop the failed builds that nothing names."""

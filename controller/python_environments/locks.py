@@ -15,10 +15,11 @@ from controller.python_environments import pylock
 from controller.python_environments.build_log import BuildLog
 from controller.python_environments.failures import PythonBuildError, classify
 from controller.python_environments.interpreters import Interpreter
-from controller.python_environments.requirement_lines import clean_files, logical_lines, read_lock
+from controller.python_environments.requirement_lines import check_lock, clean_files, join_files, read_lock
 from controller.python_environments.uv import Output, Uv
 
 _NO_UPLOAD_TIMES = ("is missing an upload date", "filtered by `exclude-newer`")
+_REQUIREMENTS, _CONSTRAINTS = "requirements.txt", "constraints.txt"
 _PLAIN = ("--no-header", "--no-annotate")
 
 
@@ -40,46 +41,50 @@ class Locks:
         text = _find(request, "pylock.toml")
         if text is None or _find(request, "uv.lock") is not None:
             return None
-        return pylock.convert(text, interpreter.markers, groups=request.groups, extras=request.extras)
+        projects = [text for path, text in request.files.items() if posixpath.basename(path) == "pyproject.toml"]
+        groups, extras = request.groups, request.extras
+        lock = pylock.convert(text, interpreter.markers, groups=groups, extras=extras, projects=projects)
+        return check_lock("pylock.toml", lock)
 
     def resolve(
         self, request: PythonRequest, interpreter: Interpreter, committed_at: datetime | None, log: BuildLog
     ) -> str:
         """Return the lock that uv exports or resolves. Raises PythonBuildError, StoppingError, OSError."""
-        if request.source is not RequirementsSource.PROJECT:
-            self._write(clean_files(request.files))
-            return self._compile([request.entry], interpreter, committed_at, log)
-        self._write(request.files)
-        if _find(request, "uv.lock") is not None:
+        if request.source is RequirementsSource.PROJECT:
             return self._export(request, interpreter, log)
-        project = posixpath.join(posixpath.dirname(request.entry), "pyproject.toml")
-        groups = [f"--group={project}:{group}" for group in request.groups]
-        arguments = [project, "--no-sources", *groups, *_extras(request)]
-        return self._compile(arguments, interpreter, committed_at, log)
+        return self._compile(*join_files(clean_files(request.files), request.entry), interpreter, committed_at, log)
 
     def _export(self, request: PythonRequest, interpreter: Interpreter, log: BuildLog) -> str:
-        folder = posixpath.dirname(request.entry) or "."
-        arguments = ["export", "--frozen", "--project", folder, "--python", interpreter.executable]
+        if _find(request, "uv.lock") is None:
+            raise PythonBuildError("ResolveFailed", f"{request.entry} has neither uv.lock nor pylock.toml.")
+        self._write(request.files)
+        project = f"--project=./{posixpath.dirname(request.entry)}"
+        arguments = ["export", "--frozen", project, "--python", interpreter.executable]
         arguments += ["--no-emit-workspace", "--no-default-groups", "--format", "requirements-txt", *_PLAIN]
         groups = [f"--group={group}" for group in request.groups]
-        exported = _lock(self._run([*arguments, *groups, *_extras(request)], log))
-        lock = read_lock(clean_files({"uv.lock": exported}), "uv.lock")
-        if lock is None:
-            raise PythonBuildError("ResolveFailed", "uv.lock has packages without hashes: from git, or from folders.")
-        return lock
+        extras = [f"--extra={extra}" for extra in request.extras]
+        return _lock("uv.lock", self._run([*arguments, *groups, *extras], log))
 
     def _compile(
-        self, source: Sequence[str], interpreter: Interpreter, committed_at: datetime | None, log: BuildLog
+        self,
+        requirements: str,
+        constraints: str,
+        interpreter: Interpreter,
+        committed_at: datetime | None,
+        log: BuildLog,
     ) -> str:
-        arguments = ["pip", "compile", *source, "--generate-hashes", "--python", interpreter.executable, *_PLAIN]
+        """Have uv resolve the requirements. uv takes the kind of a file from its name, so both get plain names."""
+        self._write({_REQUIREMENTS: requirements, _CONSTRAINTS: constraints})
+        arguments = ["pip", "compile", _REQUIREMENTS, "--constraint", _CONSTRAINTS, "--generate-hashes"]
+        arguments += ["--python", interpreter.executable, *_PLAIN]
         if not self._allows_source_builds:
             arguments += ["--only-binary", ":all:"]
         if committed_at is not None and "UV_EXCLUDE_NEWER" not in self._uv.variables:
             output = self._run([*arguments, "--exclude-newer", committed_at.isoformat()], log)
             if output.status == 0 or not any(text in output.messages for text in _NO_UPLOAD_TIMES):
-                return _lock(output)
+                return _lock("the lock", output)
             log.add("The index does not know when files were uploaded, or the version is newer than the commit.")
-        return _lock(self._run(arguments, log))
+        return _lock("the lock", self._run(arguments, log))
 
     def _run(self, arguments: Sequence[str], log: BuildLog) -> Output:
         return log.add_command(arguments, self._uv.run(arguments, self._directory))
@@ -97,17 +102,13 @@ class Locks:
             file.write_text(text, encoding="utf-8")
 
 
-def _lock(output: Output) -> str:
+def _lock(name: str, output: Output) -> str:
     """Return the lock that uv printed. Raises PythonBuildError if it failed."""
     if output.status != 0:
         raise classify(output.messages, "ResolveFailed")
-    return "".join(f"{line}\n" for line in logical_lines(output.result))
+    return check_lock(name, output.result)
 
 
 def _find(request: PythonRequest, name: str) -> str | None:
     """Return the text of the file with this name: that of a member of a workspace is in a folder above."""
     return next((text for path, text in request.files.items() if posixpath.basename(path) == name), None)
-
-
-def _extras(request: PythonRequest) -> list[str]:
-    return [f"--extra={extra}" for extra in request.extras]

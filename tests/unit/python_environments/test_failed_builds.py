@@ -1,5 +1,6 @@
 """Builds that fail say why, leave nothing behind, and are tried again."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -160,6 +161,15 @@ def test_pauses_between_attempts_become_longer(environments: PythonEnvironments,
         "-c https://example.org/constraints.txt",
         "-e .",
         "./package",
+        "acme @ file:///etc/acme-1.0-py3-none-any.whl",
+        "acme @ FILE:///etc/acme-1.0-py3-none-any.whl",
+        "acme @ http://example.org/acme-1.0-py3-none-any.whl",
+        "acme @ GIT+https://example.org/acme.git",
+        "acme @ git+ssh://example.org/acme.git",
+        "acme @ ./acme-1.0-py3-none-any.whl",
+        "acme @ /etc/acme-1.0-py3-none-any.whl",
+        "acme-1.0-py3-none-any.whl",
+        "https://example.org/acme-1.0-py3-none-any.whl",
         "acme @ https://example.org/${UV_INDEX_OTHER_PASSWORD}/acme-1.0-py3-none-any.whl",
     ],
 )
@@ -168,6 +178,39 @@ def test_a_file_cannot_reach_beyond_the_repository(environments: PythonEnvironme
     assert reason(environment) == "ResolveFailed"
     assert line in environment.message
     assert uv.calls == []
+    locked = environments.build(requirements(f"{line} --hash=sha256:{'1' * 64}"))
+    assert reason(locked) == "ResolveFailed"
+    assert uv.calls == []
+
+
+def test_a_lock_with_credentials_is_refused_without_showing_them(environments: PythonEnvironments) -> None:
+    url = "https://ada:geheim@example.org/acme-1.0-py3-none-any.whl"
+    environment = environments.build(requirements(f"acme @ {url} --hash=sha256:{'1' * 64}"))
+    assert reason(environment) == "ResolveFailed"
+    assert "credentials" in environment.message
+    assert "geheim" not in str(environment)
+
+
+def test_a_requirement_after_a_comment_that_ends_in_a_backslash_stays(
+    environments: PythonEnvironments, index: PackageIndex
+) -> None:
+    pins = [index.add("acme", "1.0"), index.add("duck", "1")]
+    assert environments.build(requirements("# folder C:\\", pins[0], f"{pins[1]} \\")).lock == f"{pins[0]}\n{pins[1]}\n"
+
+
+@pytest.mark.parametrize("entry", ["flows/setup.py", "--x.txt", "pyproject.toml", "a/environment.yml"])
+def test_the_name_of_a_requirements_file_does_not_matter(
+    environments: PythonEnvironments, index: PackageIndex, entry: str
+) -> None:
+    index.add("acme", "1.0")
+    request = replace(requirements(), files={entry: "acme\n"}, entry=entry)
+    assert environments.build(request).packages == {"acme": "1.0"}
+
+
+def test_a_password_that_is_a_word_in_the_lock_does_not_change_it(make: Make, index: PackageIndex) -> None:
+    index.add("acme", "1.0")
+    environments = make(UV_INDEX_OTHER_PASSWORD="sha256")
+    assert environments.build(requirements("acme")).packages == {"acme": "1.0"}
 
 
 def test_an_index_that_a_file_names_is_ignored(environments: PythonEnvironments, index: PackageIndex) -> None:
@@ -218,11 +261,12 @@ def test_credentials_are_removed_from_every_text() -> None:
         {
             "UV_INDEX_URL": "https://ada:p%40ss-word@example.org/simple",
             "UV_INDEX_X_PASSWORD": "token-1",
+            "UV_INDEX": "https://package@example.org/simple",
             "HOME": "/root",
         }
     )
-    text = "https://ada:p%40ss-word@example.org/x p@ss-word token-1 http://u:v@example.com /root"
-    assert redactor.redact(text) == "https://****@example.org/x **** **** http://****@example.com /root"
+    text = "https://ada:p%40ss-word@example.org/x p@ss-word token-1 http://u:v@example.com /root package"
+    assert redactor.redact(text) == "https://****@example.org/x **** **** http://****@example.com /root package"
 
 
 def test_a_stop_kills_the_build(environments: PythonEnvironments, index: PackageIndex, tmp_path: Path) -> None:

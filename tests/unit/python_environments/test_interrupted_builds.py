@@ -75,3 +75,31 @@ def test_an_environment_whose_files_are_gone_is_built_again(make: Make, index: P
     assert environments.ensure([request])[request.digest].state is PythonState.WAITING
     assert environments.build(request).state is PythonState.READY
     assert environments.find_runtime(request) is not None
+
+
+def test_an_environment_without_its_mark_is_built_again(make: Make, index: PackageIndex, tmp_path: Path) -> None:
+    request = requirements(index.add("acme", "1.0"))
+    environments = make()
+    directory = tmp_path / "python" / str(environments.build(request).digest)
+    directory.chmod(0o755)
+    (directory / ".ready").unlink()
+    assert environments.find_runtime(request) is None
+    assert environments.ensure([request])[request.digest].state is PythonState.WAITING
+    assert environments.build(request).state is PythonState.READY
+    assert (directory / ".ready").is_file()
+    assert environments.find_runtime(request) is not None
+
+
+def test_requests_do_not_shorten_the_pause_after_an_error(
+    make: Make, index: PackageIndex, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = requirements(index.add("acme", "1.0"))
+    (tmp_path / "python").mkdir()
+    (tmp_path / "python" / "lock").mkdir()
+    environments = make()
+    environments.start()
+    wait_until(lambda: "can't be built" in caplog.text)
+    for _ in range(1000):
+        environments.ensure([request])
+    environments.stop()
+    assert caplog.text.count("can't be built") == 1

@@ -26,13 +26,6 @@ fast = ["quick"]
 [dependency-groups]
 dev = ["linter"]
 etl = ["duck"]
-
-[tool.uv.sources]
-quick = { index = "elsewhere" }
-
-[[tool.uv.index]]
-name = "elsewhere"
-url = "http://127.0.0.1:9/simple"
 """
 
 
@@ -64,8 +57,7 @@ def locked(index: PackageIndex, tmp_path: Path) -> Path:
     """A project with `uv.lock` and `pylock.toml`, as uv writes them."""
     directory = tmp_path / "project"
     directory.mkdir()
-    text = PYPROJECT.partition("[tool.uv.sources]")[0]
-    (directory / "pyproject.toml").write_text(text, encoding="utf-8")
+    (directory / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
     lock_with_uv(index, directory, "lock")
     options = ("--all-groups", "--all-extras", "--no-emit-project", "--frozen")
     lock_with_uv(index, directory, "export", *options, "--format", "pylock.toml", "-o", "pylock.toml")
@@ -125,10 +117,27 @@ def test_markers_of_a_pylock_select_packages(environments: PythonEnvironments, i
     assert (environment.message, dict(environment.packages)) == ("", {"acme": "1.0", "duck": "1"})
 
 
-def test_a_project_without_a_lock_is_resolved(environments: PythonEnvironments) -> None:
-    request = project({"etl/pyproject.toml": PYPROJECT}, groups=("etl",), extras=("fast",))
-    environment = environments.build(request)
-    assert (environment.message, dict(environment.packages)) == ("", {"acme": "1.0", "duck": "1", "quick": "1"})
+def test_a_project_without_a_lock_is_not_resolved(environments: PythonEnvironments, uv: CountedUv) -> None:
+    environment = environments.build(project({"etl/pyproject.toml": PYPROJECT}))
+    assert (environment.reason, uv.calls) == ("ResolveFailed", [])
+
+
+def test_the_project_itself_in_a_pylock_is_not_installed(environments: PythonEnvironments, locked: Path) -> None:
+    files = files_of(locked, "pyproject.toml", "pylock.toml")
+    files["etl/pyproject.toml"] += '[tool.uv.workspace]\nmembers = ["packages/*"]\n'
+    folder = '[[packages]]\nname = "{}"\ndirectory = {{ path = "{}", editable = true }}\n'
+    files["etl/pylock.toml"] += folder.format("Flows", ".") + folder.format("member", "packages/member")
+    environment = environments.build(project(files))
+    assert (environment.message, environment.packages["acme"]) == ("", "1.0")
+    files["etl/pylock.toml"] += folder.format("other", "../other")
+    environment = environments.build(project(files))
+    assert environment.message.startswith("pylock.toml: other is a folder")
+
+
+def test_a_name_in_a_pylock_cannot_add_a_line(environments: PythonEnvironments, uv: CountedUv) -> None:
+    package = 'name = "acme @ file:///x.whl\\nacme"\nversion = "1"\nwheels = [{hashes = {sha256 = "%s"}}]'
+    environment = environments.build(project({"pylock.toml": f"[[packages]]\n{package % ('1' * 64)}"}, "pylock.toml"))
+    assert (environment.reason, uv.calls) == ("ResolveFailed", [])
 
 
 def test_a_broken_pylock_is_a_reason(environments: PythonEnvironments) -> None:
@@ -180,6 +189,9 @@ def test_a_lock_is_made_once(environments: PythonEnvironments, index: PackageInd
         (f"acme @ https://example.org/acme-1.0-py3-none-any.whl {HASH}\n", True),
         ("", True),
         ("acme==1.0\n", False),
+        (f"acme==1.0 --hash=md5:{'1' * 32}\n", False),
+        (f"acme==1.0 --hash=sha256:{'1' * 32}\n", False),
+        (f"acme==1.0 --hash=md5:{'1' * 32} {HASH}\n", True),
         (f"acme>=1.0 {HASH}\n", False),
         (f"acme==1.* {HASH}\n", False),
         (f"acme==1.0 {HASH}\nduck\n", False),
@@ -188,15 +200,3 @@ def test_a_lock_is_made_once(environments: PythonEnvironments, index: PackageInd
 )
 def test_a_file_is_a_lock_if_everything_is_pinned_with_hashes(text: str, is_lock: bool) -> None:
     assert (read_lock({"r.txt": text}, "r.txt") is not None) is is_lock
-
-
-def test_a_project_that_computes_its_dependencies_is_not_executed(
-    environments: PythonEnvironments, index: PackageIndex, tmp_path: Path
-) -> None:
-    executed = tmp_path / "executed"
-    index.add("backend", "1", modules={"backend/api.py": f"open({str(executed)!r}, 'w')\n"})
-    text = '[build-system]\nrequires = ["backend"]\nbuild-backend = "backend.api"\n'
-    text += '[project]\nname = "flows"\nversion = "1"\ndynamic = ["dependencies"]\n'
-    environment = environments.build(project({"etl/pyproject.toml": text}))
-    assert environment.reason == "ResolveFailed"
-    assert not executed.exists()
