@@ -13,7 +13,7 @@ from pathlib import Path
 
 from controller import __version__
 from controller.app.python_builds import read_declared
-from controller.app.stop_signal import StopSignal
+from controller.app.stop_signal import StopSignal, exit_after
 from controller.app.web import Web
 from controller.clock import Clock, SystemClock
 from controller.errors import GitUnavailableError, SourceError, StoppingError, UsageError
@@ -295,13 +295,13 @@ class Controller:
         The process exits after `at_most` seconds, if given, even if a thread is blocked; the next controller then finds
         the state as after a crash. Time spent waiting for running flows (`drain`) does not count.
         """
-        last_resort = _exit_after(at_most)
+        last_resort = exit_after(at_most)
         self._timetable.close()
         self._loop.stop()
         if self._settings.drain and self.failure is None:
             last_resort.set()
             self._drain()
-            last_resort = _exit_after(at_most)
+            last_resort = exit_after(at_most)
         self._engine.stop()
         self.python.stop()
         self._close()
@@ -371,21 +371,6 @@ def _renderer(user: FlowUser | None) -> Renderer:
         return Renderer(environment=flow_environment())
     environment = {**flow_environment(), **user.environment}
     return Renderer(environment=environment, user=(user.uid, user.gid, user.groups))
-
-
-def _exit_after(seconds: float | None) -> threading.Event:
-    """Exit the process after `seconds` (None: never), even while it waits for threads, unless the event is set."""
-    cancelled = threading.Event()
-
-    def end() -> None:
-        if not cancelled.wait(seconds):
-            log.critical("A part of the controller does not stop; exiting anyway", extra={"seconds": seconds})
-            logging.shutdown()
-            os._exit(1)
-
-    if seconds is not None:
-        threading.Thread(target=end, name="last resort", daemon=True).start()
-    return cancelled
 
 
 def _first_status(settings: Settings) -> SourceStatus:

@@ -1,10 +1,14 @@
-"""Signals that end the controller, and waiting for one of them."""
+"""Signals that end the controller, waiting for one of them, and the end of a process that does not stop."""
 
 import contextlib
+import logging
 import os
 import signal
+import threading
 
 from controller.runs.executors.local.supervisor.poll import ready
+
+log = logging.getLogger(__name__)
 
 _TERMINAL_SIGNALS = frozenset({signal.SIGTSTP, signal.SIGCONT})
 """Signals that the live view handles. The interpreter writes their numbers to the wakeup pipe too."""
@@ -46,3 +50,18 @@ class StopSignal:
         with contextlib.suppress(BlockingIOError):
             while os.read(self._read, 64):
                 pass
+
+
+def exit_after(seconds: float | None) -> threading.Event:
+    """Exit the process after `seconds` (None: never), even while it waits for threads, unless the event is set."""
+    cancelled = threading.Event()
+
+    def end() -> None:
+        if not cancelled.wait(seconds):
+            log.critical("A part of the controller does not stop; exiting anyway", extra={"seconds": seconds})
+            logging.shutdown()
+            os._exit(1)
+
+    if seconds is not None:
+        threading.Thread(target=end, name="last resort", daemon=True).start()
+    return cancelled

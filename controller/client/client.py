@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import quote, urlencode
 
 from controller.client.connection import Endpoint, no_answer_errors
 from controller.client.idempotency_keys import KEY_RULE, is_valid_key
@@ -37,6 +36,7 @@ from controller.client.shapes import (
     Status,
     Triggered,
 )
+from controller.client.urls import part, query
 
 DEFAULT_URL = "http://127.0.0.1:4200"
 ANSWER_SECONDS = 40.0
@@ -97,7 +97,7 @@ class Client:
 
     def python_environment(self, digest: str) -> PythonEnvironmentDetail:
         """Return one Python environment, by the beginning of its digest."""
-        return cast("PythonEnvironmentDetail", self._get(f"/python/{_part(digest, 'Python environment', 'python')}"))
+        return cast("PythonEnvironmentDetail", self._get(f"/python/{part(digest, 'Python environment', 'python')}"))
 
     def commits(self, *, limit: int = 50) -> list[RecordedCommit]:
         """Return the commits that passes have seen, newest first."""
@@ -117,25 +117,25 @@ class Client:
 
     def deployment(self, name: str) -> DeploymentDetail:
         """Return a deployment."""
-        return cast("DeploymentDetail", self._get(f"/deployments/{_part(name)}"))
+        return cast("DeploymentDetail", self._get(f"/deployments/{part(name)}"))
 
     def fire_times(self, name: str, *, limit: int = 10, after: str | None = None) -> list[str]:
         """Return the next fire times strictly after `after`, an ISO 8601 time; by default after now."""
         return cast(
-            "list[str]", self._get(f"/deployments/{_part(name)}/fire-times", limit=limit, after=after)["fire_times"]
+            "list[str]", self._get(f"/deployments/{part(name)}/fire-times", limit=limit, after=after)["fire_times"]
         )
 
     def occurrences(self, name: str, **filters: Any) -> Iterator[Occurrence]:
         """Iterate over the due times of a deployment and their outcomes, newest first."""
-        return cast("Iterator[Occurrence]", self._pages(f"/deployments/{_part(name)}/occurrences", filters))
+        return cast("Iterator[Occurrence]", self._pages(f"/deployments/{part(name)}/occurrences", filters))
 
     def form(self, name: str) -> Form:
         """Return the parameters that the flow of a deployment accepts."""
-        return cast("Form", self._get(f"/deployments/{_part(name)}/form"))
+        return cast("Form", self._get(f"/deployments/{part(name)}/form"))
 
     def document(self, name: str) -> Document:
         """Return the last valid document, also for a deployment that was deleted in the last 30 days."""
-        return cast("Document", self._get(f"/deployments/{_part(name)}/document"))
+        return cast("Document", self._get(f"/deployments/{part(name)}/document"))
 
     def runs(self, **filters: Any) -> Iterator[Run]:
         """Iterate over runs, newest first.
@@ -146,7 +146,7 @@ class Client:
 
     def run(self, run_id: str) -> RunDetail:
         """Return a run."""
-        return cast("RunDetail", self._get(f"/runs/{_part(run_id, 'run')}"))
+        return cast("RunDetail", self._get(f"/runs/{part(run_id, 'run')}"))
 
     def log(self, run_id: str) -> str:
         """Return the whole log of a run so far."""
@@ -161,7 +161,7 @@ class Client:
 
     def log_part(self, run_id: str, *, offset: int = 0, limit: int | None = None, tail: int | None = None) -> LogPart:
         """Return at most `limit` bytes of the log from byte `offset` on, or its last `tail` lines."""
-        return cast("LogPart", self._get(f"/runs/{_part(run_id, 'run')}/logs", offset=offset, limit=limit, tail=tail))
+        return cast("LogPart", self._get(f"/runs/{part(run_id, 'run')}/logs", offset=offset, limit=limit, tail=tail))
 
     def events(self, **filters: Any) -> Iterator[NumberedEvent]:
         """Iterate over events, newest first. Filters: `about`, `severity`."""
@@ -169,7 +169,7 @@ class Client:
 
     def check(self, name: str, parameters: Mapping[str, Any]) -> list[Fault]:
         """Return the errors in these parameters, without running anything."""
-        answer = self._post(f"/deployments/{_part(name)}/check", {"parameters": dict(parameters)})
+        answer = self._post(f"/deployments/{part(name)}/check", {"parameters": dict(parameters)})
         return cast("list[Fault]", answer["errors"])
 
     def trigger(
@@ -184,11 +184,11 @@ class Client:
         body: dict[str, Any] = {"parameters": dict(parameters or {})}
         if due_time is not None:
             body["due_time"] = due_time
-        return cast("Triggered", self._post(f"/deployments/{_part(name)}/runs", body, _key_header(idempotency_key)))
+        return cast("Triggered", self._post(f"/deployments/{part(name)}/runs", body, _key_header(idempotency_key)))
 
     def cancel(self, run_id: str, reason: str = "cancelled by a client") -> Triggered:
         """Cancel a run."""
-        return cast("Triggered", self._post(f"/runs/{_part(run_id, 'run')}/cancel", {"reason": reason}))
+        return cast("Triggered", self._post(f"/runs/{part(run_id, 'run')}/cancel", {"reason": reason}))
 
     def cancel_many(self, run_ids: Sequence[str], reason: str = "cancelled by a client") -> BulkResult:
         """Cancel up to 1,000 runs. Those that have finished are reported with a reason."""
@@ -206,7 +206,7 @@ class Client:
 
     def retry(self, run_id: str, *, latest: bool = False, idempotency_key: str | None = None) -> Triggered:
         """Retry a finished run: create a new run with the same commit, or with `latest` of the active deployment."""
-        path, body = f"/runs/{_part(run_id, 'run')}/retry", {"latest": True} if latest else {}
+        path, body = f"/runs/{part(run_id, 'run')}/retry", {"latest": True} if latest else {}
         return cast("Triggered", self._post(path, body, _key_header(idempotency_key)))
 
     def retry_many(
@@ -252,7 +252,7 @@ class Client:
         """
         body: dict[str, Any] = {"since": since, "until": until, "max": most, "dry_run": dry_run}
         body |= {"redo": redo, "code": code, "parameters": dict(parameters or {}), "parallel": parallel}
-        return cast("Backfilled", self._post(f"/deployments/{_part(name)}/backfill", body))
+        return cast("Backfilled", self._post(f"/deployments/{part(name)}/backfill", body))
 
     def backfills(self, **filters: Any) -> Iterator[BackfillProgress]:
         """Iterate over backfills, newest first. Filter: `deployment`."""
@@ -260,7 +260,7 @@ class Client:
 
     def backfill_progress(self, backfill_id: str) -> BackfillDetail:
         """Return a backfill with its progress, what failed and what is left."""
-        return cast("BackfillDetail", self._get(f"/backfills/{_part(backfill_id, 'backfill')}"))
+        return cast("BackfillDetail", self._get(f"/backfills/{part(backfill_id, 'backfill')}"))
 
     def pause_backfill(self, backfill_id: str) -> BackfillProgress:
         """Start no more runs of a backfill."""
@@ -277,11 +277,11 @@ class Client:
     def hold(self, name: str, reason: str, until: str | None = None) -> DeploymentDetail:
         """Hold the schedules of a deployment; `until` is an ISO 8601 time with an offset."""
         body = {"reason": reason, "until": until}
-        return cast("DeploymentDetail", self._post(f"/deployments/{_part(name)}/hold", body))
+        return cast("DeploymentDetail", self._post(f"/deployments/{part(name)}/hold", body))
 
     def resume(self, name: str) -> DeploymentDetail:
         """End the hold of a deployment."""
-        return cast("DeploymentDetail", self._post(f"/deployments/{_part(name)}/resume", {}))
+        return cast("DeploymentDetail", self._post(f"/deployments/{part(name)}/resume", {}))
 
     def reconcile(self, *, wait: bool = False) -> bool:
         """Request a reconcile pass. Return whether it is done; with `wait`, wait for it, which may take minutes."""
@@ -316,7 +316,7 @@ class Client:
 
     def follow_log(self, run_id: str, *, offset: int = 0) -> Iterator[Message]:
         """Stream the log from byte `offset` on: messages `log` with `text`, and a final `end` with `state`."""
-        for message in self._stream(f"/runs/{_part(run_id, 'run')}/logs/stream?offset={offset}", None):
+        for message in self._stream(f"/runs/{part(run_id, 'run')}/logs/stream?offset={offset}", None):
             yield message
             if message.event == "end":
                 return
@@ -329,10 +329,10 @@ class Client:
         return self._stream("/events/stream", last_id)
 
     def _change_backfill(self, backfill_id: str, verb: str) -> BackfillProgress:
-        return cast("BackfillProgress", self._post(f"/backfills/{_part(backfill_id, 'backfill')}/{verb}", {}))
+        return cast("BackfillProgress", self._post(f"/backfills/{part(backfill_id, 'backfill')}/{verb}", {}))
 
     def _get(self, path: str, **filters: Any) -> Any:
-        return self._request("GET", path + _query(filters), None, {}, self._timeout)
+        return self._request("GET", path + query(filters), None, {}, self._timeout)
 
     def _post(
         self, path: str, body: Any, headers: Mapping[str, bytes] | None = None, seconds: float | None = None
@@ -380,22 +380,6 @@ def _messages(lines: Any) -> Iterator[Message]:
         elif not line and data:
             yield Message(event, number, json.loads(data))
             event, data = "message", ""
-
-
-def _query(filters: Mapping[str, Any]) -> str:
-    pairs: list[tuple[str, str]] = []
-    for name, value in filters.items():
-        values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-        pairs += [(name, str(item)) for item in values if item is not None]
-    return f"?{urlencode(pairs, errors='surrogatepass')}" if pairs else ""
-
-
-def _part(text: str, kind: str = "deployment", command: str | None = None) -> str:
-    """Quote a name or id for use in a path. Raises ProblemError (404) if it cannot be one."""
-    if "/" in text or text in ("", ".", ".."):
-        hint = f"See `controller {command or f'{kind}s'} list`."
-        raise ProblemError({"reason": "NotFound", "detail": f"There is no {kind} {text!r}.", "hint": hint}, 404)
-    return quote(text, safe="", errors="surrogatepass")
 
 
 def _key_header(key: str | None) -> dict[str, bytes]:

@@ -118,7 +118,7 @@ class Interpreters:
             raise PythonBuildError(
                 "InterpreterNotFound",
                 f"No Python {version} was found in the PATH of the controller.",
-                hint="Install it, extend the PATH, or write `interpreter` with its path. The controller never downloads one.",
+                hint="Install it, extend the PATH, or write `interpreter` with its path. Nothing is downloaded.",
             )
         return path
 

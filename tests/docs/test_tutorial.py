@@ -86,9 +86,17 @@ def test_the_tutorial_commands_print_the_documented_output(tmp_path: Path, envir
                         running = subprocess.Popen(command.split(), cwd=work, env=environment, stdout=log, stderr=log)
                     wait_until((work / ".git/controller/control.sock").exists)
                     continue
-                done = subprocess.run(command, shell=True, cwd=work, env=environment, capture_output=True, text=True)
+                done = subprocess.run(
+                    command,
+                    shell=True,
+                    cwd=work,
+                    env=environment,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                )
                 expected = "\n".join(line.rstrip() for line in output.split("\n"))
-                said = done.stdout + done.stderr
+                said = done.stdout
                 assert matches(said, expected), f"$ {command}\n{said}"
     finally:
         if running is not None:

@@ -49,7 +49,7 @@ def test_the_options_before_the_cursor_say_where_the_state_is(followed: Followed
 
 
 def test_commands_subcommands_and_values_are_completed() -> None:
-    assert completions(incomplete="back") == ["backfill", "backfills"]
+    assert completions(incomplete="back") == ["backfills", "backfill"]
     assert {"list", "show", "logs"} <= set(completions("runs"))
     assert completions("runs", "--state", incomplete="su") == ["succeeded"]
     assert "UnknownKey" in completions("explain", incomplete="Unk")

@@ -29,6 +29,9 @@ dependencies = [{{ name = "pandas" }}]
 dev-dependencies = {{ dev = [{{ name = "pytest" }}], etl = [{{ name = "duckdb" }}] }}
 [package.metadata]
 requires-dist = [{{ name = "pandas" }}]
+[package.metadata.requires-dev]
+dev = [{{ name = "pytest" }}]
+etl = [{{ name = "duckdb" }}]
 [[package]]
 name = "pandas"
 version = "{pandas}"

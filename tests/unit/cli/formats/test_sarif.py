@@ -121,6 +121,10 @@ def test_every_code_is_a_rule_with_an_explanation() -> None:
         "UnevenSteps",
         "StepBeyondField",
         "AmbiguousSchedule",
+        "FlowNotChecked",
+        "ProjectFileIgnored",
+        "RequirementsNotChecked",
+        "UnpinnedRequirements",
     }
 
 
