@@ -181,6 +181,9 @@ class Builder:
         else:
             self._record_start(job, environment, **columns)
             build = self._builds.build(digest, lock, interpreter, build_log)
+            if "controller" in build.packages:
+                fields = {"declared_at": request.declared_at, "version": build.packages["controller"]}
+                log.warning("A Python environment has a package with the name of the SDK: controller", extra=fields)
         build_log.save()
         self._record_ready(environment, interpreter, build, build_log.end, columns)
         log.info("Python environment ready", extra={"declared_at": request.declared_at, "digest": digest})

@@ -4,6 +4,8 @@ import subprocess
 from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 
+import pytest
+
 from controller.model.python_environments import PythonState
 from controller.python_environments import PythonEnvironments
 from tests.conftest import wait_until
@@ -108,3 +110,12 @@ def test_modules_are_compiled_for_the_interpreter_of_the_environment(
     assert header[:8] == MAGIC_NUMBER + bytes(4)
     assert int.from_bytes(header[8:12], "little") == int(source.stat().st_mtime)
     assert int.from_bytes(header[12:16], "little") == source.stat().st_size
+
+
+def test_a_package_with_the_name_of_the_sdk_is_logged(
+    environments: PythonEnvironments, index: PackageIndex, caplog: pytest.LogCaptureFixture
+) -> None:
+    environments.build(requirements(index.add("acme", "1.0")))
+    assert "name of the SDK" not in caplog.text
+    environments.build(requirements(index.add("controller", "1.0")))
+    assert caplog.text.count("name of the SDK") == 1
