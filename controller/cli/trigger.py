@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 import click
@@ -11,6 +11,7 @@ from controller.cli import complete, options, state_access
 from controller.cli.help_pages import Command
 from controller.cli.parameter_arguments import read_parameters
 from controller.cli.run_actions import print_answer
+from controller.model.python_environments import WAITING
 from controller.settings import Location
 from controller.text import visible_lines
 
@@ -86,6 +87,13 @@ def _wait_with_logs(location: Location, run_id: str, stream: TextIO) -> dict[str
     return finished
 
 
+def _report_python(run: Mapping[str, Any]) -> None:
+    """Say on standard error that a run waits for its Python environment, which may take until the next commit."""
+    if run["waiting"] == WAITING:
+        command = f"controller deployments show {run['deployment']}"
+        click.echo(f"waiting: {WAITING}; `{command}` says why", err=True)
+
+
 def _wait(location: Location, run_id: str, output: str, *, logs: bool) -> int:
     from controller.cli.run_wait import exit_code, follow_run, wait_for_run
 
@@ -93,8 +101,8 @@ def _wait(location: Location, run_id: str, output: str, *, logs: bool) -> int:
     if logs:
         run = _wait_with_logs(location, run_id, sys.stderr if output == "json" else sys.stdout)
     else:
-        follow_run(location, run_id)
-        run = wait_for_run(location, run_id)
+        is_shown = follow_run(location, run_id)
+        run = wait_for_run(location, run_id, None if is_shown else _report_python)
     if output == "json":
         from controller.cli.json_output import print_json
 

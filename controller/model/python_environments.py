@@ -16,6 +16,9 @@ from controller.model import INTERNAL
 MAX_FILE_BYTES = 4 << 20
 """The size of the largest file that can declare a Python environment."""
 
+WAITING = "python environment"
+"""The value of `waiting` of a run whose Python environment is not ready."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PythonSettings:

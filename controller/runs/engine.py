@@ -18,6 +18,7 @@ from datetime import datetime
 from controller.backoff import Backoff
 from controller.clock import Clock
 from controller.errors import ControllerError, ResourceError, StateError, StateLostError, StoppingError, shortage
+from controller.model.python_environments import WAITING
 from controller.model.runs import Run
 from controller.runs.active_run import ActiveRun, Launchable
 from controller.runs.admission import Admission
@@ -28,7 +29,7 @@ from controller.runs.executors.local.launcher import Launcher
 from controller.runs.file_descriptors import launch_capacity, soft_limit
 from controller.runs.monitor import LISTENING_SECONDS, RunMonitor
 from controller.runs.pinned_deployments import PinnedDeployments
-from controller.runs.python_runtimes import WAITING, PythonRuntimes
+from controller.runs.python_runtimes import PythonRuntimes
 from controller.runs.queue import Queue
 from controller.runs.storage_check import StorageMonitor
 from controller.store import Store, backfills, inventory, queues, runs

@@ -17,9 +17,6 @@ from controller.python_environments import PythonEnvironments
 from controller.sources.safe_open import read_inside
 from controller.sources.source import Source
 
-WAITING = "python environment"
-"""The text that shows why a run does not start whose Python environment is not ready."""
-
 _MAX_CACHED = 4096
 
 
