@@ -32,7 +32,7 @@ def python() -> None:
 @options.output
 @options.location
 def list_(location: Location, output: str) -> None:
-    """List Python environments: where each is declared, its state, its size, and which deployments use it.
+    """List Python environments and the deployments that use them.
 
     Those with problems come first.
     """
@@ -48,7 +48,7 @@ def list_(location: Location, output: str) -> None:
 @options.output
 @options.location
 def show_(location: Location, name: str, output: str) -> None:
-    """Show a Python environment: its packages, what failed and when it is retried, and the end of the build's log.
+    """Show one Python environment, and the log of its build.
 
     NAME is a deployment, or the beginning of a digest. While the newest version of a deployment waits for another
     environment, that one is shown too.
@@ -75,7 +75,7 @@ def show_(location: Location, name: str, output: str) -> None:
 @options.output
 @options.location
 def build(location: Location, names: tuple[str, ...], uv: UvSettings, output: str) -> int:
-    """Build the Python environments that the repository declares, unless they are ready.
+    """Build the environments that are not ready yet.
 
     NAME is a deployment; by default, the environments of all deployments are built. It works with and without a
     running controller, which uses them at once. Exit 1 if a build fails or a deployment is not valid.
@@ -109,7 +109,7 @@ def build(location: Location, names: tuple[str, ...], uv: UvSettings, output: st
 @options.output
 @options.location
 def prune(location: Location, dry_run: bool, output: str) -> None:
-    """Remove the Python environments that no deployment and no unfinished run needs.
+    """Remove the environments that nothing needs any more.
 
     The controller removes them itself after 14 days. They are built again if a deployment needs them.
     """

@@ -119,7 +119,7 @@ def show_(location: Location, run_id: str, output: str) -> None:
     """
     run = get_run(location, run_id)[0]
     if output == "json":  # as in `runs list`
-        print_json({key: value for key, value in to_json(run).items() if key != "history"})
+        print_json({key: value for key, value in to_json(run).items() if key not in ("history", "commit")})
         return
     from controller.cli.terminal.console import show
     from controller.cli.terminal.run_tables import run_detail

@@ -35,6 +35,7 @@ COMMANDS = [
     "occurrences",
     "backfill",
     "backfills",
+    "python",
     "execute",
     "schema",
     "init",
@@ -172,6 +173,7 @@ def test_help_lists_exactly_the_existing_commands(machine: Machine) -> None:
         ("deployments", ["list", "show"]),
         ("runs", ["cancel", "list", "logs", "retry", "show", "watch"]),
         ("backfills", ["cancel", "list", "pause", "resume", "show"]),
+        ("python", ["build", "list", "prune", "show"]),
     ):
         commands = machine.controller(group, "--help").out.split("Commands:\n")[1]
         assert sorted(line.split()[0] for line in commands.splitlines()) == below

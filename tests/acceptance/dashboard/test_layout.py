@@ -1,5 +1,7 @@
 """The layout of the dashboard, measured in a real browser at desktop and phone size."""
 
+import itertools
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -169,9 +171,9 @@ def test_on_a_phone_tables_are_lists_and_the_approval_comes_before_the_plan(
     daily = "schedules: [{cron: '30 2 * * *', timezone: Europe/Berlin}]"
     repository.write("deployments/warned.yaml", f"name: warned\ncommand: [echo]\n{daily}\n")
     repository.commit()
-    expect(page.locator("#findings .findings")).to_have_count(2)
-    errors, warnings = page.locator("#findings .findings").element_handles()
-    assert page.evaluate(below, [errors, warnings]) >= 8
+    expect(page.locator("#findings .findings")).to_have_count(3)  # one list for each code
+    for above, next_list in itertools.pairwise(page.locator("#findings .findings").element_handles()):
+        assert page.evaluate(below, [above, next_list]) >= 8
     page.goto(f"{url}/runs/{run}")
     expect(page.locator("#tasks tbody tr")).to_have_count(2)
     assert page.evaluate(WIDER) == []

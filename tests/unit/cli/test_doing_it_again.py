@@ -204,7 +204,7 @@ def test_a_failed_backfill_names_its_due_times_and_is_redone(followed: Followed)
     older = followed("backfill", "often", *RANGE, "--redo", "all", "--dry-run")
     assert older.out.splitlines()[:2] == [
         "2026-06-01 02:00:00 UTC  (due under an older schedule)",
-        "2026-06-01 03:00:00 UTC",
+        "2026-06-02 02:00:00 UTC  (due under an older schedule)",
     ]
     assert followed("trigger", "often", "--due-time", "2026-06-01 02:00", "--wait").code == 0
 

@@ -153,7 +153,7 @@ def test_a_fault_in_one_part_of_a_policy_does_not_hide_another(read: Read) -> No
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("overlap: skp", 'overlap must be skip, queue, replace or allow, not "skp"', "did you mean skip?"),
+        ("overlap: skp", "overlap must be skip, queue, replace or allow, not 'skp'", "did you mean skip?"),
         ("priority: 5000", "priority must be at most 1000", None),
         ("retries: {limit: -1}", "limit must be at least 0", None),
         ("retries: {limit: x}", "limit must be a whole number, not a string (x)", None),
