@@ -13,7 +13,6 @@ def test_commands_show_subject_and_author_of_commits(followed: Followed) -> None
     facts = {"sha": head, "author": "Ada", "subject": "change"}
     assert followed("status", "-o", "json").json["commit"].items() >= facts.items()
     assert followed("deployments", "show", "sums", "-o", "json").json["changed_in"].items() >= facts.items()
-    assert followed("runs", "show", run_id, "-o", "json").json["commit"].items() >= facts.items()
     plan = followed("plan")
     assert '"change" by Ada' in plan.out
     assert followed("plan", "-o", "json").json["commit"].items() >= facts.items()
