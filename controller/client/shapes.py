@@ -523,7 +523,7 @@ class Occurrence(TypedDict):
 class PackageChange(TypedDict):
     """One package whose version changes. A side is None if it does not have the package.
 
-    A side without a lock has the version specifier, such as `>=3`. `python` stands for Python itself.
+    A side without a lock has the version specifier, such as `>=3`. `python` is Python itself.
     """
 
     package: str
@@ -582,8 +582,8 @@ class PythonEnvironment(TypedDict):
 
     `deployments` use it; the newest versions of those in `waiting` do as soon as it is ready. Both are sorted.
     `reason` is that of the condition PythonReady, `message` says more, and a failed build is tried again at
-    `retry_at`. `packages` has the installed versions by name; `size` is in bytes. `requests` are the digests of what
-    was asked for.
+    `retry_at`. `packages` has the installed versions by name; `size` is in bytes. `requests` are the digests of the
+    requests.
     """
 
     id: str

@@ -19,7 +19,7 @@ _EXACT = ("==", "===")
 def declared_packages(request: PythonRequest) -> Mapping[str, str]:
     """Return the version of each package by normalised name, or its version specifier if no version is chosen yet.
 
-    `any version` stands for an empty specifier. A file that can't be read has no packages. `python` has the version or
+    An empty specifier is shown as `any version`. A file that can't be read has no packages. `python` has the version or
     the interpreter that is declared.
     """
     python = request.interpreter or request.version

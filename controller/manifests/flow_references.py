@@ -91,7 +91,7 @@ class Flows:
         return file is not None
 
     def is_script(self, path: str) -> bool:
-        """Return whether the file of a flow that `find` was asked for has inline script metadata."""
+        """Return whether this file, which `find` has read, has inline script metadata."""
         return path in self._scripts
 
     def existing_files(self, paths: Iterable[str]) -> list[str]:

@@ -90,7 +90,7 @@ class PythonEnvironments:
         return environments
 
     def find(self, request_digest: str) -> PythonEnvironment | None:
-        """Return the environment of the request with this digest, or None if it was never asked for."""
+        """Return the environment of the request with this digest, or None if there is no such request."""
         with self._store.read() as tx:
             return table.find(tx, request_digest)
 

@@ -20,7 +20,7 @@ class PythonEnvironmentRow:
 
     `deployments` use it; the newest versions of those in `waiting` do as soon as it is ready. Both are sorted.
     `reason` is that of the condition PythonReady, `message` says more, and a failed build is tried again at `retry_at`.
-    `packages` has the installed versions by name; `size` is in bytes. `requests` are the digests of what was asked for.
+    `packages` has the installed versions by name; `size` is in bytes. `requests` are the digests of the requests.
     """
 
     id: str

@@ -18,7 +18,7 @@ MAX_PACKAGES = 200
 class PackageChange:
     """One package whose version changes. A side is None if it does not have the package.
 
-    A side without a lock has the version specifier, such as `>=3`. `python` stands for Python itself.
+    A side without a lock has the version specifier, such as `>=3`. `python` is Python itself.
     """
 
     package: str
