@@ -85,7 +85,7 @@ def environments(context: click.Context, _: click.Parameter, incomplete: str) ->
 
     try:
         declared = _declared_environments(_location(context))
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 - files that cannot be read declare nothing
         declared = set()
     return _starting_with(incomplete, sorted({*declared, *_read(context, completion_names.applied_environments)}))
 
