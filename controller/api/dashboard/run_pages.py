@@ -30,7 +30,7 @@ _CREATED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One step: what happened and when. `state` is that of the run or attempt from then on; it selects the glyph."""
+    """One step: what happened and when. `state` is that of the run or attempt from then on; it selects the icon."""
 
     state: str
     text: str

@@ -19,8 +19,10 @@ _TONES = {
     "busy": frozenset({"running", "Running", "retrying", "pending"}),
     "warn": frozenset({"OutOfSync", "warning", "cancelled", "paused", "Suspended", "held", "suspended in git"}),
 }
-_GLYPHS = {"succeeded": "✓", "running": "●", "retrying": "↻", "pending": "○", "scheduled": "○"}
-_GLYPHS |= {"cancelled": "⊘", "skipped": "»"}
+_RUN_ICONS = frozenset({"timed_out", "crashed", "running", "retrying", "pending", "cancelled", "skipped"})
+_STATE_ICONS = {"Running": "running", "scheduled": "pending", "paused": "held", "held": "held", "Suspended": "held"}
+_STATE_ICONS |= {"suspended in git": "held", "info": "info"} | {state: state for state in _RUN_ICONS}
+_TONE_ICONS = {"good": "succeeded", "bad": "failed", "warn": "warning"}
 _ID = re.compile(r"([Bb]ackfill )?([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12})")
 _REVISION = re.compile(r"([\w./-]+@)sha(?:1|256):([0-9a-f]{9})[0-9a-f]{20,}")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?) UTC\b")
@@ -103,9 +105,9 @@ def tone(status: object) -> str:
     return next((name for name, statuses in _TONES.items() if text in statuses), "plain")
 
 
-def glyph(state: object) -> str:
-    """Return a symbol for a state, so that colour is not the only difference."""
-    return _GLYPHS.get(str(state)) or {"bad": "✕", "good": "✓"}.get(tone(state), "-")
+def state_icon(state: object) -> str:
+    """Return the id in icons.svg of the icon for a state, so that colour is not the only difference."""
+    return _STATE_ICONS.get(str(state)) or _TONE_ICONS.get(tone(state), "none")
 
 
 def with_links(text: str, zone: str | None = None) -> Markup:
@@ -188,7 +190,7 @@ FILTERS = {
     "seconds": seconds,
     "short": short,
     "tone": tone,
-    "glyph": glyph,
+    "state_icon": state_icon,
     "with_links": with_links,
     "pretty": pretty,
     "compact": compact,

@@ -29,7 +29,7 @@ def test_time_labels_are_aligned_with_the_time_axis(page: Page, repository: Repo
     log_in(page, repository, url)
     for path, picture, labels in (
         ("/", ".timeline", ".timeline-ticks > *"),
-        (f"/runs/{run}", ".gantt svg", ".gantt-ticks > *"),
+        (f"/runs/{run}", ".gantt-picture svg", ".gantt-ticks > *"),
     ):
         page.goto(url + path)
         expect(page.locator("#live")).to_have_text("live")

@@ -12,7 +12,8 @@ from controller.api.dashboard.charts import stage_bars
 from controller.api.dashboard.gantt import MAX_ROWS, ROW, WIDTH, gantt
 from controller.api.dashboard.run_history_chart import history_chart
 from controller.api.dashboard.run_pages import steps
-from controller.api.dashboard.template_filters import glyph, pretty, with_links
+from controller.api.dashboard.template_filters import pretty, state_icon, with_links
+from controller.api.dashboard.templating import assets
 from controller.model import extend
 from controller.model.runs import Attempt, Run, RunDetail, RunId, RunState, Trigger
 from controller.model.task_runs import TaskRun
@@ -231,11 +232,24 @@ def test_stage_widths_are_proportional_to_durations() -> None:
     assert stage_bars({}) == ()
 
 
-def test_states_have_a_glyph_of_their_kind() -> None:
-    signs = {state.value: glyph(state.value) for state in RunState}
-    assert signs["succeeded"] == "✓"
-    assert signs["failed"] == signs["timed_out"] == signs["crashed"] == "✕"
-    assert signs["running"] not in (signs["pending"], signs["succeeded"], signs["failed"])
+def test_states_have_an_icon_of_their_own_that_exists() -> None:
+    icons = {state.value: state_icon(state.value) for state in RunState if state is not RunState.SCHEDULED}
+    assert len(set(icons.values())) == len(icons)
+    sprite = assets()["icons.svg"][0].decode()
+    statuses = [
+        "Healthy",
+        "Degraded",
+        "Invalid",
+        "OutOfSync",
+        "Synced",
+        "Running",
+        "Suspended",
+        "held",
+        "warning",
+        "error",
+    ]
+    names = {*icons.values(), *(state_icon(status) for status in [*statuses, "info", "True", "anything"])}
+    assert [name for name in names if f'<symbol id="{name}"' not in sprite] == []
 
 
 def test_bidirectional_control_characters_are_escaped() -> None:
