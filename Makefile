@@ -54,7 +54,7 @@ prefect: $(VENV)/dev.stamp  ## install Prefect into .venv-prefect, and run its o
 faults: $(VENV)/dev.stamp  ## cut the power of a disk under the controller, and make system calls fail (needs root)
 	$(BIN)/python -m pytest -q -m faults tests/faults
 
-bench: $(VENV)/dev.stamp  ## measure, print a table, write benchmarks/results.json
+bench: $(VENV)/dev.stamp browser  ## measure, print a table, write benchmarks/results.json
 	$(BIN)/python -m benchmarks
 
 thorough: $(VENV)/dev.stamp browser  ## pass the tests with five times as many random examples, and every pair of crash points

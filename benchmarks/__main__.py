@@ -16,11 +16,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import web
+from benchmarks import browser, web
 from benchmarks.history import write_history
 from benchmarks.measure import CONTROLLER, Cost, cost_of
 from benchmarks.python_environments import measure_environment
 from benchmarks.repositories import commit, make_repository, started
+from controller.client import Client
 from controller.settings import default_state_directory
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -39,6 +40,11 @@ def main(region: str = "eu", days: int = 1, tables: list[str] | None = None) -> 
     descriptor = os.open(%r, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.write(descriptor, line.encode())
     os.close(descriptor)
+"""
+PRINTING = f"""
+def main(**_: object) -> None:
+    for number in range({browser.LOG_LINES}):
+        print("line", number, "of many")
 """
 TASKS = """
 import os, sys, threading, time, types
@@ -111,6 +117,7 @@ def measurements(work: Path, sizes: list[int]) -> Iterator[Row]:
     yield from herd(work / "herd")
     yield from tasks()
     yield from skew(work / "skew")
+    yield from long_log(work / "log")
     yield from served(work / "served")
 
 
@@ -160,7 +167,21 @@ def served(root: Path) -> Iterator[Row]:
         server = web.Server.following(root)
         for label, milliseconds in (*web.measure_responses(server), *web.measure_listeners(server)):
             yield Row(what=f"{title}: {label}", value=milliseconds, unit="ms")
+        for label, value, unit in browser.measure_pages(server):
+            yield Row(what=f"{title}: {label}", value=value, unit=unit)
         yield Row(what=f"{title}: memory", value=memory_of(process.pid), unit="MiB")
+
+
+def long_log(root: Path) -> Iterator[Row]:
+    """Measure how the dashboard opens the log of a run that printed many lines."""
+    make_repository(root, 1, 'cron: "0 0 1 1 *"', PRINTING)
+    with running(root):
+        wait_for(lambda: "Applied" in log_of(root), 0.1)
+        client = Client.of_state(default_state_directory(root))
+        run_id = client.trigger("d00000")["run_id"]
+        client.wait(run_id)
+        for label, value, unit in browser.measure_log(web.Server.following(root), run_id):
+            yield Row(what=label, value=value, unit=unit)
 
 
 def no_op_runs(work: Path) -> Iterator[Row]:
