@@ -17,6 +17,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
 from sqlalchemy.pool import QueuePool
 
 from controller.errors import StateError, StorageFullError
+from controller.store.schema import create_tables
 
 READERS = 4
 """The number of reading connections kept open for user interfaces; up to twice as many may be open at once."""
@@ -117,8 +118,8 @@ def create(path: Path) -> None:
     draft.touch(mode=0o600)
     engine = writer(draft)
     try:
-        with translate_errors():
-            migrate(engine)
+        with translate_errors(), engine.begin() as connection:
+            create_tables(connection, SCHEMA_HEAD)
     finally:
         engine.dispose()
     draft.rename(path)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
@@ -42,10 +43,24 @@ def umask(value: int) -> Iterator[None]:
         os.umask(before)
 
 
-def test_migrations_create_the_tables_of_the_schema(store: Store) -> None:
-    with store.read() as tx:
-        context = MigrationContext.configure(tx.connection, opts={"compare_type": True})
+def test_migrations_create_the_same_tables_as_a_new_database_has(tmp_path: Path) -> None:
+    database.create(tmp_path / "new.db")
+    with old_database(tmp_path / "migrated.db", "head") as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
+    assert described(tmp_path / "migrated.db") == described(tmp_path / "new.db")
+
+
+def described(path: Path) -> dict[str, Any]:
+    """Return the columns of each table, regardless of their order, and the text of each index and trigger."""
+    with closing(sqlite3.connect(path)) as connection:
+        objects = connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
+        tables = [name for kind, name, _ in objects if kind == "table"]
+        columns = {
+            name: sorted(row[1:] for row in connection.execute(f"PRAGMA table_xinfo({name})")) for name in tables
+        }
+        keys = {f"{name}, keys": connection.execute(f"PRAGMA foreign_key_list({name})").fetchall() for name in tables}
+        return columns | keys | {name: sql for kind, name, sql in objects if kind != "table"}
 
 
 def test_schema_head_is_the_last_migration(store: Store) -> None:
