@@ -642,6 +642,7 @@ class Run(TypedDict):
     - `backfill_id`: the backfill that this run belongs to.
     - `python`: the Python environment of the last attempt; None for the controller's own interpreter.
     - `due_time_of`: the due time, if a user requested the run for it; None for the run that the schedule started.
+    - `cancel_reason`: why a user cancelled the run while it was running; set before its flow has ended.
     """
 
     id: str
@@ -676,6 +677,7 @@ class Run(TypedDict):
     due_time_of: str | None
     took: float | None
     python: PythonSummary | None
+    cancel_reason: str | None
 
 
 class RunCounts(TypedDict):
