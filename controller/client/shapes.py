@@ -299,7 +299,8 @@ class Deployment(TypedDict):
 
     `file` (relative to the repository root) and `line` say where it is declared; `flow` is None for a command.
     `generation` counts the versions of its document; `observed_generation` lags behind while the newest is not
-    applied.
+    applied. `next_start` is when its next run starts: at `next_fire_time`, or before it, if jitter delays a run that
+    was due.
     """
 
     name: str
@@ -318,6 +319,7 @@ class Deployment(TypedDict):
     generation: int
     observed_generation: int
     next_fire_time: str | None
+    next_start: str | None
     last_run: LastRun | None
     conditions: list[Condition]
 
