@@ -19,9 +19,9 @@ _HEALTHS = ["Healthy", "Degraded", "Running", "Suspended", "Unknown"]
 _SYNCS = ["Synced", "OutOfSync", "Invalid", "Unknown"]
 
 
-def _next_fire_time(row: "DeploymentView") -> tuple[float, str]:
-    """Return a sort key: the next one to fire first, those that do not fire at the end."""
-    return (float("inf") if row.next_fire_time is None else row.next_fire_time.timestamp(), row.name)
+def _next_start(row: "DeploymentView") -> tuple[float, str]:
+    """Return a sort key: the next one to start first, those that do not start at the end."""
+    return (float("inf") if row.next_start is None else row.next_start.timestamp(), row.name)
 
 
 def _last_run(row: "DeploymentView") -> tuple[float, str]:
@@ -33,7 +33,7 @@ def _last_run(row: "DeploymentView") -> tuple[float, str]:
 _SORT_KEYS: "dict[str, Callable[[DeploymentView], Any] | None]" = {
     "problems": None,
     "name": lambda row: row.name,
-    "next": _next_fire_time,
+    "next": _next_start,
     "last-run": _last_run,
 }
 
@@ -53,7 +53,7 @@ def deployments() -> None:
     type=options.NearChoice(list(_SORT_KEYS)),
     default="problems",
     show_default=True,
-    help="Order: problems first, by name, by next fire time, or by the start of the last run, newest first.",
+    help="Order: problems first, by name, by next start, or by the start of the last run, newest first.",
 )
 @click.option("--limit", type=click.IntRange(1), help="Maximum number of entries. [default: all]")
 @options.list_output

@@ -34,6 +34,8 @@ def cancel(location: Location, run_id: str | None, reason: str | None, yes: bool
     with state_access.connected_client(location) as client:
         answer = client.cancel(full_id, text)
     print_answer(answer, output)
+    if answer["state"] != "cancelled":
+        click.echo("The flow is being stopped. `controller runs watch` follows it until it has ended.", err=True)
     return 0
 
 

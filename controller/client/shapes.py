@@ -299,7 +299,8 @@ class Deployment(TypedDict):
 
     `file` (relative to the repository root) and `line` say where it is declared; `flow` is None for a command.
     `generation` counts the versions of its document; `observed_generation` lags behind while the newest is not
-    applied.
+    applied. `next_start` is when its next run starts: at `next_fire_time`, or before it, if jitter delays a run that
+    was due.
     """
 
     name: str
@@ -318,6 +319,7 @@ class Deployment(TypedDict):
     generation: int
     observed_generation: int
     next_fire_time: str | None
+    next_start: str | None
     last_run: LastRun | None
     conditions: list[Condition]
 
@@ -642,6 +644,7 @@ class Run(TypedDict):
     - `backfill_id`: the backfill that this run belongs to.
     - `python`: the Python environment of the last attempt; None for the controller's own interpreter.
     - `due_time_of`: the due time, if a user requested the run for it; None for the run that the schedule started.
+    - `cancel_reason`: why a user cancelled the run while it was running; set before its flow has ended.
     """
 
     id: str
@@ -676,6 +679,7 @@ class Run(TypedDict):
     due_time_of: str | None
     took: float | None
     python: PythonSummary | None
+    cancel_reason: str | None
 
 
 class RunCounts(TypedDict):

@@ -93,6 +93,7 @@ class Run:
     - `backfill_id`: the backfill that this run belongs to.
     - `python`: the Python environment of the last attempt; None for the controller's own interpreter.
     - `due_time_of`: the due time, if a user requested the run for it; None for the run that the schedule started.
+    - `cancel_reason`: why a user cancelled the run while it was running; set before its flow has ended.
     """
 
     # The table of runs has no columns for `name`, `tasks`, `artifacts`, `waiting` and `due_time_of`:
@@ -130,6 +131,7 @@ class Run:
     due_time_of: datetime | None = None
     took: float | None = None
     python: PythonSummary | None = None
+    cancel_reason: str | None = None
     running_since: datetime | None = field(default=None, metadata=INTERNAL)
     """While the run is running: when its current attempt started, less the time that earlier attempts took."""
     file: str = field(metadata=INTERNAL)
@@ -138,8 +140,6 @@ class Run:
     serial: bool = field(default=False, metadata=INTERNAL)
     """Whether the run waits until no other run of its deployment is in progress."""
     retries: Retries | None = field(default=None, metadata=INTERNAL)
-    cancel_reason: str | None = field(default=None, metadata=INTERNAL)
-    """Set once the run was cancelled, even while it has not ended yet."""
     behind_backfill: bool = field(default=False, metadata=INTERNAL)
     """Whether this run has to wait for a redo run, directly or behind other such runs. Then it does not count for the
     overlap policy, and has no start deadline."""
@@ -187,6 +187,8 @@ class LastRun:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    not_before: datetime | None = field(default=None, metadata=INTERNAL)
+    """The earliest start, None if it may start immediately."""
     before: "LastRun | None" = field(default=None, metadata=INTERNAL)
     """If this run was skipped, the newest run before it that was not."""
     streak: FailureStreak | None = field(default=None, compare=False, metadata=INTERNAL)

@@ -98,7 +98,7 @@ class DeploymentCache:
         self._rows.replace(stale | errors.keys(), rows)
         self._source, self._holds = moment.source, moment.holds
         ends = [hold.until for hold in moment.holds.values() if hold.until is not None]
-        self._until = min([now + _FULL_REFRESH, *ends, *self._rows.first_fire()])
+        self._until = min([now + _FULL_REFRESH, *ends, *self._rows.first_start()])
 
 
 class _Entries:
@@ -174,12 +174,12 @@ class _Rows:
         return list(self._by_name)
 
     def due(self, now: datetime) -> set[str]:
-        """Return the names of the rows whose next fire time has passed."""
-        return {row.name for row in self.in_order if row.next_fire_time is not None and row.next_fire_time <= now}
+        """Return the names of the rows whose next start has passed."""
+        return {row.name for row in self.in_order if row.next_start is not None and row.next_start <= now}
 
-    def first_fire(self) -> list[datetime]:
-        """Return the earliest of all next fire times, as a list of at most one."""
-        times = (row.next_fire_time for row in self.in_order if row.next_fire_time is not None)
+    def first_start(self) -> list[datetime]:
+        """Return the earliest of all next starts, as a list of at most one."""
+        times = (row.next_start for row in self.in_order if row.next_start is not None)
         first = min(times, default=None)
         return [] if first is None else [first]
 

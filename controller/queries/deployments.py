@@ -55,6 +55,7 @@ class DeploymentView:
 
     `file` (relative to the repository root) and `line` say where it is declared; `flow` is None for a command.
     `generation` counts the versions of its document; `observed_generation` lags behind while the newest is not applied.
+    `next_start` is when its next run starts: at `next_fire_time`, or before it, if jitter delays a run that was due.
     """
 
     name: str
@@ -73,6 +74,7 @@ class DeploymentView:
     generation: int
     observed_generation: int
     next_fire_time: datetime | None
+    next_start: datetime | None
     last_run: LastRun | None
     conditions: tuple[Condition, ...]
     is_late: bool = field(default=False, metadata=INTERNAL)
@@ -175,6 +177,7 @@ def base_row(entry: InventoryEntry) -> BaseRow:
         generation=entry.generation + (not entry.is_valid),
         observed_generation=entry.generation,
         next_fire_time=None,
+        next_start=None,
         last_run=None,
         conditions=entry.conditions,
     )
@@ -184,13 +187,15 @@ def base_row(entry: InventoryEntry) -> BaseRow:
 def complete_row(base: BaseRow, run: LastRun | None, moment: Moment) -> DeploymentView:
     """Return the row of an active deployment, with its newest run, its hold and its next fire time."""
     hold = moment.holds.get(base.row.name)
+    fire_time = None if base.row.suspended else _next_fire_time(base.schedules, hold, moment.now)
     return replace(
         base.row,
         sync=_sync(base.reason, moment.source),
         health=_health(run, suspended=base.row.suspended or hold is not None),
         held=hold is not None,
         hold=hold,
-        next_fire_time=None if base.row.suspended else _next_fire_time(base.schedules, hold, moment.now),
+        next_fire_time=fire_time,
+        next_start=fire_time if hold is not None else _next_start(run, fire_time, moment.now),
         last_run=None if run is None else replace(run, state=run.state.public),
         is_late=hold is None and not base.row.suspended and _is_late(run, base.schedules, moment.now),
     )
@@ -215,6 +220,7 @@ def never_valid_row(finding: Finding) -> DeploymentView:
         generation=1,
         observed_generation=0,
         next_fire_time=None,
+        next_start=None,
         last_run=None,
         conditions=(),
     )
@@ -279,6 +285,7 @@ def group_withheld(views: Sequence[DeploymentView]) -> list[DeploymentView]:
         flow="waiting for approval of their deletion",
         command=None,
         next_fire_time=None,
+        next_start=None,
         last_run=None,
     )
     rows = (group if view is withheld[0] else view for view in views if view.name not in names)
@@ -307,6 +314,13 @@ def _next_fire_time(schedules: Sequence[Schedule], hold: Hold | None, now: datet
     after = fires_after(hold, now)
     times = () if after is None else next_fire_times(schedules, after, 1)
     return times[0][0] if times else None
+
+
+def _next_start(run: LastRun | None, fire_time: datetime | None, now: datetime) -> datetime | None:
+    """Return when the newest run starts if it was due but starts later, else the next fire time."""
+    if run is None or run.state is not RunState.PENDING or run.not_before is None or run.not_before <= now:
+        return fire_time
+    return run.not_before if fire_time is None else min(run.not_before, fire_time)
 
 
 def _sync(reason: str | None, source: SourceStatus | None) -> Sync:

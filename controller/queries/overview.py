@@ -88,7 +88,7 @@ def overview(tx: Transaction, views: list[DeploymentView], now: datetime, future
     problems = list(_attention(source_status.find(tx), views))
     slots = tuple(_slots(tx, future, now))
     backfills, more_backfills = list_unfinished(tx, MOST_BACKFILLS)
-    fires = heapq.nsmallest(MOST_ROWS, (view for view in views if view.next_fire_time is not None), key=_next_fire)
+    fires = heapq.nsmallest(MOST_ROWS, (view for view in views if view.next_start is not None), key=_next_start)
     return Overview(
         attention=tuple(problems[:MOST_ATTENTION]),
         more_attention=max(0, len(problems) - MOST_ATTENTION),
@@ -203,9 +203,9 @@ def _source(source: SourceStatus | None) -> Iterator[Attention]:
             yield Attention(code=AttentionCode.INVALID_FILE, kind="error", title=title, message=finding.message)
 
 
-def _next_fire(view: DeploymentView) -> tuple[datetime, str]:
-    assert view.next_fire_time is not None
-    return view.next_fire_time, view.name
+def _next_start(view: DeploymentView) -> tuple[datetime, str]:
+    assert view.next_start is not None
+    return view.next_start, view.name
 
 
 def _slots(tx: Transaction, future: Mapping[datetime, float], now: datetime) -> Iterator[Slot]:

@@ -130,7 +130,10 @@ class _Commits:
         self.staying += [new for name, new in after.deployments.items() if name in before.deployments]
         names = (before.deployments.keys() & after.deployments) - {one.deployment for one in self.python_changes}
         self.python_changes += python_changes(before.python_requests, after.python_requests, names)
-        plan = make_plan(self._head.snapshot, after, _as_inventory(before, self._base.revision, self._now))
+        recorded = _as_inventory(before, self._base.revision, self._now)
+        # A file that is invalid at both commits has no deployments in the inventory, but is not new either.
+        earlier = () if self._base.snapshot is None else [file.path for file in self._base.snapshot.files]
+        plan = make_plan(self._head.snapshot, after, recorded, earlier_files=earlier)
         return preview(plan, base=self._base.revision, now=self._now, environment=environment)
 
 

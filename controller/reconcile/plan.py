@@ -4,7 +4,7 @@ Pure: the same input gives the same plan. Called by `reconciler` for each pass, 
 `controller plan`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from controller.manifests.build import build_deployment
@@ -106,17 +106,20 @@ def make_plan(
     approved: str | None = None,
     is_atomic: bool = False,
     python: Mapping[str, PythonEnvironment] | None = None,
+    earlier_files: Collection[str] = (),
 ) -> Plan:
     """Compare the deployments that the snapshot declares (`desired`) with those that are active (`recorded`).
 
     `approved` is the digest of deletions that an operator has approved. With `is_atomic` the plan changes nothing
     unless the whole revision is valid. While an environment of `python` is not ready, the deployment of this name stays
-    as it is recorded, unless it waits for the same environment already.
+    as it is recorded, unless it waits for the same environment already. `earlier_files` are paths of manifests that
+    existed before, besides those of `recorded`: a missing deployment is not expected in them unless they contain its
+    name.
     """
     python = python or {}
     refused = tuple(refusal_finding(file) for file in snapshot.refused)
     findings = (*desired.findings, *refused)
-    safety = PruneSafety(snapshot, desired, findings, recorded)
+    safety = PruneSafety(snapshot, desired, findings, recorded, earlier_files)
     create, changed = _compare(desired, recorded)
     entries = {**recorded, **{change.after.name: change.before for change in changed}}
     unready = {name for name, environment in python.items() if _has_to_wait(entries.get(name), environment)}

@@ -17,7 +17,10 @@ _NO_TEXT = frozenset({"NotUtf8", "NotAManifest"})
 
 
 class PruneSafety:
-    """The errors of one revision, indexed by the names and files whose deployments must be kept because of them."""
+    """The errors of one revision, indexed by the names and files whose deployments must be kept because of them.
+
+    `earlier_files` are paths of manifests that existed before, besides those that `recorded` names.
+    """
 
     def __init__(
         self,
@@ -25,6 +28,7 @@ class PruneSafety:
         desired: DesiredState,
         findings: Iterable[Finding],
         recorded: Mapping[str, InventoryEntry],
+        earlier_files: Collection[str] = (),
     ) -> None:
         all_findings = list(findings)
         errors = [finding for finding in all_findings if finding.severity is Severity.ERROR]
@@ -38,7 +42,7 @@ class PruneSafety:
         }
         self._unexecuted = {finding.file for finding in all_findings if finding.code == NOT_RENDERED}
         self._present = {file.path for file in snapshot.files}
-        recorded_files = {entry.file for entry in recorded.values()}
+        recorded_files = {*earlier_files, *(entry.file for entry in recorded.values())}
         self._texts = {file.path: file.content for file in snapshot.files if file.path in desired.broken_files}
         # A missing deployment may have moved into a file of unclear names that is new, or whose text can't be searched.
         unsearchable = {finding.file for finding in errors if finding.code in _NO_TEXT}

@@ -25,7 +25,7 @@ def deployment_table(
             text_format.plain(view.name),
             text_format.state(view.sync),
             text_format.state(view.health),
-            Text("held", style="yellow") if view.held else text_format.ago(view.next_fire_time, now),
+            Text("held", style="yellow") if view.held else text_format.ago(view.next_start, now),
             _remark(view, now),
             text_format.plain(view.flow or " ".join(view.command or ()) or "-"),
             *(_more_cells(view) if is_wide else ()),

@@ -26,19 +26,19 @@ def run_table(
 
     With `zones`, the time zones of the deployments, it has more columns, and nothing is shortened.
     """
-    titles: tuple[str, ...] = ("RUN", "DEPLOYMENT", "STATE", "TRIGGER", "STARTED", "TOOK", "REASON OR RESULT")
+    titles: tuple[str, ...] = ("RUN", "DEPLOYMENT", "STATE", "TRIGGER", "CREATED", "TOOK", "REASON OR RESULT")
     if zones is not None:
-        titles += ("DUE", "ATTEMPT", "QUEUE", "REVISION", "TAGS")
+        titles += ("DUE", "STARTED", "ATTEMPT", "QUEUE", "REVISION", "TAGS")
     rows = [
         (
             text_format.plain(run.id),
             text_format.plain(run.deployment),
             text_format.state(run.state),
             text_format.plain(run.trigger),
-            text_format.past(run.started_at or run.created_at, now),
+            text_format.past(run.created_at, now),
             text_format.plain(_took(run, now)),
             text_format.first_line(_remark(run)),
-            *(() if zones is None else _more_cells(run, zones[run.deployment])),
+            *(() if zones is None else _more_cells(run, now, zones[run.deployment])),
         )
         for run in runs
     ]
@@ -46,9 +46,10 @@ def run_table(
     return CompactTable(titles, rows, flexible=(1, 6), empty=empty, has_ids=True, is_wide=zones is not None)
 
 
-def _more_cells(run: Run, zone: tzinfo | None) -> tuple[Text, ...]:
+def _more_cells(run: Run, now: datetime, zone: tzinfo | None) -> tuple[Text, ...]:
     return (
         text_format.local(run.scheduled_for, zone),
+        text_format.past(run.started_at, now),
         text_format.plain(f"{run.attempt} of {run.attempts}"),
         text_format.plain(run.queue),
         text_format.revision(run.revision),
@@ -64,7 +65,7 @@ def run_detail(run: RunDetail, now: datetime, zone: tzinfo | None) -> Renderable
         ("deployment", text_format.plain(run.deployment)),
         ("state", text_format.state(run.state)),
         ("waiting", text_format.plain(run.waiting or "-")),
-        ("reason", text_format.lines(run.reason or "-")),
+        ("reason", text_format.lines(_reason(run) or "-")),
         ("result", text_format.plain(_result(run) or "-")),
         ("trigger", text_format.plain(run.trigger)),
         ("due time", text_format.local(run.scheduled_for, zone)),
@@ -127,7 +128,14 @@ def _remark(run: Run) -> str:
     if run.waiting is not None:
         is_redundant = run.reason is None or run.reason == f"{SHORTAGE}{run.waiting}"
         return f"waiting: {run.waiting}" + ("" if is_redundant else f" ({run.reason})")
-    return run.reason if run.reason is not None else _result(run)
+    return _reason(run) or _result(run)
+
+
+def _reason(run: Run) -> str | None:
+    """Return the reason for the state of the run; for one whose flow is being stopped, that of the cancellation."""
+    if run.cancel_reason is not None and not run.state.is_terminal:
+        return f"being cancelled: {run.cancel_reason}"
+    return run.reason
 
 
 def _result(run: Run) -> str:

@@ -69,6 +69,12 @@ def test_unfinished_runs_are_cancelled_in_bulk(followed: Followed) -> None:
     assert followed("runs", "show", started[0], "-o", "json").json["reason"] == "not needed"
     none = followed("runs", "cancel", "--deployment", "slow")
     assert (none.code, none.out, none.err) == (0, "", "No runs match.\n")
+    running = followed("trigger", "slow", "-o", "json").json["run_id"]
+    wait_until(lambda: followed("runs", "show", running, "-o", "json").json["state"] == "running")
+    stopping = followed("runs", "cancel", running, "--reason", "wrong input")
+    assert (stopping.out, "The flow is being stopped." in stopping.err) == (f"{running} running\n", True)
+    assert ends(followed, [running]) == ["cancelled"]
+    assert followed("runs", "show", running, "-o", "json").json["cancel_reason"] == "wrong input"
 
 
 def test_cancelling_the_runs_of_a_backfill_cancels_its_other_due_times_too(

@@ -129,7 +129,7 @@ def test_a_failed_run_is_exit_code_1(followed: Followed) -> None:
 
 def test_runs_are_listed_newest_first_and_filtered(followed: Followed) -> None:
     assert followed("runs", "list", "-o", "json").json == []
-    header = "RUN\tDEPLOYMENT\tSTATE\tTRIGGER\tSTARTED\tTOOK\tREASON OR RESULT\n"
+    header = "RUN\tDEPLOYMENT\tSTATE\tTRIGGER\tCREATED\tTOOK\tREASON OR RESULT\n"
     empty = followed("runs", "list")
     assert (empty.out, empty.err) == (header, "No runs yet.\n")
     for name in ("sums", "fails", "sums"):

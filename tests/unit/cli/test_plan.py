@@ -130,6 +130,20 @@ def test_each_kept_deployment_has_its_own_reason(command: Command, repository: G
     assert found["withheld"]["deployments"] == names[:6]
 
 
+def test_a_file_that_was_already_broken_keeps_no_deployment_as_in_the_controller(
+    command: Command, repository: GitRepository
+) -> None:
+    repository.commit({"deployments/page.yaml": hourly("page")})
+    repository.commit({"deployments/page.yaml": "{{ template }}\nname: {{ x }}\n"})
+    (repository.path / "deployments/b.yaml").unlink()
+    repository.commit()
+    location = ("--repo", str(repository.path), "--base")
+    for base in ("HEAD~1", "HEAD~2"):
+        answer = command("plan", *location, base, "-o", "json").json
+        assert [(change["action"], change["deployment"]) for change in answer["changes"]] == [("delete", "b")]
+        assert "b" not in [kept["deployment"] for kept in answer["kept"]]
+
+
 def test_a_deployment_that_moved_into_a_python_spec_is_not_planned_as_deleted(
     command: Command, repository: GitRepository
 ) -> None:

@@ -100,7 +100,7 @@ class World:
                 ),
             )
 
-    def new_run(self, name: str, state: RunState) -> RunId:
+    def new_run(self, name: str, state: RunState, *, delay: timedelta | None = None) -> RunId:
         now = self.clock.now()
         new = Run(
             id=self.ids.new(now),
@@ -108,6 +108,7 @@ class World:
             state=state,
             trigger=Trigger.MANUAL,
             created_at=now,
+            not_before=None if delay is None else now + delay,
             revision="r1",
             file="f",
             spec_digest="sha256:1",
@@ -174,9 +175,13 @@ class CacheMachine(RuleBasedStateMachine):
         with self.world.store.write() as tx:
             holds.remove(tx, name)
 
-    @rule(name=NAMES, state=st.sampled_from([RunState.PENDING, RunState.RUNNING, RunState.FAILED, RunState.SKIPPED]))
-    def run_it(self, name: str, state: RunState) -> None:
-        run_id = self.world.new_run(name, state)
+    @rule(
+        name=NAMES,
+        state=st.sampled_from([RunState.PENDING, RunState.RUNNING, RunState.FAILED, RunState.SKIPPED]),
+        delay=st.none() | SOON,
+    )
+    def run_it(self, name: str, state: RunState, delay: timedelta | None) -> None:
+        run_id = self.world.new_run(name, state, delay=delay)
         if not state.is_terminal:
             self.active.append(run_id)
 
@@ -239,6 +244,25 @@ def test_only_changed_deployments_are_read_again(tmp_path: Path) -> None:
         inventory.update_keeping_cursor(tx, [entry("d008", generation=2, schedules=[{"interval": "2h"}])])
     world.cache.deployments()
     assert len(documents) == 1
+    world.close()
+
+
+def test_a_run_that_jitter_delays_is_the_next_start(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    with world.reconcile_pass() as tx:
+        inventory.save(tx, [entry("hourly", schedules=[{"interval": "1h"}])])
+    hour, delay = timedelta(hours=1), timedelta(minutes=4)
+    world.new_run("hourly", RunState.PENDING, delay=delay)
+    [delayed] = world.cache.deployments()
+    assert (delayed.next_start, delayed.next_fire_time) == (NOW + delay, NOW + hour)
+    world.clock.turn(delay)
+    [waiting] = world.cache.deployments()
+    assert waiting.next_start == NOW + hour
+    world.clock.step(-timedelta(minutes=1))
+    with world.store.write() as tx:
+        holds.save(tx, Hold(deployment="hourly", reason="r", author="t", since=NOW))
+    [held] = world.cache.deployments()
+    assert held.next_start is None
     world.close()
 
 

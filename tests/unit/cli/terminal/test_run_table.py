@@ -1,6 +1,7 @@
 """The table of runs shows what waiting runs wait for, and the first line of reasons."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import timedelta
 
 import pytest
 from rich.console import Console
@@ -52,3 +53,29 @@ def test_a_table_shows_the_first_line_of_a_reason_and_the_details_show_all() -> 
     lines = [line.split() for line in console.export_text().splitlines()]
     position = lines.index(["reason", "no", "new", "files"])
     assert lines[position + 1] == ["in", "/inbox\\x1b"]
+
+
+def rows(run: Run, *, is_wide: bool = False) -> dict[str, str]:
+    """Return the cells of the table's only row, by title."""
+    header, row = run_table([run], NOW, zones={run.deployment: None} if is_wide else None).as_tsv().splitlines()
+    return dict(zip(header.split("\t"), row.split("\t"), strict=True))
+
+
+def test_a_run_that_waits_has_a_creation_time_but_no_start_time() -> None:
+    waiting = replace(view("queue heavy is full (1 of 1)", None), created_at=NOW - timedelta(minutes=5))
+    assert "STARTED" not in rows(waiting)
+    assert (rows(waiting, is_wide=True)["CREATED"], rows(waiting, is_wide=True)["STARTED"]) == ("5m ago", "-")
+    started = replace(waiting, state=RunState.RUNNING, started_at=NOW - timedelta(minutes=1))
+    assert (rows(started, is_wide=True)["CREATED"], rows(started, is_wide=True)["STARTED"]) == ("5m ago", "1m ago")
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "text"),
+    [(RunState.RUNNING, None, "being cancelled: wrong input"), (RunState.CANCELLED, "wrong input", "wrong input")],
+)
+def test_a_run_is_being_cancelled_only_until_its_flow_has_ended(state: RunState, reason: str | None, text: str) -> None:
+    run = replace(view(None, reason), state=state, started_at=NOW, cancel_reason="wrong input")
+    assert rows(run)["REASON OR RESULT"] == text
+    console = Console(width=200, record=True, color_system=None)
+    console.print(run_detail(RunDetail(**asdict(run), history=()), NOW, None))
+    assert f"reason {text}" in [" ".join(line.split()) for line in console.export_text().splitlines()]
