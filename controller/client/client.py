@@ -25,17 +25,14 @@ from controller.client.shapes import (
     NextFire,
     NumberedEvent,
     Occurrence,
-    Pass,
     Plan,
     PythonEnvironment,
     PythonEnvironmentDetail,
-    RecordedCommit,
     Run,
     RunDetail,
-    Source,
-    Status,
     Triggered,
 )
+from controller.client.status_reader import StatusReader
 from controller.client.urls import part, query
 
 DEFAULT_URL = "http://127.0.0.1:4200"
@@ -56,7 +53,7 @@ class Message:
     data: Any
 
 
-class Client:
+class Client(StatusReader):
     """A client for one controller. It may be shared between threads: each call opens its own connection.
 
     `timeout` is the timeout of a response in seconds. All methods raise ProblemError if the controller rejects a
@@ -79,18 +76,6 @@ class Client:
         """Connect over the Unix socket of a state directory: on the same machine, as the same user, without a token."""
         return cls(Path(directory) / "control.sock", timeout=timeout)
 
-    def status(self) -> Status:
-        """Return the full status."""
-        return cast("Status", self._get("/status"))
-
-    def source(self) -> Source:
-        """Return the source and its conditions."""
-        return cast("Source", self._get("/source"))
-
-    def passes(self, *, limit: int = 50) -> list[Pass]:
-        """Return the reconcile passes that found changes or failed, newest first."""
-        return cast("list[Pass]", self._get("/passes", limit=limit))
-
     def python_environments(self) -> list[PythonEnvironment]:
         """Return the Python environments, those with problems first."""
         return cast("list[PythonEnvironment]", self._get("/python"))
@@ -98,10 +83,6 @@ class Client:
     def python_environment(self, digest: str) -> PythonEnvironmentDetail:
         """Return one Python environment, by the beginning of its digest."""
         return cast("PythonEnvironmentDetail", self._get(f"/python/{part(digest, 'Python environment', 'python')}"))
-
-    def commits(self, *, limit: int = 50) -> list[RecordedCommit]:
-        """Return the commits that passes have seen, newest first."""
-        return cast("list[RecordedCommit]", self._get("/commits", limit=limit))
 
     def plan(self, ref: str | None = None) -> Plan:
         """Return the changes that a ref would make; by default the ref that the controller follows."""

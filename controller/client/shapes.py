@@ -9,9 +9,12 @@ from __future__ import annotations
 from typing import Any, Literal, TypedDict
 
 __all__ = [
+    "Activity",
     "Approved",
     "Artifact",
     "Attempt",
+    "Attention",
+    "AttentionCode",
     "BackfillDetail",
     "BackfillProgress",
     "BackfillState",
@@ -61,25 +64,41 @@ __all__ = [
     "PythonState",
     "PythonSummary",
     "QueueChange",
+    "QueueLoad",
     "RecordedCommit",
     "Redo",
     "Run",
     "RunCounts",
     "RunDetail",
     "RunState",
+    "RunningRun",
+    "RunsInProgress",
     "Schedule",
     "Severity",
     "Source",
     "Status",
+    "StatusSummary",
     "Summary",
     "Sync",
     "TaskRun",
     "Trigger",
     "Triggered",
     "Unread",
+    "WaitingRun",
+    "WaitingRuns",
     "Withheld",
 ]
 
+AttentionCode = Literal[
+    "withheld",
+    "source",
+    "invalid_file",
+    "invalid_deployment",
+    "no_python",
+    "failed_run",
+    "late",
+    "held",
+]
 BackfillState = Literal["running", "paused", "succeeded", "failed", "cancelled"]
 CodeVersion = Literal["latest", "original"]
 ConditionStatus = Literal["True", "False", "Unknown"]
@@ -105,6 +124,15 @@ RunState = Literal[
 Severity = Literal["error", "warning"]
 Sync = Literal["Synced", "OutOfSync", "Invalid", "Unknown"]
 Trigger = Literal["schedule", "manual", "backfill", "retry"]
+
+
+class Activity(TypedDict):
+    """The finished runs that were created in one half hour, by outcome. `other` counts cancelled and skipped runs."""
+
+    start: str
+    succeeded: int
+    failed: int
+    other: int
 
 
 class Approved(TypedDict):
@@ -140,6 +168,28 @@ class Attempt(TypedDict):
     exit_code: int | None
     signal: int | None
     reason: str | None
+
+
+class Attention(TypedDict):
+    """One problem that needs attention. `kind` is `error` or `warning`; `deployment` and `run_id` say where it is.
+
+    - `subject`: what has the problem: a deployment, a file with the line, or `source`.
+    - `count`: the number of consecutive failures, or of deletions that wait for approval.
+    - `next_fire_time`: the next fire time of the deployment.
+    - `recent`: the states of its last 10 runs, oldest first.
+    """
+
+    code: AttentionCode
+    kind: str
+    title: str
+    message: str
+    subject: str
+    deployment: str | None
+    run_id: str | None
+    since: str | None
+    count: int
+    next_fire_time: str | None
+    recent: list[RunState]
 
 
 _BackfillProgress = TypedDict("_BackfillProgress", {"from": str})
@@ -628,6 +678,15 @@ class QueueChange(TypedDict):
     after: int | None
 
 
+class QueueLoad(TypedDict):
+    """A queue, or with the name `*` the whole controller: its limit (None: no limit) and its runs."""
+
+    name: str
+    limit: int | None
+    running: int
+    waiting: int
+
+
 class Run(TypedDict):
     """One execution of a deployment, pinned to `revision` and to the `spec_digest` of its document.
 
@@ -690,6 +749,15 @@ class RunCounts(TypedDict):
     retrying: int
 
 
+class RunsInProgress(TypedDict):
+    """The unfinished runs. `running` has those that have been running the longest; `more_running` counts the rest."""
+
+    running: list[RunningRun]
+    more_running: int
+    waiting: list[WaitingRuns]
+    queues: list[QueueLoad]
+
+
 class Schedule(TypedDict):
     """One schedule: its declaration, its description and its next fire times, which come after a hold."""
 
@@ -735,6 +803,38 @@ class Status(TypedDict):
     events: list[Event]
     passes: list[Pass]
     commit: Commit | None
+
+
+class StatusSummary(TypedDict):
+    """The status in a few numbers.
+
+    - `revision`: the last applied one, and `commit` its commit.
+    - `conditions`: those of the source, and those that can't be recorded in the database.
+    - `invalid`: the number of deployments and files that can't be applied.
+    - `withheld`: the number of deletions that wait for approval.
+    - `attention`: the number of problems that `/api/v1/attention` lists.
+    - `pending`, `running`, `retrying`: unfinished runs by state.
+    - `due_soon`: the number of deployments that fire within a minute, `next_fire` the first of them or else of all,
+      and `later_fire` the first one after that minute.
+    """
+
+    controller: Controller
+    repo: str
+    ref: str | None
+    environment: str | None
+    revision: str | None
+    commit: Commit | None
+    conditions: list[Condition]
+    invalid: int
+    withheld: int
+    attention: int
+    deployments: int
+    running: int
+    pending: int
+    retrying: int
+    due_soon: int
+    next_fire: NextFire | None
+    later_fire: NextFire | None
 
 
 class Summary(TypedDict):
@@ -783,6 +883,26 @@ class Unread(TypedDict):
 
     file: str
     reason: str
+
+
+class WaitingRun(TypedDict):
+    """A waiting run and its deployment."""
+
+    id: str
+    deployment: str
+
+
+class WaitingRuns(TypedDict):
+    """The runs that wait for the same thing, which `text` describes.
+
+    `starts_at` is the first time at which one of them starts, if it is known. `runs` has the first 20 of them, and
+    none if they only wait for a time.
+    """
+
+    text: str
+    count: int
+    starts_at: str | None
+    runs: list[WaitingRun]
 
 
 class Withheld(TypedDict):
@@ -858,3 +978,18 @@ class RunDetail(Run):
 
     history: list[Attempt]
     commit: Commit | None
+
+
+class RunningRun(Run):
+    """A running run with its progress.
+
+    - `tasks_done` of `tasks_seen`: the tasks of the current attempt that have ended, and all that it has called so
+      far.
+    - `current_task`: the label of the newest task that is running.
+    - `typical_seconds`: the median duration of the last 20 successful runs of the deployment; None without any.
+    """
+
+    tasks_done: int
+    tasks_seen: int
+    current_task: str | None
+    typical_seconds: float | None

@@ -78,7 +78,7 @@ def read_status(location: Location, now: datetime) -> StatusView:
     state = StateDirectory(location.state_dir)
     store = open_read_only(location)
     if store is None:
-        return _empty(_controller(state), location)
+        return _empty(read_controller(state), location)
     try:
         return current_status(store, state, location, now)
     finally:
@@ -96,12 +96,13 @@ def current_status(
     """Read the status from an open store. The caller may pass `deployments` if it has them already."""
     with store.read() as tx:
         views = list_deployments(tx, now) if deployments is None else deployments
-        status = _status(tx, _controller(state), location, now, views)
+        status = _status(tx, read_controller(state), location, now, views)
     notices = read_notices(state.path / NOTICES) if status.controller.running else ()
     return _with_notices(status, notices)
 
 
-def _controller(state: StateDirectory) -> ControllerView:
+def read_controller(state: StateDirectory) -> ControllerView:
+    """Return the process that holds this state directory."""
     holder = state.holder()
     return ControllerView(
         running=holder is not None,
@@ -115,15 +116,21 @@ def _with_notices(view: StatusView, notices: tuple[Condition, ...]) -> StatusVie
     """Mark the source as not ready and deployments as degraded while the controller can't write to the database."""
     if not notices:
         return view
-    unready = replace(notices[0], type=ConditionType.READY, status=ConditionStatus.FALSE)
-    conditions = (*_with_ready(view.source.conditions, unready), *notices)
     return replace(
         view,
-        source=replace(view.source, conditions=conditions),
+        source=replace(view.source, conditions=with_notices(view.source.conditions, notices)),
         deployments=tuple(
             replace(row, health=Health.DEGRADED) if row.health is Health.HEALTHY else row for row in view.deployments
         ),
     )
+
+
+def with_notices(conditions: tuple[Condition, ...], notices: Sequence[Condition]) -> tuple[Condition, ...]:
+    """Return the conditions of the source with these notices, with which it is not ready."""
+    if not notices:
+        return conditions
+    unready = replace(notices[0], type=ConditionType.READY, status=ConditionStatus.FALSE)
+    return (*_with_ready(conditions, unready), *notices)
 
 
 def _status(

@@ -74,5 +74,5 @@ def test_the_page_lists_exactly_the_existing_routes() -> None:
 
 
 def test_the_page_lists_every_client_method() -> None:
-    methods = {name for name in vars(Client) if not name.startswith("_")} - {"of_state"}
+    methods = {name for name in dir(Client) if not name.startswith("_")} - {"of_state"}
     assert {name for name in methods if f"`{name}`" not in PAGE} == set()

@@ -36,9 +36,19 @@ BASES = {
     "PythonEnvironmentDetail": "PythonEnvironment",
     "RecordedCommit": "Commit",
     "RunDetail": "Run",
+    "RunningRun": "Run",
 }
 """Shapes that extend another one."""
-WRAPPED = frozenset({"Faults", "LoginLink", "ReconcileAnswer", "controller__api__http__routes__deployments__FireTimes"})
+WRAPPED = frozenset(
+    {
+        "AttentionPage",
+        "DeploymentPage",
+        "Faults",
+        "LoginLink",
+        "ReconcileAnswer",
+        "controller__api__http__routes__deployments__FireTimes",
+    }
+)
 """Answers of which the client returns the only field."""
 _SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 _HEADER = '''# Generated from the OpenAPI document by `make generate`. Do not edit.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from controller.queries.overview import Attention, AttentionCode
+from controller.queries.attention import Attention, AttentionCode
 
 _MERGED = {
     AttentionCode.INVALID_DEPLOYMENT: "are invalid",

@@ -16,7 +16,9 @@ from controller.app.stop_signal import StopSignal
 from controller.client import Client, NoAnswerError, ProblemError
 from controller.client.connection import Endpoint
 from controller.client.shapes import (
+    Activity,
     Approved,
+    Attention,
     BackfillDetail,
     Backfilled,
     BackfillProgress,
@@ -37,8 +39,10 @@ from controller.client.shapes import (
     RecordedCommit,
     Run,
     RunDetail,
+    RunsInProgress,
     Source,
     Status,
+    StatusSummary,
     Triggered,
 )
 from controller.settings import Settings, locate
@@ -48,6 +52,10 @@ from tests.unit.api.conftest import Served
 ANSWERS = {
     "GET /status": Status,
     "GET /source": Source,
+    "GET /summary": StatusSummary,
+    "GET /activity": list[Activity],
+    "GET /attention": list[Attention],
+    "GET /in-progress": RunsInProgress,
     "GET /passes": list[Pass],
     "GET /python": list[PythonEnvironment],
     "GET /python/{digest}": PythonEnvironmentDetail,

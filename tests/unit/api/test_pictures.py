@@ -17,7 +17,7 @@ from controller.api.dashboard.templating import assets
 from controller.model import extend
 from controller.model.runs import Attempt, Run, RunDetail, RunId, RunState, Trigger
 from controller.model.task_runs import TaskRun
-from controller.queries.overview import Attention, AttentionCode
+from controller.queries.attention import Attention, AttentionCode
 from tests.conftest import NOW
 
 SECOND = timedelta(seconds=1)
@@ -180,12 +180,13 @@ def test_markdown_headings_rank_below_those_of_the_page() -> None:
 def test_a_problem_shared_by_several_deployments_is_one_item() -> None:
     def fault(name: str, message: str) -> Attention:
         code = AttentionCode.INVALID_DEPLOYMENT
-        return Attention(code=code, kind="error", title=f"{name} is not valid", message=message, deployment=name)
+        title = f"{name} is not valid"
+        return Attention(code=code, kind="error", title=title, message=message, subject=name, deployment=name)
 
     title, code = "c: the last run failed", AttentionCode.FAILED_RUN
-    failed = Attention(code=code, kind="error", title=title, message="x", deployment="c", run_id="1")
+    failed = Attention(code=code, kind="error", title=title, message="x", subject="c", run_id="1", deployment="c")
     again = replace(failed, title="d: the last run failed", deployment="d")
-    source = Attention(code=AttentionCode.SOURCE, kind="error", title="Source: PathNotFound", message="x")
+    source = Attention(code=AttentionCode.SOURCE, kind="error", title="Source: PathNotFound", message="x", subject="")
     found = group_attention(
         [source, replace(source, message="y"), fault("a", "x"), fault("b", "x"), fault("c", "z"), failed, again]
     )

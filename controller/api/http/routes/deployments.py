@@ -50,6 +50,14 @@ class Order(StrEnum):
 
     PROBLEMS = "problems"
     NAME = "name"
+    NEXT = "next"
+    LAST = "last"
+
+
+class DeploymentPage(Page[DeploymentView]):
+    """One page of deployments. `total` is how many deployments match the filters."""
+
+    total: int
 
 
 class Call(BaseModel):
@@ -113,8 +121,8 @@ class Document(BaseModel):
     revision: str
 
 
-@router.get("", response_model=Page[DeploymentView], summary="List deployments, problems first")
-def deployments(
+@router.get("", response_model=DeploymentPage, summary="List deployments, problems first")
+def deployments(  # noqa: PLR0913
     request: Request,
     search: Annotated[str, Query(max_length=200)] = "",
     tag: Annotated[str | None, Query(max_length=200)] = None,
@@ -123,19 +131,22 @@ def deployments(
     order: Order = Order.PROBLEMS,
     limit: Limit = 100,
     cursor: Cursor = None,
+    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
 ) -> Response:
     """The deployments that match all filters. `search` is a part of the name, flow, description or a tag.
 
-    In the order `name`, each deployment is on exactly one page. In the order `problems`, a deployment whose status
-    changes between two requests may be skipped or repeated.
+    The order `next` has the earliest fire time first, `last` the newest last run. `offset` leaves out that many
+    deployments. In the order `name`, each deployment is on exactly one page. In the other orders, a deployment whose
+    status changes between two requests may be skipped or repeated.
     """
     views = matching(request.app.state.deployment_cache.deployments(), search=search, tag=tag, sync=sync, health=health)
     key = _SORT_KEYS[order]
-    if order is Order.NAME:
+    if order is not Order.PROBLEMS:
         views.sort(key=key)
     last = read_cursor(request, cursor, text_parser(r"[0-9]\..+" if order is Order.PROBLEMS else ".+"))
-    after = [view for view in views if last is None or key(view) > last]
-    return json_response(request, make_page(request, after[: limit + 1], limit, key))
+    after = views if last is None else [view for view in views if key(view) > last]
+    page = make_page(request, after[offset : offset + limit + 1], limit, key)
+    return json_response(request, {**page, "total": len(views)})
 
 
 @router.get("/{name}", response_model=DeploymentDetail, summary="Get a deployment")
@@ -273,7 +284,18 @@ def _problem_key(view: DeploymentView) -> str:
     return f"{int(place)}.{10**9 + count:010}.{10**11 + since:012}.{name}"
 
 
+def _next_key(view: DeploymentView) -> str:
+    return f"{'~' if view.next_fire_time is None else utc(view.next_fire_time)}.{view.name}"
+
+
+def _last_key(view: DeploymentView) -> str:
+    age = 10**15 if view.last_run is None else 10**14 - int(view.last_run.created_at.timestamp() * 1000)
+    return f"{age:016}.{view.name}"
+
+
 _SORT_KEYS: dict[Order, Callable[[DeploymentView], str]] = {
     Order.PROBLEMS: _problem_key,
     Order.NAME: lambda view: view.name,
+    Order.NEXT: _next_key,
+    Order.LAST: _last_key,
 }

@@ -2,7 +2,6 @@
 
 import asyncio
 from concurrent.futures import Future
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -19,6 +18,7 @@ from controller.model.commits import RecordedCommit
 from controller.model.status import PassRecord, SourceStatus
 from controller.operations.approval import Approved, approval_result, approve_deletions
 from controller.queries.status import StatusView, current_status
+from controller.queries.status_summary import NextFire
 from controller.reconcile.preview import Preview
 from controller.reconcile.reconciler import PassResult
 from controller.store import commits, passes
@@ -53,13 +53,6 @@ class LoginLink(BaseModel):
     """A one-time login link."""
 
     url: str
-
-
-class NextFire(BaseModel):
-    """The next fire time of a deployment."""
-
-    deployment: str
-    fire_time: datetime
 
 
 def status_of(request: Request) -> StatusView:
@@ -117,7 +110,11 @@ def fire_times(request: Request, limit: Annotated[int, Query(ge=1, le=500)] = 50
     """The next fire time of each deployment, earliest first."""
     views = [view for view in request.app.state.deployment_cache.deployments() if view.next_fire_time is not None]
     views.sort(key=lambda view: (view.next_fire_time, view.name))
-    fires = [{"deployment": view.name, "fire_time": view.next_fire_time} for view in views[:limit]]
+    fires = [
+        NextFire(deployment=view.name, fire_time=view.next_fire_time)
+        for view in views[:limit]
+        if view.next_fire_time is not None
+    ]
     return json_response(request, fires)
 
 

@@ -1,0 +1,186 @@
+"""What needs attention: problems of the source, of files and of deployments, in the order of `rank`.
+
+The overview page of the dashboard and the live view on the terminal show them.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from itertools import groupby
+from typing import Any
+
+from controller.model.findings import Severity
+from controller.model.python_environments import BUILDING
+from controller.model.runs import RunState
+from controller.model.status import INVALID, WITHHELD, ConditionType, SourceStatus
+from controller.queries.deployments import DeploymentView, Rank, errors_of_never_valid, find_streak, rank
+from controller.store import Transaction, run_statistics
+from controller.text import format_count
+
+RECENT = 10
+
+
+class AttentionCode(StrEnum):
+    """The kind of a problem."""
+
+    WITHHELD = "withheld"
+    SOURCE = "source"
+    INVALID_FILE = "invalid_file"
+    INVALID_DEPLOYMENT = "invalid_deployment"
+    NO_PYTHON = "no_python"
+    FAILED_RUN = "failed_run"
+    LATE = "late"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attention:
+    """One problem that needs attention. `kind` is `error` or `warning`; `deployment` and `run_id` say where it is.
+
+    - `subject`: what has the problem: a deployment, a file with the line, or `source`.
+    - `count`: the number of consecutive failures, or of deletions that wait for approval.
+    - `next_fire_time`: the next fire time of the deployment.
+    - `recent`: the states of its last 10 runs, oldest first.
+    """
+
+    code: AttentionCode
+    kind: str
+    title: str
+    message: str
+    subject: str
+    deployment: str | None = None
+    run_id: str | None = None
+    since: datetime | None = None
+    count: int = 1
+    next_fire_time: datetime | None = None
+    recent: tuple[RunState, ...] = ()
+
+
+def find_attention(source: SourceStatus | None, views: Iterable[DeploymentView]) -> Iterator[Attention]:
+    """Yield the problems in the order of `rank`: those of the source and of all its files first."""
+    yield from _source(source)
+    errors = errors_of_never_valid(source, ())
+    by_rank = {place: list(members) for place, members in groupby(views, key=rank)}
+    for view in by_rank.get(Rank.INVALID, ()):
+        finding = errors.get(view.name)
+        never_valid = "it has never been valid"
+        error = never_valid if finding is None else f"{finding.file}:{finding.line}: {finding.message}"
+        ready = next((condition for condition in view.conditions if condition.type is ConditionType.READY), None)
+        yield _of_deployment(
+            view,
+            code=AttentionCode.INVALID_DEPLOYMENT,
+            title=f"{view.name} is not valid",
+            message=(None if ready is None else ready.message) or error,
+            since=None if ready is None else ready.last_transition_time,
+        )
+    yield from filter(None, map(_failing, by_rank.get(Rank.FAILING, ())))
+    for view in views:
+        python = next(
+            (condition for condition in view.conditions if condition.type is ConditionType.PYTHON_READY), None
+        )
+        if python is not None and not python.is_true and python.reason != BUILDING:
+            yield _of_deployment(
+                view,
+                code=AttentionCode.NO_PYTHON,
+                title=f"{view.name} waits for its Python environment",
+                message=f"{python.reason}: {python.message}",
+                since=python.last_transition_time,
+            )
+    yield from _withheld(source)
+    for view in by_rank.get(Rank.LATE, ()):
+        assert view.last_run is not None
+        yield _of_deployment(
+            view,
+            code=AttentionCode.LATE,
+            kind="warning",
+            title=f"{view.name}: a run is late",
+            message="It has not started although the next due time has passed.",
+            since=view.last_run.scheduled_for,
+        )
+    for view in views:
+        if view.hold is not None:
+            yield _of_deployment(
+                view,
+                code=AttentionCode.HELD,
+                kind="warning",
+                title=f"{view.name} is held",
+                message=f"{view.hold.author}: {view.hold.reason}",
+                since=view.hold.since,
+            )
+
+
+def with_recent_runs(tx: Transaction, items: Sequence[Attention]) -> list[Attention]:
+    """Return these items with the states of the last runs of their deployments."""
+    return [
+        item
+        if item.deployment is None
+        else replace(
+            item,
+            recent=tuple(bar.state.public for bar in run_statistics.last_bars(tx, item.deployment, RECENT)),
+        )
+        for item in items
+    ]
+
+
+def _failing(view: DeploymentView) -> Attention | None:
+    streak = find_streak(view)
+    if streak is None or view.last_run is None:
+        return None
+    runs = "the last run" if streak.count == 1 else f"the last {streak.count} runs"
+    later = ", and later ones were skipped" if view.last_run.state is RunState.SKIPPED else ""
+    return _of_deployment(
+        view,
+        code=AttentionCode.FAILED_RUN,
+        title=f"{view.name}: {runs} {streak.state.replace('_', ' ') if streak.count == 1 else 'failed'}{later}",
+        message=streak.reason or "",
+        run_id=streak.run_id,
+        since=streak.since,
+        count=streak.count,
+    )
+
+
+def _of_deployment(view: DeploymentView, *, kind: str = "error", **values: Any) -> Attention:
+    return Attention(kind=kind, subject=view.name, deployment=view.name, next_fire_time=view.next_fire_time, **values)
+
+
+def _withheld(source: SourceStatus | None) -> Iterator[Attention]:
+    if source is not None and source.withheld is not None:
+        count = len(source.withheld.deployments)
+        since = {condition.type: condition.last_transition_time for condition in source.conditions}
+        yield Attention(
+            code=AttentionCode.WITHHELD,
+            kind="warning",
+            title=f"{count} deletion{' is' if count == 1 else 's are'} waiting for approval",
+            message=f"{source.withheld.reason[:1].upper()}{source.withheld.reason[1:]}.",
+            subject=format_count(count, "deployment"),
+            count=count,
+            since=since.get(ConditionType.PRUNE_WITHHELD),
+        )
+
+
+def _source(source: SourceStatus | None) -> Iterator[Attention]:
+    if source is None:
+        return
+    for condition in source.conditions:
+        is_failure = condition.type is ConditionType.READY and not condition.is_true
+        is_stalled = condition.type is ConditionType.STALLED and condition.is_true
+        if (is_failure or is_stalled) and condition.reason not in (WITHHELD, INVALID):
+            yield Attention(
+                code=AttentionCode.SOURCE,
+                kind="error",
+                title=f"Source: {condition.reason}",
+                message=condition.message,
+                subject="source",
+                since=condition.last_transition_time,
+            )
+    for finding in source.findings:
+        if finding.severity is Severity.ERROR and finding.deployment is None:
+            place = f"{finding.file}:{finding.line}"
+            yield Attention(
+                code=AttentionCode.INVALID_FILE,
+                kind="error",
+                title=f"{place} can't be applied",
+                message=finding.message,
+                subject=place,
+            )
