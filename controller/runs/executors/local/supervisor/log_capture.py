@@ -8,6 +8,8 @@ number of bytes dropped in between. On a full disk, the ring is as large as the 
 import contextlib
 import os
 
+from controller.runs.executors.local.supervisor.log_times import LogTimes
+
 CHUNK = 1 << 16
 
 
@@ -24,16 +26,22 @@ class LogCapture:
         self._ring = -1
         self._beyond = 0
         self._dropped = 0
+        self._times = LogTimes()
+        self._received = 0
 
     def write(self, data: bytes) -> None:
         """Keep these bytes, or the newest of them if there are too many."""
         head = data[: self._room]
         if head:
+            self._times.stamp(self._received)
             written = _write(self._log, head)
             # After a failed write the head is complete, because a later write would leave an unmarked gap.
             self._room = self._room - written if written == len(head) else 0
             data = data[written:]
+            self._received += written
         if data:
+            self._times.stamp_late(self._received)
+            self._received += len(data)
             self._write_ring(memoryview(data))
 
     def close(self) -> int:
@@ -43,6 +51,9 @@ class LogCapture:
         if self._dropped:
             _write(self._log, b"\n[controller: %d bytes of output were dropped here]\n" % self._dropped)
         if tail:
+            with contextlib.suppress(OSError):
+                begin = self._received - tail
+                self._times.write_late(begin, os.fstat(self._log).st_size - begin)
             start = self._beyond % self._size if self._beyond > self._size else 0
             copied = self._copy(start, tail - start) + self._copy(0, start)
             self._dropped += tail - copied
