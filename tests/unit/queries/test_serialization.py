@@ -17,7 +17,7 @@ def test_internal_fields_are_not_in_the_json() -> None:
         "signal": None,
         "reason": None,
     }
-    assert not {"file", "idempotency_key", "serial", "retries", "cancel_reason"} & {*field_names(Run)}
+    assert not {"file", "idempotency_key", "serial", "retries"} & {*field_names(Run)}
 
 
 def test_an_id_comes_first() -> None:

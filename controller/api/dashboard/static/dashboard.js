@@ -5,6 +5,7 @@ import { rememberRegions, watch } from "./live.js";
 import { bindActions } from "./actions.js";
 import { bindBackfill } from "./backfill.js";
 import { bindBulk } from "./bulk.js";
+import { bindCopy } from "./copy.js";
 import { bindForm } from "./quickrun.js";
 import { bindLog } from "./log.js";
 
@@ -16,5 +17,6 @@ bindActions(document);
 bindForm(document.getElementById("run-form"));
 bindBackfill(document.getElementById("backfill-form"));
 bindBulk(document.getElementById("bulk"));
+bindCopy();
 bindLog(document.getElementById("log"));
 watch();
