@@ -23,7 +23,7 @@ from controller.queries.deployments import (
     read_moment,
     sort_key,
 )
-from controller.queries.fire_timeline import Timeline
+from controller.queries.fire_timeline import Timeline, Upcoming
 from controller.store import Store, Transaction, inventory, last_runs, passes
 from controller.store.commit_counter import CommitCounter
 
@@ -61,11 +61,11 @@ class DeploymentCache:
         base = self._entries.bases.get(name)
         return () if base is None else base.schedules
 
-    def upcoming(self) -> Mapping[datetime, float]:
-        """Return the approximate number of fire times in each half hour of the next 24 hours."""
+    def upcoming(self) -> Upcoming:
+        """Return the fire times of the next 24 hours."""
         with self._lock:
             firing = [
-                (self._entries.bases[row.name].schedules, row.hold)
+                (row.name, self._entries.bases[row.name].schedules, row.hold)
                 for row in self._current_rows()
                 if row.next_fire_time is not None
             ]

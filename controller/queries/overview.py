@@ -3,48 +3,83 @@
 Its timeline has half-hour slots: the runs of the last 24 hours by outcome, and the fire times of the next 24 hours.
 """
 
-import heapq
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import groupby, islice
+from operator import itemgetter
+from pathlib import Path
 
 from controller.model.backfills import BackfillProgress
 from controller.model.runs import FAILURES, RunState
-from controller.queries.attention import Attention, find_attention
+from controller.queries.attention import RECENT, find_attention
+from controller.queries.attention_groups import AttentionGroup, group_attention
 from controller.queries.backfills import list_unfinished
+from controller.queries.deployment_states import DeploymentState, count_states
 from controller.queries.deployments import DeploymentView
-from controller.queries.fire_timeline import DAY, SLOT, floor
-from controller.queries.in_progress import InProgress, find_in_progress
+from controller.queries.fire_timeline import DAY, SLOT, SlotFires, Upcoming, floor
+from controller.queries.progress import RunsInProgress, runs_in_progress
 from controller.store import Transaction, run_statistics, source_status
-from controller.store.run_statistics import Failures
+from controller.store.run_statistics import Bar, Failures
 
 MOST_ATTENTION = 20
+MOST_IN_GROUP = 20
 MOST_ROWS = 10
 MOST_BACKFILLS = 5
+MOST_FIRES = 6
+_MAX_NAMED = 5
+_SOON = timedelta(minutes=1)
+_NO_FIRES = SlotFires(count=0, first=())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """Half an hour of the timeline: its runs by outcome, and the approximate number of its fire times."""
+    """Half an hour of the timeline: its runs by outcome, and the fire times of deployments that fire rarely."""
 
     start: datetime
     succeeded: int
     failed: int
     other: int
-    upcoming: int
+    upcoming: SlotFires
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fire:
+    """A fire time, with the number of deployments that are due then and the first five of their names."""
+
+    time: datetime
+    count: int
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextFires:
+    """The next fires: the first six of deployments that fire rarely, and as one the next of those that fire often.
+
+    `soon` is the number of deployments that fire often and are due within a minute.
+    """
+
+    rare: tuple[Fire, ...]
+    frequent: Fire | None
+    soon: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """The content of the overview page. `more_attention` and `more_backfills` count what is not listed."""
+    """The content of the overview page. `more_attention` and `more_backfills` count what is not listed.
 
-    attention: tuple[Attention, ...]
+    `bars` has the last 10 runs of each deployment in `attention`, and `states` the number of deployments by state.
+    """
+
+    attention: tuple[AttentionGroup, ...]
     more_attention: int
-    in_progress: InProgress
+    bars: Mapping[str, list[Bar]]
+    states: Mapping[DeploymentState, int]
+    in_progress: RunsInProgress
     backfills: tuple[BackfillProgress, ...]
     more_backfills: int
-    next_fires: tuple[DeploymentView, ...]
+    next_fires: NextFires
     failures: tuple[Failures, ...]
     slots: tuple[Slot, ...]
     now: datetime
@@ -53,19 +88,24 @@ class Overview:
     deployments: int
 
 
-def overview(tx: Transaction, views: list[DeploymentView], now: datetime, future: Mapping[datetime, float]) -> Overview:
-    """Build the overview from all deployments. `future` has the number of fire times by slot in the next 24 hours."""
-    problems = list(find_attention(source_status.find(tx), views))
-    slots = tuple(_slots(tx, future, now))
+def overview(
+    tx: Transaction, views: list[DeploymentView], now: datetime, upcoming: Upcoming, directory: Path
+) -> Overview:
+    """Build the overview from all deployments. `directory` contains the directories of runs."""
+    problems = group_attention(find_attention(source_status.find(tx), views))
+    attention = problems[:MOST_ATTENTION]
+    names = {item.deployment for group in attention for item in group.items[:MOST_IN_GROUP] if item.deployment}
+    slots = tuple(_slots(tx, upcoming, now))
     backfills, more_backfills = list_unfinished(tx, MOST_BACKFILLS)
-    fires = heapq.nsmallest(MOST_ROWS, (view for view in views if view.next_start is not None), key=_next_start)
     return Overview(
-        attention=tuple(problems[:MOST_ATTENTION]),
-        more_attention=max(0, len(problems) - MOST_ATTENTION),
-        in_progress=find_in_progress(tx, now, MOST_ROWS),
+        attention=tuple(attention),
+        more_attention=len(problems) - len(attention),
+        bars=run_statistics.last_bars_of(tx, names, RECENT),
+        states=count_states(views),
+        in_progress=runs_in_progress(tx, now, directory, MOST_ROWS),
         backfills=tuple(backfills),
         more_backfills=more_backfills,
-        next_fires=tuple(fires),
+        next_fires=_next_fires(views, upcoming, now),
         failures=tuple(run_statistics.failures(tx, now - DAY, MOST_ROWS)),
         slots=slots,
         now=now,
@@ -75,12 +115,22 @@ def overview(tx: Transaction, views: list[DeploymentView], now: datetime, future
     )
 
 
-def _next_start(view: DeploymentView) -> tuple[datetime, str]:
-    assert view.next_start is not None
-    return view.next_start, view.name
+def _next_fires(views: list[DeploymentView], upcoming: Upcoming, now: datetime) -> NextFires:
+    fires = sorted((view.next_start, view.name) for view in views if view.next_start is not None)
+    frequent = [fire for fire in fires if fire[1] in upcoming.frequent]
+    by_time = groupby((fire for fire in fires if fire[1] not in upcoming.frequent), key=itemgetter(0))
+    return NextFires(
+        rare=tuple(_fire(list(members)) for _, members in islice(by_time, MOST_FIRES)),
+        frequent=_fire(frequent) if frequent else None,
+        soon=sum(time <= now + _SOON for time, _ in frequent),
+    )
 
 
-def _slots(tx: Transaction, future: Mapping[datetime, float], now: datetime) -> Iterator[Slot]:
+def _fire(fires: list[tuple[datetime, str]]) -> Fire:
+    return Fire(time=fires[0][0], count=len(fires), names=tuple(name for _, name in fires[:_MAX_NAMED]))
+
+
+def _slots(tx: Transaction, upcoming: Upcoming, now: datetime) -> Iterator[Slot]:
     first = floor(now - DAY)
     past = run_statistics.by_slot(tx, first, SLOT)
     for index in range(int(2 * DAY / SLOT) + 1):
@@ -92,5 +142,5 @@ def _slots(tx: Transaction, future: Mapping[datetime, float], now: datetime) -> 
             succeeded=succeeded,
             failed=failed,
             other=ended.total() - succeeded - failed,
-            upcoming=round(future.get(start, 0)),
+            upcoming=upcoming.rare.get(start, _NO_FIRES),
         )

@@ -1,57 +1,21 @@
-"""Geometry of the small charts: the 48-hour timeline, last runs, the progress of a backfill, the stages of a pass.
+"""Geometry of the small charts: last runs, bars of parts such as the progress of a backfill, the stages of a pass.
 
 Only coordinates and titles are computed here; the templates draw them as SVG without inline styles.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from controller.api.dashboard.template_filters import seconds, tone
 from controller.model.backfills import BackfillProgress
 from controller.model.runs import FAILURES
-from controller.queries.fire_timeline import SLOT
-from controller.queries.overview import Slot
 from controller.store.run_statistics import Bar
 
-HEIGHT = 96
-WIDTH = 10
-_MIN_HEIGHT = 3.0
 _STEP, _STRIP_HEIGHT, _MARK = 8, 22, 5
 _STAGES_WIDTH = 200
 PROGRESS_WIDTH = 100
 _MIN_SEGMENT = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
-    """A rectangle of the timeline; `tone` is its CSS class."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    tone: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
-    """One half hour of the timeline, with its tooltip."""
-
-    x: int
-    title: str
-    blocks: tuple[Block, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeline:
-    """The timeline; `now_x` is the x coordinate of the current time."""
-
-    width: int
-    height: int
-    now_x: float
-    columns: tuple[Column, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +52,7 @@ class Strip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """The due times of a backfill that are in one state; `x` and `width` are percentages of its progress bar."""
+    """One part of a bar of counts, such as the due times in one state; `x` and `width` are percentages."""
 
     name: str
     count: int
@@ -106,7 +70,12 @@ def progress_bar(progress: BackfillProgress) -> tuple[Segment, ...]:
         ("running", progress.running, "busy"),
         ("waiting", progress.waiting, "plain"),
     )
-    parts = [(name, count, css_class) for name, count, css_class in states if count]
+    return stacked_bar(states)
+
+
+def stacked_bar(counts: Iterable[tuple[str, int, str]]) -> tuple[Segment, ...]:
+    """Lay out these counts side by side, each with its name and its CSS class; zeros are left out."""
+    parts = [part for part in counts if part[1]]
     total = sum(count for _, count, _ in parts)
     segments, x = [], 0.0
     for name, count, css_class in parts:
@@ -115,14 +84,6 @@ def progress_bar(progress: BackfillProgress) -> tuple[Segment, ...]:
         segments.append(Segment(name=name, count=count, tone=css_class, x=round(x, 2), width=round(width, 2)))
         x += width
     return tuple(segments)
-
-
-def timeline(slots: Sequence[Slot], now: datetime) -> Timeline:
-    """Lay out the timeline of these half hours."""
-    highest = max((slot.succeeded + slot.failed + slot.other + slot.upcoming for slot in slots), default=0) or 1
-    columns = tuple(_column(index, slot, highest, now) for index, slot in enumerate(slots))
-    now_x = (now - slots[0].start) / SLOT * WIDTH if slots else 0.0
-    return Timeline(width=len(slots) * WIDTH, height=HEIGHT, now_x=now_x, columns=columns)
 
 
 def strip_chart(bars: Sequence[Bar]) -> Strip:
@@ -143,34 +104,6 @@ def stage_bars(stages: Mapping[str, float]) -> tuple[StageBar, ...]:
         bars.append(StageBar(x=round(x, 1), width=round(width, 1), title=f"{name} {duration:.1f} ms"))
         x += width
     return tuple(bars)
-
-
-def _column(index: int, slot: Slot, highest: int, now: datetime) -> Column:
-    blocks: list[Block] = []
-    top = float(HEIGHT)
-    parts = ((slot.failed, "bad"), (slot.other, "busy"), (slot.succeeded, "good"), (slot.upcoming, "next"))
-    total = sum(count for count, _ in parts)
-    # The square root keeps half hours with few runs visible beside those with very many.
-    column_height = math.sqrt(total / highest) * (HEIGHT - 4 * _MIN_HEIGHT)
-    for count, css_class in parts:
-        if count:
-            height = max(_MIN_HEIGHT, count / total * column_height)
-            top -= height
-            blocks.append(
-                Block(x=index * WIDTH + 1, y=round(top, 1), width=WIDTH - 2, height=round(height, 1), tone=css_class)
-            )
-    counts = (
-        (slot.succeeded, "succeeded"),
-        (slot.failed, "failed"),
-        (slot.other, "other"),
-        (slot.upcoming, "scheduled"),
-    )
-    summary = ", ".join(f"{count} {label}" for count, label in counts if count) or "no runs"
-    away = (slot.start - now).total_seconds()
-    when = (
-        "now" if -SLOT.total_seconds() < away <= 0 else f"in {seconds(away)}" if away > 0 else f"{seconds(-away)} ago"
-    )
-    return Column(x=index * WIDTH, title=f"{when}: {summary}", blocks=tuple(blocks))
 
 
 def _strip_bar(index: int, bar: Bar, longest: float) -> RunBar:

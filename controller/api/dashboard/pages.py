@@ -1,4 +1,4 @@
-"""The pages of the dashboard except those of single runs. Each function runs its queries and renders a template."""
+"""The pages of deployments, runs and events. Each function runs its queries and renders a template."""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
@@ -7,44 +7,37 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from controller.api.dashboard.attention_items import group_attention
-from controller.api.dashboard.charts import stage_bars, strip_chart, timeline
+from controller.api.dashboard.charts import strip_chart
 from controller.api.dashboard.run_history_chart import history_chart
 from controller.api.dashboard.templating import render
 from controller.api.http.responses import dependencies_of
 from controller.api.http.routes.deployments import NAME
-from controller.api.http.routes.reconcile import status_of
-from controller.errors import ControllerError, NotFoundError
-from controller.model.commits import commit_id
+from controller.errors import NotFoundError
 from controller.model.deployments import Deployment
 from controller.model.runs import Run, RunState, Trigger
 from controller.model.status import EventSeverity
 from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.deployment_details import DeploymentDetail, show_deployment
+from controller.queries.deployment_states import DeploymentState, deployment_state
 from controller.queries.deployments import Health, Sync, build_entry, deployment_row, fires_after, matching
 from controller.queries.events import list_events
-from controller.queries.findings import group_findings
 from controller.queries.fire_calendar import FireCalendar, fire_calendar
 from controller.queries.occurrences import list_occurrences
-from controller.queries.overview import overview
 from controller.queries.restore import DeletedDeployment, find_deleted
 from controller.queries.runs import list_runs, page_of_runs, stored_states
-from controller.reconcile.preview import Preview
-from controller.store import Transaction, backfills, commits, inventory
-from controller.store import runs as run_store
+from controller.store import Transaction, backfills, inventory
 from controller.store.events import EventFilter
 from controller.store.run_search import RunFilter
 
 router = APIRouter()
 
 ROWS = 50
-COMMITS = 30
 STRIP_RUNS = 20
 HISTORY_RUNS = 60
 LATEST_RUNS = 8
 DUE_TIMES = 12
-FINDINGS = 100
 SYNCS = [sync.value for sync in Sync]
+DEPLOYMENT_STATES = [state.value for state in DeploymentState]
 HEALTHS = [health.value for health in Health]
 STATES = [state.value for state in RunState if state is not RunState.LAUNCHING]
 TRIGGERS = [trigger.value for trigger in Trigger]
@@ -85,29 +78,6 @@ class Filters:
         return min(number, pages)
 
 
-@router.get("/")
-def home(request: Request) -> Response:
-    """The overview: what needs attention, what runs next, what is running, what failed."""
-    dependencies = dependencies_of(request)
-    now = dependencies.clock.now()
-    deployment_cache: DeploymentCache = request.app.state.deployment_cache
-    views, future = deployment_cache.deployments(), deployment_cache.upcoming()
-    with dependencies.store.read() as tx:
-        view = overview(tx, views, now, future)
-        counts = run_store.counts(tx)
-    waiting = sum(counts.get(state, 0) for state in (RunState.PENDING, RunState.LAUNCHING, RunState.RETRYING))
-    return render(
-        request,
-        "overview.html",
-        tab="Overview",
-        view=view,
-        attention=group_attention(view.attention),
-        chart=timeline(view.slots, now),
-        running=counts.get(RunState.RUNNING, 0),
-        waiting=waiting,
-    )
-
-
 @router.get("/deployments")
 def deployments(
     request: Request,
@@ -115,15 +85,17 @@ def deployments(
     tag: Annotated[str, Query(max_length=200)] = "",
     sync: Annotated[str, Query(max_length=20)] = "",
     health: Annotated[str, Query(max_length=20)] = "",
+    state: Annotated[str, Query(max_length=20)] = "",
     page: Annotated[int, Query(ge=1, le=10_000)] = 1,
 ) -> Response:
     """All deployments, problems first."""
     deployment_cache: DeploymentCache = request.app.state.deployment_cache
     views = deployment_cache.deployments()
-    filters = Filters(request, ("search", "tag", "sync", "health", "page"))
+    filters = Filters(request, ("search", "tag", "sync", "health", "state", "page"))
     sync, health = filters.one_of("sync", SYNCS, sync), filters.one_of("health", HEALTHS, health)
+    state = filters.one_of("state", DEPLOYMENT_STATES, state)
     matches = matching(
-        views,
+        [view for view in views if not state or deployment_state(view) == state],
         search=search,
         tag=tag or None,
         sync=Sync(sync) if sync else None,
@@ -142,9 +114,10 @@ def deployments(
         count=len(matches),
         total=len(views),
         tags=sorted({label for view in views for label in view.tags})[:200],
-        filters={"search": search, "tag": tag, "sync": sync, "health": health},
+        filters={"search": search, "tag": tag, "sync": sync, "health": health, "state": state},
         syncs=SYNCS,
         healths=HEALTHS,
+        states=DEPLOYMENT_STATES,
         page=page,
         pages=pages,
         filter_problems=filters.problems,
@@ -235,34 +208,6 @@ def runs(
     )
 
 
-@router.get("/source")
-def source(
-    request: Request, before: Annotated[str | None, Query(pattern="^([0-9a-f]{40}|[0-9a-f]{64})?$")] = None
-) -> Response:
-    """The source: the history of its commits, findings, passes, and deletions that await approval."""
-    view = status_of(request)
-    filters = Filters(request, ("before",))
-    with dependencies_of(request).store.read() as tx:
-        history = commits.latest(tx, COMMITS + 1, before or None)
-    plan, problem = (None, None) if view.withheld is None else _plan(request)
-    return render(
-        request,
-        "source.html",
-        tab="Source",
-        view=view,
-        history=history[:COMMITS],
-        applied=commit_id(view.source.last_applied_revision),
-        before=before,
-        older=history[COMMITS - 1].sha if len(history) > COMMITS else None,
-        filter_problems=filters.problems,
-        passes=[(record, stage_bars(record.stages)) for record in view.passes],
-        total=len(view.deployments),
-        plan=plan,
-        problem=problem,
-        findings=group_findings(view.source.findings, FINDINGS),
-    )
-
-
 @router.get("/events")
 def events(
     request: Request,
@@ -298,13 +243,6 @@ def _deleted_page(request: Request, deleted: DeletedDeployment, runs: list[Run])
     """Render the page of a deleted deployment, with status 404."""
     document = dependencies_of(request).document(deleted.entry)
     return render(request, "gone.html", tab="Deployments", status=404, deleted=deleted, document=document, runs=runs)
-
-
-def _plan(request: Request) -> tuple[Preview | None, str | None]:
-    try:
-        return dependencies_of(request).plan(None), None
-    except ControllerError as error:
-        return None, error.message
 
 
 def _calendar(view: DeploymentDetail, deployment: Deployment | None, now: datetime) -> FireCalendar | None:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from controller import __version__
-from controller.api.dashboard import backfill_pages, login_page, pages, run_pages
+from controller.api.dashboard import backfill_pages, login_page, overview_page, pages, run_pages, source_page
 from controller.api.dashboard.templating import bare
 from controller.api.http import strict_query
 from controller.api.http.head_middleware import HeadMiddleware
@@ -39,7 +39,14 @@ STRICT = (
     events.router,
 )
 API = (health.router, *STRICT)
-PAGES = (login_page.router, pages.router, backfill_pages.router, run_pages.router)
+PAGES = (
+    login_page.router,
+    overview_page.router,
+    pages.router,
+    backfill_pages.router,
+    run_pages.router,
+    source_page.router,
+)
 
 
 def make_application(dependencies: Dependencies, deployment_cache: DeploymentCache, hosts: frozenset[str]) -> ASGIApp:

@@ -8,9 +8,11 @@ from urllib.parse import urlencode
 import pytest
 
 from benchmarks.history import write_history
-from controller.api.dashboard.charts import strip_chart, timeline
+from controller.api.dashboard.charts import strip_chart
 from controller.api.dashboard.template_filters import seconds, short
+from controller.api.dashboard.timeline_chart import timeline
 from controller.model.runs import RunState
+from controller.queries.fire_timeline import SLOT, SlotFires
 from controller.queries.overview import Slot
 from controller.store.run_search import MAX_EXAMINED
 from controller.store.run_statistics import Bar
@@ -328,13 +330,21 @@ def test_revisions_are_shortened(revision: str | None, words: str) -> None:
     assert short(revision) == words
 
 
-def test_timeline_blocks_are_stacked_from_the_bottom() -> None:
-    slots = [Slot(start=NOW, succeeded=3, failed=1, other=0, upcoming=2)]
-    [column] = timeline(slots, NOW).columns
-    assert [block.tone for block in column.blocks] == ["bad", "good", "next"]
-    bottoms = [round(block.y + block.height) for block in column.blocks]
-    assert bottoms == [96, *(round(block.y) for block in column.blocks[:-1])]
-    assert column.title == "now: 3 succeeded, 1 failed, 2 scheduled"
+def test_failures_are_above_the_axis_of_the_timeline_and_all_else_below_it() -> None:
+    fires = SlotFires(count=2, first=((NOW, "backup"), (NOW, "report")))
+    slots = [
+        Slot(start=NOW, succeeded=3, failed=1, other=0, upcoming=fires),
+        Slot(start=NOW - SLOT, succeeded=1000, failed=0, other=0, upcoming=SlotFires(count=0, first=())),
+    ]
+    chart = timeline(slots, NOW)
+    assert (chart.most_failed, chart.most_others) == (1, 1000)
+    bad, good, due = chart.columns[0].blocks
+    assert [block.tone for block in (bad, good, due)] == ["bad", "good", "next"]
+    assert bad.y + bad.height == chart.axis == good.y
+    assert bad.height > chart.axis - 5, "1000 successes do not make a failure small"
+    assert round(due.y, 1) == round(good.y + good.height, 1)
+    assert chart.columns[0].title == "now: 1 failed, 3 succeeded, backup, report due"
+    assert all(block.y + block.height <= chart.height for column in chart.columns for block in column.blocks)
 
 
 def test_a_strip_has_a_text_description() -> None:

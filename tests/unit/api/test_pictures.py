@@ -1,13 +1,11 @@
 """Charts and formatted values of the dashboard: Gantt chart, run history, steps of a run, artifacts."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from controller.api.dashboard.artifact_views import markdown
-from controller.api.dashboard.attention_items import group_attention
 from controller.api.dashboard.charts import stage_bars
 from controller.api.dashboard.gantt import MAX_ROWS, ROW, WIDTH, gantt
 from controller.api.dashboard.run_history_chart import history_chart
@@ -17,7 +15,6 @@ from controller.api.dashboard.templating import assets
 from controller.model import extend
 from controller.model.runs import Attempt, Run, RunDetail, RunId, RunState, Trigger
 from controller.model.task_runs import TaskRun
-from controller.queries.attention import Attention, AttentionCode
 from tests.conftest import NOW
 
 SECOND = timedelta(seconds=1)
@@ -175,28 +172,6 @@ def test_markdown_headings_rank_below_those_of_the_page() -> None:
     assert "<h3>Sales</h3>" in found
     assert '<a href="https://example.org" rel="noopener noreferrer">all</a>' in found
     assert '<td class="number">1</td>' in found
-
-
-def test_a_problem_shared_by_several_deployments_is_one_item() -> None:
-    def fault(name: str, message: str) -> Attention:
-        code = AttentionCode.INVALID_DEPLOYMENT
-        title = f"{name} is not valid"
-        return Attention(code=code, kind="error", title=title, message=message, subject=name, deployment=name)
-
-    title, code = "c: the last run failed", AttentionCode.FAILED_RUN
-    failed = Attention(code=code, kind="error", title=title, message="x", subject="c", run_id="1", deployment="c")
-    again = replace(failed, title="d: the last run failed", deployment="d")
-    source = Attention(code=AttentionCode.SOURCE, kind="error", title="Source: PathNotFound", message="x", subject="")
-    found = group_attention(
-        [source, replace(source, message="y"), fault("a", "x"), fault("b", "x"), fault("c", "z"), failed, again]
-    )
-    assert [one.title for one in found] == [
-        "Source: PathNotFound",
-        "a and 1 more are invalid",
-        "c is not valid",
-        "c: the last run failed",
-        "d: the last run failed",
-    ]
 
 
 def test_messages_link_runs_shorten_revisions_and_are_escaped() -> None:

@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -27,7 +26,7 @@ from controller.model.status import (
 )
 from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.deployments import build_entry, find_streak, list_deployments
-from controller.queries.fire_timeline import count
+from controller.queries.fire_timeline import find_upcoming
 from controller.runs.ids import RunIds
 from controller.store import Store, Transaction, holds, inventory, passes, runs, source_status
 from controller.store.commit_counter import CommitCounter
@@ -266,44 +265,49 @@ def test_a_run_that_jitter_delays_is_the_next_start(tmp_path: Path) -> None:
     world.close()
 
 
-def test_upcoming_counts_leave_out_suspended_and_held_deployments(tmp_path: Path) -> None:
+def test_upcoming_fires_leave_out_suspended_and_held_deployments(tmp_path: Path) -> None:
     world = World(tmp_path)
     with world.reconcile_pass() as tx:
         inventory.save(
             tx,
             [
-                entry("hourly", schedules=[{"interval": "1h"}]),
+                entry("rare", schedules=[{"interval": "8h"}]),
                 entry("often", schedules=[{"interval": "1m"}]),
                 entry("asleep", schedules=[{"interval": "1m"}], suspend=True),
             ],
         )
-    counts = world.cache.upcoming()
-    assert round(sum(counts.values())) == 24 + 24 * 60
+
+    def rare() -> int:
+        return sum(slot.count for slot in world.cache.upcoming().rare.values())
+
+    assert (rare(), sorted(world.cache.upcoming().frequent)) == (3, ["often"])
     with world.store.write() as tx:
         holds.save(tx, Hold(deployment="often", reason="r", author="t", since=NOW))
-    assert round(sum(world.cache.upcoming().values())) == 24
-    for hours, remaining in ((18, 6 * 60), (48, 0)):
+    assert (rare(), sorted(world.cache.upcoming().frequent)) == (3, [])
+    for hours, frequent in ((18, ["often"]), (48, [])):
         with world.store.write() as tx:
             until = NOW + timedelta(hours=hours)
             holds.save(tx, Hold(deployment="often", reason="r", author="t", since=NOW, until=until))
-        assert round(sum(world.cache.upcoming().values())) == 24 + remaining
+        assert (rare(), sorted(world.cache.upcoming().frequent)) == (3, frequent)
     world.close()
 
 
-def test_many_schedules_are_counted_correctly(tmp_path: Path) -> None:
+def test_each_half_hour_counts_all_fires_and_names_the_first(tmp_path: Path) -> None:
     world = World(tmp_path)
     with world.reconcile_pass() as tx:
         inventory.save(tx, [entry(f"d{number:03}", schedules=[{"interval": "12h"}]) for number in range(600)])
-    counts = world.cache.upcoming()
-    schedules = [(world.cache.schedules(view.name), None) for view in world.cache.deployments()]
-    assert counts == count(schedules, NOW)
-    assert sum(counts.values()) == 1200
-    assert world.cache.upcoming() == counts
+    upcoming = world.cache.upcoming()
+    schedules = [(view.name, world.cache.schedules(view.name), None) for view in world.cache.deployments()]
+    assert upcoming == find_upcoming(schedules, NOW)
+    assert sum(slot.count for slot in upcoming.rare.values()) == 1200
+    assert [name for _, name in next(iter(upcoming.rare.values())).first] == ["d000", "d001", "d002", "d003", "d004"]
+    assert world.cache.upcoming() == upcoming
     world.close()
 
 
-def test_counts_over_budget_are_estimated_for_every_schedule() -> None:
-    hourly = build_entry(entry("hourly", schedules=[{"interval": "1h"}]))
-    assert hourly is not None
-    counts = count([(hourly.schedules, None)] * 3000, NOW)
-    assert sum(counts.values()) == pytest.approx(3000 * 24, rel=0.02)
+def test_a_schedule_that_fires_often_is_computed_only_as_far_as_needed() -> None:
+    every_second = build_entry(entry("often", schedules=[{"interval": "1s"}, {"interval": "2s"}]))
+    assert every_second is not None
+    upcoming = find_upcoming([(f"d{number}", every_second.schedules, None) for number in range(3000)], NOW)
+    assert len(upcoming.frequent) == 3000
+    assert not upcoming.rare

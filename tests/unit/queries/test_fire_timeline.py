@@ -9,7 +9,7 @@ from controller.queries.fire_timeline import FiringDeployment, Timeline
 from tests.conftest import ManualClock, wait_until
 
 HOUR = timedelta(hours=1)
-DEPLOYMENTS: list[FiringDeployment] = [((Schedule(id="x", rule=Interval(every=HOUR)),), None)] * 501
+DEPLOYMENTS: list[FiringDeployment] = [("x", (Schedule(id="x", rule=Interval(every=HOUR)),), None)] * 501
 
 
 class GatedClock(ManualClock):
@@ -45,15 +45,15 @@ def test_a_first_count_that_ends_late_does_not_allow_a_second_background_count()
     late = in_thread(lambda: timeline.upcoming(DEPLOYMENTS))
     wait_until(lambda: len(clock.gates) == 1)
     clock.is_gated = False
-    assert timeline.upcoming(DEPLOYMENTS)  # another first count, which ends sooner
+    assert timeline.upcoming(DEPLOYMENTS).frequent  # another first count, which ends sooner
     clock.turn(HOUR)
     clock.is_gated = True
-    assert timeline.upcoming(DEPLOYMENTS)  # outdated: this starts a count in the background
+    assert timeline.upcoming(DEPLOYMENTS).frequent  # outdated: this starts a count in the background
     wait_until(lambda: len(clock.gates) == 2)
     clock.gates[0].set()
     late.join()
     clock.turn(timedelta(days=365))
-    assert timeline.upcoming(DEPLOYMENTS)
+    assert timeline.upcoming(DEPLOYMENTS).frequent
     running = [thread for thread in threading.enumerate() if thread.name == "timeline" and thread not in before]
     clock.is_gated = False
     wait_until(lambda: len(clock.gates) >= len(running) + 1)

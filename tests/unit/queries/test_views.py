@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.model.status import Condition, ConditionStatus, ConditionType, InventoryEntry, SourceStatus, Withheld
 from controller.queries.deployment_details import show_deployment
 from controller.queries.deployments import Health, Rank, Sync, group_withheld, list_deployments, rank
+from controller.queries.fire_timeline import NOTHING
 from controller.queries.overview import overview
 from controller.queries.runs import find_run, list_runs, stored_states
 from controller.runs.ids import RunIds
@@ -101,9 +103,9 @@ def test_skipped_runs_do_not_change_the_health(store: Store, state: RunState) ->
         inventory.save(tx, [entry("a"), entry("b")])
         runs.insert_all(tx, [*skipped, run(2, "a", state), run(5, "b", RunState.SKIPPED)])
     with store.read() as tx:
-        overall = overview(tx, list_deployments(tx, NOW), NOW, {})
+        overall = overview(tx, list_deployments(tx, NOW), NOW, NOTHING, Path())
     assert views(store) == {"a": (Sync.SYNCED, HEALTH[state]), "b": (Sync.SYNCED, Health.HEALTHY)}
-    failures = [(item.title, item.run_id) for item in overall.attention]
+    failures = [(group.title, group.items[0].run_id) for group in overall.attention]
     title = f"a: the last run {state.replace('_', ' ')}, and later ones were skipped"
     assert failures == ([(title, "0000-0002")] if HEALTH[state] is Health.DEGRADED else [])
 
@@ -114,7 +116,7 @@ def test_the_overview_counts_skipped_runs_neither_as_successes_nor_as_failures(s
         ended = (RunState.SUCCEEDED, RunState.FAILED, RunState.SKIPPED, RunState.SKIPPED)
         runs.insert_all(tx, [replace(run(0, "a", state), id=ids.new(NOW)) for state in ended])
     with store.read() as tx:
-        overall = overview(tx, [], NOW, {})
+        overall = overview(tx, [], NOW, NOTHING, Path())
     assert (overall.succeeded, overall.failed, sum(slot.other for slot in overall.slots)) == (1, 1, 2)
 
 
@@ -158,11 +160,11 @@ def test_failing_deployments_rank_before_withheld_ones_by_consecutive_failures(s
         runs.insert_all(tx, [ended(number, name, state, f"{number}") for number, (name, state) in enumerate(history)])
     with store.read() as tx:
         listed = list_deployments(tx, NOW)
-        overall = overview(tx, listed, NOW, {})
+        overall = overview(tx, listed, NOW, NOTHING, Path())
     assert [view.name for view in listed] == ["again", "thrice", "newer", "once", "w1", "w2", "w3", "stopped"]
     grouped = ["again", "thrice", "newer", "once", "w1 and 2 more", "stopped"]
     assert [view.name for view in group_withheld(listed)] == grouped
-    assert [(item.title, item.message, item.since) for item in overall.attention] == [
+    assert [(group.title, group.cause, group.since) for group in overall.attention] == [
         ("again: the last 2 runs failed", "8", NOW + timedelta(minutes=7)),
         ("thrice: the last 2 runs failed", "6", NOW + timedelta(minutes=4)),
         ("newer: the last run failed", "13", NOW + timedelta(minutes=13)),
@@ -183,7 +185,7 @@ def test_a_run_that_waits_beyond_the_next_due_time_is_late(store: Store) -> None
         runs.insert_all(tx, waiting)
     with store.read() as tx:
         listed = list_deployments(tx, NOW)
-        overall = overview(tx, listed, NOW, {})
+        overall = overview(tx, listed, NOW, NOTHING, Path())
     assert [(view.name, rank(view)) for view in listed] == [
         ("late", Rank.LATE),
         ("soon", Rank.RUNNING),

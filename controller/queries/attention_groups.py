@@ -1,0 +1,82 @@
+"""Groups the problems that have the same cause, so that one broken database is one row and not ten. Pure.
+
+The overview page shows the groups in the order of their first problem.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from controller.queries.attention import Attention, AttentionCode
+
+_TASK = re.compile(r"^[\w.-]+-\d+: (?=[A-Za-z_][\w.]*: )")
+_CONSEQUENCES = re.compile(r" → .*$", re.DOTALL)
+_ERROR = re.compile(r"[A-Za-z_][\w.]*: \S")
+_VARIABLE = re.compile(
+    r"0x[0-9a-f]+|\b[0-9a-f]{8,}(?:-[0-9a-f]{4,})*\b|\b\d+\.\d+\b|\b\d{4}-\d\d-\d\d[T ][\d:.]+Z?", re.IGNORECASE
+)
+"""The parts of an error that differ from run to run: addresses, ids, decimal numbers and times."""
+_SHARED = {
+    AttentionCode.INVALID_DEPLOYMENT: "are invalid",
+    AttentionCode.NO_PYTHON: "wait for their Python environments",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttentionGroup:
+    """Problems with the same cause, in the order of `rank`; mostly a single one.
+
+    `title` and `cause` describe all of them, `since` is when the first of them began.
+    """
+
+    code: AttentionCode
+    kind: str
+    title: str
+    cause: str
+    since: datetime | None
+    items: tuple[Attention, ...]
+
+
+def group_attention(items: Iterable[Attention]) -> list[AttentionGroup]:
+    """Group the problems of deployments by cause, and those of the source by title."""
+    groups: dict[object, list[Attention]] = {}
+    for index, item in enumerate(items):
+        groups.setdefault(_key(index, item), []).append(item)
+    return [_group(members) for members in groups.values()]
+
+
+def shared_cause(reason: str) -> str:
+    """Return the part of a run's reason that other deployments may share: the error, without the task that raised it.
+
+    An empty string if the reason names no error: two commands with the same exit code have no common cause.
+    """
+    error = _TASK.sub("", _CONSEQUENCES.sub("", reason))
+    return error if _ERROR.match(error) else ""
+
+
+def _key(index: int, item: Attention) -> object:
+    if item.code in _SHARED:
+        return item.code, item.message
+    if item.code is AttentionCode.FAILED_RUN and (cause := shared_cause(item.message)):
+        return item.code, _VARIABLE.sub("…", cause)
+    return item.title if item.deployment is None else index
+
+
+def _group(members: list[Attention]) -> AttentionGroup:
+    first = members[0]
+    title, cause = first.title, first.message
+    more = len(members) - 1
+    if more and first.code in _SHARED:
+        title = f"{first.deployment} and {more} more {_SHARED[first.code]}"
+    elif more and first.code is AttentionCode.FAILED_RUN:
+        title, cause = f"{len(members)} deployments fail", shared_cause(first.message)
+    starts = [item.since for item in members if item.since is not None]
+    return AttentionGroup(
+        code=first.code,
+        kind=first.kind,
+        title=title,
+        cause=cause,
+        since=min(starts, default=None),
+        items=tuple(members),
+    )
