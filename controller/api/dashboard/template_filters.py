@@ -187,6 +187,7 @@ FILTERS = {
     "when": when,
     "date": date,
     "at": at,
+    "iso": utc,
     "seconds": seconds,
     "short": short,
     "tone": tone,

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from controller import __version__
-from controller.api.dashboard import backfill_pages, login_page, pages, run_pages
+from controller.api.dashboard import backfill_pages, login_page, pages, run_list_page, run_pages
 from controller.api.dashboard.templating import bare
 from controller.api.http import strict_query
 from controller.api.http.head_middleware import HeadMiddleware
@@ -31,7 +31,7 @@ details. Lists are paginated: pass `next` as the `cursor` of the next request. R
 
 STRICT = (reconcile.router, deployments.router, backfills.router, runs.router, python.router, events.router)
 API = (health.router, *STRICT)
-PAGES = (login_page.router, pages.router, backfill_pages.router, run_pages.router)
+PAGES = (login_page.router, pages.router, backfill_pages.router, run_list_page.router, run_pages.router)
 
 
 def make_application(dependencies: Dependencies, deployment_cache: DeploymentCache, hosts: frozenset[str]) -> ASGIApp:

@@ -5,6 +5,8 @@ import { rememberRegions, watch } from "./live.js";
 import { bindActions } from "./actions.js";
 import { bindBackfill } from "./backfill.js";
 import { bindBulk } from "./bulk.js";
+import { bindFilter } from "./filter.js";
+import { bindScatter } from "./scatter.js";
 import { bindForm } from "./quickrun.js";
 import { bindLog } from "./log.js";
 
@@ -16,5 +18,7 @@ bindActions(document);
 bindForm(document.getElementById("run-form"));
 bindBackfill(document.getElementById("backfill-form"));
 bindBulk(document.getElementById("bulk"));
+bindFilter(document.querySelector("[data-filter]"));
+bindScatter(document.getElementById("chart"));
 bindLog(document.getElementById("log"));
 watch();
