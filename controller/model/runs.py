@@ -227,6 +227,17 @@ class RunDetail(Run):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListedRun(Run):
+    """A run in a list for people. `commit` is that of its revision.
+
+    `typical_seconds` is the median duration of the successful ones of the deployment's last 20 runs; None without any.
+    """
+
+    commit: Commit | None = None
+    typical_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DueRun:
     """The id and the state of one of the runs of a due time."""
 

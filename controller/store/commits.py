@@ -44,6 +44,13 @@ def find(tx: Transaction, revision: str | None) -> Commit | None:
     return None if row is None else from_row(Commit, row)
 
 
+def find_all(tx: Transaction, revisions: Iterable[str]) -> dict[str, Commit]:
+    """Return the recorded commits of these revisions, by the id of the commit, with one statement."""
+    shas = sorted({sha for revision in revisions if (sha := commit_id(revision))})
+    query = select(commits).where(commits.c.project == tx.project, commits.c.sha.in_(shas))
+    return {row.sha: from_row(Commit, row) for row in tx.connection.execute(query)} if shas else {}
+
+
 def latest(tx: Transaction, limit: int, before: str | None = None) -> list[RecordedCommit]:
     """Return the newest commits, newest first; with `before`, only those that were recorded before this one."""
     query = select(commits).where(commits.c.project == tx.project).order_by(commits.c.id.desc()).limit(limit)

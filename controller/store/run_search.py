@@ -7,13 +7,13 @@ if nothing matched. Ids sort by creation time and never change, so new runs do n
 
 import heapq
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, select, true
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, select, true
 
-from controller.model.runs import ACTIVE, Run, RunState, first_id
+from controller.model.runs import ACTIVE, Run, RunId, RunState, first_id
 from controller.store.runs import from_row
 from controller.store.schema import runs, without_index
 from controller.store.store import Transaction
@@ -44,6 +44,20 @@ class RunPage:
 
     runs: list[Run]
     next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPoint:
+    """A run in a chart of durations: what is needed of a row. `seconds` is how long its attempts took."""
+
+    id: RunId
+    deployment: str
+    state: RunState
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    attempt: int
+    seconds: float | None = None
 
 
 def select_all(tx: Transaction, criteria: RunFilter, limit: int | None = None) -> list[Run]:
@@ -79,19 +93,59 @@ def runs_page(
     tx: Transaction, criteria: RunFilter, *, limit: int, before: str | None = None, max_examined: int = MAX_EXAMINED
 ) -> RunPage:
     """Return up to `limit` matching runs with ids below `before`, out of the next `max_examined` runs."""
-    is_narrow = not _unindexed_conditions(criteria)
-    floor, parts = "", []
-    for indexed in _branches(tx, criteria):
-        query = _matching(criteria, indexed, before)
-        if not is_narrow:
-            examined = select(runs.c.id).where(*indexed, *_bounds(criteria, before)).order_by(runs.c.id.desc())
-            last = tx.connection.execute(examined.limit(1).offset(max_examined - 1)).scalar() or ""
-            query, floor = query.where(runs.c.id >= last), max(floor, last)
-        parts.append(_runs(tx, query.limit(limit + 1)))
+    queries, floor = _page_queries(tx, criteria, before, max_examined)
+    parts = [_runs(tx, query.limit(limit + 1)) for query in queries]
     matches = [run for run in _newest(parts, limit + 1) if run.id >= floor]
     if len(matches) > limit:
         return RunPage(runs=matches[:limit], next=matches[limit - 1].id)
     return RunPage(runs=matches, next=floor or None)
+
+
+def newest_points(
+    tx: Transaction, criteria: RunFilter, *, limit: int, max_examined: int = MAX_EXAMINED
+) -> list[RunPoint]:
+    """Return the newest `limit` matches, newest first, out of the newest `max_examined` runs."""
+    columns = [runs.c[field.name] for field in fields(RunPoint) if field.name in runs.c]
+    queries, floor = _page_queries(tx, criteria, None, max_examined)
+    rows = [row for query in queries for row in tx.connection.execute(query.with_only_columns(*columns).limit(limit))]
+    newest = sorted((row for row in rows if row.id >= floor), key=lambda row: row.id, reverse=True)[:limit]
+    return [RunPoint(**{**row._mapping, "state": RunState(row.state).public}) for row in newest]
+
+
+def count_matching(tx: Transaction, criteria: RunFilter, *, max_examined: int = MAX_EXAMINED) -> tuple[int, bool]:
+    """Return the number of matches among the newest `max_examined` runs, and whether these are all."""
+    count, left = 0, max_examined
+    conditions = _unindexed_conditions(criteria)
+    for indexed in _branches(tx, criteria):
+        is_match = case((and_(*conditions), 1), else_=0) if conditions else literal(1)
+        rows = (
+            select(is_match.label("is_match"))
+            .where(*indexed, *_bounds(criteria, None))
+            .order_by(runs.c.id.desc())
+            .limit(left + 1)
+        )
+        examined = rows.subquery()
+        query = select(func.count(), func.sum(examined.c.is_match)).select_from(examined)
+        number, matches = tx.connection.execute(query).one()
+        if number > left:
+            return min(count + (matches or 0), max_examined), False
+        count, left = count + (matches or 0), left - number
+    return count, True
+
+
+def _page_queries(
+    tx: Transaction, criteria: RunFilter, before: str | None, max_examined: int
+) -> tuple[list[Select[Any]], str]:
+    """Return the queries for the matches among the next runs, and the lowest id that all of them have examined."""
+    floor, queries = "", []
+    for indexed in _branches(tx, criteria):
+        query = _matching(criteria, indexed, before)
+        if _unindexed_conditions(criteria):
+            examined = select(runs.c.id).where(*indexed, *_bounds(criteria, before)).order_by(runs.c.id.desc())
+            last = tx.connection.execute(examined.limit(1).offset(max_examined - 1)).scalar() or ""
+            query, floor = query.where(runs.c.id >= last), max(floor, last)
+        queries.append(query)
+    return queries, floor
 
 
 def _branches(tx: Transaction, criteria: RunFilter) -> list[tuple[ColumnElement[bool], ...]]:

@@ -1,5 +1,6 @@
 """The table of task trees: the task runs of a finished attempt, in one row, since they are only read together."""
 
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -41,6 +42,13 @@ def find(tx: Transaction, run_id: str) -> TaskTree:
         artifacts=tuple(Artifact(**values) for values in row.artifacts or ()),
         name=row.name,
     )
+
+
+def find_names(tx: Transaction, run_ids: Collection[str]) -> dict[str, str]:
+    """Return the names that the last attempts of these runs reported, by the id of the run, with one statement."""
+    query = select(task_trees.c.run_id, task_trees.c.name).where(task_trees.c.run_id.in_(run_ids))
+    rows = tx.connection.execute(query.order_by(task_trees.c.attempt)).all() if run_ids else []
+    return {run_id: name for run_id, name in {row.run_id: row.name for row in rows}.items() if name}
 
 
 def _plain(run: TaskRun) -> dict[str, Any]:

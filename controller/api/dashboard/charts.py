@@ -16,6 +16,7 @@ _STEP, _STRIP_HEIGHT, _MARK = 8, 22, 5
 _STAGES_WIDTH = 200
 PROGRESS_WIDTH = 100
 _MIN_SEGMENT = 1.0
+_TYPICAL_WIDTH = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,24 @@ class Segment:
     tone: str
     x: float
     width: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DurationShare:
+    """A duration compared with the usual one, which is half of the 40 units. `is_long`: twice that or more."""
+
+    width: float
+    title: str
+    is_long: bool
+
+
+def duration_share(duration: float, typical: float) -> DurationShare:
+    """Lay out the bar of a duration; both in seconds, `typical` is not 0."""
+    ratio = duration / typical
+    width = round(max(1.0, min(ratio, 2.0) * _TYPICAL_WIDTH), 1)
+    factor = f"{ratio:.1f} times" if ratio < 10 else f"{ratio:.0f} times"
+    title = f"{factor} the usual {seconds(typical)}"
+    return DurationShare(width=width, title=title, is_long=ratio >= 2)
 
 
 def progress_bar(progress: BackfillProgress) -> tuple[Segment, ...]:

@@ -14,7 +14,7 @@ from controller.api.http.responses import dependencies_of
 from controller.api.http.routes.deployments import NAME
 from controller.errors import NotFoundError
 from controller.model.deployments import Deployment
-from controller.model.runs import Run, RunState, Trigger
+from controller.model.runs import Run
 from controller.model.status import EventSeverity
 from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.deployment_details import DeploymentDetail, show_deployment
@@ -24,7 +24,7 @@ from controller.queries.events import list_events
 from controller.queries.fire_calendar import FireCalendar, fire_calendar
 from controller.queries.occurrences import list_occurrences
 from controller.queries.restore import DeletedDeployment, find_deleted
-from controller.queries.runs import list_runs, page_of_runs, stored_states
+from controller.queries.runs import list_runs
 from controller.store import Transaction, backfills, inventory
 from controller.store.events import EventFilter
 from controller.store.run_search import RunFilter
@@ -39,8 +39,6 @@ DUE_TIMES = 12
 SYNCS = [sync.value for sync in Sync]
 DEPLOYMENT_STATES = [state.value for state in DeploymentState]
 HEALTHS = [health.value for health in Health]
-STATES = [state.value for state in RunState if state is not RunState.LAUNCHING]
-TRIGGERS = [trigger.value for trigger in Trigger]
 SEVERITIES = [severity.value for severity in EventSeverity]
 Cursor = Annotated[str | None, Query(pattern="^([0-9a-f-]{36})?$")]
 
@@ -157,54 +155,6 @@ def deployment(request: Request, name: Annotated[str, Path(pattern=NAME)]) -> Re
         events=events,
         form=dependencies.operations.parameters.form(name, now),
         zone_of=name,
-    )
-
-
-@router.get("/runs")
-def runs(
-    request: Request,
-    deployment: Annotated[str, Query(max_length=63)] = "",
-    state: Annotated[str, Query(max_length=20)] = "",
-    trigger: Annotated[str, Query(max_length=20)] = "",
-    tag: Annotated[str, Query(max_length=200)] = "",
-    revision: Annotated[str, Query(max_length=250)] = "",
-    backfill: Annotated[str, Query(max_length=36)] = "",
-    before: Cursor = None,
-) -> Response:
-    """Runs, newest first."""
-    filters = Filters(request, ("deployment", "state", "trigger", "tag", "revision", "backfill", "before"))
-    state, trigger = filters.one_of("state", STATES, state), filters.one_of("trigger", TRIGGERS, trigger)
-    dependencies = dependencies_of(request)
-    with dependencies.store.read() as tx:
-        backfill = filters.backfill(tx, backfill)
-        run_filter = RunFilter(
-            deployment=deployment or None,
-            states=stored_states(RunState(state)) if state else None,
-            trigger=trigger or None,
-            tag=tag or None,
-            revision=revision or None,
-            backfill=backfill or None,
-        )
-        views, older = page_of_runs(tx, run_filter, dependencies.clock.now(), limit=ROWS, before=before or None)
-    values = {
-        "deployment": deployment,
-        "state": state,
-        "trigger": trigger,
-        "tag": tag,
-        "revision": revision,
-        "backfill": backfill,
-    }
-    return render(
-        request,
-        "runs.html",
-        tab="Runs",
-        runs=views,
-        older=older,
-        before=before,
-        filters=values,
-        triggers=TRIGGERS,
-        states=STATES,
-        filter_problems=filters.problems,
     )
 
 

@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, Response
 
 from controller import __version__
 from controller.api.dashboard.artifact_views import markdown
-from controller.api.dashboard.charts import progress_bar
+from controller.api.dashboard.charts import duration_share, progress_bar
 from controller.api.dashboard.run_progress import run_progress
 from controller.api.dashboard.template_filters import FILTERS, duration, run_duration
 from controller.api.http.responses import dependencies_of, response_with_etag
@@ -40,7 +40,7 @@ def environment() -> Environment:
     )
     jinja.filters.update(FILTERS, markdown=markdown)
     jinja.globals.update(duration=duration, run_duration=run_duration, progress_bar=progress_bar, version=__version__)
-    jinja.globals.update(run_progress=run_progress)
+    jinja.globals.update(run_progress=run_progress, duration_share=duration_share)
     return jinja
 
 

@@ -11,7 +11,15 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from controller import __version__
-from controller.api.dashboard import backfill_pages, login_page, overview_page, pages, run_pages, source_page
+from controller.api.dashboard import (
+    backfill_pages,
+    login_page,
+    overview_page,
+    pages,
+    run_list_page,
+    run_pages,
+    source_page,
+)
 from controller.api.dashboard.templating import bare
 from controller.api.http import strict_query
 from controller.api.http.head_middleware import HeadMiddleware
@@ -44,6 +52,7 @@ PAGES = (
     overview_page.router,
     pages.router,
     backfill_pages.router,
+    run_list_page.router,
     run_pages.router,
     source_page.router,
 )

@@ -47,16 +47,17 @@ export function showBulkResult(result, verb) {
   notice(lines.join("\n"), leftOut.length ? "warn" : "good");
 }
 
-// Send a request for the runs that match filters, page by page, and return the results of all pages.
-async function postPages(path, body) {
+// Send a request for the runs that match filters, page by page, and return the results of all pages. Ends when `onPage` returns false.
+export async function postPages(path, body, { headers = {}, cursor = null, onPage = () => true } = {}) {
   const all = { count: 0, runs: [] };
-  let cursor = null;
+  let isWanted;
   do {
-    const page = await post(path, { ...body, cursor });
+    const page = await post(path, { ...body, cursor }, headers);
     all.count += page.count;
     all.runs.push(...page.runs);
     cursor = page.next;
-  } while (cursor);
+    isWanted = onPage(all);
+  } while (cursor && isWanted);
   return all;
 }
 

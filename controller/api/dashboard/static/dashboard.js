@@ -6,6 +6,8 @@ import { bindActions } from "./actions.js";
 import { bindBackfill } from "./backfill.js";
 import { bindBulk } from "./bulk.js";
 import { bindCopy } from "./copy.js";
+import { bindFilter } from "./filter.js";
+import { bindScatter } from "./scatter.js";
 import { bindForm } from "./quickrun.js";
 import { bindLog } from "./log.js";
 
@@ -18,5 +20,7 @@ bindForm(document.getElementById("run-form"));
 bindBackfill(document.getElementById("backfill-form"));
 bindBulk(document.getElementById("bulk"));
 bindCopy();
+bindFilter(document.querySelector("[data-filter]"));
+bindScatter(document.getElementById("chart"));
 bindLog(document.getElementById("log"));
 watch();

@@ -49,11 +49,12 @@ function replace(page) {
   }
 }
 
-async function refresh() {
+// Fetch the page again and show what changed. With `isRequested`, the user has changed the address: do so at once.
+export async function refresh(isRequested = false) {
   if (busy) { again = true; return; }
   busy = true;
   again = false;
-  await new Promise((resolve) => setTimeout(resolve, Math.max(0, last + pause - Date.now())));
+  if (isRequested !== true) await new Promise((resolve) => setTimeout(resolve, Math.max(0, last + pause - Date.now())));
   last = Date.now();
   try {
     const response = await fetch(location.href, { headers: { Accept: "text/html", ...(tag && { "If-None-Match": tag }) }, cache: "no-store" });

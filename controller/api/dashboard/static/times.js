@@ -25,6 +25,9 @@ export function formatDuration(seconds) {
   return "0 s";
 }
 
+// Ages have no seconds after the first minute, so that lists do not change every second.
+const formatAge = (seconds) => formatDuration(seconds < 60 ? seconds : Math.floor(seconds / 60) * 60);
+
 function showTime(element) {
   const moment = new Date(element.dateTime);
   const away = (moment - Date.now()) / 1000;
@@ -32,7 +35,7 @@ function showTime(element) {
   if ("clock" in element.dataset) element.textContent = clock.format(moment);
   else if ("date" in element.dataset) element.textContent = short.format(moment);
   else if (distance < 1.5) element.textContent = "now";
-  else if (distance < near) element.textContent = away > 0 ? `in ${formatDuration(distance)}` : `${formatDuration(distance)} ago`;
+  else if (distance < near) element.textContent = away > 0 ? `in ${formatAge(distance)}` : `${formatAge(distance)} ago`;
   else element.textContent = short.format(moment);
 }
 
