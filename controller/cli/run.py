@@ -194,6 +194,6 @@ def _once(controller: "Controller", prebuild: bool) -> int:
 
 
 def _show_live(controller: "Controller", stop_signal: "StopSignal") -> None:
-    from controller.cli.terminal.live_view import show_live
+    from controller.cli.terminal.live_report import show_live
 
     show_live(controller.status, SystemClock(), lambda: stop_signal.wait(LIVE_SECONDS))
