@@ -12,6 +12,7 @@ import click
 from controller.cli import options
 from controller.cli.help_pages import Command
 from controller.cli.json_output import print_json, to_json
+from controller.cli.standard_streams import can_show_live_view, has_screen
 from controller.clock import Clock, SystemClock
 from controller.settings import Location
 
@@ -32,10 +33,9 @@ def status(location: Location, watch: bool, plain: bool, output: str) -> None:
     Deployments with problems come first. On a terminal, --watch opens the live view, which takes keys.
     """
     from controller.queries.status import read_status
-    from controller.settings import has_screen
 
     clock = SystemClock()
-    if watch and output == "text" and sys.stdout.isatty() and has_screen():
+    if watch and output == "text" and has_screen():
         _watch_on_terminal(location, clock, is_plain=plain)
         return
     if watch:
@@ -55,7 +55,7 @@ def _watch_on_terminal(location: Location, clock: Clock, *, is_plain: bool) -> N
     """Open the live view, or redraw the report. Raises StateError, UsageError."""
     from controller.queries.status import read_status
 
-    if is_plain:
+    if is_plain or not can_show_live_view():
         from controller.cli.terminal.live_report import watch_status
 
         watch_status(lambda: read_status(location, clock.now()), clock)
