@@ -24,6 +24,8 @@ class Column:
     drop: int = 0
     is_last: bool = False
     is_number: bool = False
+    keeps_end: bool = False
+    """Whether a cell that is too long is cut at its beginning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,15 +88,17 @@ def table_line(columns: Sequence[Column], cells: Sequence[Text], layout: Layout,
     for position, (index, size) in enumerate(layout.widths.items()):
         cell = cells[index]
         if cell.cell_len > size:
-            cell = _cut_cell(cell, size)
+            cell = _cut_cell(cell, size, columns[index])
         padding = " " * max(0, size - cell.cell_len)
         line.append(" " * GAP if position else "")
         line.append_text(Text(padding) + cell if columns[index].is_number else cell + Text(padding))
     return fit_text(line, width)
 
 
-def _cut_cell(cell: Text, width: int) -> Text:
+def _cut_cell(cell: Text, width: int, column: Column) -> Text:
     """Cut a cell in the middle, or at its end if it has several styles."""
+    if column.keeps_end:
+        return cell[-width:] if width else Text()
     if len(cell.spans) > 1:
         return fit_text(cell, width)
     return styled(fit(cell.plain, width), str(cell.spans[0].style) if cell.spans else "")

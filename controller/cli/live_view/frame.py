@@ -8,11 +8,13 @@ from rich.text import Text
 from controller.cli.live_view.cells import choose_widths, fit, fit_text, join_parts, spread, styled, table_line
 from controller.cli.live_view.head import activity_line, status_line
 from controller.cli.live_view.listing import Item, Listing
-from controller.cli.live_view.tabs import Problems, Running
+from controller.cli.live_view.pages import HelpPage, Names, WithheldPage
+from controller.cli.live_view.tabs import Git, Problems
 from controller.cli.live_view.values import DIM, WARN, age, plain, run_progress, run_state
 from controller.cli.live_view.view import View
 
 _MARK = "> "
+_RUN_KEYS = (("r", " run"), ("c", " cancel"))
 _BAR = 8
 _NAME = 24
 
@@ -26,9 +28,9 @@ def render_frame(view: View) -> list[Text]:
         _tab_line(view),
     ]
     lines += _content(view, now)
-    lines = lines[: view.height - 1]
+    lines = lines[: max(0, view.height - 1)]
     lines += [Text()] * (view.height - 1 - len(lines))
-    return [*lines, _key_line(view)]
+    return [fit_text(line, width) for line in [*lines, _key_line(view)]][: view.height]
 
 
 def _tab_line(view: View) -> Text:
@@ -100,7 +102,7 @@ def _pinned_line(item: Item, now: datetime, width: int) -> Text:
     """Return a running run with its progress, or what a group of runs waits for."""
     if "text" in item:
         start = "" if item["starts_at"] is None else f", the first in {age(item['starts_at'], now)}"
-        return plain(fit(f"  ○ {item['text']}{start}", width), WARN)
+        return Text("  ") + plain(fit(f"○ {item['text']}{start}", width - 2), WARN)
     name = plain(fit(item["deployment"], _NAME))
     name.pad_right(max(0, _NAME - name.cell_len))
     since = Text(f"{age(item['started_at'], now):7}")
@@ -128,26 +130,34 @@ def _key_line(view: View) -> Text:
         return fit_text(plain(label, "bold yellow") + shown + cursor, width)
     if view.message is not None:
         return plain(fit(view.message, width), WARN)
-    keys = [_key(name, text) for name, text in _keys_of(view)]
-    end = Text(" ") + _key("?", " help") + Text(" ") + _key("q", " quit")
-    return spread(join_parts(keys, width - end.cell_len - 1, " "), end, width)
+    keys = join_parts([_key(name, text) for name, text in _keys_of(view)], 1000, " ")
+    help_key, quit_key = _key("?", " help"), _key("q", " quit")
+    end = help_key + Text(" ") + quit_key
+    return spread(keys, end if keys.cell_len + end.cell_len < width else help_key, width)
 
 
 def _keys_of(view: View) -> Sequence[tuple[str, str]]:
-    if view.page is not None and view.listing is None:
+    """Return the keys that are useful here, with what they do."""
+    listing, page = view.listing, view.page
+    if isinstance(page, HelpPage):
+        return ()
+    if listing is None:
         return (
             ("/", "search"),
             ("n", " next"),
             ("l", " log"),
             ("t", " tasks"),
-            ("r", " run"),
-            ("c", " cancel"),
+            *_RUN_KEYS,
+            ("d", " diff"),
             ("y", " copy"),
         )
-    keys = [("/", "filter")]
-    keys += [("s", " sort")] if view.listing is not None and view.listing.orders else []
-    keys += [("⏎", " open"), ("l", " log"), ("r", " run"), ("c", " cancel"), ("h", " hold")]
-    keys += [("a", " approve")] if isinstance(view.listing, Problems) or not isinstance(view.listing, Running) else []
+    keys = [("/", "filter"), ("s", " sort"), ("⏎", " open")] if listing.orders else [("/", "filter"), ("⏎", " open")]
+    if isinstance(listing, Git | Names):
+        keys += [("a", " approve")] if isinstance(page, WithheldPage) else []
+        return [*keys, ("y", " copy")]
+    keys += [("l", " log"), *_RUN_KEYS, ("h", " hold")]
+    if isinstance(listing, Problems) and view.summary is not None and view.summary["withheld"]:
+        keys.append(("a", " approve"))
     return [*keys, ("d", " diff"), ("y", " copy")]
 
 

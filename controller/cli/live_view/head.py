@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
-from controller.cli.live_view.cells import join_parts, spread, styled
+from controller.cli.live_view.cells import fit_text, join_parts, spread, styled
 from controller.cli.live_view.values import (
     BAD,
     BUSY,
@@ -22,7 +22,9 @@ from controller.cli.live_view.values import (
 
 _MARKED = ("InvalidManifest", "PruneWithheld")
 """The reasons that the numbers of invalid and withheld deployments explain."""
+_GAP = "   "
 _NARROW = 6
+_WIDE = 100
 _SLOTS = 12
 """The number of blocks of the sparkline."""
 
@@ -35,8 +37,7 @@ def status_line(summary: Mapping[str, Any] | None, problem: str | None, now: dat
     clock = styled(now.astimezone().strftime("%H:%M:%S"), DIM)
     if summary is None:
         return spread(Text("controller ") + styled(problem or "connecting …", WARN), clock, width)
-    marks = _marks(summary)
-    right = join_parts([*marks, clock], width, " ")
+    right = join_parts([*_marks(summary, is_short=width < _WIDE), clock], width, " ")
     version = summary["controller"]["version"]
     left = styled("controller", "bold") + Text(f" {version} " if version else " ")
     if problem is not None:
@@ -69,15 +70,20 @@ def activity_line(
     bars = sparkline(_merge([slot["failed"] for slot in activity], _SLOTS))
     if failed:
         parts[-1] += Text(" ") + styled(bars, "red")
-    return join_parts([*parts, _next(summary, now)], width)
+    line = join_parts(parts, width)
+    room = width - line.cell_len - len(_GAP)
+    return line + Text(_GAP) + fit_text(_next(summary, now, room), max(0, room))
 
 
 def _state(summary: Mapping[str, Any]) -> Text:
-    stalled = [c for c in summary["conditions"] if c["type"] == "Stalled" and c["status"] == "True"]
-    ready = [c for c in summary["conditions"] if c["type"] == "Ready"]
+    conditions = [condition for condition in summary["conditions"] if condition["reason"] not in _MARKED]
+    stalled = [
+        condition for condition in conditions if condition["type"] == "Stalled" and condition["status"] == "True"
+    ]
+    ready = [condition for condition in conditions if condition["type"] == "Ready"]
     if stalled:
         return plain(f"✕ {stalled[0]['reason']}", BAD)
-    if ready and ready[0]["status"] != "True" and ready[0]["reason"] not in _MARKED:
+    if ready and ready[0]["status"] != "True":
         return plain(f"! {ready[0]['reason']}", BAD if ready[0]["status"] == "False" else WARN)
     return styled("●", GOOD if summary["controller"]["running"] else DIM)
 
@@ -94,24 +100,24 @@ def _commit(commit: Mapping[str, Any], now: datetime, width: int) -> Text:
     return Text(' "') + subject + Text('" ') + author + since
 
 
-def _marks(summary: Mapping[str, Any]) -> list[Text]:
+def _marks(summary: Mapping[str, Any], *, is_short: bool) -> list[Text]:
+    """Return the numbers of invalid and withheld deployments, without words on a narrow screen."""
     marks = []
     if summary["invalid"]:
-        marks.append(styled(f"✕{summary['invalid']} invalid", BAD))
+        marks.append(styled(f"✕{summary['invalid']}" + ("" if is_short else " invalid"), BAD))
     if summary["withheld"]:
-        marks.append(styled(f"!{summary['withheld']} withheld", WARN))
+        marks.append(styled(f"!{summary['withheld']}" + ("" if is_short else " withheld"), WARN))
     return marks
 
 
-def _next(summary: Mapping[str, Any], now: datetime) -> Text:
+def _next(summary: Mapping[str, Any], now: datetime, width: int) -> Text:
+    """Return what fires next, and if there is space, also what fires after the next minute."""
     first, later, soon = summary["next_fire"], summary["later_fire"], summary["due_soon"]
     if first is None:
         return styled("nothing is due", DIM)
-    text = f"next {first['deployment']} in {age(first['fire_time'], now)}"
-    if soon > 1:
-        text = f"next {soon} within 1m"
-        text += "" if later is None else f", {later['deployment']} in {age(later['fire_time'], now)}"
-    return plain(text)
+    text = f"next {soon} within 1m" if soon > 1 else f"next {first['deployment']} in {age(first['fire_time'], now)}"
+    more = "" if later is None or not soon else f", {later['deployment']} in {age(later['fire_time'], now)}"
+    return plain(text + more if len(text + more) <= width else text)
 
 
 def _repository_name(repo: str) -> str:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from controller.cli.live_view.cells import Column, fit, fit_text, styled
 from controller.cli.live_view.listing import Item, Listing, Part, Target
-from controller.cli.live_view.tabs import Runs, changes
+from controller.cli.live_view.tabs import RunsOfDeployment, changes
 from controller.cli.live_view.values import (
     BAD,
     DIM,
@@ -26,29 +26,26 @@ from controller.text import format_count
 _MOST_SCHEDULES = 3
 _MOST_TIMES = 4
 _MOST_PROBLEMS = 4
-_FAILED = ("failed", "timed_out", "crashed")
 
 HELP = """
-1 … 7            the tabs               Tab, Shift-Tab   the next or previous tab
-↑ ↓ j k          one row                PgUp PgDn        one screen
-g G Home End     the first or last row  Enter →          open       Esc ←   back
-/                filter a list; in a log: search, then n and N for the next and previous match
-s                sort the deployments by problems, name, next due time or last run
+1 … 7            a tab                     Tab, Shift-Tab   the next, the previous tab
+↑ ↓ j k          one row                   PgUp PgDn        one screen
+g G Home End     the first, the last row   Enter → / Esc ←  open / back
 
-r                run the deployment now, after a question; it asks for the parameters that it needs
-c                cancel the run
-h                hold the schedules of the deployment, or resume them
-a                show the withheld deletions, and approve them after a question
-l                the log of the run; t shows its tasks instead
-d                the commit that changed the deployment, or that the run executes
-y                copy a name, an id or a reason to the clipboard of the terminal
+/   filter a list; search a log, and go to other matches with n and N
+s   sort deployments by problems, name, next due time or last run
+r   run the deployment, after a question; asks for required parameters
+c   cancel the run
+h   hold the schedules of the deployment, or resume them
+a   review the withheld deletions, and approve them after a question
+l   the log of the run; t shows its tasks
+d   the commit that changed the deployment, or that the run executes
+y   copy a name, an id or a reason to the clipboard of the terminal
 
-Ctrl-L           load and draw everything again
-Ctrl-Z           suspend; `fg` continues
-q                quit
+Ctrl-L  load everything again     Ctrl-Z  suspend; `fg` continues     q  quit
 
-✕ failed or invalid   ! withheld or out of sync   ● running   ○ waiting   ↻ retrying
-‖ held or suspended   ✓ succeeded or healthy   ■ cancelled   · skipped
+✕ failed or invalid  ! withheld  ‖ held  ● running  ○ waiting  ↻ retrying
+✓ succeeded or healthy  ■ cancelled  · skipped
 """
 
 
@@ -93,20 +90,20 @@ class DeploymentPage(Page):
     """A deployment: its state in a sentence, its schedules, what changed it, and its runs."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(name, Runs())
-        assert self.listing is not None
-        self.listing.filter = name
-        self.listing.empty = "No runs yet."
+        super().__init__(name, RunsOfDeployment(name))
         self.name = name
         self._detail: Mapping[str, Any] | None = None
+        self._failing: Mapping[str, Any] | None = None
 
     def load(self, client: Client) -> Any:
-        """Load the details."""
-        return client.deployment(self.name)
+        """Load the details, and since when the deployment fails."""
+        problems = client.attention(search=self.name)
+        failing = [item for item in problems if item["deployment"] == self.name and item["code"] == "failed_run"]
+        return client.deployment(self.name), failing[0] if failing else None
 
     def update(self, data: Any) -> None:
         """Show these details."""
-        self._detail = data
+        self._detail, self._failing = data
 
     @property
     def target(self) -> Target:
@@ -144,21 +141,15 @@ class DeploymentPage(Page):
     def _sentence(self, now: datetime) -> Text:
         """Return since when it fails, and when it is due next."""
         assert self._detail is not None
-        assert self.listing is not None
-        failed = 0
-        oldest: Item | None = None
-        for run in self.listing.part.items:
-            if run["state"] in _FAILED:
-                failed, oldest = failed + 1, run
-            elif run["state"] in ("succeeded", "cancelled"):
-                break
+        failing = self._failing
         parts = []
-        if failed and oldest is not None:
-            since = age(oldest["finished_at"], now)
-            parts.append(f"{failed} runs failed in a row, for {since}" if failed > 1 else f"failed {since} ago")
+        if failing is not None:
+            since = age(failing["since"], now)
+            count = failing["count"]
+            parts.append(f"{count} runs failed in a row, for {since}" if count > 1 else f"failed {since} ago")
         next_time = self._detail["next_fire_time"]
         parts.append("nothing is due" if next_time is None else f"next in {age(next_time, now)}")
-        return styled("; ".join(parts), BAD if failed else "")
+        return styled("; ".join(parts), BAD if failing is not None else "")
 
 
 class Names(Listing):

@@ -166,7 +166,8 @@ class RunPage(Page):
         if self._shows_tasks:
             return [] if self.run is None else list(_task_lines(self.run["tasks"]))
         start = [f"… the log begins earlier: controller runs logs {self.run_id[-12:]}"] if self._begin > 0 else []
-        return [*start, *self._lines, *([self._rest] if self._rest else [])]
+        lines = [*start, *self._lines, *([self._rest] if self._rest else [])]
+        return lines if lines or self._end < 0 else ["The log is empty."]
 
     def _styled(self, index: int, line: str, width: int) -> Text:
         text = visible(line) if self._shows_tasks else None

@@ -36,7 +36,7 @@ _RUN_STATES = (
     "skipped",
 )
 _SEVERITIES = ("info", "warning", "error")
-_BAR = 10
+_BAR = 8
 
 
 class Problems(Listing):
@@ -46,12 +46,12 @@ class Problems(Listing):
     empty = "No problems."
     filter_hint = "part of a name or a reason"
     columns = (
-        Column(title="NAME", narrowest=20),
-        Column(title="STATE", narrowest=12),
+        Column(title="NAME", narrowest=16),
+        Column(title="STATE", narrowest=11),
         Column(title="SINCE", narrowest=6, drop=1),
-        Column(title="LAST 10", narrowest=10, drop=3),
+        Column(title="LAST", narrowest=5, drop=3, keeps_end=True),
         Column(title="NEXT", narrowest=6, drop=2),
-        Column(title="WHY", narrowest=16, is_last=True),
+        Column(title="WHY", narrowest=26, is_last=True),
     )
 
     def fetch(self, client: Client, offset: int, count: int) -> Part:
@@ -89,9 +89,9 @@ class Running(Listing):
         Column(title="NAME", narrowest=20),
         Column(title="STATE", narrowest=9),
         Column(title="FOR", narrowest=6),
-        Column(title="PROGRESS", narrowest=10, drop=2),
+        Column(title="PROGRESS", narrowest=20, drop=1),
         Column(title="DOES", narrowest=14, is_last=True),
-        Column(title="RUN", narrowest=12, drop=1),
+        Column(title="RUN", narrowest=12, drop=2),
     )
 
     def fetch(self, client: Client, offset: int, count: int) -> Part:
@@ -340,6 +340,26 @@ class Git(Listing):
     def target(self, item: Item) -> Target:
         """Return the commit."""
         return Target(sha=item["sha"], text=item["subject"])
+
+
+class RunsOfDeployment(Runs):
+    """The runs of one deployment, newest first."""
+
+    columns = Runs.columns[1:]
+    empty = "No runs yet."
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def fetch(self, client: Client, offset: int, count: int) -> Part:
+        """Load runs of the deployment."""
+        filters = {**_run_filter(self.filter), "deployment": self._name}
+        return self._cursors.fetch(client, "/runs", offset, count, **filters)
+
+    def cells(self, item: Item, now: datetime) -> Sequence[Text]:
+        """Return the cells of a run."""
+        return run_cells(item, now)[1:]
 
 
 def make_tabs() -> tuple[Listing, ...]:

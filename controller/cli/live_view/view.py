@@ -100,7 +100,7 @@ class View:
     def on_change(self) -> None:
         """Handle a change of the controller's state, and a new connection: refresh now, or with the next tick."""
         self.problem, self._is_changed = None, True
-        if self.clock.monotonic() - self._refreshed_at >= REFRESH_SECONDS:
+        if self.clock.elapsed() - self._refreshed_at >= REFRESH_SECONDS:
             self.refresh()
 
     def on_lost(self, problem: str) -> None:
@@ -113,7 +113,7 @@ class View:
 
     def on_tick(self) -> None:
         """Refresh what is out of date. Called every second."""
-        now = self.clock.monotonic()
+        now = self.clock.elapsed()
         if self.message is not None and now >= self._message_until:
             self.message = None
         since = now - self._refreshed_at
@@ -124,7 +124,7 @@ class View:
 
     def refresh(self) -> None:
         """Load everything that is visible."""
-        now = self.clock.monotonic()
+        now = self.clock.elapsed()
         self._refreshed_at, self._is_changed = now, False
         self.loader.submit("summary", lambda client: client.summary(), self._set_summary)
         if now - self._counted_at >= ACTIVITY_SECONDS:
@@ -138,7 +138,7 @@ class View:
     def say(self, message: str) -> None:
         """Show a message at the bottom for a few seconds."""
         self.message = message
-        self._message_until = self.clock.monotonic() + MESSAGE_SECONDS
+        self._message_until = self.clock.elapsed() + MESSAGE_SECONDS
 
     def open(self, page: Page) -> None:
         """Open a page."""
