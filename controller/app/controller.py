@@ -73,7 +73,12 @@ _POLL_SECONDS = 0.1
 
 
 class Controller:
-    """The controller. Run it until `stop_signal` is set. `failure` is the error that set it, or None after a signal."""
+    """The controller. Run it until `stop_signal` is set. `failure` is the error that set it, or None after a signal.
+
+    `running_flows` is the number of flows that were still running when it stopped.
+    """
+
+    running_flows = 0
 
     def __init__(self, settings: Settings, stop_signal: StopSignal, clock: Clock | None = None) -> None:
         self._open_files = file_descriptors.raise_limit()
@@ -304,8 +309,10 @@ class Controller:
             last_resort = exit_after(at_most)
         self._engine.stop()
         self.python.stop()
+        with self._store.read() as tx:
+            self.running_flows = runs.count_in_progress(tx)
         self._close()
-        log.info("Controller stopped; running flows continue")
+        log.info("Controller stopped; running flows continue", extra={"running": self.running_flows})
 
     def _drain(self) -> None:
         """Wait until all running flows have finished, or until the stop is requested again."""

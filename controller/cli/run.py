@@ -2,13 +2,13 @@
 
 import gc
 import signal
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from controller.cli import options
 from controller.cli.help_pages import Command
+from controller.cli.standard_streams import can_show_live_view, has_screen
 from controller.clock import SystemClock
 from controller.settings import Location
 
@@ -115,8 +115,14 @@ STOP_SECONDS = 9.0
     envvar="CONTROLLER_LOG_FORMAT",
     help="Print log lines in this format instead of the live view. [default: text, without a terminal]",
 )
+@click.option(
+    "--plain",
+    is_flag=True,
+    envvar="CONTROLLER_PLAIN",
+    help="Redraw a plain report on the terminal instead of the live view.",
+)
 @options.location
-def run(location: Location, once: bool, log_format: Any, prebuild: bool, **values: Any) -> int:
+def run(location: Location, once: bool, log_format: Any, prebuild: bool, plain: bool, **values: Any) -> int:
     """Run the controller: apply deployments and run flows on time.
 
     It follows a repository. Ctrl-C or SIGTERM stops it; flows that are running continue, and the next controller takes
@@ -126,11 +132,11 @@ def run(location: Location, once: bool, log_format: Any, prebuild: bool, **value
     from controller.app.controller import Controller
     from controller.app.stop_signal import StopSignal
     from controller.runs.orphan_reaper import leave_reaper_behind
-    from controller.settings import drop_git_variables, has_screen, is_debugging
+    from controller.settings import drop_git_variables, is_debugging
 
     leave_reaper_behind()
     drop_git_variables()
-    is_live = sys.stdout.isatty() and has_screen() and log_format is None and not once
+    is_live = has_screen() and log_format is None and not once
     stop_signal = StopSignal(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     controller = Controller(_settings(location, values), stop_signal)
     log_file = controller.state.log if is_live else None
@@ -142,19 +148,50 @@ def run(location: Location, once: bool, log_format: Any, prebuild: bool, **value
     try:
         if not prebuild or controller.prebuild():
             controller.start()
-            _wait(controller, stop_signal, is_live=is_live)
+            if not is_live:
+                stop_signal.wait()
+            elif plain or not can_show_live_view():
+                _show_report(controller, stop_signal)
+            else:
+                _show_live_view(controller, stop_signal, needs_log=values["drain"])
     finally:
         controller.stop(STOP_SECONDS)
+        if is_live:
+            click.echo(_farewell(controller.running_flows))
     if controller.failure is not None:
         raise controller.failure
     return 0
 
 
-def _wait(controller: "Controller", stop_signal: "StopSignal", *, is_live: bool) -> None:
-    if is_live:
-        _show_live(controller, stop_signal)
-    else:
+def _show_live_view(controller: "Controller", stop_signal: "StopSignal", *, needs_log: bool) -> None:
+    """Show the live view in a process of its own until the stop signal.
+
+    Log lines follow if the view fails, and with `needs_log` after it.
+    """
+    from controller import logs
+    from controller.cli.view_process import ViewProcess
+    from controller.settings import is_debugging
+
+    def print_log(message: str) -> None:
+        click.echo(message)
+        logs.configure("text", with_tracebacks=is_debugging())
+
+    view = ViewProcess(controller.state.path, on_quit=stop_signal.set, on_failure=print_log)
+    try:
         stop_signal.wait()
+    finally:
+        view.stop()
+        if needs_log:
+            logs.configure("text", with_tracebacks=is_debugging())
+
+
+def _farewell(running: int) -> str:
+    """Return the last line of `controller run` on a terminal."""
+    if not running:
+        return "Controller stopped. No flows are running."
+    flows = "1 flow is" if running == 1 else f"{running} flows are"
+    them = "it" if running == 1 else "them"
+    return f"Controller stopped. {flows} still running; the next controller takes {them} over."
 
 
 def _settings(location: Location, values: dict[str, Any]) -> Any:
@@ -193,7 +230,7 @@ def _once(controller: "Controller", prebuild: bool) -> int:
     return 1 if any(not condition.is_true for condition in result.status.conditions) else 0
 
 
-def _show_live(controller: "Controller", stop_signal: "StopSignal") -> None:
-    from controller.cli.terminal.live_view import show_live
+def _show_report(controller: "Controller", stop_signal: "StopSignal") -> None:
+    from controller.cli.terminal.live_report import show_report
 
-    show_live(controller.status, SystemClock(), lambda: stop_signal.wait(LIVE_SECONDS))
+    show_report(controller.status, SystemClock(), lambda: stop_signal.wait(LIVE_SECONDS))

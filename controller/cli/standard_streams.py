@@ -41,6 +41,18 @@ def prepare_streams() -> None:
         _escape_unencodable(stream, sys._xoptions.get("controller-output"))
 
 
+def has_screen() -> bool:
+    """Whether standard output is a terminal that can move its cursor."""
+    from controller import settings
+
+    return sys.stdout.isatty() and settings.has_screen()
+
+
+def can_show_live_view() -> bool:
+    """Whether the terminal also takes keys and shows every character of the live view."""
+    return has_screen() and sys.stdin is not None and sys.stdin.isatty() and is_utf8(sys.stdout)
+
+
 def is_utf8(stream: TextIO) -> bool:
     """Whether this stream encodes text as UTF-8."""
     return (stream.encoding or "utf-8").lower().replace("-", "").replace("_", "") == "utf8"

@@ -12,6 +12,7 @@ import click
 from controller.cli import options
 from controller.cli.help_pages import Command
 from controller.cli.json_output import print_json, to_json
+from controller.cli.standard_streams import can_show_live_view, has_screen
 from controller.clock import Clock, SystemClock
 from controller.settings import Location
 
@@ -23,21 +24,19 @@ WATCH_SECONDS = 1.0
 
 @click.command(cls=Command)
 @click.option("--watch", is_flag=True, help="Keep the view up to date until Ctrl-C.")
+@click.option("--plain", is_flag=True, help="With --watch: redraw the report instead of opening the live view.")
 @options.output
 @options.location
-def status(location: Location, watch: bool, output: str) -> None:
+def status(location: Location, watch: bool, plain: bool, output: str) -> None:
     """Show the source, deployments, recent runs and events.
 
-    Deployments with problems come first.
+    Deployments with problems come first. On a terminal, --watch opens the live view, which takes keys.
     """
     from controller.queries.status import read_status
-    from controller.settings import has_screen
 
     clock = SystemClock()
-    if watch and output == "text" and sys.stdout.isatty() and has_screen():
-        from controller.cli.terminal.live_view import watch_status
-
-        watch_status(lambda: read_status(location, clock.now()), clock)
+    if watch and output == "text" and has_screen():
+        _watch_on_terminal(location, clock, is_plain=plain)
         return
     if watch:
         _print_changes(lambda: read_status(location, clock.now()), clock, output)
@@ -50,6 +49,24 @@ def status(location: Location, watch: bool, output: str) -> None:
     from controller.cli.terminal.status_view import render_status
 
     show(render_status(view, clock.now()))
+
+
+def _watch_on_terminal(location: Location, clock: Clock, *, is_plain: bool) -> None:
+    """Open the live view, or redraw the report. Raises StateError, UsageError."""
+    from controller.queries.status import read_status
+
+    if is_plain or not can_show_live_view():
+        from controller.cli.terminal.live_report import watch_status
+
+        watch_status(lambda: read_status(location, clock.now()), clock)
+        return
+    from controller.cli.live_view.app import show_live_view
+    from controller.store.access_check import check_access, check_owner
+    from controller.store.state_directory import StateDirectory
+
+    check_access(location)
+    check_owner(location)
+    show_live_view(StateDirectory(location.state_dir).path, clock)
 
 
 def _print_changes(read_status: "Callable[[], StatusView]", clock: "Clock", output: str) -> None:

@@ -42,9 +42,9 @@ class StatusReader(ABC):
         """Return the finished runs in each half hour of the last 24 hours, oldest first."""
         return cast("list[Activity]", self._get("/activity"))
 
-    def attention(self, *, offset: int = 0, limit: int = 100) -> list[Attention]:
-        """Return the problems that need attention, the worst first."""
-        return cast("list[Attention]", self._get("/attention", offset=offset, limit=limit)["items"])
+    def attention(self, *, search: str = "", offset: int = 0, limit: int = 100) -> list[Attention]:
+        """Return the problems that need attention, the worst first; `search` is a part of the subject or message."""
+        return cast("list[Attention]", self._get("/attention", search=search, offset=offset, limit=limit)["items"])
 
     def in_progress(self, *, limit: int = 100) -> RunsInProgress:
         """Return the running runs with their progress, what other runs wait for, and the load of the queues."""

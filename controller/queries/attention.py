@@ -1,4 +1,4 @@
-"""What needs attention: problems of the source, of files and of deployments, in the order of `rank`.
+"""The problems that need attention: of the source, of files and of deployments, in the order of `rank`.
 
 The overview page of the dashboard and the live view on the terminal show them.
 """

@@ -142,6 +142,12 @@ def counts(tx: Transaction) -> dict[RunState, int]:
     return {RunState(state): count for state, count in rows}
 
 
+def count_in_progress(tx: Transaction) -> int:
+    """Return the number of runs whose flow was started, or is about to be started."""
+    by_state = counts(tx)
+    return by_state.get(RunState.RUNNING, 0) + by_state.get(RunState.LAUNCHING, 0)
+
+
 def move(tx: Transaction, run_id: RunId, *, expect: RunState, to: RunState, **changes: Any) -> bool:
     """Change a run's state and the given columns if it is still in state `expect`. Return False if it is not."""
     result = tx.connection.execute(

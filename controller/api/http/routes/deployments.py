@@ -135,9 +135,9 @@ def deployments(  # noqa: PLR0913
 ) -> Response:
     """The deployments that match all filters. `search` is a part of the name, flow, description or a tag.
 
-    The order `next` has the earliest fire time first, `last` the newest last run. `offset` leaves out that many
-    deployments. In the order `name`, each deployment is on exactly one page. In the other orders, a deployment whose
-    status changes between two requests may be skipped or repeated.
+    The order `next` has the earliest fire time first, `last` the newest last run. The page begins at `offset`. In
+    the order `name`, each deployment is on exactly one page. In the other orders, a deployment whose status changes
+    between two requests may be skipped or repeated.
     """
     views = matching(request.app.state.deployment_cache.deployments(), search=search, tag=tag, sync=sync, health=health)
     key = _SORT_KEYS[order]

@@ -50,13 +50,23 @@ def activity(request: Request) -> Response:
 
 
 @router.get("/attention", response_model=AttentionPage, summary="List problems, the worst first")
-def attention(request: Request, offset: Offset = 0, limit: Limit = 100) -> Response:
-    """Problems of the source, of files and of deployments, each with the last runs of its deployment."""
+def attention(
+    request: Request,
+    search: Annotated[str, Query(max_length=200)] = "",
+    offset: Offset = 0,
+    limit: Limit = 100,
+) -> Response:
+    """Problems of the source, of files and of deployments, each with the last runs of its deployment.
+
+    `search` is a part of the subject or the message.
+    """
+    text = search.strip().lower()
     views = request.app.state.deployment_cache.deployments()
     with dependencies_of(request).store.read() as tx:
-        every = list(find_attention(source_status.find(tx), views))
-        items = with_recent_runs(tx, every[offset : offset + limit])
-    return json_response(request, {"items": items, "total": len(every)})
+        problems = find_attention(source_status.find(tx), views)
+        matches = [item for item in problems if text in f"{item.subject} {item.message}".lower()]
+        items = with_recent_runs(tx, matches[offset : offset + limit])
+    return json_response(request, {"items": items, "total": len(matches)})
 
 
 @router.get("/in-progress", response_model=RunsInProgress, summary="List runs in progress, and the queues")

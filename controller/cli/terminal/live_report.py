@@ -1,4 +1,4 @@
-"""The status view on the full screen, redrawn until it is stopped. `run` on a terminal and `status --watch` call it."""
+"""The status report on the full screen, redrawn every second. `run --plain` and `status --watch --plain` call it."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ from controller.queries.status import StatusView
 WATCH_SECONDS = 1.0
 
 
-def show_live(read_status: Callable[[], StatusView], clock: Clock, is_over: Callable[[], bool]) -> None:
+def show_report(read_status: Callable[[], StatusView], clock: Clock, is_over: Callable[[], bool]) -> None:
     """Redraw the status that `read_status` returns until `is_over`, which waits between two frames, returns True."""
     screen = console()
     with Live(console=screen, screen=True, auto_refresh=False) as frame, _suspending(frame) as suspension:
@@ -85,4 +85,4 @@ def watch_status(read_status: Callable[[], StatusView], clock: Clock) -> None:
     """Redraw the status every second until Ctrl-C."""
     pause = threading.Event()
     with suppress(KeyboardInterrupt):
-        show_live(read_status, clock, lambda: pause.wait(WATCH_SECONDS))
+        show_report(read_status, clock, lambda: pause.wait(WATCH_SECONDS))

@@ -1,0 +1,140 @@
+"""Formats single values of the API's JSON for the live view: states, ages, commits and bars."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rich.text import Text
+
+from controller.cli.live_view.cells import styled
+from controller.cli.terminal.text_format import span
+from controller.text import visible
+
+BAD, WARN, GOOD, BUSY, DIM = "bold red", "yellow", "green", "cyan", "dim"
+_SYMBOLS = {
+    "succeeded": ("✓", GOOD),
+    "failed": ("✕", BAD),
+    "timed_out": ("✕", BAD),
+    "crashed": ("✕", BAD),
+    "cancelled": ("■", WARN),
+    "skipped": ("·", DIM),
+    "running": ("●", BUSY),
+    "pending": ("○", WARN),
+    "retrying": ("↻", WARN),
+}
+_HEALTH = {
+    "Healthy": ("✓", GOOD),
+    "Degraded": ("✕", BAD),
+    "Running": ("●", BUSY),
+    "Suspended": ("‖", WARN),
+    "Unknown": ("?", DIM),
+}
+_SHORT_SECONDS = timedelta(minutes=10)
+_SHORT_MINUTES = timedelta(hours=3)
+_BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+def plain(text: object, style: str = "") -> Text:
+    """Return untrusted text without markup, with unprintable characters escaped."""
+    return styled(visible(str(text)), style)
+
+
+def parse(time: str | None) -> datetime | None:
+    """Return a time of the JSON as an aware datetime in UTC."""
+    return None if time is None else datetime.fromisoformat(time).astimezone(UTC)
+
+
+def age(time: str | None, now: datetime) -> str:
+    """Return how long ago a time was, or how long until then: `42s`, `5m15s`, `51m`, `5h`, `3d`."""
+    moment = parse(time)
+    return "-" if moment is None else short_span(abs(now - moment))
+
+
+def short_span(duration: timedelta) -> str:
+    """Return a duration in at most six characters, with fewer units the longer it is."""
+    if duration < _SHORT_SECONDS:
+        return span(duration)
+    if duration < _SHORT_MINUTES:
+        return span(timedelta(minutes=int(duration.total_seconds() // 60)))
+    if duration < timedelta(days=2):
+        return f"{int(duration.total_seconds() // 3600)}h"
+    return f"{duration.days}d"
+
+
+def clock_time(time: str | None) -> str:
+    """Return a time in the time zone of the machine, as `11-29 23:18:04`."""
+    moment = parse(time)
+    return "-" if moment is None else moment.astimezone().strftime("%m-%d %H:%M:%S")
+
+
+def run_state(state: str) -> Text:
+    """Return the symbol and the name of a run's state."""
+    symbol, style = _SYMBOLS.get(state, ("?", ""))
+    return styled(f"{symbol} {state.replace('_', ' ')}", style)
+
+
+def recent_states(states: Sequence[str]) -> Text:
+    """Return a symbol for each run, the oldest first."""
+    line = Text()
+    for state in states:
+        symbol, style = _SYMBOLS.get(state, ("?", ""))
+        line.append(symbol, style=style)
+    return line
+
+
+def deployment_state(deployment: Mapping[str, Any]) -> Text:
+    """Return the most important of a deployment: invalid, held, out of sync, or its health."""
+    if deployment["sync"] == "Invalid":
+        return styled("✕ invalid", BAD)
+    if deployment["held"]:
+        return styled("‖ held", WARN)
+    symbol, style = _HEALTH.get(deployment["health"], ("?", ""))
+    if deployment["sync"] == "OutOfSync" and deployment["health"] == "Healthy":
+        return styled("! out of sync", WARN)
+    return styled(f"{symbol} {deployment['health'].lower()}", style)
+
+
+def short_commit(commit: Mapping[str, Any], now: datetime) -> Text:
+    """Return the id, the subject, the author and the age of a commit."""
+    line = plain(f'{commit["sha"][:9]} "{commit["subject"]}" ')
+    return line + plain(commit["author"], "bold") + Text(f" {age(commit['author_date'], now)}")
+
+
+def short_revision(revision: str | None) -> str:
+    """Return the name and the short id of a revision: `main@5c3533b`."""
+    if revision is None:
+        return "nothing applied yet"
+    name, _, digest = revision.rpartition(":")
+    return f"{name.removesuffix('sha1').removesuffix('sha256')}{digest[:7]}"
+
+
+def sparkline(counts: Sequence[int]) -> str:
+    """Return one block per count, as high as its share of the largest; the lowest one is zero."""
+    highest, steps = max(counts, default=0), len(_BLOCKS) - 1
+    return "".join(_BLOCKS[-(-count * steps // highest) if highest else 0] for count in counts)
+
+
+def progress_bar(share: float, width: int) -> Text:
+    """Return a bar of `width` cells that is filled up to `share`, between 0 and 1."""
+    filled = round(max(0.0, min(1.0, share)) * width)
+    return styled("█" * filled, BUSY) + styled("░" * (width - filled), DIM)
+
+
+def run_progress(run: Mapping[str, Any], now: datetime, width: int) -> Text:
+    """Return the progress of a running run: its tasks, or its duration as a share of the usual one."""
+    seen, done, typical = run["tasks_seen"], run["tasks_done"], run["typical_seconds"]
+    started = parse(run["started_at"])
+    elapsed = 0.0 if started is None else max(0.0, (now - started).total_seconds())
+    usual = styled("" if typical is None else f" ~{short_span(timedelta(seconds=round(typical)))}", DIM)
+    if seen > 1:
+        return progress_bar(done / seen, width) + Text(f" {done}/{seen}") + usual
+    return progress_bar(elapsed / typical, width) + usual if typical else Text()
+
+
+def headline(run: Mapping[str, Any]) -> str:
+    """Return what a run waits for, why it ended, or its result, in one line."""
+    if run["waiting"] is not None:
+        return f"waiting: {run['waiting']}"
+    if run["reason"] is not None:
+        return str(run["reason"])
+    return "" if run["result"] is None else str(run["result"])
