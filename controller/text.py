@@ -10,6 +10,7 @@ from controller.sdk.messages import shorten as shorten
 from controller.sdk.run_states import visible as visible
 
 _MAX_WORD = 80
+_LONGEST_CHARACTER = 4
 
 
 def visible_lines(text: str) -> str:
@@ -56,3 +57,13 @@ def format_bytes(size: int) -> str:
 def format_count(count: int, noun: str) -> str:
     """Return the count with its noun: `1 file`, `2 files`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def whole_characters(content: bytes) -> bytes:
+    """Remove an incomplete UTF-8 character at the end, whose remaining bytes were cut off or not written yet."""
+    for back in range(1, min(_LONGEST_CHARACTER, len(content)) + 1):
+        byte = content[-back]
+        if byte & 0xC0 != 0x80:
+            length = 1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            return content if length <= back or len(content) == back else content[:-back]
+    return content

@@ -118,6 +118,7 @@ class Web:
         from controller.queries.deployment_cache import DeploymentCache
         from controller.queries.field_locations import FieldLocations
         from controller.queries.run_diff import code_changes
+        from controller.runs.log_search import LogSearcher
 
         streams = Streams()
         server.on_close = streams.closing.set
@@ -139,6 +140,7 @@ class Web:
             web_url_template=self._settings.web_url_template or self._guess_web_url(),
             cookie=server.cookie,
             is_secure=server.is_secure,
+            log_searcher=LogSearcher(self._clock),
         )
         deployment_cache = DeploymentCache(self._store, CommitCounter(self._state.database), self._clock)
         return make_application(dependencies, deployment_cache, server.hosts)

@@ -50,7 +50,11 @@ __all__ = [
     "KeptDeployment",
     "LastRun",
     "LeftOut",
+    "LogAttempt",
+    "LogLine",
+    "LogLines",
     "LogPart",
+    "LogSearch",
     "NextFire",
     "NumberedEvent",
     "Occurrence",
@@ -537,6 +541,44 @@ class LeftOut(TypedDict):
     reason: str
 
 
+class LogAttempt(TypedDict):
+    """The part of the output that one attempt printed: `lines` lines from number `first_line` on.
+
+    The line before introduces the attempt, except for the first one. `state` is `running` until the end is recorded.
+    """
+
+    number: int
+    state: str
+    started_at: str | None
+    first_line: int
+    lines: int
+
+
+class LogLine(TypedDict):
+    """One line of the output of a run.
+
+    - `text`: its first 4 KiB, without the line ending; `left_out` is the number of bytes after that.
+    - `level`: DEBUG, INFO, WARNING, ERROR or CRITICAL, if the line names one in a common format.
+    - `time`: when the line arrived, in UTC; None if it was not recorded, and for the line between two attempts.
+    """
+
+    number: int
+    text: str
+    left_out: int
+    level: str | None
+    time: str | None
+    attempt: int
+
+
+class LogLines(TypedDict):
+    """Lines of the output of a run, out of `total_lines` so far. `complete`: the run has finished."""
+
+    lines: list[LogLine]
+    total_lines: int
+    complete: bool
+    attempts: list[LogAttempt]
+
+
 class LogPart(TypedDict):
     """A part of the output. `text` has the bytes from `offset` up to `next_offset`, out of `size` bytes so far."""
 
@@ -544,6 +586,15 @@ class LogPart(TypedDict):
     next_offset: int
     size: int
     text: str
+
+
+class LogSearch(TypedDict):
+    """The lines that match: how many (`count`), the numbers of the first 100,000 of them, and the first of them."""
+
+    count: int
+    numbers: list[int]
+    lines: list[LogLine]
+    total_lines: int
 
 
 class NextFire(TypedDict):

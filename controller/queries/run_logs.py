@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from controller.text import whole_characters
+
 CHUNK_BYTES = 1 << 16
-_LONGEST_CHARACTER = 4
 
 Piece = Path | bytes
 AnyPiece = TypeVar("AnyPiece", bound=Piece)
@@ -32,7 +33,7 @@ def log_chunk(files: Iterable[Piece], offset: int, limit: int) -> LogChunk:
     total = sum(size for _, size in sizes)
     begin = min(max(offset, 0), total)
     content = read_range(sizes, begin, limit)
-    whole = content if begin + len(content) >= total and len(content) < limit else _whole(content)
+    whole = content if begin + len(content) >= total and len(content) < limit else whole_characters(content)
     return LogChunk(offset=begin, next_offset=begin + len(whole), size=total, text=whole.decode("utf-8", "replace"))
 
 
@@ -85,13 +86,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _whole(content: bytes) -> bytes:
-    """Remove an incomplete UTF-8 character at the end, whose remaining bytes have not been written yet."""
-    for back in range(1, min(_LONGEST_CHARACTER, len(content)) + 1):
-        byte = content[-back]
-        if byte & 0xC0 != 0x80:
-            length = 1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
-            return content if length <= back or len(content) == back else content[:-back]
-    return content

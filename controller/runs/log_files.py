@@ -10,7 +10,7 @@ from stat import S_ISREG
 from controller.runs.recovery import read_mark
 from controller.time_format import format_time
 
-_OUTCOMES = ("succeeded", "failed", "timed_out", "cancelled")
+_OUTCOMES = ("succeeded", "failed", "timed_out", "cancelled", "skipped")
 _ATTEMPT = re.compile(r"([0-9]+)-.*")
 
 
@@ -49,18 +49,38 @@ def log_pieces(runs_directory: Path, run_id: str, zone: tzinfo | None = UTC) -> 
 
 def separator(before: Path, path: Path, zone: tzinfo | None) -> bytes:
     """Return the line between the logs of two attempts, with the time in `zone`."""
-    number, _, nonce = path.parent.name.partition("-")
-    parts = [f"attempt {number}"]
-    started = (read_mark(path.parent / "started", nonce) or {}).get("at")
-    if isinstance(started, int | float):
-        with suppress(ValueError, OverflowError, OSError):
-            parts.append(f"started {format_time(datetime.fromtimestamp(started, UTC), zone)}")
-    earlier, _, nonce = before.parent.name.partition("-")
-    outcome = (read_mark(before.parent / "exit", nonce) or {}).get("outcome")
-    state = outcome if outcome in _OUTCOMES else "crashed"
-    parts.append(f"after attempt {earlier} {state.replace('_', ' ')}")
+    parts = [f"attempt {attempt_of(path)}"]
+    started = read_start(path)
+    if started is not None:
+        parts.append(f"started {format_time(started, zone)}")
+    state = read_outcome(before) or "crashed"
+    parts.append(f"after attempt {attempt_of(before)} {state.replace('_', ' ')}")
     line = f"[controller: {', '.join(parts)}]\n".encode()
     return line if _ends_a_line(before) else b"\n" + line
+
+
+def attempt_of(path: Path) -> int:
+    """Return the number of the attempt that wrote this log."""
+    return int(path.parent.name.partition("-")[0])
+
+
+def read_start(path: Path) -> datetime | None:
+    """Return when the flow that wrote this log was started, in UTC; None if it is unknown."""
+    started = (read_mark(path.parent / "started", _nonce(path)) or {}).get("at")
+    if isinstance(started, int | float):
+        with suppress(ValueError, OverflowError, OSError):
+            return datetime.fromtimestamp(started, UTC)
+    return None
+
+
+def read_outcome(path: Path) -> str | None:
+    """Return the final state of the attempt that wrote this log; None if it is not recorded."""
+    outcome = (read_mark(path.parent / "exit", _nonce(path)) or {}).get("outcome")
+    return outcome if outcome in _OUTCOMES else None
+
+
+def _nonce(path: Path) -> str:
+    return path.parent.name.partition("-")[2]
 
 
 def _ends_a_line(path: Path) -> bool:

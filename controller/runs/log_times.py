@@ -1,6 +1,6 @@
 """Reads when the lines of a log arrived, from the file that the supervisor wrote beside the log.
 
-Called by `controller.queries.log_lines` and by `runs logs`. The file may be missing, because an older version wrote the
+Called by `controller.runs.log_lines` and by `runs logs`. The file may be missing, because an older version wrote the
 log, or end in the middle of a record: bytes without a record have no time.
 """
 

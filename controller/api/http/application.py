@@ -25,7 +25,17 @@ from controller.api.http import strict_query
 from controller.api.http.head_middleware import HeadMiddleware
 from controller.api.http.problem_details import Problem, problem, problem_of
 from controller.api.http.responses import Dependencies
-from controller.api.http.routes import backfills, deployments, events, health, python, reconcile, runs, summary
+from controller.api.http.routes import (
+    backfills,
+    deployments,
+    events,
+    health,
+    python,
+    reconcile,
+    run_logs,
+    runs,
+    summary,
+)
 from controller.api.http.security_middleware import SecurityMiddleware
 from controller.errors import ControllerError
 from controller.queries.deployment_cache import DeploymentCache
@@ -43,6 +53,7 @@ STRICT = (
     deployments.router,
     backfills.router,
     runs.router,
+    run_logs.router,
     python.router,
     events.router,
 )

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, cast, overload
 
@@ -27,6 +27,8 @@ from controller.operations.context import MAX_REASON, OperationContext
 from controller.queries.field_locations import FieldLocations
 from controller.queries.run_diff import CodeChanges
 from controller.reconcile.preview import Preview
+from controller.runs.log_lines import LogIndexes
+from controller.runs.log_search import LogSearcher
 from controller.settings import Location
 from controller.store import Store
 from controller.store.state_directory import StateDirectory
@@ -56,8 +58,10 @@ class Dependencies:
     python_statistics: Callable[[], PythonStatistics]
     login_link: Callable[[], str]
     web_url_template: str | None
+    log_searcher: LogSearcher
     cookie: str
     is_secure: bool
+    log_indexes: LogIndexes = field(default_factory=LogIndexes)
 
 
 LINE: dict[str, Any] = {"minLength": 1, "maxLength": MAX_REASON}
@@ -78,6 +82,10 @@ def full_id(kind: str) -> AfterValidator:
         return text
 
     return AfterValidator(check)
+
+
+RunIdText = Annotated[str, full_id("run"), ID_PATH]
+"""The full id of a run, in a path."""
 
 
 class Triggered(BaseModel):

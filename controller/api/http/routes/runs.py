@@ -1,48 +1,37 @@
-"""The endpoints of runs: list, details, logs (also live), cancel and retry."""
+"""The endpoints of runs: list, details, cancel and retry. `controller.api.http.routes.run_logs` has their logs."""
 
 import json
-from collections.abc import AsyncGenerator
-from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from controller.api.http.downloads import download
 from controller.api.http.pagination import Cursor, Limit, Page, next_cursor, read_cursor, text_parser
 from controller.api.http.protocol import MAX_PAGE_BYTES
 from controller.api.http.responses import (
     ID,
-    ID_PATH,
     LINE,
-    Dependencies,
     IdempotencyKey,
     Moment,
+    RunIdText,
     Triggered,
     author_of,
     aware,
     decode_header,
     dependencies_of,
-    full_id,
     json_response,
-    text_responses,
     triggered_json,
 )
 from controller.api.http.routes.deployments import NAME
-from controller.api.http.security_middleware import Caller
-from controller.api.http.sse import EventStream, LastEventId, message
 from controller.api.http.strict_json import StrictRoute
-from controller.errors import NotFoundError, UsageError
+from controller.errors import UsageError
 from controller.model.runs import Run, RunDetail, RunState, Trigger
 from controller.operations.bulk import MAX_RUNS, BulkResult, cancel_runs, retry_runs
 from controller.operations.bulk_filters import BulkFilter, cancel_matching, retry_matching
 from controller.operations.cancel import cancel_run
 from controller.operations.retry import retry_run
-from controller.queries.run_logs import CHUNK_BYTES, LogChunk, log_chunk, tail_offset
-from controller.queries.runs import exact_run, public_runs, run_detail, stored_states
-from controller.runs.log_files import log_files, log_pieces
+from controller.queries.runs import public_runs, run_detail, stored_states
 from controller.store import Transaction
 from controller.store.run_search import RunFilter, RunPage, runs_page
 
@@ -50,10 +39,6 @@ router = APIRouter(prefix="/api/v1/runs", tags=["runs"], route_class=StrictRoute
 
 _BATCH = 50
 """Number of runs read at once, with all their parameters."""
-
-
-Tail = Annotated[int | None, Query(ge=0, le=10_000)]
-RunIdText = Annotated[str, full_id("run"), ID_PATH]
 
 
 class Cancellation(BaseModel):
@@ -206,85 +191,6 @@ def retry(
     return json_response(request, triggered_json(run), status=201)
 
 
-@router.get("/{run_id}/logs", response_model=LogChunk, summary="Get a part of the log")
-def logs(
-    request: Request,
-    run_id: RunIdText,
-    offset: Annotated[int, Query(ge=0, le=1 << 60)] = 0,
-    limit: Annotated[int, Query(ge=1, le=1 << 20)] = CHUNK_BYTES,
-    tail: Tail = None,
-) -> Response:
-    """The bytes from `offset` to `next_offset` as text; `size` is the current length of the log.
-
-    With `tail`, the last lines. The controller inserts a line between attempts.
-    """
-    dependencies = dependencies_of(request)
-    with dependencies.store.read() as tx:
-        run = exact_run(tx, run_id)
-    pieces = log_pieces(dependencies.state.runs, run.id)
-    begin = offset if tail is None else tail_offset(pieces, tail)
-    return json_response(request, log_chunk(pieces, begin, limit))
-
-
-@router.get(
-    "/{run_id}/logs/raw",
-    summary="Download the log",
-    response_class=Response,
-    responses=text_responses("application/octet-stream"),
-)
-def raw(request: Request, run_id: RunIdText) -> Response:
-    """The current content of the logs of all attempts, as raw bytes for saving to a file."""
-    dependencies = dependencies_of(request)
-    with dependencies.store.read() as tx:
-        run = exact_run(tx, run_id)
-    return download(request, log_files(dependencies.state.runs, run.id), f"{run.deployment}-{run.id}.log")
-
-
-@router.get(
-    "/{run_id}/logs/stream",
-    summary="Stream the log",
-    response_class=Response,
-    responses=text_responses("text/event-stream"),
-)
-async def follow_log(
-    request: Request,
-    run_id: RunIdText,
-    offset: Annotated[int, Query(ge=0, le=1 << 60)] = 0,
-    tail: Tail = None,
-    last_event_id: LastEventId = None,
-) -> Response:
-    """Server-sent events: `log` with a part of the log, and `end` with the state. The event id is the next offset.
-
-    With `tail`, the stream starts with the last lines so far, unless `Last-Event-ID` gives an offset.
-    """
-    dependencies = dependencies_of(request)
-    caller: Caller = request.scope["caller"]
-    await run_in_threadpool(_state, dependencies, run_id)
-    begin = int(last_event_id) if last_event_id else offset
-    if tail is not None and not last_event_id:
-        begin = await run_in_threadpool(_tail_offset, dependencies, run_id, tail)
-    return EventStream(_log_messages(dependencies, run_id, begin), dependencies.streams, caller.key)
-
-
-async def _log_messages(dependencies: Dependencies, run_id: str, offset: int) -> AsyncGenerator[bytes]:
-    with suppress(NotFoundError):  # the run was deleted in the meantime: the next request gets a 404
-        while True:
-            # Read the state before the log, so that all output is sent before `end`.
-            state = await run_in_threadpool(_state, dependencies, run_id)
-            while True:
-                chunk = await run_in_threadpool(_chunk, dependencies, run_id, offset)
-                if not chunk.text:
-                    break
-                offset = chunk.next_offset
-                yield message({"text": chunk.text, "size": chunk.size}, event="log", number=str(offset))
-            if state.is_terminal:
-                yield message({"state": state.value}, event="end", number=str(offset))
-                return
-            yield b""
-            if not await dependencies.streams.pause():
-                return
-
-
 def _stored(states: list[RunState] | None) -> list[RunState] | None:
     return None if states is None else [value for shown in states for value in stored_states(shown)]
 
@@ -304,16 +210,3 @@ def _page(tx: Transaction, run_filter: RunFilter, limit: int, before: str | None
         before = batch.next
         if before is None or len(batch.runs) < step or len(runs) == limit:
             return RunPage(runs=runs, next=before)
-
-
-def _chunk(dependencies: Dependencies, run_id: str, offset: int) -> LogChunk:
-    return log_chunk(log_pieces(dependencies.state.runs, run_id), offset, CHUNK_BYTES)
-
-
-def _tail_offset(dependencies: Dependencies, run_id: str, lines: int) -> int:
-    return tail_offset(log_pieces(dependencies.state.runs, run_id), lines)
-
-
-def _state(dependencies: Dependencies, run_id: str) -> RunState:
-    with dependencies.store.read() as tx:
-        return exact_run(tx, run_id).state

@@ -1,8 +1,8 @@
 """Records when the output of a flow arrived, in the file `log.times` beside `log`. Used by `log_capture`.
 
-The file is `MAGIC`, followed by records of two unsigned 64-bit integers, little-endian: an offset in `log`, and when the
-bytes from there on arrived, in milliseconds since 1970. Offsets increase; times follow the wall clock, which can be set
-back. Readers ignore a file with another beginning, and an incomplete last record.
+The file is `MAGIC`, followed by records of two unsigned 64-bit integers, little-endian: an offset in `log`, and when
+the bytes from there on arrived, in milliseconds since 1970. Offsets increase; times follow the wall clock, which can be
+set back. Readers ignore a file with another beginning, and an incomplete last record.
 
 The size is bounded: the interval between two records is at least `INTERVAL_MS`, and doubles after every `STAGE`
 records. A flow that prints all the time has 4 MiB of them after four months.
