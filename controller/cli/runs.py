@@ -34,6 +34,7 @@ _STATES = [
     "crashed",
     "skipped",
 ]
+_REVISION = re.compile(r"[0-9a-f]+|.*:.*")
 _TRIGGERS = ["schedule", "manual", "backfill", "retry"]
 
 
@@ -97,6 +98,7 @@ def list_(  # noqa: PLR0913
         rows = [] if tx is None else list_runs(tx, run_filter, now, limit=limit)
         if tx is not None and not rows:
             check_names(tx, deployment, tag)
+            _check_revision(revision)
 
     def table(is_wide: bool) -> "CompactTable":
         from controller.cli.terminal.run_tables import run_table
@@ -158,6 +160,13 @@ def logs(
 
 for action in (run_actions.cancel, run_actions.retry, run_actions.watch):
     runs.add_command(action)
+
+
+def _check_revision(revision: str | None) -> None:
+    """Raise UsageError for a branch or another name, which no run is recorded with."""
+    if revision is not None and _REVISION.fullmatch(revision) is None:
+        hint = f"`git rev-parse {revision}` prints the id of a branch or tag."
+        raise UsageError(f"--revision {revision!r} is not the id of a commit.", hint=hint)
 
 
 def _compile(grep: str) -> "re.Pattern[str]":
