@@ -43,6 +43,7 @@ _FOLLOW_SECONDS = 0.2
 @click.option(
     "--limit",
     type=click.IntRange(1),
+    metavar="N",
     default=100,
     show_default=True,
     help="Maximum number of events; the newest are printed.",

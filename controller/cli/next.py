@@ -43,7 +43,15 @@ from controller.time_format import format_time
     show_default=True,
     help="For local times that occur twice because clocks go back.",
 )
-@click.option("-n", "count", type=click.IntRange(1, 10000), default=10, show_default=True, help="Number of fire times.")
+@click.option(
+    "-n",
+    "count",
+    type=click.IntRange(1, 10000),
+    metavar="N",
+    default=10,
+    show_default=True,
+    help="Number of fire times.",
+)
 @click.option(
     "--after",
     metavar="TIME",

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 @click.option("--since", metavar="TIME", help="Due at or after this time: yesterday, 2h, a date or date-time.")
 @click.option("--until", metavar="TIME", help="Due before or at this time: now, 2h, a date or date-time.")
 @click.option(
-    "--limit", type=click.IntRange(1), default=100, show_default=True, help="Maximum number of entries, newest first."
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    default=100,
+    show_default=True,
+    help="Maximum number of entries, newest first.",
 )
 @options.list_output
 @options.location

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from controller.cli.terminal.tables import CompactTable
 
 _STATES = [
-    "scheduled",
     "pending",
     "running",
     "retrying",
@@ -45,7 +44,7 @@ def runs() -> None:
 
 @runs.command(name="list")
 @click.option("--deployment", metavar="NAME", help="Filter by deployment.", shell_complete=complete.deployments)
-@click.option("--state", type=options.NearChoice(_STATES), help="Filter by state.")
+@click.option("--state", type=options.NearChoice(_STATES, unlisted=["scheduled"]), help="Filter by state.")
 @click.option("--tag", metavar="TAG", help="Filter by tag.", shell_complete=complete.tags)
 @click.option("--trigger", type=options.NearChoice(_TRIGGERS), help="Filter by trigger.")
 @click.option("--revision", metavar="COMMIT", help="Filter by commit; an abbreviated id is enough.")
@@ -58,7 +57,12 @@ def runs() -> None:
     shell_complete=complete.backfills,
 )
 @click.option(
-    "--limit", type=click.IntRange(1), default=50, show_default=True, help="Maximum number of entries, newest first."
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    default=50,
+    show_default=True,
+    help="Maximum number of entries, newest first.",
 )
 @options.list_output
 @options.location
