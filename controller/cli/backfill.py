@@ -50,10 +50,15 @@ _TIMES_SHOWN = 50
 @click.option(
     "--parallel",
     type=click.IntRange(1, 1000),
+    metavar="N",
     help="Maximum number of runs in progress at a time. [default: 1, or 1000 with `overlap: allow`]",
 )
 @click.option(
-    "--max", "most", type=click.IntRange(1), help="Run at most this many due times: the latest ones. [default: all]"
+    "--max",
+    "most",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Run at most this many due times: the latest ones. [default: all]",
 )
 @click.option("--dry-run", is_flag=True, help="Print the due times that would be run, and create nothing.")
 @click.option("--wait", is_flag=True, help="Wait for the backfill to end. Exit 0 if all runs succeed, else 1.")

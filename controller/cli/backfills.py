@@ -27,7 +27,12 @@ def backfills() -> None:
 @backfills.command(name="list")
 @click.option("--deployment", metavar="NAME", help="Filter by deployment.", shell_complete=complete.deployments)
 @click.option(
-    "--limit", type=click.IntRange(1), default=50, show_default=True, help="Maximum number of entries, newest first."
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    default=50,
+    show_default=True,
+    help="Maximum number of entries, newest first.",
 )
 @options.list_output
 @options.location

@@ -1,5 +1,6 @@
 """`controller deployment`: the commands of Prefect Orion. All except `create` are aliases of other commands."""
 
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +27,19 @@ def _deployment_argument(argument: click.Argument) -> click.Argument:
     return _DeploymentArgument([str(argument.name)], metavar="NAME", shell_complete=complete.deployments)
 
 
-def _alias(command: click.Command, name: str) -> click.Command:
-    """Return the same command under another name."""
+def _alias(command: click.Command, name: str, original: str) -> click.Command:
+    """Return the same command, which is `controller ORIGINAL`, under another name."""
     parameters = [
         _deployment_argument(parameter) if isinstance(parameter, click.Argument) else parameter
         for parameter in command.params
     ]
-    return Command(name, callback=command.callback, params=parameters, help=command.help)
+    text = f"Same as `controller {original}`.\n\n{cleandoc(command.help or '')}"
+    return Command(name, callback=command.callback, params=parameters, help=text)
 
 
 @click.group(cls=Group)
 def deployment() -> None:
-    """Create, list, show, run or execute deployments."""
+    """Write a spec to the working tree; aliases as in Prefect."""
 
 
 @deployment.command()
@@ -55,7 +57,7 @@ def create(location: Location, file: Path, *, replace: bool) -> int:
     return create_deployment(location, file, replace=replace)
 
 
-deployment.add_command(_alias(list_, "ls"))
-deployment.add_command(_alias(show_, "inspect"))
-deployment.add_command(_alias(trigger, "run"))
-deployment.add_command(_alias(execute, "execute"))
+deployment.add_command(_alias(list_, "ls", "deployments list"))
+deployment.add_command(_alias(show_, "inspect", "deployments show"))
+deployment.add_command(_alias(trigger, "run", "trigger"))
+deployment.add_command(_alias(execute, "execute", "execute"))

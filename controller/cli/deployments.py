@@ -55,7 +55,7 @@ def deployments() -> None:
     show_default=True,
     help="Order: problems first, by name, by next start, or by the start of the last run, newest first.",
 )
-@click.option("--limit", type=click.IntRange(1), help="Maximum number of entries. [default: all]")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Maximum number of entries. [default: all]")
 @options.list_output
 @options.location
 def list_(

@@ -7,19 +7,45 @@ import click
 LOCATION = frozenset({"repo", "path", "ref", "environment", "state_dir"})
 """The names of the options that `options.location` adds."""
 _LONGEST_SUMMARY = 300
+_ALL = "controller.help_all"
+
+
+def _show_all_help(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        ctx.meta[_ALL] = True
+        click.echo(ctx.get_help())
+        ctx.exit()
+
+
+_HELP_ALL = click.Option(
+    ["--help-all"],
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_all_help,
+    help="Show this message with the location options, and exit.",
+)
 
 
 class Command(click.Command):
     """A command whose help names the location options in one line, and ends with examples."""
 
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the parameters of this command, with `--help-all` if it has location options."""
+        parameters = super().get_params(ctx)
+        has_location = any(parameter.name in LOCATION for parameter in parameters)
+        return [*parameters, _HELP_ALL] if has_location else parameters
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options of this command in full, and only the names of the location options."""
+        """Write the options of this command in full. Without `--help-all`, only name the location options."""
         options = [parameter for parameter in self.get_params(ctx) if isinstance(parameter, click.Option)]
         _write_options(ctx, formatter, "Options", [option for option in options if option.name not in LOCATION])
-        shared = [option.opts[0] for option in options if option.name in LOCATION]
-        if shared:
+        shared = [option for option in options if option.name in LOCATION]
+        if ctx.meta.get(_ALL):
+            _write_options(ctx, formatter, "Location options", shared)
+        elif shared:
             formatter.write_paragraph()
-            formatter.write_text(f"Location options: {', '.join(shared)}. See `controller --help`.")
+            formatter.write_text(f"Location options: {', '.join(option.opts[0] for option in shared)}. See --help-all.")
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples of this command."""

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def print_list(
-    rows: Sequence[Any], output: str, name: Callable[[Any], str], table: "Callable[[bool], CompactTable]"
+    rows: Sequence[Any], output: str, name: Callable[[Any], str | None], table: "Callable[[bool], CompactTable]"
 ) -> None:
-    """Print these rows. `name` returns what identifies a row, `table` the table, with more columns for `True`."""
+    """Print these rows. `name` returns what identifies a row, or None; `table` the table, with more columns if wide."""
     if output == "json":
         print_json(rows)
     elif output == "jsonl":
@@ -27,8 +27,8 @@ def print_list(
 
         click.echo(as_yaml([json.loads(json.dumps(to_json(list(rows))))]), nl=False)
     elif output == "name":
-        for row in rows:
-            click.echo(visible(name(row)))
+        for text in filter(None, map(name, rows)):
+            click.echo(visible(text))
     else:
         from controller.cli.terminal.console import show
 

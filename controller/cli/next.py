@@ -43,7 +43,15 @@ from controller.time_format import format_time
     show_default=True,
     help="For local times that occur twice because clocks go back.",
 )
-@click.option("-n", "count", type=click.IntRange(1, 10000), default=10, show_default=True, help="Number of fire times.")
+@click.option(
+    "-n",
+    "count",
+    type=click.IntRange(1, 10000),
+    metavar="N",
+    default=10,
+    show_default=True,
+    help="Number of fire times.",
+)
 @click.option(
     "--after",
     metavar="TIME",
@@ -65,7 +73,7 @@ def next_(location: Location, name: str | None, count: int, after: str | None, o
     else:
         source = click.get_current_context().get_parameter_source("timezone")
         timezone = expression["timezone"] if source is not ParameterSource.DEFAULT else None
-        _print(*_deployment_times(location, name, after, timezone, count), output)
+        _print(*_deployment_times(location, name, after, timezone, count), output, name)
 
 
 def _check_options(kinds: list[str], expression: dict[str, Any]) -> None:
@@ -138,12 +146,12 @@ def _expression_times(
     return [time for time, _ in next_fire_times([schedule], start, count)], local
 
 
-def _print(times: list[datetime], zone: tzinfo | None, output: str) -> None:
+def _print(times: list[datetime], zone: tzinfo | None, output: str, name: str | None = None) -> None:
     if output == "json":
         print_json({"fire_times": times})
         return
-
     for time in times:
         click.echo(format_time(time, zone, timespec="auto"))
     if not times:
-        click.echo("No more fire times.", err=True)
+        hint = "" if name is None else f" `controller trigger {name}` runs {name} now."
+        click.echo(f"No more fire times.{hint}", err=True)

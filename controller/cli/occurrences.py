@@ -1,14 +1,19 @@
 """`controller occurrences`: list the due times of a deployment, each with its run or the reason why it was skipped."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from controller.cli import complete, options
 from controller.cli.help_pages import Command
-from controller.cli.json_output import print_json
+from controller.cli.list_output import print_list
 from controller.cli.state_access import read_state_if_any, zone_of
 from controller.clock import SystemClock
 from controller.errors import unknown_deployment
 from controller.settings import Location
+
+if TYPE_CHECKING:
+    from controller.cli.terminal.tables import CompactTable
 
 
 @click.command(cls=Command)
@@ -16,9 +21,14 @@ from controller.settings import Location
 @click.option("--since", metavar="TIME", help="Due at or after this time: yesterday, 2h, a date or date-time.")
 @click.option("--until", metavar="TIME", help="Due before or at this time: now, 2h, a date or date-time.")
 @click.option(
-    "--limit", type=click.IntRange(1), default=100, show_default=True, help="Maximum number of entries, newest first."
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    default=100,
+    show_default=True,
+    help="Maximum number of entries, newest first.",
 )
-@options.output
+@options.list_output
 @options.location
 def occurrences(location: Location, name: str, since: str | None, until: str | None, limit: int, output: str) -> None:
     """List the due times of a deployment and their outcomes.
@@ -35,10 +45,13 @@ def occurrences(location: Location, name: str, since: str | None, until: str | N
         if tx is None:
             raise unknown_deployment(name, ())
         rows = list_occurrences(tx, name, limit, since=first, until=last)
-    if output == "json":
-        print_json(rows)
-        return
-    from controller.cli.terminal.console import show
-    from controller.cli.terminal.occurrence_table import occurrence_table
+    empty = f"No due times yet. `controller next {name}` shows the next ones."
+    if since is not None or until is not None:
+        empty = f"No due times in this range. `controller occurrences {name}` shows the newest ones."
 
-    show(occurrence_table(rows, zone))
+    def table(is_wide: bool) -> "CompactTable":
+        from controller.cli.terminal.occurrence_table import occurrence_table
+
+        return occurrence_table(rows, zone, empty=empty, is_wide=is_wide)
+
+    print_list(rows, output, lambda row: row.run_id, table)

@@ -1,6 +1,6 @@
 """Options that several commands share. The location options can also be set as environment variables `CONTROLLER_…`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, tzinfo
 from functools import wraps
 from typing import Any, TypeVar
@@ -27,10 +27,19 @@ list_output = click.option(
 
 
 class NearChoice(click.Choice[str]):
-    """A choice whose error for an unknown value also suggests the most similar valid one."""
+    """A choice whose error for an unknown value also suggests the most similar valid one.
+
+    `unlisted` are values that are accepted, but not shown.
+    """
+
+    def __init__(self, choices: Sequence[str], *, case_sensitive: bool = True, unlisted: Collection[str] = ()) -> None:
+        super().__init__(choices, case_sensitive)
+        self._unlisted = unlisted
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the chosen value. Raises BadParameter."""
+        if value in self._unlisted:
+            return value
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter as error:

@@ -8,6 +8,7 @@ import click
 
 from controller.cli import complete, options
 from controller.cli.json_output import print_json
+from controller.cli.list_output import print_list
 from controller.cli.state_access import connected_client, read_state, read_state_if_any
 from controller.clock import SystemClock
 from controller.errors import ControllerError, unknown_deployment
@@ -16,6 +17,7 @@ from controller.text import format_bytes, format_count, visible_lines
 
 if TYPE_CHECKING:
     from controller.app.python_builds import DeclaredPython
+    from controller.cli.terminal.tables import CompactTable
     from controller.model.python_environments import PythonRequest
     from controller.python_environments import PythonEnvironments
     from controller.queries.python_environments import PythonEnvironmentRow
@@ -29,7 +31,7 @@ def python() -> None:
 
 
 @python.command(name="list")
-@options.output
+@options.list_output
 @options.location
 def list_(location: Location, output: str) -> None:
     """List Python environments and the deployments that use them.
@@ -198,10 +200,9 @@ def _notify_controller(location: Location) -> None:
 
 
 def _print_rows(rows: "Sequence[PythonEnvironmentRow]", output: str) -> None:
-    if output == "json":
-        print_json(rows)
-        return
-    from controller.cli.terminal.console import show
-    from controller.cli.terminal.python_tables import python_table
+    def table(is_wide: bool) -> "CompactTable":
+        from controller.cli.terminal.python_tables import python_table
 
-    show(python_table(rows, SystemClock().now()))
+        return python_table(rows, SystemClock().now(), is_wide=is_wide)
+
+    print_list(rows, output, lambda row: str(row.id), table)

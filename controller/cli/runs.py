@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from controller.cli.terminal.tables import CompactTable
 
 _STATES = [
-    "scheduled",
     "pending",
     "running",
     "retrying",
@@ -34,6 +33,7 @@ _STATES = [
     "crashed",
     "skipped",
 ]
+_REVISION = re.compile(r"[0-9a-f]+|.*:.*")
 _TRIGGERS = ["schedule", "manual", "backfill", "retry"]
 
 
@@ -44,7 +44,7 @@ def runs() -> None:
 
 @runs.command(name="list")
 @click.option("--deployment", metavar="NAME", help="Filter by deployment.", shell_complete=complete.deployments)
-@click.option("--state", type=options.NearChoice(_STATES), help="Filter by state.")
+@click.option("--state", type=options.NearChoice(_STATES, unlisted=["scheduled"]), help="Filter by state.")
 @click.option("--tag", metavar="TAG", help="Filter by tag.", shell_complete=complete.tags)
 @click.option("--trigger", type=options.NearChoice(_TRIGGERS), help="Filter by trigger.")
 @click.option("--revision", metavar="COMMIT", help="Filter by commit; an abbreviated id is enough.")
@@ -57,7 +57,12 @@ def runs() -> None:
     shell_complete=complete.backfills,
 )
 @click.option(
-    "--limit", type=click.IntRange(1), default=50, show_default=True, help="Maximum number of entries, newest first."
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    default=50,
+    show_default=True,
+    help="Maximum number of entries, newest first.",
 )
 @options.list_output
 @options.location
@@ -97,6 +102,7 @@ def list_(  # noqa: PLR0913
         rows = [] if tx is None else list_runs(tx, run_filter, now, limit=limit)
         if tx is not None and not rows:
             check_names(tx, deployment, tag)
+            _check_revision(revision)
 
     def table(is_wide: bool) -> "CompactTable":
         from controller.cli.terminal.run_tables import run_table
@@ -158,6 +164,13 @@ def logs(
 
 for action in (run_actions.cancel, run_actions.retry, run_actions.watch):
     runs.add_command(action)
+
+
+def _check_revision(revision: str | None) -> None:
+    """Raise UsageError for a branch or another name, which no run is recorded with."""
+    if revision is not None and _REVISION.fullmatch(revision) is None:
+        hint = f"`git rev-parse {revision}` prints the id of a branch or tag."
+        raise UsageError(f"--revision {revision!r} is not the id of a commit.", hint=hint)
 
 
 def _compile(grep: str) -> "re.Pattern[str]":

@@ -228,5 +228,5 @@ def test_events_are_followed_and_doctor_reports_problems(repository: Repository,
     assert repository.ask("doctor").code == 1
     repository.state.chmod(0o700)
     told = repository.ask("events").out
-    assert "a  Created: Declared in deployments/a.yaml:" in told
+    assert "\tinfo\ta\tCreated\tDeclared in deployments/a.yaml:" in told
     assert json.loads(repository.ask("events", "-o", "json").out)[0]["about"] == "a"

@@ -7,10 +7,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from controller.cli.terminal import text_format
-from controller.cli.terminal.tables import CompactTable, Details
+from controller.cli.terminal.tables import SHORT_ID, CompactTable, Details
 from controller.model.backfills import BackfillDetail, BackfillProgress, BackfillTime
 
 _FAILURES_SHOWN = 50
+_NO_BACKFILLS = "No backfills. `controller backfill NAME --from TIME` creates one."
 
 
 def backfill_table(
@@ -34,7 +35,7 @@ def backfill_table(
     titles: tuple[str, ...] = ("ID", "DEPLOYMENT", "STATE", "FROM", "TO", "PROGRESS", "FAILED", "AUTHOR")
     if is_wide:
         titles += ("CREATED", "FINISHED", "REDO", "PARALLEL", "REVISION")
-    return CompactTable(titles, rows, flexible=(1, 7), empty="No backfills.", has_ids=True, is_wide=is_wide)
+    return CompactTable(titles, rows, flexible=(1, 7), empty=_NO_BACKFILLS, ids={0: SHORT_ID}, is_wide=is_wide)
 
 
 def _more_cells(backfill: BackfillProgress, zone: tzinfo | None) -> tuple[Text, ...]:

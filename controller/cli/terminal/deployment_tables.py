@@ -13,6 +13,7 @@ from controller.queries.deployment_details import DeploymentDetail
 from controller.queries.deployments import DeploymentView, find_streak
 from controller.schedules import shared_zone, zone
 
+_NO_MATCH = "No deployments match. `controller deployments list` lists all."
 _NO_DEPLOYMENTS = "No deployments. Commit a file to deployments/, or create an example with `controller init`."
 
 
@@ -35,7 +36,7 @@ def deployment_table(
     titles: tuple[str, ...] = ("DEPLOYMENT", "SYNC", "HEALTH", "NEXT", "LAST RUN", "FLOW")
     if is_wide:
         titles += ("TAGS", "VERSION", "DECLARED IN", "DESCRIPTION")
-    empty = "No deployments match." if is_filtered else _NO_DEPLOYMENTS
+    empty = _NO_MATCH if is_filtered else _NO_DEPLOYMENTS
     return CompactTable(titles, rows, flexible=(0, 5, 4), empty=empty, is_wide=is_wide)
 
 

@@ -7,34 +7,43 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from controller.cli.terminal import text_format
-from controller.cli.terminal.tables import CompactTable, Details
+from controller.cli.terminal.tables import SHORT_DIGEST, CompactTable, Details
 from controller.model.python_environments import PythonState
 from controller.queries.python_environments import PythonEnvironmentDetail, PythonEnvironmentRow
 from controller.text import format_bytes, format_count
 
 _STYLES = {PythonState.READY: "green", PythonState.FAILED: "bold red"}
-_NAMES_SHOWN = 3
 _NO_ENVIRONMENTS = "No Python environments. `python` in the document of a deployment gives it one."
 
 
-def python_table(rows: Sequence[PythonEnvironmentRow], now: datetime) -> RenderableType:
+def python_table(rows: Sequence[PythonEnvironmentRow], now: datetime, *, is_wide: bool = False) -> CompactTable:
     """Return a table with one row per environment, in the given order."""
     cells = [
         (
-            text_format.plain(row.id[:12]),
+            text_format.plain(row.id),
             text_format.plain(", ".join(row.declared_at) or "-"),
             _state(row.state),
             text_format.plain("" if row.state is PythonState.READY else row.reason),
             text_format.plain(row.version or "-"),
             text_format.plain(len(row.packages) if row.version else "-"),
             _size(row.size),
-            text_format.plain(_names((*row.deployments, *row.waiting)) or "-"),
+            text_format.plain(", ".join((*row.deployments, *row.waiting)) or "-"),
             text_format.past(row.used_at, now),
+            *(_more_cells(row, now) if is_wide else ()),
         )
         for row in rows
     ]
-    titles = ("DIGEST", "DECLARED AT", "STATE", "REASON", "PYTHON", "PACKAGES", "SIZE", "USED BY", "LAST USED")
-    return CompactTable(titles, cells, flexible=(7, 1), empty=_NO_ENVIRONMENTS)
+    titles: tuple[str, ...] = ("DIGEST", "DECLARED AT", "STATE", "REASON", "PYTHON", "PACKAGES", "SIZE", "USED BY")
+    titles += ("LAST USED", "BUILT", "RETRIED", "MESSAGE") if is_wide else ("LAST USED",)
+    return CompactTable(titles, cells, flexible=(1, 7), empty=_NO_ENVIRONMENTS, ids={0: SHORT_DIGEST}, is_wide=is_wide)
+
+
+def _more_cells(row: PythonEnvironmentRow, now: datetime) -> tuple[Text, ...]:
+    return (
+        text_format.past(row.built_at, now),
+        text_format.ago(row.retry_at, now),
+        text_format.first_line(row.message),
+    )
 
 
 def python_detail(detail: PythonEnvironmentDetail, now: datetime) -> RenderableType:
@@ -75,8 +84,3 @@ def _state(state: PythonState) -> Text:
 
 def _size(size: int | None) -> Text:
     return Text("-" if size is None else format_bytes(size))
-
-
-def _names(names: Sequence[str]) -> str:
-    more = len(names) - _NAMES_SHOWN
-    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -9,10 +9,13 @@ from rich.text import Text
 
 from controller.cli.terminal import text_format
 from controller.cli.terminal.artifact_view import artifact_list
-from controller.cli.terminal.tables import CompactTable, Details
+from controller.cli.terminal.tables import SHORT_ID, CompactTable, Details
 from controller.cli.terminal.task_tree import task_tree
 from controller.model.queues import SHORTAGE
 from controller.model.runs import Attempt, Run, RunDetail
+
+_NO_RUNS = "No runs yet. A due time starts one, and so does `controller trigger NAME`."
+_NO_MATCH = "No runs match. `controller runs list` without filters lists the newest runs."
 
 
 def run_table(
@@ -42,8 +45,8 @@ def run_table(
         )
         for run in runs
     ]
-    empty = "No runs match." if is_filtered else "No runs yet."
-    return CompactTable(titles, rows, flexible=(1, 6), empty=empty, has_ids=True, is_wide=zones is not None)
+    empty = _NO_MATCH if is_filtered else _NO_RUNS
+    return CompactTable(titles, rows, flexible=(1, 6), empty=empty, ids={0: SHORT_ID}, is_wide=zones is not None)
 
 
 def _more_cells(run: Run, now: datetime, zone: tzinfo | None) -> tuple[Text, ...]:

@@ -1,6 +1,6 @@
 """Tables and lists of details: aligned on a terminal, and in a pipe complete and easy to split."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
@@ -9,18 +9,22 @@ from rich.text import Text
 
 GAP = 2
 NARROWEST = 8
-SHORT_ID = 12
+NARROWEST_TEXT = 30
+SHORT_ID = slice(-12, None)
 """The end of an id is its random part, short and sufficient to identify a run."""
+SHORT_DIGEST = slice(12)
+"""The beginning of a digest is sufficient to identify a Python environment."""
+_NO_IDS: Mapping[int, slice] = {}
 _UNLIMITED = 1_000_000
 
 
 class CompactTable:
     """Single-line rows under bold titles, which fit the width of a terminal.
 
-    Columns in `flexible` are shortened first, from the last one to the first; ids in the first column are shown with
-    their end if `has_ids`. In a pipe, the table is TSV: nothing is shortened or padded, and the cells are escaped, so
-    that they contain no tabs and line breaks. `empty` is the text instead of a table without rows. With `is_wide`,
-    nothing is shortened on a terminal either.
+    Columns in `flexible` are shortened first, from the last one to the first; `ids` has the columns with ids, and the
+    part of each that identifies a row. In a pipe, the table is TSV: nothing is shortened or padded, and the cells are
+    escaped, so that they contain no tabs and line breaks. `empty` is the text instead of a table without rows. With
+    `is_wide`, nothing is shortened on a terminal either.
     """
 
     def __init__(
@@ -30,14 +34,14 @@ class CompactTable:
         *,
         flexible: Sequence[int],
         empty: str = "",
-        has_ids: bool = False,
+        ids: Mapping[int, slice] = _NO_IDS,
         is_wide: bool = False,
     ) -> None:
         self.empty = None if rows else empty
         self._titles = titles
         self._rows = rows
         self._flexible = flexible
-        self._has_ids = has_ids and not is_wide
+        self._ids = _NO_IDS if is_wide else ids
         self._is_wide = is_wide
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -64,7 +68,9 @@ class CompactTable:
         return table
 
     def _terminal_rows(self) -> Sequence[Sequence[Text]]:
-        return [(row[0][-SHORT_ID:], *row[1:]) for row in self._rows] if self._has_ids else self._rows
+        if not self._ids:
+            return self._rows
+        return [[cell[self._ids[n]] if n in self._ids else cell for n, cell in enumerate(row)] for row in self._rows]
 
     def _widths(self, available: int) -> list[int]:
         cells = [self._titles, *[[cell.plain for cell in row] for row in self._terminal_rows()]]
@@ -76,6 +82,37 @@ class CompactTable:
             widths[index] -= cut
             excess -= cut
         return widths
+
+
+class WrappedTable(CompactTable):
+    """A table whose last column is shown whole on a terminal too: its cells are wrapped.
+
+    `min_widths` are those of the other columns, so that tables that follow each other are aligned.
+    """
+
+    def __init__(
+        self, titles: Sequence[str], rows: Sequence[Sequence[Text]], *, min_widths: Sequence[int], empty: str = ""
+    ) -> None:
+        super().__init__(titles, rows, flexible=(), empty=empty)
+        self._min_widths = min_widths
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if self.empty or not console.is_terminal:
+            yield from super().__rich_console__(console, options)
+            return
+        widths = [max(pair) for pair in zip(self._widths(_UNLIMITED), self._min_widths, strict=False)]
+        indent = sum(widths) + GAP * len(widths)
+        room = options.max_width - indent
+        titles = [[Text(title, style="bold") for title in self._titles]] if any(self._titles) else []
+        for cells in (*titles, *self._rows):
+            first = Text()
+            for cell, width in zip(cells, widths, strict=False):
+                first += cell + Text(" " * (width + GAP - cell.cell_len))
+            # Below that, the terminal wraps the lines.
+            lines = cells[-1].wrap(console, room) if room >= NARROWEST_TEXT else [cells[-1]]
+            for number, line in enumerate(lines):
+                line.rstrip()
+                yield Text.assemble(" " * indent if number else first, line, no_wrap=True, overflow="ignore")
 
 
 class Details:

@@ -9,7 +9,7 @@ import pytest
 from controller.cli.examples import EXAMPLES
 from controller.cli.main import COMMANDS, GROUPS, cli
 from tests.generated.option_tables import leaves
-from tests.unit.cli.conftest import Command
+from tests.unit.cli.conftest import Command, Followed
 
 LEAVES = dict(leaves())
 LOCATION = "Location options: --repo, --path, --ref, --environment, --state-dir."
@@ -43,6 +43,34 @@ def test_the_help_of_a_command_ends_with_two_examples(command: Command, name: st
     has_location = any(option.name == "state_dir" for option in LEAVES[name].params)
     assert (LOCATION in " ".join(text.split())) is has_location
     assert "--state-dir DIR" not in text
+    assert ("--help-all" in text) is has_location
+
+
+def test_location_options_are_described_on_request(command: Command) -> None:
+    text = command("runs", "list", "--help-all")
+    assert (text.code, "--state-dir DIR" in text.out, LOCATION in text.out) == (0, True, False)
+    assert text.out.endswith(f"  {EXAMPLES['runs list'][1]}\n")
+
+
+@pytest.mark.parametrize("words", [(), ("runs",), ("runs", "list"), ("deployment", "ls")])
+def test_help_is_also_a_command(command: Command, words: tuple[str, ...]) -> None:
+    assert command("help", *words) == command(*words, "--help")
+    unknown = command("help", "runz")
+    assert (unknown.code, "There is no command 'runz'. Did you mean " in unknown.err) == (2, True)
+
+
+def test_aliases_name_the_command_that_they_are_the_same_as(command: Command) -> None:
+    for alias, original in (("ls", "deployments list"), ("run", "trigger")):
+        assert f"Same as `controller {original}`." in command("deployment", "--help").out
+        own, other = (command(*name, "--help").out for name in (("deployment", alias), original.split()))
+        assert other.partition("Options:")[2].partition("Examples:")[0] in own
+
+
+def test_the_state_scheduled_is_accepted_but_not_shown(followed: Followed) -> None:
+    assert "scheduled" not in followed("runs", "list", "--help").out
+    assert followed("runs", "list", "--state", "scheduled", "-o", "json").json == []
+    unknown = followed("runs", "list", "--state", "schedule")
+    assert (unknown.code, "scheduled" in unknown.err) == (2, False)
 
 
 @pytest.mark.parametrize(("name", "example"), [(name, line) for name, lines in EXAMPLES.items() for line in lines])

@@ -131,7 +131,10 @@ def test_runs_are_listed_newest_first_and_filtered(followed: Followed) -> None:
     assert followed("runs", "list", "-o", "json").json == []
     header = "RUN\tDEPLOYMENT\tSTATE\tTRIGGER\tCREATED\tTOOK\tREASON OR RESULT\n"
     empty = followed("runs", "list")
-    assert (empty.out, empty.err) == (header, "No runs yet.\n")
+    assert (empty.out, empty.err) == (
+        header,
+        "No runs yet. A due time starts one, and so does `controller trigger NAME`.\n",
+    )
     for name in ("sums", "fails", "sums"):
         followed("trigger", name, "--wait")
     rows = followed("runs", "list", "-o", "json").json
@@ -147,7 +150,7 @@ def test_runs_are_listed_newest_first_and_filtered(followed: Followed) -> None:
         ("--since", "2999-01-01T00:00:00Z"): 0,
     }
     assert {key: len(followed("runs", "list", *key, "-o", "json").json) for key in asked} == asked
-    assert followed("runs", "list", "--state", "pending").err == "No runs match.\n"
+    assert followed("runs", "list", "--state", "pending").err.startswith("No runs match. `controller runs list`")
 
 
 def test_the_same_idempotency_key_returns_the_same_run(followed: Followed) -> None:

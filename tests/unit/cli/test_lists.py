@@ -2,7 +2,6 @@
 
 import json
 
-import pytest
 import yaml
 
 from tests.unit.cli.conftest import Followed
@@ -25,27 +24,50 @@ def test_deployments_are_filtered_sorted_and_limited(followed: Followed) -> None
     assert names("--search", "SUMS.py") == ["sums"]
     assert names("--tag", "math", "--health", "Degraded") == []
     unmatched = followed("deployments", "--search", "nothing")
-    assert unmatched.err == "No deployments match.\n"
+    assert unmatched.err == "No deployments match. `controller deployments list` lists all.\n"
     unknown = followed("deployments", "--tag", "maths")
     assert (unknown.code, "Did you mean math?" in unknown.err) == (2, True)
 
 
-@pytest.mark.parametrize("kind", ["deployments", "runs", "backfills"])
-def test_all_formats_have_the_same_rows(followed: Followed, kind: str) -> None:
+def test_all_formats_have_the_same_rows(followed: Followed) -> None:
     followed("trigger", "sums", "--wait")
     followed("backfill", "sums", "--from", "2026-06-02", "--to", "2026-06-03", "--wait")
-    rows = followed(kind, "-o", "json").json
-    assert len(rows) == {"deployments": 4, "runs": 2, "backfills": 1}[kind]
-    assert [json.loads(line) for line in followed(kind, "-o", "jsonl").out.splitlines()] == rows
-    assert yaml.safe_load(followed(kind, "-o", "yaml").out) == rows
-    names = [row["name" if kind == "deployments" else "id"] for row in rows]
-    assert followed(kind, "-o", "name").out.splitlines() == names
-    header, *lines = (line.split("\t") for line in followed(kind).out.splitlines())
-    wide_header, *wide = (line.split("\t") for line in followed(kind, "-o", "wide").out.splitlines())
-    assert [line[0] for line in lines] == names
-    assert wide_header[: len(header)] == header
-    assert len(wide_header) > len(header)
-    assert {len(line) for line in wide} == {len(wide_header)}
+    for kind, key, title, count in (
+        (("deployments",), "name", "DEPLOYMENT", 4),
+        (("runs",), "id", "RUN", 2),
+        (("backfills",), "id", "ID", 1),
+        (("occurrences", "sums"), "run_id", "RUN", 1),
+        (("events", "--for", "sums"), "about", "ABOUT", 4),
+        (("python",), "id", "DIGEST", 0),
+    ):
+        rows = followed(*kind, "-o", "json").json
+        assert len(rows) == count
+        assert [json.loads(line) for line in followed(*kind, "-o", "jsonl").out.splitlines()] == rows
+        assert yaml.safe_load(followed(*kind, "-o", "yaml").out) == rows
+        names = [row[key] for row in rows]
+        assert followed(*kind, "-o", "name").out.splitlines() == names
+        header, *lines = (line.split("\t") for line in followed(*kind).out.splitlines())
+        wide_header, *wide = (line.split("\t") for line in followed(*kind, "-o", "wide").out.splitlines())
+        assert [line[header.index(title)] for line in lines] == names
+        assert [cell for cell in wide_header if cell in header] == header
+        assert len(wide_header) > len(header)
+        assert {len(line) for line in wide} == {len(wide_header)} if rows else not wide
+
+
+def test_an_empty_list_says_what_to_do_next(followed: Followed) -> None:
+    for arguments, hint in (
+        (("runs", "--tag", "math"), "`controller runs list` without filters"),
+        (("occurrences", "sums"), "`controller next sums`"),
+        (("occurrences", "sums", "--since", "1h"), "`controller occurrences sums`"),
+        (("backfills",), "`controller backfill NAME --from TIME`"),
+        (("next", "fails"), "`controller trigger fails`"),
+    ):
+        answer = followed(*arguments)
+        assert (answer.code, hint in answer.err) == (0, True), answer.err
+        assert len(answer.out.splitlines()) <= 1
+    assert followed("runs", "--revision", "0" * 12).code == 0
+    branch = followed("runs", "--revision", "main")
+    assert (branch.code, "hint: `git rev-parse main` prints" in branch.err) == (2, True)
 
 
 def test_a_terminal_shows_the_end_of_an_id_and_wide_all_of_it(followed: Followed) -> None:

@@ -1,0 +1,39 @@
+"""Events are aligned, also those that are printed later, and a terminal shows whole messages."""
+
+from dataclasses import replace
+from datetime import UTC
+
+from rich.console import Console
+
+from controller.cli.terminal.event_table import event_table
+from controller.model.status import Event, EventSeverity
+from tests.conftest import NOW
+
+MESSAGE = "The last valid version stays active:\n" + "word " * 12 + "end"
+EVENT = Event(time=NOW, severity=EventSeverity.INFO, reason="Created", message=MESSAGE, about="sums")
+
+
+def lines(width: int) -> list[str]:
+    """Return what a terminal of this width shows of two tables, of which the second continues the first."""
+    console = Console(width=width, record=True, color_system=None, force_terminal=True)
+    later = replace(EVENT, severity=EventSeverity.WARNING, reason="RunFailed", message="exit code 1")
+    console.print(event_table([EVENT], UTC), crop=False)
+    console.print(event_table([later], UTC, has_titles=False), crop=False)
+    return [line.rstrip() for line in console.export_text().splitlines()]
+
+
+def test_tables_of_events_are_aligned_and_messages_are_wrapped() -> None:
+    header, first, *more, last = lines(120)
+    assert header.split() == ["TIME", "SEVERITY", "ABOUT", "REASON", "MESSAGE"]
+    place = header.index("MESSAGE")
+    assert first.startswith("2026-06-01 12:00:00 UTC")
+    assert more
+    assert " ".join(line[place:] for line in (first, *more)) == MESSAGE.replace("\n", r"\n")
+    assert last[place:] == "exit code 1"
+
+
+def test_a_narrow_terminal_gets_lines_without_padding() -> None:
+    header, first, last = lines(80)
+    assert first.endswith("end")
+    assert last.endswith("exit code 1")
+    assert len(last) < len(header) + 10
