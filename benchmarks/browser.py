@@ -16,7 +16,7 @@ _PAGES = {"overview": "/", "deployments": "/deployments", "runs": "/runs"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Load:
-    """What one tab cost: kilobytes on the wire, requests, and milliseconds of main-thread CPU."""
+    """The cost of one tab: kilobytes on the wire, requests, and milliseconds of main-thread CPU."""
 
     kilobytes: float
     requests: int

@@ -175,7 +175,7 @@ class Runs(Listing):
     title = "Runs"
     empty = "No runs match."
     filter_hint = "a state, a deployment or tag:NAME"
-    columns = (
+    columns: tuple[Column, ...] = (
         Column(title="DEPLOYMENT", narrowest=20),
         Column(title="STATE", narrowest=11),
         Column(title="AGO", narrowest=5, is_number=True),
