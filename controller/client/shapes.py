@@ -63,11 +63,13 @@ __all__ = [
     "QueueChange",
     "RecordedCommit",
     "Redo",
+    "ResultKind",
     "Run",
     "RunCounts",
     "RunDetail",
     "RunState",
     "Schedule",
+    "SearchResult",
     "Severity",
     "Source",
     "Status",
@@ -89,6 +91,7 @@ Health = Literal["Healthy", "Degraded", "Running", "Suspended", "Unknown"]
 Outcome = Literal["run", "skipped"]
 PythonState = Literal["waiting", "building", "ready", "failed"]
 Redo = Literal["failed", "skipped", "all"]
+ResultKind = Literal["deployment", "page", "tag", "file", "run", "backfill"]
 RunState = Literal[
     "scheduled",
     "pending",
@@ -695,6 +698,19 @@ class Schedule(TypedDict):
     suspended: bool
     parameters: dict[str, Any]
     fire_times: list[str]
+
+
+class SearchResult(TypedDict):
+    """One result: `path` is its page on the dashboard, and `detail` tells it from results with the same name.
+
+    `status` is the health of a deployment, the state of a run or backfill, and None otherwise.
+    """
+
+    kind: ResultKind
+    name: str
+    detail: str
+    status: str | None
+    path: str
 
 
 class Source(TypedDict):

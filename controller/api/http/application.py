@@ -17,7 +17,7 @@ from controller.api.http import strict_query
 from controller.api.http.head_middleware import HeadMiddleware
 from controller.api.http.problem_details import Problem, problem, problem_of
 from controller.api.http.responses import Dependencies
-from controller.api.http.routes import backfills, deployments, events, health, python, reconcile, runs
+from controller.api.http.routes import backfills, deployments, events, health, python, reconcile, runs, search
 from controller.api.http.security_middleware import SecurityMiddleware
 from controller.errors import ControllerError
 from controller.queries.deployment_cache import DeploymentCache
@@ -29,7 +29,15 @@ DESCRIPTION = """The HTTP API of `controller`. Its JSON is the same as that of `
 Send `Authorization: Bearer TOKEN`; the token is in the file `token` in the state directory. Errors are RFC 9457 problem
 details. Lists are paginated: pass `next` as the `cursor` of the next request. Responses to GET have an `ETag`."""
 
-STRICT = (reconcile.router, deployments.router, backfills.router, runs.router, python.router, events.router)
+STRICT = (
+    reconcile.router,
+    deployments.router,
+    backfills.router,
+    runs.router,
+    python.router,
+    events.router,
+    search.router,
+)
 API = (health.router, *STRICT)
 PAGES = (login_page.router, pages.router, backfill_pages.router, run_pages.router)
 
