@@ -1,7 +1,8 @@
 // Entry point of every page: local times, actions, forms, log and live updates. Each part does nothing if its element is missing.
 import { showTimes, updateTimes } from "./times.js";
 import { moveTimes } from "./calendar.js";
-import { rememberRegions, watch } from "./live.js";
+import { watch } from "./live.js";
+import { rememberRegions } from "./regions.js";
 import { bindActions } from "./actions.js";
 import { bindBackfill } from "./backfill.js";
 import { bindBulk } from "./bulk.js";
@@ -13,7 +14,7 @@ rememberRegions();
 showTimes(document);
 moveTimes(document);
 updateTimes();
-bindActions(document);
+bindActions();
 bindForm(document.getElementById("run-form"));
 bindBackfill(document.getElementById("backfill-form"));
 bindBulk(document.getElementById("bulk"));
