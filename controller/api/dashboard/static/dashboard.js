@@ -8,7 +8,9 @@ import { bindBackfill } from "./backfill.js";
 import { bindBulk } from "./bulk.js";
 import { bindCopy } from "./copy.js";
 import { bindForm } from "./quickrun.js";
+import { bindKeys } from "./keys.js";
 import { bindLog } from "./log.js";
+import { bindPalette } from "./palette.js";
 
 rememberRegions();
 showTimes(document);
@@ -19,5 +21,7 @@ bindForm(document.getElementById("run-form"));
 bindBackfill(document.getElementById("backfill-form"));
 bindBulk(document.getElementById("bulk"));
 bindCopy();
+bindPalette(document.getElementById("palette"));
+bindKeys(document.getElementById("keys"));
 bindLog(document.getElementById("log"));
 watch();
