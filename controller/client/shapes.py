@@ -71,6 +71,7 @@ __all__ = [
     "QueueLoad",
     "RecordedCommit",
     "Redo",
+    "ResultKind",
     "Run",
     "RunCounts",
     "RunDetail",
@@ -78,6 +79,7 @@ __all__ = [
     "RunningRun",
     "RunsInProgress",
     "Schedule",
+    "SearchResult",
     "Severity",
     "Source",
     "Status",
@@ -112,6 +114,7 @@ Health = Literal["Healthy", "Degraded", "Running", "Suspended", "Unknown"]
 Outcome = Literal["run", "skipped"]
 PythonState = Literal["waiting", "building", "ready", "failed"]
 Redo = Literal["failed", "skipped", "all"]
+ResultKind = Literal["deployment", "page", "tag", "file", "run", "backfill"]
 RunState = Literal[
     "scheduled",
     "pending",
@@ -818,6 +821,19 @@ class Schedule(TypedDict):
     suspended: bool
     parameters: dict[str, Any]
     fire_times: list[str]
+
+
+class SearchResult(TypedDict):
+    """One result: `path` is its page on the dashboard, and `detail` tells it from results with the same name.
+
+    `status` is the health of a deployment, the state of a run or backfill, and None otherwise.
+    """
+
+    kind: ResultKind
+    name: str
+    detail: str
+    status: str | None
+    path: str
 
 
 class Source(TypedDict):

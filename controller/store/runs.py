@@ -39,6 +39,17 @@ def find_by_prefix(tx: Transaction, prefix: str, limit: int = 2) -> list[Run]:
     return [from_row(row) for row in rows]
 
 
+def find_by_id_part(tx: Transaction, part: str, limit: int, *, is_end: bool) -> list[Run]:
+    """Return up to `limit` runs whose ids begin with this part, or with `is_end` end with it; newest first.
+
+    The beginning is found with the index. The end is not: use it for whole short ids only.
+    """
+    begins = (runs.c.id >= part) & (runs.c.id < f"{part}g")  # no digit of an id is above f
+    matches = or_(begins, runs.c.id.endswith(part, autoescape=True)) if is_end else begins
+    rows = tx.connection.execute(_of_project(tx).where(matches).order_by(runs.c.id.desc()).limit(limit))
+    return [from_row(row) for row in rows]
+
+
 def find_by_key(tx: Transaction, deployment: str, idempotency_key: str) -> Run | None:
     """Return the run that was requested with this idempotency key, or None."""
     row = tx.connection.execute(

@@ -78,7 +78,8 @@ def static(request: Request, name: str) -> Response:
     asset = assets().get(name)
     if asset is None:
         return problem(404, "NotFound", "File not found.")
-    return response_with_etag(request, *asset)
+    content, media_type, compressed = asset
+    return response_with_etag(request, content, media_type, compressed=compressed)
 
 
 def _fields(body: bytes) -> dict[str, list[str]]:

@@ -14,6 +14,7 @@ from controller.api.dashboard.artifact_views import markdown
 from controller.api.dashboard.charts import duration_share, progress_bar
 from controller.api.dashboard.run_progress import run_progress
 from controller.api.dashboard.template_filters import FILTERS, duration, run_duration
+from controller.api.http.compression import compress
 from controller.api.http.responses import dependencies_of, response_with_etag
 from controller.model.findings import Severity
 from controller.queries.deployment_cache import DeploymentCache
@@ -45,13 +46,10 @@ def environment() -> Environment:
 
 
 @cache
-def assets() -> dict[str, tuple[bytes, str]]:
-    """Return the content and media type of each script, style sheet and image, by file name."""
-    return {
-        path.name: (path.read_bytes(), _TYPES[path.suffix])
-        for path in (HERE / "static").iterdir()
-        if path.suffix in _TYPES
-    }
+def assets() -> dict[str, tuple[bytes, str, bytes]]:
+    """Return the content, the media type and the compressed content of each static file, by file name."""
+    files = [(path, path.read_bytes()) for path in (HERE / "static").iterdir() if path.suffix in _TYPES]
+    return {path.name: (content, _TYPES[path.suffix], compress(content, 9)) for path, content in files}
 
 
 def render(

@@ -34,6 +34,7 @@ from controller.api.http.routes import (
     reconcile,
     run_logs,
     runs,
+    search,
     summary,
 )
 from controller.api.http.security_middleware import SecurityMiddleware
@@ -56,6 +57,7 @@ STRICT = (
     run_logs.router,
     python.router,
     events.router,
+    search.router,
 )
 API = (health.router, *STRICT)
 PAGES = (

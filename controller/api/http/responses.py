@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator
 from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 
+from controller.api.http.compression import SMALLEST, accepts_gzip, compress
 from controller.api.http.credentials import Credentials
 from controller.api.http.event_feed import EventFeed
 from controller.api.http.security_middleware import Caller
@@ -133,11 +134,18 @@ def json_response(request: Request, value: Any, *, status: int = 200) -> Respons
     return response_with_etag(request, body, "application/json")
 
 
-def response_with_etag(request: Request, body: bytes, media_type: str) -> Response:
-    """Return the body with its ETag; 304 if the client has it already."""
-    headers = entity_headers(hashlib.sha256(body))
+def response_with_etag(request: Request, body: bytes, media_type: str, *, compressed: bytes | None = None) -> Response:
+    """Return the body with its ETag, with gzip if the client accepts it; 304 if the client has the body already.
+
+    `compressed` is the body with gzip, if the caller has it.
+    """
+    headers = entity_headers(hashlib.sha256(body)) | {"vary": "Accept-Encoding"}
     if is_not_modified(request, headers):
         return Response(status_code=304, headers=headers)
+    if len(body) >= SMALLEST and accepts_gzip(request.headers.get("accept-encoding", "")):
+        # Weak, because the bytes differ from those without gzip (RFC 9110, section 8.8.1).
+        headers |= {"etag": f"W/{headers['etag']}", "content-encoding": "gzip"}
+        body = compress(body) if compressed is None else compressed
     return Response(body, media_type=media_type, headers=headers)
 
 

@@ -1,4 +1,4 @@
-"""What every page offers, in a real browser: copy buttons."""
+"""The parts that every page has, in a real browser: copy buttons, live updates, the command palette and keys."""
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -26,3 +26,95 @@ def test_a_button_copies_an_id_or_a_command_and_says_so(page: Page, repository: 
         page.evaluate(PASTE)
         page.keyboard.press("Control+V")
         expect(page.locator("body > textarea").last).to_have_value(text)
+
+
+SELECT = """(element) => getSelection().selectAllChildren(element)"""
+
+
+def test_a_selection_survives_changes_and_its_region_is_updated_afterwards(
+    page: Page, repository: Repository, url: str
+) -> None:
+    repository.write("deployments/broken-off.yaml", "name: broken-off\ncommand: [sh, -c, 'exit 7']\n")
+    repository.wait_for_revision(repository.commit())
+    repository.trigger("broken-off")
+    log_in(page, repository, url)
+    page.goto(f"{url}/runs?deployment=broken-off")
+    expect(page.locator("#live")).to_have_text("live")
+    reason, rows = page.locator("#runs .wide").first, page.locator("#runs tbody tr")
+    text = reason.inner_text()
+    page.get_by_role("checkbox", name="Select run").first.check()
+    row = rows.first.element_handle()
+    reason.evaluate(SELECT)
+    for number in (1, 2):
+        repository.trigger("broken-off")
+        repository.write("README.md", f"Change {number}")
+        revision = repository.commit()
+        expect(page.locator("#source-bar")).to_contain_text(revision.rpartition(":")[2][:9])
+        expect(page.locator("#live")).to_have_text("paused")
+        assert page.evaluate("getSelection().toString()").strip() == text
+        expect(rows).to_have_count(1)
+    page.evaluate("getSelection().empty()")
+    expect(rows).to_have_count(3)
+    expect(page.locator("#live")).to_have_text("live")
+    assert row.evaluate("row => row === document.querySelector('#runs tbody tr:last-child')")  # moved, not replaced
+    expect(rows.last.get_by_role("checkbox")).to_be_checked()
+    expect(rows.last.get_by_role("checkbox")).to_be_focused()
+    expect(page.locator("#selected")).to_have_text("1 selected")
+
+
+def test_the_palette_jumps_to_a_deployment_and_offers_commands(page: Page, repository: Repository, url: str) -> None:
+    log_in(page, repository, url)
+    expect(page.locator("#live")).to_have_text("live")
+    palette, text = (
+        page.get_by_role("dialog", name="Command palette"),
+        page.get_by_role("combobox", name="Command palette"),
+    )
+    page.keyboard.press("Control+k")
+    expect(text).to_be_focused()
+    page.keyboard.type("gre")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{url}/deployments/greet")
+    expect(page.locator("#live")).to_have_text("live")
+    page.keyboard.press("/")
+    options = palette.get_by_role("option")
+    expect(options.first).to_contain_text("greet")  # recent items come first
+    page.keyboard.type("hold gre")
+    expect(options.first).to_contain_text("Hold greet…")
+    page.keyboard.press("ArrowDown")
+    expect(options.nth(1)).to_have_attribute("aria-selected", "true")
+    selected_id = options.nth(1).get_attribute("id")
+    assert selected_id is not None
+    expect(text).to_have_attribute("aria-activedescendant", selected_id)
+    page.keyboard.press("Escape")
+    expect(palette).to_be_hidden()
+    page.get_by_role("button", name="Search…").click()
+    page.keyboard.type("sync")
+    palette.get_by_role("option", name="Sync now").click()
+    expect(page.locator("#notice")).to_have_text("Sync finished.")
+
+
+def test_keys_move_through_pages_and_rows_and_can_be_switched_off(page: Page, repository: Repository, url: str) -> None:
+    runs = [repository.trigger("greet")["run_id"] for _ in range(2)]
+    log_in(page, repository, url)
+    page.keyboard.press("g")
+    page.keyboard.press("r")
+    page.wait_for_url(f"{url}/runs")
+    expect(page.locator("#live")).to_have_text("live")
+    for key in ("j", "j", "k", "j"):
+        page.keyboard.press(key)
+    row = page.locator("#runs tbody tr").nth(1)
+    expect(row.get_by_role("link", name="Run ")).to_be_focused()
+    page.keyboard.press("x")
+    expect(row.get_by_role("checkbox")).to_be_checked()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{url}/runs/{runs[0]}")
+    expect(page.locator("#live")).to_have_text("live")
+    page.keyboard.press("?")
+    page.get_by_role("checkbox", name="Shortcuts without Ctrl or ⌘ are on").uncheck()
+    page.get_by_role("button", name="Close").click()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.goto(f"{url}/runs")
+    page.get_by_label("Deployment").fill("")
+    page.keyboard.type("g?x")
+    expect(page.get_by_label("Deployment")).to_have_value("g?x")

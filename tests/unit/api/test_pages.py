@@ -290,12 +290,12 @@ def test_no_dashboard_file_refers_to_another_host() -> None:
     files = [path for path in Path(pages.__file__).parent.rglob("*") if path.suffix in (".js", ".css", ".html", ".svg")]
     assert len(files) > 15
     for path in files:
-        found = set(re.findall(r"https?://[\w.]+", path.read_text(encoding="utf-8"))) - {"http://www.w3.org"}
-        assert not found, path
-        assert "innerHTML =" not in path.read_text(encoding="utf-8"), path
-        assert not re.search(
-            r"\|\s*safe\b|autoescape\s+false|\beval\(|new Function|document\.write", path.read_text()
-        ), path
+        text = re.sub(
+            r"/\*.*?\*/|<!--.*?-->|^\s*//[^\n]*", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+        )
+        assert not set(re.findall(r"https?://[\w.]+", text)) - {"http://www.w3.org"}, path
+        assert "innerHTML =" not in text, path
+        assert not re.search(r"\|\s*safe\b|autoescape\s+false|\beval\(|new Function|document\.write", text), path
 
 
 @pytest.mark.parametrize(

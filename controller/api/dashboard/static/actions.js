@@ -61,7 +61,11 @@ export async function postPages(path, body, { headers = {}, cursor = null, onPag
   return all;
 }
 
+const pending = new WeakSet(); // buttons whose request is in progress
+export const isPending = (button) => pending.has(button);
+
 async function runAction(button, action, successText) {
+  pending.add(button);
   button.disabled = true;
   try {
     const result = await action();
@@ -69,31 +73,42 @@ async function runAction(button, action, successText) {
   } catch (error) {
     showError(error);
   }
+  pending.delete(button);
   button.disabled = false;
 }
 
-export function bindActions(root) {
-  for (const button of root.querySelectorAll("[data-post]")) {
-    button.disabled = false;
-    button.addEventListener("click", async () => {
-      if (button.dataset.confirm && !(await confirmAction(button.dataset.confirm, button.dataset.yes))) return;
-      runAction(button, async () => {
-        const send = button.dataset.bulk ? postPages : post;
-        const run = await send(button.dataset.post, JSON.parse(button.dataset.body ?? "{}"));
-        if (button.dataset.go) location.assign(button.dataset.go + run.run_id);
-        return run;
-      }, button.dataset.done ?? "Done.");
-    });
-  }
-  for (const form of root.querySelectorAll("#hold-form")) {
-    form.querySelector("button").disabled = false;
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      const hours = Number(form.elements.hours.value);
-      const until = hours ? new Date(Date.now() + hours * 3600e3).toISOString() : null;
-      const body = { reason: form.elements.reason.value, until };
-      document.activeElement?.blur();
-      runAction(form.querySelector("button"), () => post(`/api/v1/deployments/${form.dataset.name}/hold`, body), "Held.");
-    });
-  }
+async function pressButton(button) {
+  if (button.dataset.confirm && !(await confirmAction(button.dataset.confirm, button.dataset.yes))) return;
+  runAction(button, async () => {
+    const send = button.dataset.bulk ? postPages : post;
+    const run = await send(button.dataset.post, JSON.parse(button.dataset.body ?? "{}"));
+    if (button.dataset.go) location.assign(button.dataset.go + run.run_id);
+    return run;
+  }, button.dataset.done ?? "Done.");
+}
+
+function hold(form) {
+  const hours = Number(form.elements.hours.value);
+  const until = hours ? new Date(Date.now() + hours * 3600e3).toISOString() : null;
+  const body = { reason: form.elements.reason.value, until };
+  document.activeElement?.blur();
+  runAction(form.querySelector("button"), () => post(`/api/v1/deployments/${form.dataset.name}/hold`, body), "Held.");
+}
+
+// Enable the buttons that `bindActions` handles. Call this for new HTML; it also prepares checkboxes of lists.
+export function enableActions(root) {
+  for (const element of root.querySelectorAll("[data-post], [data-select], #hold-form button")) element.disabled = false;
+}
+
+export function bindActions() {
+  enableActions(document);
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-post]");
+    if (button) pressButton(button);
+  });
+  document.addEventListener("submit", (event) => {
+    if (!event.target.matches("#hold-form")) return;
+    event.preventDefault();
+    hold(event.target);
+  });
 }

@@ -1,98 +1,118 @@
-// Keeps a page up to date: when the server reports a change, fetches the page again and replaces the regions (data-live)
-// that differ. A region with a focused input is left alone. The page says so when the event stream is disconnected.
-import { showTimes } from "./times.js";
-import { moveTimes } from "./calendar.js";
-import { bindActions, clearLostNotice } from "./actions.js";
-import { restoreSelection } from "./bulk.js";
+// Keeps a page up to date: when the server reports a change, fetches the page again and updates the regions that differ. The page
+// says so when the event stream is disconnected. Without input for two minutes, a page loads at most 50 kB a minute.
+import { clearLostNotice } from "./actions.js";
+import { isHeldBySelection, updateRegions, watchUse } from "./regions.js";
 import { follow } from "./stream.js";
 
 const minPause = 700; // milliseconds between two refreshes; longer if the server is slow (see `slowdown`)
 const slowdown = 10; // pause for this many times as long as the last refresh took
 const busyInterval = 2500; // while the page shows something without change events (data-busy: the tasks of a run)
 const idleInterval = 30000; // for values that depend only on the time: the next fire times
-const raw = new Map();
+const idleAfter = 120000; // without input, the user is probably not looking
+const idleRate = 50000 / 60000; // bytes per millisecond
+const headBytes = 500; // of a response, about
 let tag = null;
 let busy = false;
 let again = false;
 let last = 0;
 let pause = minPause;
+let idlePause = 0;
+let lastInput = 0;
+let isOn = null;
+let isGone = false;
+let stop = () => {};
+let wake = () => {};
 
-// Remember the HTML of each region as the server sent it, before scripts change it.
-export function rememberRegions() {
-  for (const region of document.querySelectorAll("[data-live]")) raw.set(region.id, region.innerHTML);
-}
+const isIdle = () => Date.now() - lastInput > idleAfter;
+const sleep = (time) => new Promise((resolve) => { wake = resolve; setTimeout(resolve, time); });
 
-function isInUse(region) {
-  const active = document.activeElement;
-  return region.contains(active) && active.matches("input:not([data-select]), textarea, select");
-}
-
-function replace(page) {
-  if (page.title) document.title = page.title;
-  for (const fresh of page.querySelectorAll("[data-live]")) {
-    const region = document.getElementById(fresh.id);
-    if (!region) continue;
-    region.toggleAttribute("data-busy", fresh.hasAttribute("data-busy"));
-    if (raw.get(fresh.id) === fresh.innerHTML || isInUse(region)) continue;
-    raw.set(fresh.id, fresh.innerHTML);
-    const open = [...region.querySelectorAll("details")].map((details) => details.open);
-    const focused = [...region.querySelectorAll("a, button, summary")].indexOf(document.activeElement);
-    const selectable = document.activeElement?.closest("[data-select]")?.value;
-    region.replaceChildren(...fresh.childNodes);
-    region.querySelectorAll("details").forEach((details, index) => { details.open = open[index] ?? details.open; });
-    if (focused >= 0) region.querySelectorAll("a, button, summary")[focused]?.focus({ preventScroll: true });
-    showTimes(region);
-    moveTimes(region);
-    bindActions(region);
-    restoreSelection(region);
-    if (selectable) region.querySelector(`[data-select][value="${CSS.escape(selectable)}"]`)?.focus({ preventScroll: true });
+async function load() {
+  const headers = { Accept: "text/html", ...(tag && { "If-None-Match": tag }) };
+  const response = await fetch(location.href, { headers, cache: "no-store" });
+  clearLostNotice();
+  idlePause = (headBytes + Number(response.headers.get("Content-Length") ?? 0)) / idleRate;
+  if (response.redirected) location.reload();
+  else if (response.status === 404) stop();
+  else if (response.status === 200) {
+    tag = response.headers.get("ETag");
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    if (page.title) document.title = page.title;
+    updateRegions(page);
   }
 }
 
 // Fetch the page again and show what changed. With `isRequested`, the user has changed the address: do so at once.
 export async function refresh(isRequested = false) {
-  if (busy) { again = true; return; }
+  if (isGone) return;
+  if (busy) { again = true; if (isRequested === true) wake(); return; }
   busy = true;
   again = false;
-  if (isRequested !== true) await new Promise((resolve) => setTimeout(resolve, Math.max(0, last + pause - Date.now())));
+  if (isRequested !== true) await sleep(Math.max(0, last + Math.max(pause, isIdle() ? idlePause : 0) - Date.now()));
   last = Date.now();
-  try {
-    const response = await fetch(location.href, { headers: { Accept: "text/html", ...(tag && { "If-None-Match": tag }) }, cache: "no-store" });
-    clearLostNotice();
-    if (response.redirected) location.reload();
-    else if (response.status === 200) {
-      tag = response.headers.get("ETag");
-      replace(new DOMParser().parseFromString(await response.text(), "text/html"));
-    }
-  } catch { /* the event stream reports when the controller is back */ }
+  try { await load(); } catch { /* the event stream reports when the controller is back */ }
   pause = Math.max(minPause, slowdown * (Date.now() - last));
   busy = false;
-  if (again) refresh();
+  if (again && !document.hidden) refresh();
 }
 
-function showConnection(isOn) {
+function showState(text, className, title) {
   const badge = document.getElementById("live");
-  const text = isOn ? "live" : isOn === null ? "paused" : "not connected";
-  badge.className = `live ${isOn ? "on" : isOn === null ? "" : "off"}`;
+  badge.className = `live ${className}`;
   if (badge.textContent !== text) badge.textContent = text;
-  badge.title = isOn ? "This page updates automatically" : text;
+  badge.title = title;
+}
+
+function showConnection() {
+  if (isOn === false) showState("not connected", "off", "not connected");
+  else if (isOn === null) showState("paused", "", "paused");
+  else if (isHeldBySelection()) showState("paused", "", "The part with the selected text is updated when you end the selection");
+  else showState("live", "on", "This page updates automatically");
+}
+
+function showLost(text) {
   const lost = document.getElementById("lost");
-  if (isOn !== false) lost.hidden = true;
-  else if (lost.hidden) {
+  lost.textContent = text ?? "";
+  lost.hidden = !text;
+}
+
+function setConnection(value) {
+  isOn = value;
+  showConnection();
+  if (isOn !== false) showLost();
+  else if (document.getElementById("lost").hidden) {
     const since = new Date().toLocaleTimeString();
-    lost.textContent = `The controller has not responded since ${since}. This page shows the last known state and reconnects automatically.`;
-    lost.hidden = false;
+    showLost(`The controller has not responded since ${since}. This page shows the last known state and reconnects automatically.`);
   }
+}
+
+function noteInput() {
+  const wasIdle = isIdle();
+  lastInput = Date.now();
+  if (wasIdle) wake();
 }
 
 export function watch() {
   if (!document.getElementById("live") || !window.EventSource) return;
-  const open = () => follow(() => "/api/v1/events/stream", { change: refresh }, (isOn) => { showConnection(isOn); if (isOn) refresh(); });
+  const open = () => follow(() => "/api/v1/events/stream", { change: refresh }, (value) => { setConnection(value); if (value) refresh(); });
   let end = open();
-  document.addEventListener("visibilitychange", () => {
+  const change = () => {
     end();
-    if (document.hidden) showConnection(null); else end = open();
-  });
-  setInterval(() => { if (!document.hidden && document.querySelector("[data-busy]")) refresh(); }, busyInterval);
-  setInterval(() => { if (!document.hidden) refresh(); }, idleInterval);
+    if (document.hidden) setConnection(null); else end = open();
+  };
+  const timers = [
+    setInterval(() => { if (!document.hidden && document.querySelector("[data-busy]")) refresh(); }, busyInterval),
+    setInterval(() => { if (!document.hidden) refresh(); }, idleInterval),
+  ];
+  stop = () => {
+    isGone = true;
+    end();
+    timers.forEach(clearInterval);
+    document.removeEventListener("visibilitychange", change);
+    showState("not updated", "", "The controller has deleted what this page shows");
+    showLost("The controller has deleted what this page shows. Its last state stays here until you leave the page.");
+  };
+  document.addEventListener("visibilitychange", change);
+  for (const name of ["pointermove", "pointerdown", "keydown", "wheel", "touchmove"]) addEventListener(name, noteInput, { passive: true });
+  lastInput = Date.now();
+  watchUse(() => { if (isOn) showConnection(); });
 }

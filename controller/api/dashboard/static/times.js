@@ -27,16 +27,22 @@ export function formatDuration(seconds) {
 
 // Ages have no seconds after the first minute, so that lists do not change every second.
 const formatAge = (seconds) => formatDuration(seconds < 60 ? seconds : Math.floor(seconds / 60) * 60);
+// Set the text of an element in its text node, and only if it differs: anything else would end a text selection that includes it.
+function setText(element, text) {
+  if (element.textContent === text) return;
+  if (element.childNodes.length === 1 && element.firstChild.nodeType === Node.TEXT_NODE) element.firstChild.data = text;
+  else element.textContent = text;
+}
 
 function showTime(element) {
   const moment = new Date(element.dateTime);
   const away = (moment - Date.now()) / 1000;
   const distance = Math.abs(away);
-  if ("clock" in element.dataset) element.textContent = clock.format(moment);
-  else if ("date" in element.dataset) element.textContent = short.format(moment);
-  else if (distance < 1.5) element.textContent = "now";
-  else if (distance < near) element.textContent = away > 0 ? `in ${formatAge(distance)}` : `${formatAge(distance)} ago`;
-  else element.textContent = short.format(moment);
+  if ("clock" in element.dataset) setText(element, clock.format(moment));
+  else if ("date" in element.dataset) setText(element, short.format(moment));
+  else if (distance < 1.5) setText(element, "now");
+  else if (distance < near) setText(element, away > 0 ? `in ${formatAge(distance)}` : `${formatAge(distance)} ago`);
+  else setText(element, short.format(moment));
 }
 
 export function showTimes(root) {
@@ -52,7 +58,7 @@ export function showTimes(root) {
 
 function showElapsed(root) {
   for (const element of root.querySelectorAll("[data-since]")) {
-    element.textContent = formatDuration(Math.max(0, (Date.now() - new Date(element.dataset.since)) / 1000));
+    setText(element, formatDuration(Math.max(0, (Date.now() - new Date(element.dataset.since)) / 1000)));
   }
 }
 

@@ -1,0 +1,24 @@
+"""Names are ranked by how well they match what somebody types."""
+
+import pytest
+
+from controller.queries.search import NamePattern
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "rank"),
+    [
+        ("sales", "sales", 0),
+        ("SALES", "Sales", 0),
+        ("sal", "sales-daily", 1),
+        ("wrc", "warehouse-rebuild-cube", 2),
+        ("w r c", "warehouse-rebuild-cube", 2),
+        ("dai", "sales-daily", 3),
+        ("ily", "sales-daily", 4),
+        ("sdy", "sales-daily", 5),
+        ("yds", "sales-daily", None),
+        (".*", "sales", None),
+    ],
+)
+def test_the_rank_of_a_name(text: str, name: str, rank: int | None) -> None:
+    assert NamePattern(text).rank(name) == rank
