@@ -180,7 +180,7 @@ class Client(StatusReader):
     ) -> BulkResult:
         """Cancel the next 250 unfinished runs that match, or count all with `dry_run`; pass `next` as the `cursor`.
 
-        Filters: `deployment`, `state` (a list), `tag`, `since`, `backfill`. A `backfill` alone is cancelled as a whole.
+        Filters: those of `runs`, with `state` as a list. A `backfill` alone is cancelled as a whole.
         """
         body = {**filters, "reason": reason, "dry_run": dry_run, "cursor": cursor}
         return cast("BulkResult", self._post("/runs/bulk/cancel", body))

@@ -68,7 +68,7 @@ def retry_matching(
     context: OperationContext, request: BulkFilter, *, latest: bool = False, key: str | None = None, author: str
 ) -> BulkResult:
     """Retry the finished runs that match, by default those that failed, each due time once. Raises UsageError."""
-    criteria = _with_states(request.criteria, FAILURES, allowed=TERMINAL)
+    criteria = replace(_with_states(request.criteria, FAILURES, allowed=TERMINAL), is_adopted=True)
     with context.store.read() as tx:
         page = _read_page(tx, criteria, request)
         selection = _without_own(select_for_retry(tx, page.runs), key)

@@ -51,7 +51,8 @@ def retry_run(
             run = _new_retry(old, context.admission.ids.new(now), now, key)
         runs.insert_all(tx, [run])
         backfills.record_runs(tx, [run])
-        reopen(tx, run.backfill_id)
+        for backfill_id in {run.backfill_id, *backfills.replace_run(tx, old.id, run.id)}:
+            reopen(tx, backfill_id)
         code = " with the latest code" if latest else ""
         context.record_event(tx, "Retried", f"{author} retried run {old.id} as run {run.id}{code}.", run.deployment)
     fields = {"deployment": run.deployment, "run": run.id, "retry_of": old.id, "author": author}

@@ -31,7 +31,7 @@ def is_selected(states: Mapping[datetime, RunState | None], time: datetime, redo
 
 
 def reopen(tx: Transaction, backfill_id: str | None) -> None:
-    """Continue a backfill that has ended, because one of its runs is retried."""
+    """Continue a backfill that has ended, because the run of one of its due times is retried."""
     if backfill_id is not None:
         ended = (BackfillState.SUCCEEDED, BackfillState.FAILED, BackfillState.CANCELLED)
         backfills.move(tx, backfill_id, expect=ended, to=BackfillState.RUNNING)
@@ -78,5 +78,5 @@ def _ignore_cancelled_retries(tx: Transaction, backfill: Backfill) -> None:
         earlier: Run | None = run
         while earlier is not None and earlier.state is RunState.CANCELLED:
             earlier = None if earlier.retry_of is None else runs.find(tx, earlier.retry_of)
-        if earlier is not None:
-            backfills.record_runs(tx, [earlier])
+        if earlier is not None and earlier.scheduled_for is not None:
+            backfills.adopt_runs(tx, backfill.id, {earlier.scheduled_for: earlier.id})

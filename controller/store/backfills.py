@@ -108,6 +108,15 @@ def adopt_runs(tx: Transaction, backfill_id: str, run_ids: Mapping[datetime, Run
     _record(tx, rows)
 
 
+def replace_run(tx: Transaction, run_id: RunId, new_run: RunId) -> list[str]:
+    """Record a new run as the latest one wherever a backfill has this one; return the ids of these backfills."""
+    is_latest = backfill_times.c.run_id == run_id
+    ids = list(tx.connection.execute(select(backfill_times.c.backfill_id).where(is_latest)).scalars())
+    if ids:
+        tx.connection.execute(update(backfill_times).where(is_latest).values(run_id=new_run, outcome=None))
+    return ids
+
+
 def release_times(tx: Transaction, backfill_id: str) -> None:
     """Let due times get a run again whose adopted run was cancelled, or skipped before it started."""
     did_not_run = or_(

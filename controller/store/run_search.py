@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal,
 
 from controller.model.runs import ACTIVE, Run, RunId, RunState, first_id
 from controller.store.runs import from_row
-from controller.store.schema import runs, without_index
+from controller.store.schema import backfill_times, runs, without_index
 from controller.store.store import Transaction
 
 MAX_EXAMINED = 10_000
@@ -26,7 +26,10 @@ _STEP_BACK = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFilter:
-    """Criteria for runs; those that are None do not apply. `revision` may be a prefix of a commit id."""
+    """Criteria for runs; those that are None do not apply.
+
+    `revision` may be a prefix of a commit id. With `is_adopted`, the runs of `backfill` include those that it adopted.
+    """
 
     deployment: str | None = None
     states: Collection[RunState] | None = None
@@ -36,6 +39,7 @@ class RunFilter:
     since: datetime | None = None
     until: datetime | None = None
     backfill: str | None = None
+    is_adopted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,13 +156,23 @@ def _branches(tx: Transaction, criteria: RunFilter) -> list[tuple[ColumnElement[
     """Return the conditions of the queries to make, each served by one index. A matching run is in exactly one."""
     of_project = runs.c.project == tx.project
     if criteria.backfill is not None:
-        return [(of_project, runs.c.backfill_id == criteria.backfill)]
+        own = (of_project, runs.c.backfill_id == criteria.backfill)
+        return [own, (without_index(runs.c.project) == tx.project, *_adopted(criteria.backfill))][
+            : 1 + criteria.is_adopted
+        ]
     if criteria.states is not None and _is_by_state(criteria):
         return [(of_project, runs.c.state == state.value) for state in sorted(set(criteria.states))]
     if criteria.deployment is not None:
         return [(of_project, runs.c.deployment == criteria.deployment)]
     # Use the primary key: with an index that begins with the project, the result would have to be sorted.
     return [(without_index(runs.c.project) == tx.project,)]
+
+
+def _adopted(backfill_id: str) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions for runs of due times of a backfill that it did not create."""
+    latest = select(backfill_times.c.run_id).where(backfill_times.c.backfill_id == backfill_id)
+    is_foreign = without_index(runs.c.backfill_id).is_distinct_from(backfill_id)
+    return runs.c.id.in_(latest.where(backfill_times.c.run_id.is_not(None))), is_foreign
 
 
 def _is_by_state(criteria: RunFilter) -> bool:

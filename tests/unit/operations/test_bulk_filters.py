@@ -10,10 +10,11 @@ from controller.model.backfills import BackfillState
 from controller.model.runs import Run, RunState
 from controller.operations.bulk import BulkMatches, BulkResult
 from controller.operations.bulk_filters import PAGE, BulkFilter, cancel_matching, retry_matching
+from controller.operations.cancel import cancel_run
 from controller.operations.trigger import trigger_run
-from controller.store import runs
+from controller.store import backfills, runs
 from controller.store.run_search import RunFilter
-from tests.unit.operations.test_backfills import backfill, finish, run_of, stored
+from tests.unit.operations.test_backfills import advance, backfill, finish, run_of, stored
 from tests.unit.runs.conftest import World
 from tests.unit.runs.test_queueing import hourly
 
@@ -99,3 +100,36 @@ def test_a_filter_that_cannot_apply_is_refused(world: World) -> None:
     with pytest.raises(UsageError, match="The cursor is invalid"):
         cancel(world, RunFilter(deployment="a"), cursor=run.id)
     assert cancel(world, RunFilter(deployment="b"), dry_run=True) == BulkResult(count=0, runs=())
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_a_failed_run_that_a_backfill_adopted_is_retried_with_it(world: World, *, is_cancelled: bool) -> None:
+    """If the retry is cancelled, the due time counts as failed again."""
+    world.declare(a=hourly())
+    created = backfill(world)
+    backfill_id, due_time = str(created.backfill_id), created.times[-1]
+    for run_id in created.run_ids[:-1]:
+        finish(world, run_id)
+    cancel_run(world.operations, created.run_ids[-1], "no", author="me")
+    adopted = trigger_run(world.operations, "a", {}, due_time=due_time, author="me").id
+    with world.store.write() as tx:
+        backfills.adopt_runs(tx, backfill_id, {due_time: adopted})
+    finish(world, adopted, RunState.FAILED)
+    advance(world, created)
+    assert stored(world, backfill_id)[0].state is BackfillState.FAILED
+    assert retry(world, RunFilter(backfill=backfill_id), dry_run=True).count == 1
+    [retried] = retry(world, RunFilter(backfill=backfill_id)).runs
+    assert retried.retry_of == adopted
+    reopened, progress = stored(world, backfill_id)
+    assert (reopened.state, progress.done, progress.waiting) == (BackfillState.RUNNING, 2, 1)
+    assert cancel(world, RunFilter(backfill=backfill_id, trigger="manual"), dry_run=True).count == 0
+    if is_cancelled:
+        cancel_run(world.operations, retried.run_id, "no", author="me")
+        advance(world, created)  # adopts the failed run again
+    else:
+        finish(world, retried.run_id)
+    advance(world, created)
+    ended, progress = stored(world, backfill_id)
+    assert (ended.state, progress.failed) == (
+        (BackfillState.FAILED, 1) if is_cancelled else (BackfillState.SUCCEEDED, 0)
+    )

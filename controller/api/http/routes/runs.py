@@ -63,7 +63,10 @@ class RunSelection(BaseModel):
     deployment: str | None = Field(default=None, pattern=NAME)
     state: list[RunState] | None = Field(default=None, min_length=1)
     tag: str | None = Field(default=None, max_length=200)
+    trigger: Trigger | None = None
+    revision: str | None = Field(default=None, min_length=1, max_length=250, pattern=r"^[\x21-\x7e]+$")
     since: Moment | None = None
+    until: Moment | None = None
     backfill: str | None = Field(default=None, pattern=ID)
     dry_run: bool = False
     cursor: str | None = Field(default=None, max_length=80)
@@ -74,7 +77,10 @@ class RunSelection(BaseModel):
             deployment=self.deployment,
             states=_stored(self.state),
             tag=self.tag,
+            trigger=None if self.trigger is None else self.trigger.value,
+            revision=self.revision,
             since=aware(self.since),
+            until=aware(self.until),
             backfill=self.backfill,
         )
         has_filters = criteria != RunFilter() or self.dry_run or self.cursor is not None
