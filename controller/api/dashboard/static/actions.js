@@ -65,7 +65,7 @@ async function runAction(button, action, successText) {
   button.disabled = true;
   try {
     const result = await action();
-    if (button.dataset.bulk) showBulkResult(result, button.dataset.bulk); else notice(successText);
+    if (button.dataset.bulk) showBulkResult(result, button.dataset.bulk); else if (successText) notice(successText);
   } catch (error) {
     showError(error);
   }
@@ -76,7 +76,7 @@ export function bindActions(root) {
   for (const button of root.querySelectorAll("[data-post]")) {
     button.disabled = false;
     button.addEventListener("click", async () => {
-      if (button.dataset.confirm && !(await confirmAction(button.dataset.confirm, button.dataset.yes))) return;
+      if (button.dataset.confirm && !(await confirmAction(button.dataset.confirm, button.dataset.yes, button))) return;
       runAction(button, async () => {
         const send = button.dataset.bulk ? postPages : post;
         const run = await send(button.dataset.post, JSON.parse(button.dataset.body ?? "{}"));
