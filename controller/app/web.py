@@ -4,12 +4,13 @@
 web framework with the first connection.
 """
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from controller.app.own_files import own_files
 from controller.errors import SourceError, UsageError
 from controller.model.python_environments import PythonStatistics
+from controller.model.runs import Run
 from controller.operations.context import OperationContext
 from controller.queries.restore import last_document
 from controller.reconcile.preview import Preview
@@ -17,12 +18,13 @@ from controller.reconcile.state_comparison import plan_against_state
 from controller.remotes import RemoteUrl, guess_web_url_template
 from controller.settings import Settings
 from controller.sources.open_source import open_commit, open_source
-from controller.sources.source import Source
+from controller.sources.source import Change, Source
 from controller.store.commit_counter import CommitCounter
 from controller.store.state_directory import StateDirectory
 
 if TYPE_CHECKING:
     from controller.api.http.server import HttpServer
+    from controller.queries.run_diff import CodeChanges
 
 
 class Web:
@@ -110,6 +112,16 @@ class Web:
             raise SourceError("The source has not been read yet.")
         return status.revision.rpartition(":")[2]
 
+    def _code_changes(self, run: Run, other: Run) -> "CodeChanges":
+        """Return the files that differ between the commits of two runs, those of `run` first."""
+        from controller.queries.run_diff import code_changes
+
+        def find_own(changed: Mapping[str, Change]) -> set[str]:
+            now = self._clock.now()
+            return own_files(self._settings.location, self._store, run, other.revision, changed, now)
+
+        return code_changes(self._source, run.revision, other.revision, find_own if self._source.is_pinned else None)
+
     def _application(self, server: "HttpServer", credentials: Any) -> Any:
         from controller.api.http.application import make_application
         from controller.api.http.event_feed import EventFeed
@@ -117,7 +129,7 @@ class Web:
         from controller.api.http.sse import Streams
         from controller.queries.deployment_cache import DeploymentCache
         from controller.queries.field_locations import FieldLocations
-        from controller.queries.run_diff import code_changes
+        from controller.queries.run_diff import CommitRanges
         from controller.runs.log_search import LogSearcher
 
         streams = Streams()
@@ -133,7 +145,8 @@ class Web:
             streams=streams,
             fields=FieldLocations(self._source, self._settings.location.environment, self._clock),
             plan=self.plan,
-            code_changes=partial(code_changes, self._source),
+            code_changes=self._code_changes,
+            commits_between=CommitRanges(self._source).between,
             document=lambda entry: last_document(entry, self._source),
             python_statistics=self._python_statistics,
             login_link=self.login_link,

@@ -8,11 +8,14 @@ from pathlib import Path
 from controller.errors import NotFoundError
 from controller.model import extend
 from controller.model.queues import missing_resource, schedule_queue
-from controller.model.runs import Attempt, Run, RunDetail, RunState
+from controller.model.runs import Attempt, Run, RunDetail, RunId, RunState
 from controller.model.task_runs import TaskTree
 from controller.store import Transaction, commits, python_environments, queues, runs, task_trees
-from controller.store.run_search import RunFilter, runs_page, select_all
+from controller.store.run_search import RunFilter, runs_page, select_all, select_oldest
 from controller.store.task_reports import read_tree
+
+_GREATEST_ID = "g"
+"""Greater than every id, which is hexadecimal."""
 
 
 def list_runs(tx: Transaction, criteria: RunFilter, now: datetime, limit: int | None = None) -> list[Run]:
@@ -57,6 +60,14 @@ def run_detail(tx: Transaction, run_id: str, now: datetime, directory: Path | No
     """
     [run] = public_runs(tx, [exact_run(tx, run_id)], now)
     return _detail(tx, run, directory)
+
+
+def neighbours(tx: Transaction, run: Run) -> tuple[RunId | None, RunId | None]:
+    """Return the ids of the previous and of the next run of the same deployment; None if there is none."""
+    of_deployment = RunFilter(deployment=run.deployment)
+    earlier = runs_page(tx, of_deployment, limit=1, before=run.id).runs
+    later = select_oldest(tx, of_deployment, after=run.id, newest=_GREATEST_ID, limit=1)
+    return (earlier[0].id if earlier else None), (later[0].id if later else None)
 
 
 def _detail(tx: Transaction, run: Run, directory: Path | None) -> RunDetail:

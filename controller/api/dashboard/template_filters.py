@@ -184,6 +184,7 @@ def is_long(text: str) -> bool:
 
 
 FILTERS = {
+    "utc": utc,
     "when": when,
     "date": date,
     "at": at,

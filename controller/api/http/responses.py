@@ -26,7 +26,7 @@ from controller.model.runs import Run
 from controller.model.status import InventoryEntry
 from controller.operations.context import MAX_REASON, OperationContext
 from controller.queries.field_locations import FieldLocations
-from controller.queries.run_diff import CodeChanges
+from controller.queries.run_diff import CodeChanges, CommitRange
 from controller.reconcile.preview import Preview
 from controller.runs.log_lines import LogIndexes
 from controller.runs.log_search import LogSearcher
@@ -40,8 +40,9 @@ class Dependencies:
     """The parts of the running controller that the routes use.
 
     `plan` returns the plan of a ref (None: the ref that the controller follows), `code_changes` the files that differ
-    between two revisions, `document` the last valid document of an inventory entry, and `python_statistics` what was
-    built and which fork servers run. `web_url_template` is the URL of the web page of a commit, with `{commit}`.
+    between the commits of two runs, `commits_between` the commits between two revisions, `document` the last valid
+    document of an inventory entry, and `python_statistics` what was built and which fork servers run.
+    `web_url_template` is the URL of the web page of a commit, with `{commit}`.
     """
 
     store: Store
@@ -54,7 +55,8 @@ class Dependencies:
     streams: Streams
     fields: FieldLocations
     plan: Callable[[str | None], Preview]
-    code_changes: Callable[[str, str], CodeChanges]
+    code_changes: Callable[[Run, Run], CodeChanges]
+    commits_between: Callable[[str, str], CommitRange | None]
     document: Callable[[InventoryEntry], Excerpt]
     python_statistics: Callable[[], PythonStatistics]
     login_link: Callable[[], str]

@@ -29,7 +29,7 @@ def test_time_labels_are_aligned_with_the_time_axis(page: Page, repository: Repo
     log_in(page, repository, url)
     for path, picture, labels in (
         ("/", ".timeline", ".timeline-ticks > *"),
-        (f"/runs/{run}", ".gantt-picture svg", ".gantt-ticks > *"),
+        (f"/runs/{run}?tab=tasks", ".gantt-picture svg", ".gantt-ticks > *"),
     ):
         page.goto(url + path)
         expect(page.locator("#live")).to_have_text("live")
@@ -82,8 +82,10 @@ def test_very_long_words_do_not_overflow_the_page(page: Page, repository: Reposi
         "/deployments",
         "/deployments/wordy",
         "/runs",
-        f"/runs/{good}",
+        *(f"/runs/{good}?tab={tab}" for tab in ("tasks&table=all", "artifacts", "parameters", "details")),
         f"/runs/{bad}",
+        f"/runs/{bad}?tab=tasks&table=all",
+        f"/runs/{bad}/diff",
         "/source",
         "/events",
     ):
@@ -109,7 +111,10 @@ def test_long_values_scroll_in_a_box_accessible_by_keyboard(page: Page, reposito
     repository.wait_for_revision(repository.commit())
     run = repository.trigger("scrolled")["run_id"]
     log_in(page, repository, url)
-    for path, names in ((f"/runs/{run}", ("Parameters", "Result")), ("/deployments/scrolled", ("parameters",))):
+    for path, names in (
+        (f"/runs/{run}?tab=parameters", ("Parameters", "Result")),
+        ("/deployments/scrolled", ("parameters",)),
+    ):
         page.goto(url + path)
         for name in names:
             box = page.get_by_role("region", name=name, exact=True)
@@ -174,6 +179,6 @@ def test_on_a_phone_tables_are_lists_and_the_approval_comes_before_the_plan(
     expect(page.locator("#findings .findings")).to_have_count(3)  # one list for each code
     for above, next_list in itertools.pairwise(page.locator("#findings .findings").element_handles()):
         assert page.evaluate(below, [above, next_list]) >= 8
-    page.goto(f"{url}/runs/{run}")
+    page.goto(f"{url}/runs/{run}?tab=tasks&table=all")
     expect(page.locator("#tasks tbody tr")).to_have_count(2)
     assert page.evaluate(WIDER) == []

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Dialog, Page, expect
 
 from tests.acceptance.conftest import Start
 from tests.acceptance.dashboard.conftest import Site
-from tests.acceptance.dashboard.visitor import OWN_CONTROLLER, TASKS, log_in
+from tests.acceptance.dashboard.visitor import OWN_CONTROLLER, SHARDS, TASKS, log_in
 from tests.acceptance.harness import Repository
 
 pytestmark = pytest.mark.acceptance
@@ -43,7 +43,7 @@ def test_log_in_run_a_flow_and_follow_its_log(page: Page, repository: Repository
     signal.touch()
     expect(page.locator("#log .line").last).to_have_text("goodbye")
     expect(page.locator("#heading .badge")).to_have_text("succeeded")
-    expect(page.locator("#facts")).to_contain_text('"Ada"')
+    expect(page.locator("#heading .result")).to_have_text('result "Ada"')
 
 
 @OWN_CONTROLLER
@@ -83,13 +83,22 @@ def test_cancel_a_run_and_retry_it(page: Page, repository: Repository, url: str)
     page.get_by_role("dialog").get_by_role("button", name="No").click()
     expect(page.locator("#heading .badge")).to_have_text("running")
     page.get_by_role("button", name="Cancel").click()
-    page.get_by_role("dialog").get_by_role("button", name="Cancel the run").click()
+    page.get_by_label("Reason").fill("the disk is full")
+    page.get_by_label("Reason").press("Enter")
     expect(page.locator("#heading .badge")).to_have_text("cancelled")
-    expect(page.locator("#facts .steps")).to_contain_text("cancelled")
+    expect(page.locator("#heading .note")).to_contain_text("the disk is full")
+    expect(page.locator("#notice")).to_be_hidden()
+    expect(page.get_by_text("Cancelling")).to_have_count(0)
     expect(page).to_have_title("cancelled: run of rest · controller")
+    page.get_by_role("link", name="Details").click()
+    expect(page.locator("#details .steps")).to_contain_text("cancelled")
     page.get_by_role("button", name="Retry", exact=True).click()
     page.wait_for_url(lambda address: "/runs/" in address and run not in address)
-    expect(page.locator("#facts")).to_contain_text("retry of")
+    expect(page.locator("#heading")).to_contain_text(f"retry of {run[-12:]}")
+    page.get_by_role("link", name="Previous run").click()
+    page.wait_for_url(f"{url}/runs/{run}")
+    page.get_by_role("link", name="Next run").click()
+    page.wait_for_url(lambda address: run not in address)
     repository.tell("runs", "cancel", page.url.rpartition("/")[2])
 
 
@@ -175,13 +184,16 @@ def test_tasks_are_drawn_with_their_dependencies_and_the_log_is_searched(
     repository.wait_for_revision(repository.commit())
     run = repository.trigger("tasks")["run_id"]
     log_in(page, repository, url)
-    page.goto(f"{url}/runs/{run}")
+    page.goto(f"{url}/runs/{run}?tab=tasks")
     expect(page.locator(".gantt-names .name")).to_have_text(["main-1", "load-1", "load-2", "add-1"])
     expect(page.locator(".gantt rect")).to_have_count(4)
     expect(page.locator(".gantt path")).to_have_count(2)
     page.get_by_text("Table: attempts").click()
     expect(page.get_by_role("row").filter(has_text="add-1")).to_contain_text("load-1, load-2")
+    page.get_by_role("link", name="Artifacts 1").click()
     expect(page.locator("#artifacts h3", has_text="Loaded")).to_be_visible()
+    page.get_by_role("link", name="Log", exact=True).click()
+    page.wait_for_url(f"{url}/runs/{run}")
     expect(page.locator("#log .line")).to_have_count(3)
     page.get_by_label("Search").fill("loaded")
     expect(page.locator("#log-found")).to_have_text("1 of 2 lines")
@@ -190,6 +202,52 @@ def test_tasks_are_drawn_with_their_dependencies_and_the_log_is_searched(
     expect(page.locator("#log .found").nth(1)).to_have_class(re.compile("here"))
     page.get_by_label("Search").press("Escape")
     expect(page.locator("#log .found")).to_have_count(0)
+
+
+def test_a_failed_run_shows_its_cause_its_traceback_and_what_changed_without_a_click(
+    page: Page, repository: Repository, url: str
+) -> None:
+    repository.write("flows/shards.py", SHARDS)
+    repository.write("flows/rules.py", "def check(number): pass\n")
+    repository.write("deployments/shards.yaml", "name: shards\nflow: flows/shards.py:main\n")
+    repository.write("deployments/beside.yaml", "name: beside\ncommand: [echo]\n")
+    repository.wait_for_revision(repository.commit())
+    good = repository.trigger("shards")["run_id"]
+    repository.write("flows/rules.py", "def check(number):\n    assert number != 3, f'shard {number} is broken'\n")
+    repository.write("deployments/beside.yaml", "name: beside\ncommand: [ls]\n")
+    repository.wait_for_revision(repository.commit())
+    run = repository.trigger("shards")["run_id"]
+    page.set_viewport_size({"width": 1440, "height": 900})
+    log_in(page, repository, url)
+    page.goto(f"{url}/runs/{run}")
+    for place, text in (
+        ("#heading .badge", "failed"),
+        ("#heading .note", "score-4: AssertionError: shard 3 is broken"),
+        ("#traceback", "AssertionError: shard 3 is broken"),
+        ("#summary .pairs", "1 commit"),
+    ):
+        expect(page.locator(place)).to_contain_text(text)
+        box = page.locator(place).bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= 900, place
+    page.get_by_role("link", name="Tasks").click()
+    expect(page.locator(".gantt-names .name")).to_have_text(["main-1", re.compile("score x6")])
+    expect(page.locator("#tasks table")).to_be_hidden()
+    page.get_by_role("link", name="score x6").click()
+    expect(page.locator(".gantt-names .name")).to_have_count(8)
+    page.get_by_role("link", name="Only those that did not succeed (1)").click()
+    expect(page.locator(".gantt-names .name")).to_have_text(["main-1", "score-4"])
+    page.goto(f"{url}/runs/{run}")
+    page.get_by_role("link", name="Show diff").click()
+    page.wait_for_url(f"{url}/runs/{run}/diff")
+    expect(page.locator("details.diff[open] h2")).to_have_text(["flows/rules.py"])
+    page.get_by_text("1 other file").click()
+    expect(page.locator(".others h2")).to_have_text(["deployments/beside.yaml"])
+    page.goto(f"{url}/runs/{good}?tab=details")
+    page.get_by_label("Compare with").fill(run[-12:])
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Changes between two runs")
+    expect(page.locator("#main")).to_contain_text("1 commit that only the other run had")
 
 
 def test_times_are_in_the_viewers_zone_with_a_tooltip(page: Page, repository: Repository, url: str) -> None:
@@ -341,6 +399,7 @@ def test_axe_finds_nothing_serious_on_any_page_in_either_theme(page: Page, repos
         *deployments,
         "/runs",
         f"/runs/{run}",
+        *(f"/runs/{run}?tab={tab}" for tab in ("tasks&table=all", "artifacts", "parameters", "details")),
         f"/runs/{run}/diff",
         "/backfills",
         backfill,

@@ -43,6 +43,21 @@ TASKS = """
 """
 
 
+SHARDS = """
+    import rules
+    from controller import flow, task
+
+    @task
+    def score(number):
+        rules.check(number)
+
+    @flow
+    def main() -> None:
+        for future in score.map(range(6)):
+            future.result()
+"""
+
+
 def log_in(page: Page, repository: Repository, url: str) -> None:
     page.goto(repository.tell("login")["url"])
     page.wait_for_url(f"{url}/")

@@ -17,7 +17,7 @@ def test_artifacts_are_escaped(served: Served) -> None:
     run = served.run("shows")
     assert (run["name"], [one["kind"] for one in run["artifacts"]]) == ("<i>7", ["markdown", "table"])
     assert [one["name"] for one in run["tasks"]] == ["main"]
-    page = served.get(f"/runs/{run['id']}", cookie=served.log_in()).text
+    page = served.get(f"/runs/{run['id']}?tab=artifacts", cookie=served.log_in()).text
     assert "&lt;script&gt;alert(1)" in page
     assert "&lt;i&gt;7" in page
     assert not [tag for tag in ("<script>alert", "<i>", "<b>", "<u>", "<img src=x") if tag in page]

@@ -184,7 +184,7 @@ def test_the_runs_of_a_due_time_are_shown_with_it_and_on_the_run_page(fresh: Ser
     assert "2 runs:" in due
     assert due.index(links[0]) < due.index(links[1])
     assert "{&#34;due_time&#34;: &#34;2026-03-02T05:00:00Z&#34;}" in due
-    run = page_of(fresh, f"/runs/{failed['id']}").partition('id="facts"')[2]
+    run = page_of(fresh, f"/runs/{failed['id']}?tab=details").partition("<main")[2]
     assert "runs of this due time" in run
     assert links[1] in run
     assert f'href="/backfills/{backfill}"' in run

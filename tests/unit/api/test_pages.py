@@ -144,7 +144,7 @@ def test_a_run_is_compared_with_the_last_successful_run(fresh: Served) -> None:
     fresh.commit({"deployments/one.yaml": manifest, "flows/one.py": "def main(days: int = 1):\n    return days\n"})
     good = fresh.run("one")
     same = fresh.run("one", days=3)
-    page = fresh.get(f"/runs/{same['id']}", Accept="text/html").text
+    page = fresh.get(f"/runs/{same['id']}?tab=details", Accept="text/html").text
     assert f'href="/runs/{good["id"]}"' in page
     assert ">same commit<" in page
     assert re.search(r'days</span>: <span class="muted">not set</span> → <ins class="mono">3</ins>', page)

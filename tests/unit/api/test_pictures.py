@@ -1,15 +1,16 @@
 """Charts and formatted values of the dashboard: Gantt chart, run history, steps of a run, artifacts."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from controller.api.dashboard.artifact_views import markdown
 from controller.api.dashboard.charts import stage_bars
-from controller.api.dashboard.gantt import MAX_ROWS, ROW, WIDTH, gantt
+from controller.api.dashboard.gantt import MAX_ROWS, ROW, WIDTH, Gantt, gantt
 from controller.api.dashboard.run_history_chart import history_chart
-from controller.api.dashboard.run_pages import steps
+from controller.api.dashboard.run_pages import elapsed_seconds, steps
+from controller.api.dashboard.task_groups import group_tasks, not_succeeded, with_callers
 from controller.api.dashboard.template_filters import pretty, state_icon, with_links
 from controller.api.dashboard.templating import assets
 from controller.model import extend
@@ -25,7 +26,7 @@ def task(number: int, begin: float | None, end: float | None, state: str = "succ
         id=number,
         parent=more.pop("parent", 1 if number > 1 else None),
         kind="flow" if number == 1 else "task",
-        name="t",
+        name=more.pop("name", "t"),
         label=f"t-{number}",
         state=state,
         started_at=None if begin is None else NOW + begin * SECOND,
@@ -34,8 +35,8 @@ def task(number: int, begin: float | None, end: float | None, state: str = "succ
     )
 
 
-def run(state: str = "succeeded", took: float | None = 1.0, **more: Any) -> Run:
-    started = None if took is None else NOW
+def run(state: str = "succeeded", end: float | None = 1.0, **more: Any) -> Run:
+    started = None if end is None else NOW
     values: dict[str, Any] = {
         "id": "01a210f4-9b76-7000-b99e-8f8b734ca6a1",
         "deployment": "a",
@@ -44,7 +45,7 @@ def run(state: str = "succeeded", took: float | None = 1.0, **more: Any) -> Run:
         "scheduled_for": NOW,
         "created_at": NOW,
         "started_at": started,
-        "finished_at": None if took is None else NOW + took * SECOND,
+        "finished_at": None if end is None else NOW + end * SECOND,
         "attempt": 1,
         "exit_code": 0,
         "revision": "main@sha1:1",
@@ -55,15 +56,20 @@ def run(state: str = "succeeded", took: float | None = 1.0, **more: Any) -> Run:
     return Run(**values)
 
 
+def chart(tasks: list[TaskRun], now: datetime = NOW, opened: str = "") -> Gantt:
+    found = gantt(group_tasks(tasks, (opened,)), tasks, now)
+    assert found is not None
+    return found
+
+
 def test_tasks_share_a_time_axis_and_lines_show_dependencies() -> None:
     tasks = [task(1, 0, 4), task(2, 0, 1), task(3, 1, 4, needs=(2,)), task(4, None, None, "skipped", needs=(3,))]
-    found = gantt(tasks, NOW)
-    assert found is not None
-    assert [(row.x, row.width) for row in found.rows] == [
-        (0.0, WIDTH),
-        (0.0, WIDTH / 4),
-        (WIDTH / 4, WIDTH * 3 / 4),
-        (None, None),
+    found = chart(tasks)
+    assert [[(bar.x, bar.width) for bar in row.bars] for row in found.rows] == [
+        [(0.0, WIDTH)],
+        [(0.0, WIDTH / 4)],
+        [(WIDTH / 4, WIDTH * 3 / 4)],
+        [],
     ]
     assert [row.depth for row in found.rows] == [0, 1, 1, 1]
     assert found.paths == (f"M250 {ROW * 1.5:g}V{ROW * 2.5:g}H250", f"M1000 {ROW * 2.5:g}V{ROW * 3.5:g}H1000")
@@ -73,23 +79,65 @@ def test_tasks_share_a_time_axis_and_lines_show_dependencies() -> None:
 
 
 def test_running_tasks_end_now_and_every_bar_is_visible_and_inside() -> None:
-    tasks = [task(1, 0, None, "running"), task(2, 9.9999, 10)]
-    found = gantt(tasks, NOW + 10 * SECOND)
-    assert found is not None
-    assert found.rows[0].width == WIDTH
-    x, width = found.rows[1].x, found.rows[1].width
-    assert x is not None
-    assert width is not None
-    assert width >= 3
-    assert x + width <= WIDTH
+    found = chart([task(1, 0, None, "running"), task(2, 9.9999, 10)], NOW + 10 * SECOND)
+    [whole], [short] = (row.bars for row in found.rows)
+    assert whole.width == WIDTH
+    assert short.width >= 3
+    assert short.x + short.width <= WIDTH
 
 
 def test_a_chart_is_limited_to_its_rows_and_needs_a_started_task() -> None:
-    found = gantt([task(number, 0, 1, parent=None) for number in range(1, MAX_ROWS + 6)], NOW)
-    assert found is not None
+    found = chart([task(number, 0, 1, name=f"t{number}") for number in range(1, MAX_ROWS + 6)])
     assert (len(found.rows), found.left_out) == (MAX_ROWS, 5)
-    assert gantt([], NOW) is None
-    assert gantt([task(1, None, None, "pending")], NOW) is None
+    for tasks in ([], [task(1, None, None, "pending")]):
+        assert gantt(group_tasks(tasks), tasks, NOW) is None
+
+
+def mapped() -> list[TaskRun]:
+    """Return the tasks of a run: four calls of `load` are mapped to four of `score`, of which the last one failed."""
+    loads = [task(number, 0, 1, name="load") for number in range(2, 6)]
+    scores = [task(number, 1, 3, name="score", needs=(number - 4,)) for number in range(6, 9)]
+    failed = task(9, 1, 4, "failed", name="score", needs=(5,))
+    return [task(1, 0, 4, "failed"), *loads, *scores, failed, task(10, None, None, "skipped", name="merge")]
+
+
+def test_calls_of_one_task_are_one_row_with_their_number_and_states() -> None:
+    found = chart(mapped())
+    assert [(row.group.label, row.group.state) for row in found.rows] == [
+        ("t-1", "failed"),
+        ("load x4", "succeeded"),
+        ("score x4", "failed"),
+        ("t-10", "skipped"),
+    ]
+    score = found.rows[2]
+    assert score.group.counts == [("failed", 1), ("succeeded", 3)]
+    assert score.title == "score x4: 1 failed, 3 succeeded, 3.00 s"
+    assert [bar.tone for bar in score.bars] == ["good", "good", "good", "bad"]
+    assert len(found.paths) == 1
+    assert found.summary == "10 tasks in 4.00 s: 2 failed, 7 succeeded, 1 skipped"
+
+
+def test_a_group_of_calls_is_opened_by_its_key() -> None:
+    found = chart(mapped(), opened="6")
+    assert [row.group.label for row in found.rows] == [
+        *("t-1", "load x4", "score x4"),
+        *("t-6", "t-7", "t-8", "t-9", "t-10"),
+    ]
+    assert [row.depth for row in found.rows] == [0, 1, 1, 2, 2, 2, 2, 1]
+    assert found.rows[2].bars == ()
+    assert len(chart(mapped(), opened="all").rows) == 12
+    assert found.summary == chart(mapped()).summary
+
+
+def test_calls_that_called_others_or_that_are_few_are_not_grouped() -> None:
+    children = [task(number, 0, 1, parent=number - 4) for number in range(6, 10)]
+    tasks = [task(1, 0, 1), *(task(number, 0, 1, name="sub") for number in range(2, 6)), *children]
+    assert [group.label for group in group_tasks(tasks)] == [one.label for one in tasks]
+
+
+def test_the_filter_keeps_the_callers_of_tasks_that_did_not_succeed() -> None:
+    tasks = [task(1, 0, 4, "failed"), task(2, 0, 1), task(3, 0, 1), task(4, 0, 1, "failed", parent=3)]
+    assert [one.id for one in with_callers(tasks, not_succeeded(tasks))] == [1, 3, 4]
 
 
 def test_the_history_chart_shows_durations_and_marks_failed_runs() -> None:
@@ -134,6 +182,14 @@ def test_the_steps_of_a_run_are_in_time_order() -> None:
         ("failed", "failed"),
     ]
     assert found[3].detail == "exit code 7"
+
+
+def test_the_total_time_of_a_run_with_several_attempts_includes_the_time_between_them() -> None:
+    history = (attempt(1, "failed", 2), attempt(9, "failed", 10))
+    assert elapsed_seconds(detail(run("failed", 9, took=2.0), *history)) == 9
+    assert elapsed_seconds(detail(run("failed", 9, took=9.0), *history)) is None
+    assert elapsed_seconds(detail(run("failed", 1, took=1.0), history[0])) is None
+    assert elapsed_seconds(detail(run("retrying", 1, took=2.0), *history)) is None
 
 
 def test_a_waiting_run_shows_the_reason_and_the_earliest_start() -> None:

@@ -74,7 +74,7 @@ def test_a_deployment_and_its_runs_show_their_python_environment(served: Served)
     assert run["python"] == python
     [listed] = served.get("/api/v1/runs").json()["items"]
     assert listed["python"] == python
-    for page in ("/deployments/taste", f"/runs/{run['id']}"):
+    for page in ("/deployments/taste", f"/runs/{run['id']}?tab=details"):
         text = served.get(page, Accept="text/html").text
         assert "fruit 1.0" in text
         assert python["version"] in text
@@ -87,7 +87,7 @@ def test_the_python_environment_of_the_controller_is_null(served: Served) -> Non
     run = served.run("plain")
     assert (run["python"], served.get("/api/v1/deployments/plain").json()["python"]) == (None, None)
     assert python_ready(served, "plain") is None
-    assert "<dt>Python</dt>" not in served.get(f"/runs/{run['id']}", Accept="text/html").text
+    assert "<dt>Python</dt>" not in served.get(f"/runs/{run['id']}?tab=details", Accept="text/html").text
 
 
 def commit_second_version(served: Served, index: PackageIndex) -> None:

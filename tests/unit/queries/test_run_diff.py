@@ -1,13 +1,29 @@
 """Differences of a run from the last successful one: files of any content, and parameters."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from controller.app.own_files import own_files
+from controller.errors import NotFoundError
+from controller.manifests.reader import ManifestReader
 from controller.model.runs import Run, RunId, RunState, Trigger
-from controller.queries.run_diff import MOST_BYTES, MOST_FILES, MOST_LINES, CodeChanges, code_changes, diff_runs
+from controller.queries.run_diff import (
+    MOST_BYTES,
+    MOST_FILES,
+    MOST_LINES,
+    MOST_LINES_OF_ALL,
+    CodeChanges,
+    CommitRange,
+    CommitRanges,
+    code_changes,
+    diff_runs,
+    find_other_run,
+)
+from controller.settings import Location
 from controller.sources.directory.source import DirectorySource
 from controller.sources.git import GitSource
 from controller.store import Store, runs
@@ -74,6 +90,93 @@ def test_a_missing_earlier_commit_is_reported(repository: GitRepository, tmp_pat
     assert diff.problem == "The repository no longer has the earlier revision."
     folder = DirectorySource(repository.path, path="deployments")
     assert code_changes(folder, "dir@sha256:1", "dir@sha256:2").problem == diff.problem
+
+
+def test_the_files_of_the_run_come_first_and_are_marked(repository: GitRepository, tmp_path: Path) -> None:
+    old = repository.commit({"deployments/a.yaml": "name: a\n", "flows/f.py": "1\n", "z/lib.py": "1\n"})
+    many = {f"deployments/{number:02}.yaml": "x\n" for number in range(MOST_FILES)}
+    new = repository.commit({"deployments/a.yaml": "name: b\n", "flows/f.py": "2\n", "z/lib.py": "2\n", **many})
+    source = GitSource(repository.path, ref=None, path="deployments", exports=tmp_path / "exports")
+    own = {"deployments/a.yaml", "flows/f.py", "z/lib.py", "unchanged.py"}
+    diff = code_changes(source, f"main@sha1:{new}", f"main@sha1:{old}", lambda _: own)
+    assert [(file.path, file.is_own, file.added, file.removed) for file in diff.files[:4]] == [
+        ("deployments/a.yaml", True, 1, 1),
+        ("flows/f.py", True, 1, 1),
+        ("z/lib.py", True, 1, 1),
+        ("deployments/00.yaml", False, 1, 0),
+    ]
+    assert (len(diff.files), diff.left_out) == (MOST_FILES, 3)
+
+
+def test_all_files_together_have_a_limited_number_of_lines(repository: GitRepository, tmp_path: Path) -> None:
+    old = repository.commit({"deployments/a.yaml": "name: a\n"})
+    count = MOST_LINES_OF_ALL // MOST_LINES + 1
+    new = repository.commit({f"{number}.txt": "x\n" * MOST_LINES for number in range(count)})
+    diff = changes(repository, tmp_path, old, new)
+    assert sum(len(file.lines) for file in diff.files) == MOST_LINES_OF_ALL
+    assert diff.files[-1].note == "2000 more lines are not shown, because the comparison is too long"
+
+
+def test_the_files_of_a_run_are_its_manifest_and_what_its_flow_imports(
+    repository: GitRepository, tmp_path: Path, store: Store
+) -> None:
+    old = repository.commit(
+        {
+            "deployments/a.yaml": "name: a\nflow: flows/f.py:main\n",
+            "flows/f.py": "import rules\ndef main(): rules.check()\n",
+            "flows/rules.py": "def check(): pass\n",
+            "flows/other.py": "def main(): pass\n",
+        }
+    )
+    files = {"flows/rules.py": "def check(): return 1\n", "flows/other.py": "def main(): return 1\n", "README": "x"}
+    new = repository.commit(files)
+    source = GitSource(repository.path, ref=None, path="deployments", exports=tmp_path / "exports")
+    snapshot = source.read(f"main@sha1:{new}")
+    [deployment] = ManifestReader().read(snapshot.files, NOW, None).deployments.values()
+    pinned = replace(
+        run(1, 1), file="deployments/a.yaml", revision=f"main@sha1:{new}", spec_digest=deployment.spec_digest
+    )
+    changed = source.changed_files(f"main@sha1:{new}", f"main@sha1:{old}")
+    assert changed is not None
+    location = Location(repo=repository.path, ref=None, path="deployments", environment=None, state_dir=tmp_path)
+    own = own_files(location, store, pinned, f"main@sha1:{old}", changed, NOW)
+    assert own == {"deployments/a.yaml", "controller.yaml", "flows/rules.py"}
+    unknown = replace(pinned, spec_digest="sha256:0")
+    assert own_files(location, store, unknown, f"main@sha1:{old}", changed, NOW) == own - {"flows/rules.py"}
+
+
+def between(repository: GitRepository, tmp_path: Path, old: str, new: str) -> CommitRange | None:
+    source = GitSource(repository.path, ref=None, path="deployments", exports=tmp_path / "exports")
+    return CommitRanges(source).between(f"main@sha1:{new}", f"main@sha1:{old}")
+
+
+def test_the_commits_between_two_runs_are_listed_newest_first(repository: GitRepository, tmp_path: Path) -> None:
+    old = repository.commit({"a.txt": "1\n"}, message="one")
+    repository.commit({"a.txt": "2\n"}, message="two")
+    new = repository.commit({"a.txt": "3\n"}, message="three")
+    forward = between(repository, tmp_path, old, new)
+    assert forward is not None
+    assert [(commit.subject, commit.author) for commit in forward.new] == [("three", "Ada"), ("two", "Ada")]
+    assert (forward.missing, forward.has_more) == ((), False)
+    back = between(repository, tmp_path, new, old)
+    assert back == CommitRange(missing=forward.new)
+    assert between(repository, tmp_path, "0" * 40, new) is None
+    folder = DirectorySource(repository.path, path="deployments")
+    assert CommitRanges(folder).between("dir@sha256:1", "dir@sha256:2") is None
+
+
+def test_a_run_is_compared_with_any_other_run(store: Store) -> None:
+    first, second = run(1, 1), replace(run(2, 2), state=RunState.FAILED)
+    with store.write() as tx:
+        runs.insert_all(tx, [first, second])
+    with store.read() as tx:
+        diff = diff_runs(tx, first, find_other_run(tx, first, "0002"))
+        assert diff is not None
+        assert [(change.before, change.after) for change in diff.parameters] == [(2, 1)]
+        assert diff_runs(tx, first) is None
+        for text in ("nothing", first.id):
+            with pytest.raises(NotFoundError):
+                find_other_run(tx, first, text)
 
 
 def test_symbolic_links_have_the_kind_of_change_that_git_reports(repository: GitRepository, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ async function runAction(button, action, successText) {
   button.disabled = true;
   try {
     const result = await action();
-    if (button.dataset.bulk) showBulkResult(result, button.dataset.bulk); else notice(successText);
+    if (button.dataset.bulk) showBulkResult(result, button.dataset.bulk); else if (successText) notice(successText);
   } catch (error) {
     showError(error);
   }
@@ -78,7 +78,7 @@ async function runAction(button, action, successText) {
 }
 
 async function pressButton(button) {
-  if (button.dataset.confirm && !(await confirmAction(button.dataset.confirm, button.dataset.yes))) return;
+  if (button.dataset.confirm && !(await confirmAction(button.dataset.confirm, button.dataset.yes, button))) return;
   runAction(button, async () => {
     const send = button.dataset.bulk ? postPages : post;
     const run = await send(button.dataset.post, JSON.parse(button.dataset.body ?? "{}"));
