@@ -60,6 +60,7 @@ class Web:
             lambda server: self._application(server, credentials),
         )
         self._server.start()
+        self._state.publish_url(self._server.url if self._server.is_bound else None)
 
     def close(self) -> None:
         """Stop serving."""

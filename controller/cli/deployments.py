@@ -95,6 +95,22 @@ def list_(
     print_list(rows, output, lambda row: str(row.name), table)
 
 
+@deployments.command(name="open")
+@click.argument("name", shell_complete=complete.deployments)
+@options.location
+def open_(location: Location, name: str) -> None:
+    """Open the page of a deployment in a browser.
+
+    Prints its URL, too. The running controller must serve the dashboard.
+    """
+    from controller.cli.open_page import open_page
+    from controller.store.name_lookup import check_recorded
+
+    with state_access.read_state(location) as tx:
+        check_recorded(tx, name)
+    open_page(location, f"/deployments/{name}")
+
+
 @deployments.command(name="show")
 @click.argument("name", shell_complete=complete.deployments)
 @options.output

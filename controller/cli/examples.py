@@ -6,12 +6,17 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "controller deployments list --tag etl --health degraded",
         "controller deployments list --sort next --limit 10 -o wide",
     ),
+    "deployments open": (
+        "controller deployments open nightly",
+        "controller deployments open nightly --repo /srv/flows",
+    ),
     "deployments show": ("controller deployments show nightly", "controller deployments show nightly -o json"),
     "runs list": (
         "controller runs list --state failed --since yesterday",
         "controller runs list --deployment nightly --limit 5 -o wide",
     ),
     "runs show": ("controller runs show 720dbbc5b6c4", "controller runs show 720dbbc5b6c4 -o json"),
+    "runs open": ("controller runs open 720dbbc5b6c4", "controller runs open 720dbbc5b6c4 --repo /srv/flows"),
     "runs logs": (
         "controller runs logs 720dbbc5b6c4 --tail 50",
         "controller runs logs 720dbbc5b6c4 --attempt 2 --grep ERROR",

@@ -133,6 +133,20 @@ def show_(location: Location, run_id: str, output: str) -> None:
     show(run_detail(run, SystemClock().now(), zone_of(location, run.deployment)))
 
 
+@runs.command(name="open")
+@click.argument("run_id", metavar="ID", shell_complete=complete.runs)
+@options.location
+def open_(location: Location, run_id: str) -> None:
+    """Open the page of a run in a browser.
+
+    Prints its URL, too. The running controller must serve the dashboard. ID may be abbreviated, as for `controller runs
+    show`.
+    """
+    from controller.cli.open_page import open_page
+
+    open_page(location, f"/runs/{get_run(location, run_id)[0].id}")
+
+
 @runs.command(name="logs")
 @click.argument("run_id", metavar="ID", shell_complete=complete.runs)
 @click.option("-f", "--follow", is_flag=True, help="Keep printing until the run finishes.")

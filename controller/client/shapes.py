@@ -343,12 +343,13 @@ class Condition(TypedDict):
 
 
 class Controller(TypedDict):
-    """The controller's process; all fields but `running` are None if there is none."""
+    """The controller's process; all fields but `running` are None if there is none. `url` is that of its dashboard."""
 
     running: bool
     pid: int | None
     started_at: str | None
     version: str | None
+    url: str | None
 
 
 class Deployment(TypedDict):

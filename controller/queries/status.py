@@ -34,12 +34,13 @@ RECENT_PASSES = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControllerView:
-    """The controller's process; all fields but `running` are None if there is none."""
+    """The controller's process; all fields but `running` are None if there is none. `url` is that of its dashboard."""
 
     running: bool
     pid: int | None
     started_at: datetime | None
     version: str | None
+    url: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +110,7 @@ def read_controller(state: StateDirectory) -> ControllerView:
         pid=None if holder is None else holder.pid,
         started_at=None if holder is None else holder.started_at,
         version=None if holder is None else holder.version,
+        url=None if holder is None else state.dashboard_url(),
     )
 
 

@@ -1,5 +1,6 @@
 """The state directory: the paths in it, and the lock that allows only one controller at a time."""
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -42,6 +43,7 @@ class StateDirectory:
         self.python = path / "python"
         self.log = path / "controller.log"
         self._lock_file = path / "controller.lock"
+        self._url_file = path / "dashboard.url"
         self._lock: int | None = None
         self._directory_lock: int | None = None
         self._identities: dict[Path, tuple[int, int]] = {}
@@ -149,6 +151,23 @@ class StateDirectory:
             return None
         finally:
             os.close(descriptor)
+
+    def publish_url(self, url: str | None) -> None:
+        """Record the URL of the dashboard that this controller serves. An error only means that nobody learns it."""
+        with contextlib.suppress(OSError):
+            if url is None:
+                self._url_file.unlink(missing_ok=True)
+            else:
+                self._url_file.write_text(url, encoding="utf-8")
+
+    def dashboard_url(self) -> str | None:
+        """Return the URL of the running controller's dashboard; None without one."""
+        if self.holder() is None:
+            return None
+        try:
+            return self._url_file.read_text(encoding="utf-8") or None
+        except (OSError, ValueError):
+            return None
 
     def _already_running(self) -> AlreadyRunningError:
         holder = self.holder()

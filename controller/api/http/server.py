@@ -85,6 +85,11 @@ class HttpServer:
         return frozenset(hosts)
 
     @property
+    def is_bound(self) -> bool:
+        """Whether an address is bound. The default address may be in use; the server then runs without it."""
+        return self._socket is not None
+
+    @property
     def url(self) -> str | None:
         """The URL for browsers, with the public host name if there is one; None without an address."""
         if self._listen is None:

@@ -70,7 +70,10 @@ def _head(view: StatusView, now: datetime) -> RenderableType:
         running = Text("not running", style="yellow")
     source = text_format.plain(view.source.repo) + Text("  ") + text_format.revision(view.source.revision)
     environment = text_format.plain(view.source.environment or "none")
-    rows = [("controller", running), ("source", source)]
+    rows = [("controller", running)]
+    if controller.url is not None:
+        rows.append(("dashboard", text_format.plain(controller.url)))
+    rows.append(("source", source))
     if view.commit is not None:
         rows.append(("commit", text_format.commit(view.commit, now)))
     rows.append(("environment", environment))
