@@ -1,12 +1,15 @@
 """The live view on a terminal: it stops and comes back as shells expect, and terminals without a screen get lines."""
 
+import fcntl
 import os
 import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from select import select
 from time import monotonic
@@ -26,11 +29,27 @@ class Terminal:
     def __init__(self, process: "subprocess.Popen[bytes]", screen: int) -> None:
         self.process = process
         self._screen = screen
+        self.modes = termios.tcgetattr(screen)
         self.seen = b""
+
+    def type(self, keys: bytes) -> None:
+        """Press keys."""
+        os.write(self._screen, keys)
+
+    def is_restored(self) -> bool:
+        """Whether the terminal has the modes that it had before the command."""
+        return termios.tcgetattr(self._screen) == self.modes
+
+    def find_view(self) -> int:
+        """Return the process id of the live view that `controller run` has started."""
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        [view] = [int(child) for child in children if b"live_view" in Path(f"/proc/{child}/cmdline").read_bytes()]
+        return view
 
     def read_until(self, is_there: Callable[[bytes], bool]) -> bytes:
         """Return the output from here on, until the condition holds."""
-        found, end = b"", monotonic() + 30
+        found, end = b"", monotonic() + 120
         while not is_there(found):
             assert monotonic() < end, (self.seen, found)
             if select([self._screen], [], [], 0.1)[0]:
@@ -44,6 +63,8 @@ def on_terminal(cwd: Path, *arguments: str, term: str | None) -> Iterator[Termin
     screen, end = pty.openpty()
     env = {"PATH": os.defpath, "HOME": str(cwd), **({} if term is None else {"TERM": term})}
     program = str(Path(sys.executable).parent / "controller")
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    # In a session of its own, the group would be orphaned, and the kernel would ignore SIGTSTP.
     process = subprocess.Popen(
         [program, *arguments], cwd=cwd, env=env, stdin=end, stdout=end, stderr=end, process_group=0
     )
@@ -51,16 +72,23 @@ def on_terminal(cwd: Path, *arguments: str, term: str | None) -> Iterator[Termin
     try:
         yield Terminal(process, screen)
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         os.close(screen)
 
 
-@pytest.mark.parametrize("arguments", [("status", "--watch")])
+def apply_once(repository: GitRepository) -> None:
+    program = str(Path(sys.executable).parent / "controller")
+    subprocess.run([program, "run", "--once"], cwd=repository.path, capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("arguments", [("status", "--watch"), ("status", "--watch", "--plain")])
 def test_the_live_view_restores_the_terminal_while_it_is_stopped(
     repository: GitRepository, arguments: tuple[str, ...]
 ) -> None:
     repository.commit(FILES)
+    apply_once(repository)
     with on_terminal(repository.path, *arguments, term="xterm") as terminal:
         terminal.read_until(lambda text: ENTER in text and b"controller" in text)
         for _ in range(2):
@@ -74,6 +102,56 @@ def test_the_live_view_restores_the_terminal_while_it_is_stopped(
         os.kill(terminal.process.pid, signal.SIGINT)
         terminal.read_until(lambda text: LEAVE in text)
         assert terminal.process.wait(30) == 0
+
+
+def test_controller_run_shows_the_live_view_and_says_goodbye(repository: GitRepository) -> None:
+    repository.commit(FILES)
+    with on_terminal(repository.path, "run", "--listen", "none", term="xterm") as terminal:
+        terminal.read_until(lambda text: ENTER in text and b"main@" in text)
+        assert not terminal.is_restored()
+        terminal.type(b"q")
+        terminal.read_until(lambda text: b"Stop the controller?" in text)
+        terminal.type(b"n3")
+        terminal.read_until(lambda text: b"FLOW" in text)
+        terminal.type(b"qy")
+        end = terminal.read_until(lambda text: b"taken over" in text or b"No flows are running." in text)
+        assert LEAVE in end
+        assert terminal.process.wait(30) == 0
+        assert terminal.is_restored()
+
+
+def test_ctrl_z_stops_the_controller_and_a_killed_view_is_replaced_by_log_lines(repository: GitRepository) -> None:
+    repository.commit(FILES)
+    with on_terminal(repository.path, "run", "--listen", "none", term="xterm") as terminal:
+        terminal.read_until(lambda text: ENTER in text and b"Deployments" in text)
+        terminal.type(b"\x1a")
+        terminal.read_until(lambda text: LEAVE in text)
+        _, status = os.waitpid(terminal.process.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        assert terminal.is_restored()
+        os.killpg(terminal.process.pid, signal.SIGCONT)
+        terminal.read_until(lambda text: ENTER in text and b"Deployments" in text)
+        os.kill(terminal.find_view(), signal.SIGKILL)
+        end = terminal.read_until(lambda text: b"--watch`." in text)
+        assert b"killed by signal 9. The controller continues" in end
+        assert LEAVE in end
+        assert terminal.is_restored()
+        repository.commit({"deployments/more.yaml": "name: more\ncommand: ['true']\n"})
+        terminal.read_until(lambda text: b"Applied" in text)
+        os.killpg(terminal.process.pid, signal.SIGINT)
+        terminal.read_until(lambda text: b"Controller stopped. No flows are running." in text)
+        assert terminal.process.wait(30) == 0
+
+
+def test_the_view_restores_the_terminal_when_the_controller_is_killed(repository: GitRepository) -> None:
+    repository.commit(FILES)
+    with on_terminal(repository.path, "run", "--listen", "none", term="xterm") as terminal:
+        terminal.read_until(lambda text: ENTER in text and b"Deployments" in text)
+        os.kill(terminal.process.pid, signal.SIGKILL)
+        terminal.process.wait()
+        end = terminal.read_until(lambda text: LEAVE in text and SHOW in text)
+        assert b"Traceback" not in end
+        assert terminal.is_restored()
 
 
 @pytest.mark.parametrize("term", ["dumb", None])
