@@ -1,5 +1,7 @@
 """A flow in its own process is found, called and reported, without interference by our modules."""
 
+from textwrap import dedent
+
 import pytest
 
 from tests.unit.runs.conftest import RunFlow
@@ -55,6 +57,32 @@ def test_a_traceback_starts_at_the_first_frame_of_user_code(run_flow: RunFlow) -
     assert "flow_main.py" not in log
     assert log.count("  File ") == 2
     assert "flows/a.py" in log
+
+
+def test_a_traceback_has_only_frames_of_user_code_also_in_tasks_and_causes(run_flow: RunFlow) -> None:
+    code = """
+        from controller import flow, task
+
+        @task
+        def load():
+            raise KeyError("rows")
+
+        @task(retries=1)
+        def clean(rows):
+            try:
+                load()
+            except KeyError as error:
+                raise ValueError("no rows") from error
+
+        @flow
+        def main():
+            return clean.submit([1]).result()
+    """
+    ending, log = run_flow({"flows/a.py": dedent(code)}, "flows/a.py:main")
+    assert ending["error"].endswith("ValueError: no rows")
+    files = [line for line in log.splitlines() if line.startswith("  File ")]
+    assert [line.rpartition(" in ")[2] for line in files] == ["clean", "load", "main", "clean"]
+    assert all("flows/a.py" in line for line in files)
 
 
 @pytest.mark.parametrize(

@@ -219,24 +219,31 @@ def needs_no_traceback(error: BaseException) -> bool:
     if type(error).__module__ != COERCION:
         return isinstance(error, OwnModules.loader.FlowNotFoundError)
     frames = error.__traceback__
-    own = tuple(f"{folder}/" for folder in OwnModules.folders)
-    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(own):
+    while frames is not None and is_own(frames.tb_frame.f_code.co_filename):
         frames = frames.tb_next
     return frames is None
 
 
+def is_own(file: str) -> bool:
+    """Return whether a source file is one of ours, rather than the user's or a library's."""
+    return file.startswith(tuple(f"{folder}/" for folder in OwnModules.folders))
+
+
 def format_error(error: BaseException) -> str:
-    """Return the traceback, from the first frame of the user's code."""
+    """Return the traceback without the frames of our modules, such as those that call a task."""
     if needs_no_traceback(error):
         return f"{error}\n"
     import traceback
 
     OwnModules.stopping.forget_stop(error)
-    frames = error.__traceback__
-    own = (__file__, OwnModules.loader.__file__)
-    while frames is not None and frames.tb_frame.f_code.co_filename in own:
-        frames = frames.tb_next
-    return "".join(traceback.format_exception(type(error), error, frames))
+    exception = traceback.TracebackException.from_exception(error)
+    waiting = [exception]
+    while waiting:
+        current = waiting.pop()
+        current.stack[:] = [frame for frame in current.stack if not is_own(frame.filename)] or current.stack
+        members = getattr(current, "exceptions", None) or ()  # of an exception group; Python 3.10 has none
+        waiting += [part for part in (current.__cause__, current.__context__, *members) if part is not None]
+    return "".join(exception.format())
 
 
 def find_skip(error: BaseException) -> BaseException | None:
