@@ -13,6 +13,7 @@ from controller.manifests.command_checks import yaml_word
 from controller.text import shorten
 
 MAX_FILES = 50
+_MISSING = "correct the path, or commit the file; a link that leads outside the repository does not count as a file"
 _FILE_TYPES = frozenset({".txt", ".in", ".lock", ".toml"})
 
 _OPTION = re.compile(r"(-r|--requirement|-c|--constraint)[\s=]+(.+)|(-r|-c)(\S+)")
@@ -117,7 +118,7 @@ def read_text(
     content = read(path)
     if content is None:
         message = f"file {shorten(path, 200)} does not exist"
-        raise RequirementsError("PythonFileMissing", message, source or path, line, hint)
+        raise RequirementsError("PythonFileMissing", message, source or path, line, hint or _MISSING)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

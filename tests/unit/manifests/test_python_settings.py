@@ -358,13 +358,16 @@ def test_a_project_file_that_is_not_at_the_root_is_a_warning() -> None:
     assert (finding.code, finding.file, finding.severity) == ("ProjectFileIgnored", "team-a/controller.yaml", "warning")
 
 
+MISSING = "correct the path, or commit the file; a link that leads outside the repository does not count as a file"
+
+
 @pytest.mark.parametrize(
     ("python", "hint"),
     [
         ("{requirements: alpha==1.0}", "to require a package, write a list: [alpha==1.0]"),
         ("{requirements: 'alpha>=1,<2'}", 'to require a package, write a list: ["alpha>=1,<2"]'),
-        ("{requirements: gone.txt}", None),
-        ("{requirements: folder/gone}", None),
+        ("{requirements: gone.txt}", MISSING),
+        ("{requirements: folder/gone}", MISSING),
         ("null", "remove it: a deployment without `python` runs with the Python environment of the controller"),
         ("{requirements: null}", "remove the key: it has no default to drop"),
         (
