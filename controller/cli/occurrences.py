@@ -45,7 +45,7 @@ def occurrences(location: Location, name: str, since: str | None, until: str | N
         if tx is None:
             raise unknown_deployment(name, ())
         rows = list_occurrences(tx, name, limit, since=first, until=last)
-    empty = f"No due times yet. `controller next {name}` shows the next ones."
+    empty = f"No due times yet. `controller deployments show {name}` shows the schedules."
     if since is not None or until is not None:
         empty = f"No due times in this range. `controller occurrences {name}` shows the newest ones."
 

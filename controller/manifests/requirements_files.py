@@ -9,9 +9,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from controller.manifests.command_checks import yaml_word
 from controller.text import shorten
 
 MAX_FILES = 50
+_MISSING = "correct the path, or commit the file; a link that leads outside the repository does not count as a file"
+_FILE_TYPES = frozenset({".txt", ".in", ".lock", ".toml"})
 
 _OPTION = re.compile(r"(-r|--requirement|-c|--constraint)[\s=]+(.+)|(-r|-c)(\S+)")
 _HASH = re.compile(r"\s--hash[=\s]\s*\w+:[0-9a-fA-F]+")
@@ -82,7 +85,7 @@ def read_requirements(entry: str, read: Callable[[str], bytes | None]) -> Requir
         if len(files) == MAX_FILES:
             message = f"{entry} includes more than {MAX_FILES} files"
             raise RequirementsError("InvalidRequirement", message, source, line)
-        files[path] = read_text(path, read, source, line)
+        files[path] = read_text(path, read, source, line, hint=_list_hint(entry) if line == 0 else None)
         for item, included in _parse(path, files[path]):
             if item is not None:
                 requirements.append(item)
@@ -108,17 +111,33 @@ def check_list(requirements: tuple[str, ...], path: str) -> Requirements:
     return Requirements(requirements=tuple(checked))
 
 
-def read_text(path: str, read: Callable[[str], bytes | None], source: str = "", line: int = 0) -> str:
+def read_text(
+    path: str, read: Callable[[str], bytes | None], source: str = "", line: int = 0, *, hint: str | None = None
+) -> str:
     """Return the text of a file. Raises RequirementsError if it does not exist or is not UTF-8."""
     content = read(path)
     if content is None:
         message = f"file {shorten(path, 200)} does not exist"
-        raise RequirementsError("PythonFileMissing", message, source or path, line)
+        raise RequirementsError("PythonFileMissing", message, source or path, line, hint or _MISSING)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise RequirementsError("InvalidRequirement", "the file is not UTF-8", path, line, "save it as UTF-8") from None
+
+
+def _list_hint(entry: str) -> str | None:
+    """Return a hint for a requirement that is written where the path of a file is expected."""
+    from packaging.requirements import InvalidRequirement
+    from packaging.requirements import Requirement as Checked
+
+    if posixpath.splitext(entry)[1] in _FILE_TYPES:
+        return None
+    try:
+        Checked(entry)
+    except InvalidRequirement:
+        return None
+    return f"to require a package, write a list: [{yaml_word(entry)}]"
 
 
 def _parse(path: str, text: str) -> Iterator[tuple[Requirement | None, tuple[str, str, int] | None]]:
@@ -136,14 +155,19 @@ def _parse(path: str, text: str) -> Iterator[tuple[Requirement | None, tuple[str
 
 
 def logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the lines that are not empty, with their numbers: without comments, and with continuations joined."""
+    """Yield the lines that are not empty, with their numbers: without comments, and with continuations joined.
+
+    As in pip, a line that ends with a backslash continues, even if it ends with a comment: the next line is then a part
+    of that comment. A line that is only a comment does not continue.
+    """
     joined, start = "", 0
     for number, line in enumerate(text.splitlines(), start=1):
         start = start if joined else number
         if line.endswith("\\") and not line.lstrip().startswith("#"):
             joined += line[:-1]
             continue
-        joined = _COMMENT.sub("", joined + line).strip()
+        is_comment = line.lstrip().startswith("#")
+        joined = _COMMENT.sub("", f"{joined} {line}" if is_comment else joined + line).strip()
         if joined:
             yield start, joined
         joined = ""

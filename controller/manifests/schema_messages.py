@@ -26,6 +26,7 @@ _SECRET = "write where the value comes from: {env: NAME} or {file: /path}"
 _PATTERNS = {
     "env": "write the name of an environment variable of the controller",
     "file": "write an absolute path on the machine of the controller",
+    "interpreter": "write the path of an interpreter on the machine of the controller: /opt/venvs/etl/bin/python",
     "project": "use lower-case letters, digits and hyphens",
     "queue": "use lower-case letters, digits and hyphens, as in controller.yaml",
     "name": "use lower-case letters, digits and hyphens, at most 63 characters, with no hyphen at either end",
@@ -33,6 +34,8 @@ _PATTERNS = {
     "flow_location": "write the file's path relative to this file (../flows/etl.py), and the flow in flow_name",
     "id": "use letters, digits, hyphens, underscores and dots, at most 63, starting with a letter or digit",
 }
+_ABSOLUTE_PATHS = frozenset({"interpreter"})
+_NO_PYTHON = "remove it: a deployment without `python` runs with the Python environment of the controller"
 _DEPENDENCY_HINTS = {"skip_exit_code": 'remove it; a flow says that there is nothing to do with: raise Skip("reason")'}
 
 
@@ -173,8 +176,10 @@ def _type_hint(value: Any, text: str, allowed: list[str], path: Path) -> str | N
         return f"write {'true' if value.lower() in ('yes', 'on') else 'false'}"
     if "array" in allowed and isinstance(value, str):
         return _list_hint(value, path)
-    if value is None and text == "":
-        return "write a value, or remove the key"
+    if value is None and path == ("python",):
+        return _NO_PYTHON
+    if value is None:
+        return "write a value, or remove the key" if text == "" else "remove the key: it has no default to drop"
     return None
 
 
@@ -189,8 +194,11 @@ def _list_hint(value: str, path: Path) -> str | None:
 
 
 def _pattern(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
-    hint = _PATTERNS.get(str(path[-1])) if path else None
-    yield _invalid(root, path, f"invalid {_label(path)}: {quote(fault.instance)}", hint)
+    key = str(path[-1]) if path else ""
+    message = f"invalid {_label(path)}: {quote(fault.instance)}"
+    if key in _ABSOLUTE_PATHS:
+        message = f"{key} must be an absolute path, not {quote(fault.instance)}"
+    yield _invalid(root, path, message, _PATTERNS.get(key))
 
 
 def _invalid_name(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:

@@ -7,9 +7,10 @@ from datetime import datetime
 
 from controller.errors import NotFoundError
 from controller.model.python_environments import PythonEnvironment, PythonState, PythonUse
-from controller.store import Transaction, python_uses
+from controller.store import Transaction, inventory, python_uses
 from controller.store import python_environments as table
 from controller.store.name_lookup import is_recorded
+from controller.text import closest
 
 _PROBLEMS_FIRST = [PythonState.FAILED, PythonState.BUILDING, PythonState.WAITING, PythonState.READY]
 
@@ -84,7 +85,9 @@ def find_python_environments(tx: Transaction, name: str) -> list[PythonEnvironme
             f"Deployment {name} has no Python environment of its own.",
             hint="It runs with the Python of the controller. `python` in its document gives it another one.",
         )
-    return [_find_by_digest(details, name, "There is neither a deployment nor a Python environment")]
+    near = closest(name, inventory.entries(tx))
+    hint = f"Did you mean {near[0]}?" if near else None
+    return [_find_by_digest(details, name, "There is neither a deployment nor a Python environment", hint)]
 
 
 def find_python_environment(tx: Transaction, digest: str) -> PythonEnvironmentDetail:
@@ -92,12 +95,14 @@ def find_python_environment(tx: Transaction, digest: str) -> PythonEnvironmentDe
     return _find_by_digest(_details(tx), digest, "There is no Python environment")
 
 
-def _find_by_digest(details: Sequence[PythonEnvironmentDetail], digest: str, problem: str) -> PythonEnvironmentDetail:
+def _find_by_digest(
+    details: Sequence[PythonEnvironmentDetail], digest: str, problem: str, hint: str | None = None
+) -> PythonEnvironmentDetail:
     matches = [detail for detail in details if digest and detail.has_prefix(digest)]
     if len(matches) == 1:
         return matches[0]
     problem = "There is more than one Python environment whose digest begins with" if matches else problem
-    raise NotFoundError(f"{problem} {digest!r}.", hint="See `controller python list`.")
+    raise NotFoundError(f"{problem} {digest!r}.", hint=hint or "See `controller python list`.")
 
 
 def find_needed(tx: Transaction, declared: Collection[str] = ()) -> set[str]:

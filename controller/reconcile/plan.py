@@ -112,13 +112,10 @@ def make_plan(
 
     `approved` is the digest of deletions that an operator has approved. With `is_atomic` the plan changes nothing
     unless the whole revision is valid. While an environment of `python` is not ready, the deployment of this name stays
-    as it is recorded, unless it waits for the same environment already. `earlier_files` are paths of manifests that
-    existed before, besides those of `recorded`: a missing deployment is not expected in them unless they contain its
-    name.
+    as it is recorded, unless it waits for the same environment already. `earlier_files` is passed to `PruneSafety`.
     """
     python = python or {}
-    refused = tuple(refusal_finding(file) for file in snapshot.refused)
-    findings = (*desired.findings, *refused)
+    findings = (*desired.findings, *map(refusal_finding, snapshot.refused))
     safety = PruneSafety(snapshot, desired, findings, recorded, earlier_files)
     create, changed = _compare(desired, recorded)
     entries = {**recorded, **{change.after.name: change.before for change in changed}}

@@ -19,7 +19,8 @@ _NO_TEXT = frozenset({"NotUtf8", "NotAManifest"})
 class PruneSafety:
     """The errors of one revision, indexed by the names and files whose deployments must be kept because of them.
 
-    `earlier_files` are paths of manifests that existed before, besides those that `recorded` names.
+    `earlier_files` are manifests that existed before, besides those that `recorded` names: a deployment that is missing
+    now is not expected in them, unless they contain its name.
     """
 
     def __init__(

@@ -57,7 +57,7 @@ def test_all_formats_have_the_same_rows(followed: Followed) -> None:
 def test_an_empty_list_says_what_to_do_next(followed: Followed) -> None:
     for arguments, hint in (
         (("runs", "--tag", "math"), "`controller runs list` without filters"),
-        (("occurrences", "sums"), "`controller next sums`"),
+        (("occurrences", "sums"), "`controller deployments show sums`"),
         (("occurrences", "sums", "--since", "1h"), "`controller occurrences sums`"),
         (("backfills",), "`controller backfill NAME --from TIME`"),
         (("next", "fails"), "`controller trigger fails`"),

@@ -30,6 +30,7 @@ def delete(followed: Followed, name: str) -> str:
         ("events", "--for", "sumz", "--follow"),
         ("runs", "list", "--deployment", "sumz"),
         ("restore", "sumz"),
+        ("deployments", "open", "sumz"),
     ],
 )
 def test_a_misspelt_name_is_an_error_with_a_suggestion(followed: Followed, arguments: tuple[str, ...]) -> None:
@@ -37,6 +38,11 @@ def test_a_misspelt_name_is_an_error_with_a_suggestion(followed: Followed, argum
     assert (answer.code, answer.out) == (2, "")
     assert "There is no deployment 'sumz'." in answer.err
     assert "hint: Did you mean sums?" in answer.err
+
+
+def test_a_misspelt_name_of_a_python_environment_is_an_error_with_a_suggestion(followed: Followed) -> None:
+    answer = followed("python", "show", "sumz")
+    assert (answer.code, answer.out, "hint: Did you mean sums?" in answer.err) == (2, "", True)
 
 
 def test_a_deleted_deployment_is_reported_with_its_deletion_and_how_to_restore_it(followed: Followed) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from controller.manifests.python_requests import check_size, read_request
 from controller.manifests.reader import DesiredState, ManifestReader
+from controller.manifests.requirements_files import logical_lines
 from controller.manifests.script_metadata import read_script_metadata
 from controller.model.python_environments import MAX_FILE_BYTES, PythonRequest, RequirementsSource
 from controller.sources.safe_open import read_inside
@@ -164,7 +165,12 @@ def test_an_interpreter_and_a_version_are_requests_of_their_own() -> None:
         ("project: ., groups: [elt]", "InvalidRequirement", "$.python.project", "there is no group elt"),
         ("groups: [etl]", "ConflictingKeys", "$.python.groups", "groups requires project"),
         ('interpreter: /x/python, version: "3.12"', "ConflictingKeys", "$.python.version", "has a version already"),
-        ("interpreter: venv/bin/python", "InvalidValue", "$.python.interpreter", "invalid interpreter"),
+        (
+            "interpreter: venv/bin/python",
+            "InvalidValue",
+            "$.python.interpreter",
+            "must be an absolute path, not 'venv/",
+        ),
         ('version: "3"', "InvalidValue", "$.python.version", "invalid version"),
         ("version: 3.12", "WrongType", "$.python.version", "must be a string"),
         ("preload: [import pandas]", "InvalidValue", "$.python.preload[0]", "invalid item 1 of preload"),
@@ -350,3 +356,34 @@ def test_a_project_file_that_is_not_at_the_root_is_a_warning() -> None:
     file = manifest("team-a/deployments/a.yaml", ETL)
     (finding,) = ManifestReader().read([file], NOW, code=code).findings
     assert (finding.code, finding.file, finding.severity) == ("ProjectFileIgnored", "team-a/controller.yaml", "warning")
+
+
+MISSING = "correct the path, or commit the file; a link that leads outside the repository does not count as a file"
+
+
+@pytest.mark.parametrize(
+    ("python", "hint"),
+    [
+        ("{requirements: alpha==1.0}", "to require a package, write a list: [alpha==1.0]"),
+        ("{requirements: 'alpha>=1,<2'}", 'to require a package, write a list: ["alpha>=1,<2"]'),
+        ("{requirements: gone.txt}", MISSING),
+        ("{requirements: folder/gone}", MISSING),
+        ("null", "remove it: a deployment without `python` runs with the Python environment of the controller"),
+        ("{requirements: null}", "remove the key: it has no default to drop"),
+        (
+            "{interpreter: python3}",
+            "write the path of an interpreter on the machine of the controller: /opt/venvs/etl/bin/python",
+        ),
+    ],
+)
+def test_a_wrong_python_environment_has_a_hint(python: str, hint: str | None) -> None:
+    state = ManifestReader().read(
+        [manifest("deployments/a.yaml", ETL + f"python: {python}\n")], NOW, code=WrittenCode({})
+    )
+    [finding] = [finding for finding in state.findings if finding.path and finding.path.startswith("$.python")]
+    assert finding.hint == hint
+
+
+def test_lines_continue_as_in_pip() -> None:
+    text = "a==1  # note \\\nlost==1\nb==1 \\\n# note\nc==1\\\n# note\nd==1\n# only a comment \\\ne==1\n"
+    assert list(logical_lines(text)) == [(1, "a==1"), (3, "b==1"), (5, "c==1"), (7, "d==1"), (9, "e==1")]
