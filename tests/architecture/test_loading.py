@@ -18,6 +18,7 @@ HEAVY = {
     "apscheduler",
     "git",
     "rich",
+    "textual",
     "yaml",
     "jsonschema",
     "jsonschema_rs",

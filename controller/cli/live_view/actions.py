@@ -1,4 +1,4 @@
-"""What the keys of the live view change: run, cancel, hold, resume and approve. Each asks before it sends a request."""
+"""The actions of the live view: run, cancel, hold, resume, approve and copy. Each asks before it sends a request."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +26,7 @@ class Desk(Protocol):
 
     @property
     def target(self) -> Target:
-        """What is selected."""
+        """The deployment, run or commit that is selected."""
 
     def say(self, message: str) -> None:
         """Show a message."""

@@ -102,6 +102,7 @@ class LiveView(App[int]):
             loop.add_reader(self._owner, self._lose_owner)
         if isinstance(self.view.loader, ThreadedLoader):
             self.view.loader.start()
+            self.view.refresh()
         self.set_interval(TICK_SECONDS, self._tick)
         self.draw()
 

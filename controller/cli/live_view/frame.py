@@ -92,8 +92,7 @@ def _table(listing: Listing, height: int, width: int, now: datetime, *, has_note
         line = Text(_MARK if is_selected else " " * len(_MARK))
         line += table_line(listing.columns, next(rows), layout, room)
         if is_selected:
-            line.append(" " * (width - line.cell_len))
-            line.stylize("reverse")
+            line = styled(line.plain + " " * (width - line.cell_len), "reverse")
         lines.append(line)
     return lines
 

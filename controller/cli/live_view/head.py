@@ -1,4 +1,4 @@
-"""Renders the two lines at the top of the live view: where the controller stands, and what happens now and next."""
+"""Renders the two lines at the top of the live view: the state of the controller, what runs, and what is due next."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime

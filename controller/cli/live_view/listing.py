@@ -27,7 +27,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What a row is about: a deployment, a run, a commit or withheld deletions. Actions apply to it."""
+    """The subject of a row: a deployment, a run, a commit or withheld deletions. Actions apply to it."""
 
     deployment: str | None = None
     run_id: str | None = None
@@ -117,7 +117,7 @@ class Listing(ABC):
         self.reset()
 
     def reset(self) -> None:
-        """Go to the beginning and forget what is loaded."""
+        """Go to the beginning and discard what is loaded."""
         self.part, self.is_loaded = Part(offset=0, items=(), total=None), False
         self.top = self.selected = 0
 

@@ -23,7 +23,7 @@ class Loader(Protocol):
 
 
 class Listener(Protocol):
-    """What the loader reports to, always in the thread of the view."""
+    """The receiver of reports. The loader calls it in the thread of the view."""
 
     def on_change(self) -> None:
         """Handle a change of the controller's state, and the first connection."""

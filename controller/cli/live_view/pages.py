@@ -8,7 +8,8 @@ from rich.text import Text
 
 from controller.cli.live_view.cells import Column, fit, fit_text, styled
 from controller.cli.live_view.listing import Item, Listing, Part, Target
-from controller.cli.live_view.tabs import RunsOfDeployment, changes
+from controller.cli.live_view.run_lists import RunsOfDeployment
+from controller.cli.live_view.tabs import changes
 from controller.cli.live_view.values import (
     BAD,
     DIM,
@@ -74,7 +75,7 @@ class Page:
 
     @property
     def target(self) -> Target:
-        """What the actions of this page apply to; a selected row of its list goes first."""
+        """The deployment, run or commit that actions apply to, unless a row of the list is selected."""
         return Target()
 
     def press(self, key: str, height: int) -> bool:  # noqa: ARG002

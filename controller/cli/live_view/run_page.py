@@ -184,7 +184,8 @@ class RunPage(Page):
 
     def _rule(self, title: str, width: int) -> Text:
         other = "l log" if self._shows_tasks else "l whole screen  t tasks" if not self._is_full else "l back  t tasks"
-        position = "following" if self._is_following and self.is_changing else ""
+        is_live = self.run is not None and self.run["finished_at"] is None
+        position = "following" if self._is_following and is_live else ""
         left = f"── {title} {position} ".replace("  ", " ")
         right = f" {other} ──"
         return styled(left + "─" * max(0, width - len(left) - len(right)) + right, DIM)

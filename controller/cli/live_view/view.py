@@ -69,7 +69,7 @@ class View:
 
     @property
     def target(self) -> Target:
-        """What is selected, or else what the page is about."""
+        """The subject of the selected row, or else that of the page."""
         listing = self.listing
         item = None if listing is None else listing.item(listing.selected)
         selected = Target() if listing is None or item is None else listing.target(item)
@@ -85,7 +85,7 @@ class View:
 
     @property
     def pinned(self) -> Sequence[Item]:
-        """What runs now, below the problems, unless the screen is very small."""
+        """The runs below the problems; none on a very small screen."""
         if self.in_progress is None or self.page is not None or self.tab or self.height < 16:
             return ()
         most = PINNED if self.height <= 30 else 2 * PINNED
@@ -104,7 +104,7 @@ class View:
             self.refresh()
 
     def on_lost(self, problem: str) -> None:
-        """Handle that the controller cannot be reached. What was loaded stays visible."""
+        """Handle that the controller cannot be reached. The loaded rows stay visible."""
         self.problem = problem
 
     def on_problem(self, message: str) -> None:

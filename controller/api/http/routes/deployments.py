@@ -51,7 +51,7 @@ class Order(StrEnum):
     PROBLEMS = "problems"
     NAME = "name"
     NEXT = "next"
-    LAST = "last"
+    LAST_RUN = "last-run"
 
 
 class DeploymentPage(Page[DeploymentView]):
@@ -135,7 +135,7 @@ def deployments(  # noqa: PLR0913
 ) -> Response:
     """The deployments that match all filters. `search` is a part of the name, flow, description or a tag.
 
-    The order `next` has the earliest fire time first, `last` the newest last run. The page begins at `offset`. In
+    The order `next` has the earliest fire time first, `last-run` the newest last run. The page begins at `offset`. In
     the order `name`, each deployment is on exactly one page. In the other orders, a deployment whose status changes
     between two requests may be skipped or repeated.
     """
@@ -297,5 +297,5 @@ _SORT_KEYS: dict[Order, Callable[[DeploymentView], str]] = {
     Order.PROBLEMS: _problem_key,
     Order.NAME: lambda view: view.name,
     Order.NEXT: _next_key,
-    Order.LAST: _last_key,
+    Order.LAST_RUN: _last_key,
 }

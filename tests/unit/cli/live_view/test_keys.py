@@ -1,4 +1,4 @@
-"""What each key of the live view does, in the application itself, with Textual's pilot and a real API."""
+"""The keys of the live view, in the application itself, with Textual's pilot and a real API."""
 
 import asyncio
 import os
@@ -154,7 +154,7 @@ def test_s_sorts_the_deployments(state: State) -> None:
         assert orders == [
             ("Sorted by name.", "broken"),
             ("Sorted by next.", "crm-nps-import"),
-            ("Sorted by last.", "crm-nps-import"),
+            ("Sorted by last-run.", "crm-nps-import"),
             ("Sorted by problems.", "broken"),
         ]
         assert "Only the deployments can be sorted." in await user.press("4", "s")
