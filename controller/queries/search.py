@@ -6,9 +6,11 @@ text that can be an id.
 
 import heapq
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from urllib.parse import quote
 
 from controller.queries.deployments import DeploymentView
@@ -45,6 +47,11 @@ class SearchResult:
     path: str
 
 
+_KINDS = list(ResultKind)
+_Match = tuple[int, ResultKind, str, Callable[[], SearchResult]]
+"""The rank, kind and name of a result, and what makes it: only the best matches become results."""
+
+
 class NamePattern:
     """Ranks names by how well they match a text. Case and spaces in the text do not matter."""
 
@@ -57,11 +64,11 @@ class NamePattern:
     def rank(self, name: str) -> int | None:
         """Return 0 for the same name, up to 5 for one with the letters of the text in order, and None for others."""
         name = name.lower()
-        if self._subsequence.search(name) is None:
-            return None
         position = name.find(self.text)
         if position == 0:
             return 0 if name == self.text else 1
+        if position < 0 and self._subsequence.search(name) is None:
+            return None
         if self._initials.search(name) is not None:
             return 2
         if position < 0:
@@ -78,30 +85,38 @@ def search(tx: Transaction, deployments: Sequence[DeploymentView], text: str, li
     pattern = NamePattern(text)
     if not pattern.text:
         return []
-    kinds = list(ResultKind)
-    ranked = [
-        (rank, kinds.index(result.kind), len(result.name), result.name, number, result)
-        for number, (rank, result) in enumerate(_matches(tx, deployments, pattern))
-    ]
-    return [result for *_, result in heapq.nsmallest(limit, ranked)]
+    best = heapq.nsmallest(limit, _matches(tx, deployments, pattern), key=_order)
+    return [make() for _, _, _, make in best]
 
 
-def _matches(
-    tx: Transaction, deployments: Sequence[DeploymentView], pattern: NamePattern
-) -> Iterator[tuple[int, SearchResult]]:
+def _order(match: _Match) -> tuple[int, int, int, str]:
+    rank, kind, name, _ = match
+    return rank, _KINDS.index(kind), len(name), name
+
+
+def _matches(tx: Transaction, deployments: Sequence[DeploymentView], pattern: NamePattern) -> Iterator[_Match]:
     for view in deployments:
         rank = pattern.rank(view.name)
         if rank is not None:
-            yield rank, _deployment(view)
+            yield rank, ResultKind.DEPLOYMENT, view.name, partial(_deployment, view)
     for page in _PAGES:
         rank = pattern.rank(page)
         if rank is not None and rank <= 1:
-            path = "/" if page == "Overview" else f"/{page.lower()}"
-            yield rank, SearchResult(kind=ResultKind.PAGE, name=page, detail="", status=None, path=path)
-    for rank, result in (*_tags(deployments, pattern), *_files(deployments, pattern)):
-        yield rank, result
+            yield rank, ResultKind.PAGE, page, partial(_page, page)
+    yield from _tags(deployments, pattern)
+    yield from _files(deployments, pattern)
     if _ID.fullmatch(pattern.text):
-        yield from ((1, result) for result in _by_id(tx, pattern.text))
+        for result in _by_id(tx, pattern.text):
+            yield 1, result.kind, result.name, partial(_itself, result)
+
+
+def _itself(result: SearchResult) -> SearchResult:
+    return result
+
+
+def _page(name: str) -> SearchResult:
+    path = "/" if name == "Overview" else f"/{name.lower()}"
+    return SearchResult(kind=ResultKind.PAGE, name=name, detail="", status=None, path=path)
 
 
 def _deployment(view: DeploymentView) -> SearchResult:
@@ -114,21 +129,22 @@ def _deployment(view: DeploymentView) -> SearchResult:
     )
 
 
-def _tags(deployments: Sequence[DeploymentView], pattern: NamePattern) -> Iterator[tuple[int, SearchResult]]:
-    counts: dict[str, int] = {}
-    for view in deployments:
-        for tag in view.tags:
-            counts[tag] = counts.get(tag, 0) + 1
+def _tags(deployments: Sequence[DeploymentView], pattern: NamePattern) -> Iterator[_Match]:
+    counts = Counter(tag for view in deployments for tag in view.tags)
     for tag, count in counts.items():
         rank = pattern.rank(tag)
         if rank is not None and rank <= 4:
-            detail = f"{count} deployment{'' if count == 1 else 's'}"
-            path = f"/deployments?tag={quote(tag, safe='')}"
-            yield rank, SearchResult(kind=ResultKind.TAG, name=tag, detail=detail, status=None, path=path)
+            yield rank, ResultKind.TAG, tag, partial(_tag, tag, count)
 
 
-def _files(deployments: Sequence[DeploymentView], pattern: NamePattern) -> Iterator[tuple[int, SearchResult]]:
-    """The files that declare deployments. The page of a file is that of the first deployment in it."""
+def _tag(tag: str, count: int) -> SearchResult:
+    detail = f"{count} deployment{'' if count == 1 else 's'}"
+    path = f"/deployments?tag={quote(tag, safe='')}"
+    return SearchResult(kind=ResultKind.TAG, name=tag, detail=detail, status=None, path=path)
+
+
+def _files(deployments: Sequence[DeploymentView], pattern: NamePattern) -> Iterator[_Match]:
+    """Yield the files that declare deployments. The page of a file is that of the first deployment in it."""
     first: dict[str, DeploymentView] = {}
     for view in deployments:
         if pattern.text in view.file.lower():
@@ -137,10 +153,12 @@ def _files(deployments: Sequence[DeploymentView], pattern: NamePattern) -> Itera
                 first[view.file] = view
     for file, view in first.items():
         rank = pattern.rank(file.rpartition("/")[2])
-        result = SearchResult(
-            kind=ResultKind.FILE, name=file, detail=view.name, status=None, path=f"/deployments/{view.name}"
-        )
-        yield (4 if rank is None else max(rank, 1)), result
+        yield (4 if rank is None else max(rank, 1)), ResultKind.FILE, file, partial(_file, file, view.name)
+
+
+def _file(file: str, deployment: str) -> SearchResult:
+    path = f"/deployments/{deployment}"
+    return SearchResult(kind=ResultKind.FILE, name=file, detail=deployment, status=None, path=path)
 
 
 def _by_id(tx: Transaction, text: str) -> Iterator[SearchResult]:

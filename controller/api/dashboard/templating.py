@@ -1,5 +1,6 @@
 """Renders the Jinja templates and loads the static files. Both are read from this folder once and cached."""
 
+import logging
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
@@ -16,9 +17,12 @@ from controller.api.dashboard.run_progress import run_progress
 from controller.api.dashboard.template_filters import FILTERS, duration, run_duration
 from controller.api.http.compression import compress
 from controller.api.http.responses import dependencies_of, response_with_etag
+from controller.errors import ControllerError
 from controller.model.findings import Severity
 from controller.queries.deployment_cache import DeploymentCache
 from controller.store import commits, source_status
+
+log = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
 _TYPES = {
@@ -99,6 +103,17 @@ class Zones:
         """Return the time zone of a deployment; an empty string if it has no schedule or is unknown."""
         schedules = self._deployment_cache.schedules(name or "")
         return schedules[0].timezone if schedules else ""
+
+
+def render_error(request: Request, status: int, detail: str, hint: str | None) -> Response:
+    """Render an error page: with the common frame, unless the caller is unknown or the state cannot be read."""
+    values = {"title": f"{status} {HTTPStatus(status).phrase}", "detail": detail, "hint": hint}
+    if request.scope.get("caller") is not None:
+        try:
+            return render(request, "error.html", tab="", status=status, has_frame=True, **values)
+        except ControllerError as error:
+            log.warning("Error page without navigation: cannot read the state", extra={"error": error.message})
+    return bare("error.html", status, has_frame=False, **values)
 
 
 def bare(template: str, status: int = 200, **values: Any) -> Response:

@@ -1,11 +1,11 @@
 """Builds the FastAPI application: routes, error handlers that return problem details, and the OpenAPI 3.1 document."""
 
 import logging
-from http import HTTPStatus
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
@@ -20,7 +20,7 @@ from controller.api.dashboard import (
     run_pages,
     source_page,
 )
-from controller.api.dashboard.templating import bare
+from controller.api.dashboard.templating import render_error
 from controller.api.http import strict_query
 from controller.api.http.head_middleware import HeadMiddleware
 from controller.api.http.problem_details import Problem, problem, problem_of
@@ -133,18 +133,17 @@ def _openapi(app: FastAPI, generate: Any) -> dict[str, Any]:
     return app.openapi_schema
 
 
-def _error_response(request: Request, response: Response, detail: str, hint: str | None = None) -> Response:
+async def _error_response(request: Request, response: Response, detail: str, hint: str | None = None) -> Response:
     """Return the problem details, or an error page if a browser requested a page."""
     is_page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
     if not is_page or request.url.path.startswith("/api/"):
         return response
-    status = response.status_code
-    return bare("error.html", status, title=f"{status} {HTTPStatus(status).phrase}", detail=detail, hint=hint)
+    return await run_in_threadpool(render_error, request, response.status_code, detail, hint)
 
 
 async def _controller_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ControllerError)
-    return _error_response(request, problem_of(error), error.message, error.hint)
+    return await _error_response(request, problem_of(error), error.message, error.hint)
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:
@@ -154,7 +153,7 @@ async def _validation_error(request: Request, error: Exception) -> Response:
         for item in error.errors()[:20]
     ]
     detail = "; ".join(f"{' '.join(map(str, fault['path']))}: {fault['message']}" for fault in faults)[:500]
-    return _error_response(request, problem(422, "Usage", detail, errors=faults), detail)
+    return await _error_response(request, problem(422, "Usage", detail, errors=faults), detail)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -164,11 +163,11 @@ async def _http_error(request: Request, error: Exception) -> Response:
     headers = {name: "GET, HEAD" if value == "GET" else value for name, value in allowed.items()}
     reason = reasons.get(error.status_code, "Refused")
     response = problem(error.status_code, reason, str(error.detail), headers=headers)
-    return _error_response(request, response, str(error.detail))
+    return await _error_response(request, response, str(error.detail))
 
 
 async def _internal_error(request: Request, error: Exception) -> Response:
     log.error("Request failed", exc_info=error, extra={"path": request.url.path})
     detail = f"internal error: {type(error).__name__}"
     hint = "This is a bug in controller. See its log for details, and please report it."
-    return _error_response(request, problem(500, "Internal", detail, hint=hint), detail, hint)
+    return await _error_response(request, problem(500, "Internal", detail, hint=hint), detail, hint)

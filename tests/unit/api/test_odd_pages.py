@@ -30,6 +30,7 @@ def test_the_page_of_a_deleted_deployment_shows_the_commit_and_how_to_restore_it
     commit = fresh.commit({"note.txt": "gone"})
     page = page_of(fresh, "/deployments/left", 404)
     assert commit[:9] in page
+    assert 'id="live"' not in page  # the page is not polled
     assert "controller restore left" in page
     assert text in page
     assert f'href="/runs/{run["id"]}"' in page
@@ -39,7 +40,10 @@ def test_the_page_of_a_deleted_deployment_shows_the_commit_and_how_to_restore_it
 
 
 def test_an_unknown_name_gets_a_suggestion(fresh: Served) -> None:
-    assert "Did you mean speak?" in page_of(fresh, "/deployments/speek", 404)
+    page = page_of(fresh, "/deployments/speek", 404)
+    assert "Did you mean speak?" in page
+    assert '<nav aria-label="Pages">' in page
+    assert 'id="live"' not in page  # the page is not polled
 
 
 @pytest.mark.parametrize(
