@@ -49,6 +49,7 @@ __all__ = [
     "Health",
     "Hold",
     "KeptDeployment",
+    "KeptHistory",
     "LastRun",
     "LeftOut",
     "Limits",
@@ -537,6 +538,14 @@ class KeptDeployment(TypedDict):
     message: str
 
 
+class KeptHistory(TypedDict):
+    """The defaults of retention: finished runs of each deployment, days, and events."""
+
+    runs: int
+    days: int
+    events: int
+
+
 class LastRun(TypedDict):
     """A summary of the newest run of a deployment.
 
@@ -561,13 +570,11 @@ class LeftOut(TypedDict):
 
 
 class Limits(TypedDict):
-    """The limits of the controller: `queues` by name, `runs` and `days` the defaults of retention."""
+    """The limits of the controller: `queues` by name, and how much history it keeps."""
 
     max_running: int
     queues: dict[str, int]
-    runs: int
-    days: int
-    events: int
+    history: KeptHistory
 
 
 class LogAttempt(TypedDict):

@@ -11,7 +11,6 @@ from controller import __version__
 from controller.model.queues import EVERYTHING
 from controller.model.status import Condition
 from controller.queries.status import ControllerView, public_source, read_controller
-from controller.runs import retention
 from controller.settings import Listen, Settings
 from controller.store import Transaction, python_environments, queues, source_status
 from controller.store.condition_file import NOTICES, read_notices
@@ -38,14 +37,21 @@ class StateUsage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """The limits of the controller: `queues` by name, `runs` and `days` the defaults of retention."""
+class KeptHistory:
+    """The defaults of retention: finished runs of each deployment, days, and events."""
 
-    max_running: int
-    queues: dict[str, int]
     runs: int
     days: int
     events: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The limits of the controller: `queues` by name, and how much history it keeps."""
+
+    max_running: int
+    queues: dict[str, int]
+    history: KeptHistory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +105,7 @@ def read_settings(
     settings: Settings,
     state: StateDirectory,
     *,
+    history: KeptHistory,
     url: str | None,
     session_seconds: float,
     web_url_template: str | None,
@@ -123,7 +130,7 @@ def read_settings(
         flow_user=settings.flow_user,
         executors=("local",),
         state=_usage(tx, state),
-        limits=_limits(tx, settings),
+        limits=_limits(tx, settings, history),
         listen=None if settings.listen is None else _address(settings.listen, url),
         token_changed_at=_changed_at(state.path / "token.sha256"),
         session_seconds=session_seconds,
@@ -132,14 +139,12 @@ def read_settings(
     )
 
 
-def _limits(tx: Transaction, settings: Settings) -> Limits:
+def _limits(tx: Transaction, settings: Settings, history: KeptHistory) -> Limits:
     limits = queues.limits(tx)
     return Limits(
         max_running=settings.max_running,
         queues={name: limit for name, limit in sorted(limits.items()) if name != EVERYTHING},
-        runs=retention.RUNS,
-        days=retention.DAYS,
-        events=retention.EVENTS,
+        history=history,
     )
 
 

@@ -12,7 +12,7 @@ from controller.model.backfills import BackfillState
 from controller.model.runs import RunState
 from controller.model.status import ConditionType
 from controller.queries.deployments import Health, Sync
-from controller.queries.settings import MAX_FILES, read_settings
+from controller.queries.settings import MAX_FILES, KeptHistory, read_settings
 from controller.settings import DEFAULT_MAX_RUNNING, Settings, locate
 from controller.store import Store
 from controller.store.state_directory import StateDirectory
@@ -62,6 +62,7 @@ def test_the_size_of_a_large_state_is_a_lower_bound(tmp_path: Path, store: Store
             tx,
             Settings(location=locate(str(tmp_path), "deployments", None, str(tmp_path))),
             StateDirectory(tmp_path),
+            history=KeptHistory(runs=1, days=1, events=1),
             url=None,
             session_seconds=1,
             web_url_template=None,

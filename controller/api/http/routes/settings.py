@@ -6,7 +6,8 @@ from starlette.responses import Response
 from controller.api.http.credentials import SESSION_LIFE
 from controller.api.http.responses import dependencies_of, json_response
 from controller.api.http.strict_json import StrictRoute
-from controller.queries.settings import SettingsView, read_settings
+from controller.queries.settings import KeptHistory, SettingsView, read_settings
+from controller.runs import retention
 
 router = APIRouter(prefix="/api/v1", tags=["settings"], route_class=StrictRoute)
 
@@ -19,6 +20,7 @@ def settings_of(request: Request) -> SettingsView:
             tx,
             dependencies.settings,
             dependencies.state,
+            history=KeptHistory(runs=retention.RUNS, days=retention.DAYS, events=retention.EVENTS),
             url=dependencies.url(),
             session_seconds=SESSION_LIFE.total_seconds(),
             web_url_template=dependencies.web_url_template,
