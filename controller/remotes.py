@@ -8,7 +8,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from controller.errors import UsageError
 
@@ -143,6 +143,32 @@ def guess_web_url_template(remote: str) -> str | None:
         return f"https://github.com/{repository}/commit/{{commit}}"
     is_gitlab = url.host.startswith("gitlab.")
     return f"https://{url.host}/{repository}/-/commit/{{commit}}" if is_gitlab else None
+
+
+def pull_request_url(template: str | None, subject: str) -> tuple[str, str] | None:
+    """Return the number and the URL of the pull or merge request that the subject of a commit ends with: `(#123)`.
+
+    None if the subject names none, or if the template of web pages is not that of GitHub or GitLab.
+    """
+    match = re.search(r" \(([#!][0-9]{1,9})\)$", subject)
+    base = match and _web_base(template)
+    if not match or not base:
+        return None
+    page = "merge_requests" if base.endswith("/-") else "pull"
+    return match[1], f"{base}/{page}/{match[1][1:]}"
+
+
+def file_url(template: str | None, commit: str, path: str, line: int) -> str | None:
+    """Return the URL of a line of a file at a commit; None if the template is not that of GitHub or GitLab."""
+    base = _web_base(template)
+    return f"{base}/blob/{commit}/{quote(path)}#L{line}" if base and commit else None
+
+
+def _web_base(template: str | None) -> str | None:
+    """Return the part of a template that all pages of a repository share; for GitLab it ends with `/-`."""
+    match = re.fullmatch(r"(https?://([^/]+)/[^{}]+)/commit/\{commit\}", template or "")
+    is_known = match is not None and (match[1].endswith("/-") or "github" in match[2])
+    return match[1] if match is not None and is_known else None
 
 
 def _file(text: str, parts: SplitResult) -> RemoteUrl:

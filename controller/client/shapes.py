@@ -10,6 +10,7 @@ from typing import Any, Literal, TypedDict
 
 __all__ = [
     "Activity",
+    "Address",
     "Approved",
     "Artifact",
     "Attempt",
@@ -48,8 +49,10 @@ __all__ = [
     "Health",
     "Hold",
     "KeptDeployment",
+    "KeptHistory",
     "LastRun",
     "LeftOut",
+    "Limits",
     "LogAttempt",
     "LogLine",
     "LogLines",
@@ -80,8 +83,10 @@ __all__ = [
     "RunsInProgress",
     "Schedule",
     "SearchResult",
+    "Settings",
     "Severity",
     "Source",
+    "StateUsage",
     "Status",
     "StatusSummary",
     "Summary",
@@ -140,6 +145,17 @@ class Activity(TypedDict):
     succeeded: int
     failed: int
     other: int
+
+
+class Address(TypedDict):
+    """Where HTTP is served. `url` is that for browsers."""
+
+    url: str | None
+    host: str
+    port: int
+    is_tls: bool
+    is_behind_proxy: bool
+    public_hosts: list[str]
 
 
 class Approved(TypedDict):
@@ -522,6 +538,14 @@ class KeptDeployment(TypedDict):
     message: str
 
 
+class KeptHistory(TypedDict):
+    """The defaults of retention: finished runs of each deployment, days, and events."""
+
+    runs: int
+    days: int
+    events: int
+
+
 class LastRun(TypedDict):
     """A summary of the newest run of a deployment.
 
@@ -543,6 +567,14 @@ class LeftOut(TypedDict):
     run_id: str
     later_run: str
     reason: str
+
+
+class Limits(TypedDict):
+    """The limits of the controller: `queues` by name, and how much history it keeps."""
+
+    max_running: int
+    queues: dict[str, int]
+    history: KeptHistory
 
 
 class LogAttempt(TypedDict):
@@ -837,6 +869,39 @@ class SearchResult(TypedDict):
     path: str
 
 
+class Settings(TypedDict):
+    """The settings of the controller.
+
+    - `interval_seconds`: how often it polls the source; `grace_seconds`: from SIGTERM to SIGKILL.
+    - `token_changed_at`: when the token was created or replaced; `session_seconds`: how long a login lasts.
+    - `executors`: the kinds of executors that runs can use.
+    """
+
+    version: str
+    python: str
+    platform: str
+    controller: Controller
+    repo: str
+    ref: str | None
+    path: str
+    environment: str | None
+    revision: str | None
+    working_tree: bool
+    is_atomic: bool
+    interval_seconds: float
+    grace_seconds: float
+    drain: bool
+    flow_user: str | None
+    executors: list[str]
+    state: StateUsage
+    limits: Limits
+    listen: Address | None
+    token_changed_at: str | None
+    session_seconds: float
+    web_url_template: str | None
+    conditions: list[Condition]
+
+
 class Source(TypedDict):
     """The status of the source after the last pass.
 
@@ -854,6 +919,21 @@ class Source(TypedDict):
     findings: list[Finding]
     watch_problem: str | None
     environment: str | None
+
+
+class StateUsage(TypedDict):
+    """The state directory: its size and the free space of its disk, in bytes.
+
+    `database_bytes` and `python_bytes` are the sizes of the database and of the Python environments. `bytes` is the
+    size of the first 2,000 files without the Python environments; `is_complete` says whether these are all.
+    """
+
+    path: str
+    bytes: int
+    is_complete: bool
+    database_bytes: int
+    python_bytes: int
+    free_bytes: int | None
 
 
 class Status(TypedDict):

@@ -24,6 +24,7 @@ NAMES = {
     "Preview": "Plan",
     "PythonEnvironmentRow": "PythonEnvironment",
     "ScheduleView": "Schedule",
+    "SettingsView": "Settings",
     "SourceStatus": "Source",
     "StatusView": "Status",
     "controller__reconcile__preview__FireTimes": "FireTimeChange",

@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.errors import UsageError
-from controller.remotes import check_web_url_template, guess_web_url_template, looks_like_url, parse_url
+from controller.remotes import (
+    check_web_url_template,
+    file_url,
+    guess_web_url_template,
+    looks_like_url,
+    parse_url,
+    pull_request_url,
+)
 
 GOOD = {
     "https://example.org/flows.git": ("https", None, "example.org"),
@@ -158,3 +165,31 @@ def test_a_template_of_web_pages_is_an_http_url_with_the_commit() -> None:
     for wrong in ("", "{commit}", "https://git.acme.org/shop", "javascript:alert(1)//{commit}", "https://a b/{commit}"):
         with pytest.raises(UsageError, match="web-url-template"):
             check_web_url_template(wrong)
+
+
+GITHUB = "https://github.com/acme/shop/commit/{commit}"
+GITLAB = "https://gitlab.example.org/team/shop/-/commit/{commit}"
+
+
+@pytest.mark.parametrize(
+    ("template", "subject", "result"),
+    [
+        (GITHUB, "Keep 98 % of the rows (#123)", ("#123", "https://github.com/acme/shop/pull/123")),
+        (GITLAB, "Keep rows (!7)", ("!7", "https://gitlab.example.org/team/shop/-/merge_requests/7")),
+        (GITHUB, "Fix (#12) and more", None),
+        ("https://git.example.org/shop/commit/{commit}", "Keep rows (#1)", None),
+        (None, "Keep rows (#1)", None),
+    ],
+)
+def test_the_subject_of_a_commit_names_its_pull_request(
+    template: str | None, subject: str, result: tuple[str, str] | None
+) -> None:
+    assert pull_request_url(template, subject) == result
+
+
+def test_a_line_of_a_file_has_a_page_on_known_services() -> None:
+    page = file_url(GITHUB, "abc", "deployments/a b.yaml", 3)
+    assert page == "https://github.com/acme/shop/blob/abc/deployments/a%20b.yaml#L3"
+    assert file_url(GITLAB, "abc", "x.yaml", 1) == "https://gitlab.example.org/team/shop/-/blob/abc/x.yaml#L1"
+    assert file_url("https://git.example.org/c/{commit}", "abc", "x.yaml", 1) is None
+    assert file_url(GITHUB, "", "x.yaml", 1) is None

@@ -41,6 +41,7 @@ def source(
         history=history[:COMMITS],
         failed={commit_id(revision): count for revision, count in failed.items()},
         applied=commit_id(view.source.last_applied_revision),
+        attempted=commit_id(view.source.last_attempted_revision),
         before=before,
         older=history[COMMITS - 1].sha if len(history) > COMMITS else None,
         filter_problems=filters.problems,

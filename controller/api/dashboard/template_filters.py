@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 
 from controller.model.runs import Run
 from controller.queries.serialization import to_json, utc
+from controller.text import format_bytes
 from controller.time_format import format_time
 
 _TONES = {
@@ -189,6 +190,7 @@ FILTERS = {
     "date": date,
     "at": at,
     "iso": utc,
+    "size": format_bytes,
     "seconds": seconds,
     "short": short,
     "tone": tone,

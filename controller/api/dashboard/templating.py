@@ -20,6 +20,7 @@ from controller.api.http.responses import dependencies_of, response_with_etag
 from controller.errors import ControllerError
 from controller.model.findings import Severity
 from controller.queries.deployment_cache import DeploymentCache
+from controller.remotes import file_url, pull_request_url
 from controller.store import commits, source_status
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ def environment() -> Environment:
     jinja.filters.update(FILTERS, markdown=markdown)
     jinja.globals.update(duration=duration, run_duration=run_duration, progress_bar=progress_bar, version=__version__)
     jinja.globals.update(run_progress=run_progress, duration_share=duration_share)
+    jinja.globals.update(file_url=file_url, pull_request_url=pull_request_url)
     return jinja
 
 

@@ -18,6 +18,7 @@ from controller.api.dashboard import (
     pages,
     run_list_page,
     run_pages,
+    settings_page,
     source_page,
 )
 from controller.api.dashboard.templating import render_error
@@ -35,6 +36,7 @@ from controller.api.http.routes import (
     run_logs,
     runs,
     search,
+    settings,
     summary,
 )
 from controller.api.http.security_middleware import SecurityMiddleware
@@ -51,6 +53,7 @@ details. Lists are paginated: pass `next` as the `cursor` of the next request. R
 STRICT = (
     reconcile.router,
     summary.router,
+    settings.router,
     deployments.router,
     backfills.router,
     runs.router,
@@ -68,6 +71,7 @@ PAGES = (
     run_list_page.router,
     run_pages.router,
     source_page.router,
+    settings_page.router,
 )
 
 

@@ -30,7 +30,7 @@ from controller.queries.run_diff import CodeChanges, CommitRange
 from controller.reconcile.preview import Preview
 from controller.runs.log_lines import LogIndexes
 from controller.runs.log_search import LogSearcher
-from controller.settings import Location
+from controller.settings import Location, Settings
 from controller.store import Store
 from controller.store.state_directory import StateDirectory
 
@@ -42,12 +42,13 @@ class Dependencies:
     `plan` returns the plan of a ref (None: the ref that the controller follows), `code_changes` the files that differ
     between the commits of two runs, `commits_between` the commits between two revisions, `document` the last valid
     document of an inventory entry, and `python_statistics` what was built and which fork servers run.
-    `web_url_template` is the URL of the web page of a commit, with `{commit}`.
+    `web_url_template` is the URL of the web page of a commit, with `{commit}`, and `url` that of the dashboard.
     """
 
     store: Store
     state: StateDirectory
     location: Location
+    settings: Settings
     clock: Clock
     operations: OperationContext
     credentials: Credentials
@@ -60,6 +61,7 @@ class Dependencies:
     document: Callable[[InventoryEntry], Excerpt]
     python_statistics: Callable[[], PythonStatistics]
     login_link: Callable[[], str]
+    url: Callable[[], str | None]
     web_url_template: str | None
     log_searcher: LogSearcher
     cookie: str

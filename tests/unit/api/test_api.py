@@ -6,11 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from controller import __version__
 from controller.client import Client, ProblemError
 from controller.model.backfills import BackfillState
 from controller.model.runs import RunState
 from controller.model.status import ConditionType
 from controller.queries.deployments import Health, Sync
+from controller.queries.settings import MAX_FILES, KeptHistory, read_settings
+from controller.settings import DEFAULT_MAX_RUNNING, Settings, locate
+from controller.store import Store
+from controller.store.state_directory import StateDirectory
 from tests.conftest import wait_until
 from tests.unit.api.conftest import DEPLOYMENTS, Served, messages
 
@@ -31,6 +36,40 @@ def test_the_status_equals_that_of_the_command_line(served: Served) -> None:
     told = served.get("/api/v1/status").json()
     assert told == to_json(served.controller.status())
     assert {view["name"] for view in told["deployments"]} == {"add", "speak", "wait", "far"}
+
+
+def test_the_settings_have_the_limits_and_the_size_of_the_state_but_no_secret(served: Served) -> None:
+    answer = served.get("/api/v1/settings")
+    settings = answer.json()
+    assert (settings["version"], settings["repo"]) == (__version__, str(served.repository.path))
+    assert settings["limits"]["max_running"] == DEFAULT_MAX_RUNNING
+    assert settings["listen"]["url"] == served.url
+    assert 0 < settings["state"]["database_bytes"] <= settings["state"]["bytes"]
+    assert settings["state"]["is_complete"]
+    assert settings["token_changed_at"] is not None
+    assert [condition["type"] for condition in settings["conditions"]] == ["Ready"]
+    page = served.get("/settings", Accept="text/html").text
+    for text in (answer.text, page):
+        assert served.token not in text
+        assert (served.state / "token.sha256").read_text().strip() not in text
+
+
+def test_the_size_of_a_large_state_is_a_lower_bound(tmp_path: Path, store: Store) -> None:
+    for number in range(MAX_FILES + 50):
+        (tmp_path / f"f{number}").write_bytes(b"12345")
+    with store.read() as tx:
+        view = read_settings(
+            tx,
+            Settings(location=locate(str(tmp_path), "deployments", None, str(tmp_path))),
+            StateDirectory(tmp_path),
+            history=KeptHistory(runs=1, days=1, events=1),
+            url=None,
+            session_seconds=1,
+            web_url_template=None,
+        )
+    assert not view.state.is_complete
+    assert view.state.bytes >= 5 * (MAX_FILES - 10)
+    assert view.listen is None
 
 
 def test_an_unchanged_response_is_304(served: Served) -> None:

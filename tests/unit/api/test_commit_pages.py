@@ -34,9 +34,9 @@ def test_each_commit_has_a_row_with_its_author_and_what_it_changed(fresh: Served
     page = page_of(fresh, "/source")
     evil, added, *_ = history(page)
     assert evil.startswith(f"{second[:9]} applied &lt;b&gt;&amp;\\x1b[31m&#39;&#34;{{{{7*7}}}} Ada")
-    assert evil.endswith("~1 changed nightly")
+    assert evil.endswith("~1 changed nightly 0")
     assert added.startswith(f"{first[:9]} Add the nightly job Ada")
-    assert added.endswith("+1 added nightly")
+    assert added.endswith("+1 added nightly 0")
     assert "<b>" not in page
     older = page_of(fresh, f"/source?before={second}")
     assert history(older)[0] == added
@@ -73,14 +73,28 @@ def test_the_strip_a_deployment_a_run_and_a_deleted_deployment_name_their_commit
     assert "Nobody reads it" in deleted
 
 
-def test_hashes_are_links_if_the_remote_is_on_a_known_service(tmp_path: Path) -> None:
+def test_the_history_counts_failed_runs_and_links_pull_requests_and_lines(tmp_path: Path) -> None:
     repository = new_repository(tmp_path / "repo")
     repository.git("remote", "add", "origin", "git@github.com:acme/shop.git")
-    head = repository.commit({"deployments/nightly.yaml": NIGHTLY})
+    failing = "name: failing\ncommand: [sh, -c, exit 3]\n"
+    broken = "name: broken\ncommand: 5\n"
+    first = repository.commit({"deployments/nightly.yaml": NIGHTLY, "deployments/failing.yaml": failing})
     served = serve(repository, tmp_path / "state")
     try:
-        link = f'href="https://github.com/acme/shop/commit/{head}"'
-        assert link in page_of(served, "/source")
-        assert link in page_of(served, "/deployments/nightly")
+        for _ in range(2):
+            served.run("failing")
+        head = commit(served, "Break it (#123)", {"deployments/broken.yaml": broken})
+        page = page_of(served, "/source")
+        assert [row.split()[-1] for row in history(page)] == ["0", "2"]
+        assert f'href="/runs?state=failed&amp;revision={first}"' in page
+        assert 'href="https://github.com/acme/shop/pull/123"' in page
+        for sha in (first, head):
+            link = f'href="https://github.com/acme/shop/commit/{sha}"'
+            assert link in page
+        assert f'href="https://github.com/acme/shop/blob/{head}/deployments/broken.yaml#L2"' in page
+        assert f'href="https://github.com/acme/shop/commit/{first}"' in page_of(served, "/deployments/nightly")
+        strip = page.partition('id="source-bar"')[2].partition("<main")[0]
+        assert 'href="/source#findings"' in strip
+        assert "1 file invalid" in strip
     finally:
         served.controller.stop()

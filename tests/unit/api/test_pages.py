@@ -27,7 +27,9 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-@pytest.mark.parametrize("path", ["/", "/deployments", "/deployments/add", "/runs", "/backfills", "/source", "/events"])
+@pytest.mark.parametrize(
+    "path", ["/", "/deployments", "/deployments/add", "/runs", "/backfills", "/source", "/events", "/settings"]
+)
 def test_a_page_opens_and_has_a_heading_and_a_title(served: Served, path: str) -> None:
     answer = served.get(path, Accept="text/html")
     assert answer.status == 200
