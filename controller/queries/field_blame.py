@@ -59,7 +59,8 @@ class FieldBlame:
         commits = self._blame(revision, file, hashlib.sha256(content).hexdigest(), covered)
         changes = {}
         for field, span in spans.items():
-            own = [commits[number] for number in span if number in commits]
+            # Of commits in the same second, take that of the last line: the key of a field is older than its value.
+            own = [commits[number] for number in reversed(span) if number in commits]
             if own:
                 changes[field] = max(own, key=lambda commit: commit.author_date)
         return changes
