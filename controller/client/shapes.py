@@ -32,6 +32,7 @@ __all__ = [
     "ConditionStatus",
     "ConditionType",
     "Controller",
+    "DeclaredField",
     "Deployment",
     "DeploymentDetail",
     "DeploymentNames",
@@ -42,6 +43,7 @@ __all__ = [
     "EventSeverity",
     "Fault",
     "FieldChange",
+    "Fields",
     "Finding",
     "FireTimeChange",
     "Form",
@@ -368,6 +370,19 @@ class Controller(TypedDict):
     url: str | None
 
 
+class DeclaredField(TypedDict):
+    """One field of a document, its value as plain JSON, and its location.
+
+    `changed_in` is the commit that last changed its lines, None if that is unknown.
+    """
+
+    name: str
+    value: Any
+    file: str
+    line: int
+    changed_in: Commit | None
+
+
 class Deployment(TypedDict):
     """One deployment in a list.
 
@@ -462,6 +477,12 @@ class FieldChange(TypedDict):
     after: Any
 
 
+class Fields(TypedDict):
+    """The fields of the active version, in the order of the document."""
+
+    items: list[DeclaredField]
+
+
 class Finding(TypedDict):
     """One problem at one location of a file.
 
@@ -505,7 +526,8 @@ class FormField(TypedDict):
 
     `type` and `default` are Python source text. `value` is the value from the manifest if `is_given`, else None.
     `resolved`: if `value` contains references to the due time, the value that a run without a due time would get
-    now.
+    now. `format` is `date`, `date-time`, `time` or `duration` for a text in this format. `fields` has the fields of
+    a dataclass or typed dictionary, whose `kind` is `json`.
     """
 
     name: str
@@ -518,6 +540,9 @@ class FormField(TypedDict):
     is_given: bool
     value: Any
     resolved: Any
+    format: str | None
+    has_default: bool
+    fields: list[FormField]
 
 
 class Hold(TypedDict):

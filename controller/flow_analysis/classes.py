@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 from controller.flow_analysis.bindings import Class, Namespace
-from controller.flow_analysis.constants import constant, is_constant, may_be_null
-from controller.flow_analysis.known_types import Unknown
+from controller.flow_analysis.constants import constant, is_constant, may_be_null, source_of
+from controller.flow_analysis.known_types import SOURCE, Unknown
 from controller.flow_analysis.syntax_tree import read_expression
 
 MAX_MEMBERS = 1000
@@ -189,7 +189,11 @@ def _default(field: Field, names: Namespace) -> Any:
     is_required = path == "dataclasses.field" and not options.keys() & {"default", "default_factory", None}
     if field.default is None or is_required:
         return dataclasses.field()
-    return dataclasses.field(default=None) if may_be_null(field.default) else dataclasses.field(default_factory=object)
+    factory = source_of(options.get("default_factory"))
+    source = {SOURCE: f"{factory}()" if factory else source_of(options.get("default", field.default))}
+    if may_be_null(field.default):
+        return dataclasses.field(default=None, metadata=source)
+    return dataclasses.field(default_factory=object, metadata=source)
 
 
 def _call(expression: ast.expr, names: Namespace) -> tuple[str | None, dict[str | None, ast.expr]]:

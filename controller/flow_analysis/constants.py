@@ -8,6 +8,11 @@ _MAX_BITS = 64
 """The size of the largest whole number; no manifest can contain a larger one."""
 
 _MAX_NODES = 50
+_SHOWN = (
+    *(ast.Constant, ast.Name, ast.Attribute, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.Call, ast.keyword),
+    *(ast.UnaryOp, ast.BinOp, ast.unaryop, ast.operator, ast.expr_context),
+)
+"""The syntax of the defaults that are shown."""
 _MAX_LENGTH = 80
 
 
@@ -32,10 +37,15 @@ def may_be_null(default: ast.expr | None) -> bool:
 
 
 def source_of(default: ast.expr | None) -> str | None:
-    """Return the source of a default value on one line of at most 80 characters; None if there is no such text."""
-    if not isinstance(default, ast.Constant | ast.Name | ast.Attribute | ast.UnaryOp | ast.List | ast.Tuple | ast.Dict):
+    """Return the source of a default value on one line of at most 80 characters; None if there is no such text.
+
+    Calls such as `date(2026, 1, 1)` are included; lambdas, comprehensions and other code are not.
+    """
+    if default is None:
         return None
     nodes = list(islice(ast.walk(default), _MAX_NODES + 1))
+    if not all(isinstance(node, _SHOWN) for node in nodes):
+        return None
     numbers = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, int)]
     if len(nodes) > _MAX_NODES or any(number.bit_length() > _MAX_BITS for number in numbers):
         return None

@@ -3,6 +3,7 @@
 Values of any other type are not checked.
 """
 
+import dataclasses
 import datetime
 import decimal
 import enum
@@ -66,3 +67,41 @@ def choices_of(hint: Any) -> tuple[Any, ...]:
         return typing.get_args(hint)
     members: Any = hint if isinstance(hint, enum.EnumMeta) else ()
     return tuple(member.value for member in members)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A field of a dataclass, or a key of a typed dictionary, as `classes` builds them.
+
+    `default` is the source of the default value, None if there is none, or a long one.
+    """
+
+    name: str
+    hint: Any
+    required: bool
+    default: str | None
+
+
+SOURCE = "source"
+"""The key of a field's metadata under which `classes` keeps the source of its default."""
+
+
+def members_of(hint: Any) -> tuple[Member, ...]:
+    """Return the members of a dataclass or typed dictionary; empty for any other hint."""
+    if typing.is_typeddict(hint):
+        keys = hint.__annotations__.items()
+        return tuple(
+            Member(name=name, hint=typing.get_args(kind)[0], required=name in hint.__required_keys__, default=None)
+            for name, kind in keys
+        )
+    if not isinstance(hint, type) or not dataclasses.is_dataclass(hint):
+        return ()
+    return tuple(
+        Member(
+            name=field.name,
+            hint=field.type,
+            required=field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING,
+            default=field.metadata.get(SOURCE),
+        )
+        for field in dataclasses.fields(hint)
+    )

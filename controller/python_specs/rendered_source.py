@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from controller.errors import SourceError
-from controller.model.commits import ListedCommit
+from controller.model.commits import Commit, ListedCommit
 from controller.model.snapshots import Code, ManifestFile, RefusedFile, Snapshot, is_spec
 from controller.python_specs.render_process import Renderer, Rendering
 from controller.sources.source import Change, Source, WatchedPath
@@ -92,6 +92,10 @@ class RenderedSource:
     def commits(self, revision: str, since: str | None, limit: int) -> list[ListedCommit]:
         """Return the commits after an earlier revision."""
         return self._source.commits(revision, since, limit)
+
+    def blame(self, revision: str, path: str, lines: range) -> dict[int, Commit]:
+        """Return the commit that last changed each of these lines."""
+        return self._source.blame(revision, path, lines)
 
     def changed_files(self, revision: str, earlier: str) -> dict[str, Change] | None:
         """Return the paths that differ between these two revisions."""

@@ -9,12 +9,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from controller import flow_analysis
 from controller.errors import ControllerError
-from controller.flow_analysis.known_types import branches_of, choices_of
+from controller.flow_analysis.known_types import branches_of, choices_of, members_of
 from controller.flow_analysis.signature import Kind, Parameter
 from controller.manifests.build import build_deployment
 from controller.manifests.parameter_references import find_errors, has_references, resolve
@@ -27,7 +27,11 @@ from controller.sources.source import Source
 
 _MAX_CACHED = 256
 _MAX_TYPE = 10_000
+_MAX_DEPTH = 2
+_MAX_FIELDS = 30
+"""The number of fields of a class up to which a form shows them; otherwise it takes JSON."""
 _KINDS = {int: "integer", float: "number", bool: "boolean"}
+_FORMATS = {date: "date", datetime: "date-time", time: "time", timedelta: "duration"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,8 @@ class FormField:
 
     `type` and `default` are Python source text. `value` is the value from the manifest if `is_given`, else None.
     `resolved`: if `value` contains references to the due time, the value that a run without a due time would get now.
+    `format` is `date`, `date-time`, `time` or `duration` for a text in this format. `fields` has the fields of a
+    dataclass or typed dictionary, whose `kind` is `json`.
     """
 
     name: str
@@ -48,6 +54,9 @@ class FormField:
     is_given: bool
     value: Any
     resolved: Any = None
+    format: str | None = None
+    has_default: bool = True
+    fields: tuple["FormField", ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,17 +114,19 @@ class Forms:
             ParameterFault(code="InvalidReference", message=str(error), path=error.path, hint=error.hint)
             for error in find_errors(parameters)
         )
-        if errors or flow is None:
+        if flow is None:
             return errors
-        return tuple(
+        is_wrong = {error.path[0] for error in errors}
+        checked = check_parameters(flow, {name: value for name, value in parameters.items() if name not in is_wrong})
+        return errors + tuple(
             ParameterFault(
                 code=fault.code.value,
                 message=fault.message,
                 path=fault.path or ((fault.missing,) if fault.missing else ()),
                 hint=fault.hint,
             )
-            for fault in check_parameters(flow, parameters)
-            if fault.is_certain
+            for fault in checked
+            if fault.is_certain and fault.missing not in is_wrong
         )
 
     def _flow(self, deployment: Deployment, revision: str) -> flow_analysis.Flow | None:
@@ -153,19 +164,53 @@ class Forms:
 
 
 def _field(parameter: Parameter, declared: Mapping[str, Any]) -> FormField:
-    kind, choices = _kind(parameter.hint)
-    spelled = spell(parameter.hint, _MAX_TYPE)
-    nullable = parameter.nullable or type(None) in branches_of(parameter.hint)
+    name, default = parameter.name, parameter.default
+    field = _make_field(name, parameter.hint, declared, default=default, required=parameter.required)
+    return replace(field, nullable=field.nullable or parameter.nullable)
+
+
+def _make_field(
+    name: str, hint: Any, declared: Mapping[str, Any], *, default: str | None, required: bool, depth: int = 0
+) -> FormField:
+    """Return the field for a parameter, or for a field of one, with its value in `declared`."""
+    kind, choices = _kind(hint)
+    spelled = spell(hint, _MAX_TYPE)
+    value = declared.get(name)
     return FormField(
-        name=parameter.name,
+        name=name,
         kind=kind,
         type=None if spelled == "…" else spelled,
-        required=parameter.required and parameter.name not in declared,
-        nullable=nullable,
-        default=parameter.default,
+        required=required and name not in declared,
+        nullable=type(None) in branches_of(hint),
+        default=default,
         choices=choices,
-        is_given=parameter.name in declared,
-        value=declared.get(parameter.name),
+        is_given=name in declared,
+        value=value,
+        format=_FORMATS.get(_only_branch(hint)) if kind == "text" else None,
+        has_default=not required,
+        fields=_inner_fields(hint, value, depth) if kind == "json" else (),
+    )
+
+
+def _inner_fields(hint: Any, value: Any, depth: int) -> tuple[FormField, ...]:
+    """Return the fields of a class of the file; none if `value` is something that they can't show."""
+    members = members_of(_only_branch(hint))
+    is_plain = isinstance(value, Mapping | None) and not has_references(value)
+    values = value or {}
+    if depth >= _MAX_DEPTH or len(members) > _MAX_FIELDS or not is_plain:
+        return ()
+    if any(name not in {member.name for member in members} for name in values):
+        return ()
+    return tuple(
+        _make_field(
+            member.name,
+            member.hint,
+            values,
+            default=member.default,
+            required=member.required,
+            depth=depth + 1,
+        )
+        for member in members
     )
 
 
@@ -184,12 +229,15 @@ def _unknown(name: str, value: Any) -> FormField:
     )
 
 
+def _only_branch(hint: Any) -> Any:
+    """Return the only branch of a hint apart from None; None if there are several."""
+    branches = [branch for branch in branches_of(hint) if branch is not type(None)]
+    return branches[0] if len(branches) == 1 else None
+
+
 def _kind(hint: Any) -> tuple[str, tuple[Any, ...]]:
     """Return the `kind` of the field for this type hint, and the values to choose from."""
-    branches = [branch for branch in branches_of(hint) if branch is not type(None)]
-    if len(branches) != 1:
-        return "json", ()
-    (hint,) = branches
+    hint = _only_branch(hint)
     choices = choices_of(hint)
     if isinstance(hint, enum.EnumMeta) and issubclass(hint, enum.Flag):
         return "json", ()  # a number may combine several members

@@ -77,6 +77,10 @@ class Source(Protocol):
         """
         ...
 
+    def blame(self, revision: str, path: str, lines: range) -> dict[int, Commit]:
+        """Return the commit that last changed each of these lines (from 1) of a file; unknown ones are left out."""
+        ...
+
     def changed_files(self, revision: str, earlier: str) -> dict[str, Change] | None:
         """Return the sorted paths that differ between two revisions, and how they differ; None if that is unknown."""
         ...

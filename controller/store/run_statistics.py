@@ -1,11 +1,11 @@
 """Statistics of runs, computed by the database: counts by time slot and by state, failures, and recent durations."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Integer, cast, func, select, union_all
+from sqlalchemy import Integer, case, cast, func, select, union_all
 
 from controller.model.runs import FAILURES, FailureStreak, RunId, RunState, first_id
 from controller.store.schema import run_counts, runs, without_index
@@ -123,6 +123,60 @@ def failure_streaks(tx: Transaction, deployments: Collection[str]) -> dict[str, 
     }
 
 
+MAX_EXAMINED = 10_000
+"""The number of newest runs of a deployment from which `reliability` is computed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuccessRate:
+    """How many runs of a deployment that were created in the last `period` succeeded and failed; no others count."""
+
+    period: timedelta
+    succeeded: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reliability:
+    """Success rates by period, and how many seconds half (`p50`) and 95% (`p95`) of the successful runs took at most.
+
+    The durations are those of the longest period, None if no run succeeded in it.
+    """
+
+    rates: tuple[SuccessRate, ...]
+    p50: float | None
+    p95: float | None
+
+
+def reliability(tx: Transaction, deployment: str, now: datetime, periods: Sequence[timedelta]) -> Reliability:
+    """Return how reliable a deployment is, from its newest `MAX_EXAMINED` runs in these periods up to `now`."""
+    seconds = (func.julianday(runs.c.finished_at) - func.julianday(runs.c.started_at)) * 86400
+    own = (runs.c.project == tx.project, runs.c.deployment == deployment, runs.c.id >= first_id(now - max(periods)))
+    newest = select(runs.c.state, runs.c.created_at, func.max(seconds, 0.0).label("seconds")).where(*own)
+    recent = newest.order_by(runs.c.id.desc()).limit(MAX_EXAMINED).cte("recent").prefix_with("MATERIALIZED")
+    has_succeeded = recent.c.state == RunState.SUCCEEDED.value
+    has_failed = recent.c.state.in_([state.value for state in FAILURES])
+    counts = [
+        func.coalesce(func.sum(case(((recent.c.created_at >= now - period) & has_ended, 1), else_=0)), 0)
+        for period in periods
+        for has_ended in (has_succeeded, has_failed)
+    ]
+    numbers = tx.connection.execute(select(*counts)).one()
+    place = func.row_number().over(order_by=recent.c.seconds).label("place")
+    ranked = select(recent.c.seconds, place, func.count().over().label("count")).where(
+        has_succeeded, recent.c.seconds.is_not(None)
+    )
+    ranks = ranked.subquery()
+    # The nearest rank of a percentile: the first duration that is at least as long as 50 or 95 percent of all.
+    shares = [func.min(case((ranks.c.place * 100 >= ranks.c.count * percent, ranks.c.seconds))) for percent in (50, 95)]
+    durations = tx.connection.execute(select(*shares)).one()
+    rates = (
+        SuccessRate(period=period, succeeded=numbers[2 * index], failed=numbers[2 * index + 1])
+        for index, period in enumerate(periods)
+    )
+    return Reliability(rates=tuple(rates), p50=durations[0], p95=durations[1])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
     """One run in a bar chart of the last runs: its state and its duration in seconds."""
@@ -155,6 +209,13 @@ def last_bars_of(tx: Transaction, deployments: Collection[str], limit: int) -> d
         seconds = _duration(row.started_at, row.finished_at)
         bars.setdefault(row.name, []).append(Bar(id=row.id, state=RunState(row.state), seconds=seconds))
     return bars
+
+
+def last_sizes(tx: Transaction, deployment: str, limit: int) -> Sequence[int]:
+    """Return the characters of the parameters and the result of the last `limit` runs of a deployment, newest first."""
+    size = func.length(runs.c.parameters) + func.coalesce(func.length(runs.c.result), 0)
+    own = (runs.c.project == tx.project, runs.c.deployment == deployment)
+    return tx.connection.execute(select(size).where(*own).order_by(runs.c.id.desc()).limit(limit)).scalars().all()
 
 
 def _duration(started_at: datetime | None, finished_at: datetime | None) -> float | None:

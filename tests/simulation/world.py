@@ -16,7 +16,7 @@ from random import Random
 from typing import Any, cast
 
 from controller.manifests.active_deployments import ActiveDeployments
-from controller.model.commits import ListedCommit
+from controller.model.commits import Commit, ListedCommit
 from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, Snapshot
 from controller.model.status import SourceStatus
 from controller.operations.context import OperationContext
@@ -93,6 +93,9 @@ class MemorySource:
 
     def commits(self, revision: str, since: str | None, limit: int) -> list[ListedCommit]:  # noqa: ARG002
         return []
+
+    def blame(self, revision: str, path: str, lines: range) -> dict[int, Commit]:  # noqa: ARG002
+        return {}
 
     def is_descendant(self, revision: str, earlier: str) -> bool | None:  # noqa: ARG002
         """Return None for unknown."""

@@ -1,33 +1,21 @@
 """The pages of deployments, runs and events. Each function runs its queries and renders a template."""
 
 from collections.abc import Collection, Iterable
-from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from controller.api.dashboard.charts import strip_chart
-from controller.api.dashboard.run_history_chart import history_chart
 from controller.api.dashboard.templating import render
 from controller.api.http.responses import dependencies_of
-from controller.api.http.routes.deployments import NAME
-from controller.errors import NotFoundError
-from controller.model.deployments import Deployment
-from controller.model.runs import Run
 from controller.model.status import EventSeverity
 from controller.queries.deployment_cache import DeploymentCache
-from controller.queries.deployment_details import DeploymentDetail, show_deployment
 from controller.queries.deployment_states import DeploymentState, deployment_state
-from controller.queries.deployments import Health, Sync, build_entry, deployment_row, fires_after, matching
+from controller.queries.deployments import Health, Sync, deployment_row, matching
 from controller.queries.events import list_events
-from controller.queries.fire_calendar import FireCalendar, fire_calendar
-from controller.queries.occurrences import list_occurrences
-from controller.queries.restore import DeletedDeployment, find_deleted
-from controller.queries.runs import list_runs
-from controller.store import Transaction, backfills, inventory
+from controller.store import Transaction, backfills
 from controller.store.events import EventFilter
-from controller.store.run_search import RunFilter
 
 router = APIRouter()
 
@@ -122,42 +110,6 @@ def deployments(
     )
 
 
-@router.get("/deployments/{name}")
-def deployment(request: Request, name: Annotated[str, Path(pattern=NAME)]) -> Response:
-    """One deployment with its Quick run form. A deleted deployment gets a page that explains how to restore it."""
-    dependencies = dependencies_of(request)
-    now = dependencies.clock.now()
-    with dependencies.store.read() as tx:
-        try:
-            view = show_deployment(tx, name, now)
-        except NotFoundError:
-            deleted = find_deleted(tx, name)
-            if deleted is None:
-                raise
-            return _deleted_page(request, deleted, list_runs(tx, RunFilter(deployment=name), now, limit=LATEST_RUNS))
-        entry = inventory.find(tx, name)
-        history = list_runs(tx, RunFilter(deployment=name), now, limit=HISTORY_RUNS)
-        due_times = list_occurrences(tx, name, DUE_TIMES)
-        events = list_events(tx, EventFilter(limit=10, about=name))
-    declared = None if entry is None else build_entry(entry)
-    return render(
-        request,
-        "deployment.html",
-        tab="Deployments",
-        view=view,
-        entry=entry,
-        fields=() if entry is None or view.revision is None else dependencies.fields.locate(entry, view.revision),
-        runs=history[:LATEST_RUNS],
-        chart=history_chart(history, now),
-        calendar=_calendar(view, declared, now),
-        overlap=None if declared is None else declared.overlap,
-        occurrences=due_times,
-        events=events,
-        form=dependencies.operations.parameters.form(name, now),
-        zone_of=name,
-    )
-
-
 @router.get("/events")
 def events(
     request: Request,
@@ -187,17 +139,3 @@ def events(
         severities=SEVERITIES,
         filter_problems=filters.problems,
     )
-
-
-def _deleted_page(request: Request, deleted: DeletedDeployment, runs: list[Run]) -> Response:
-    """Render the page of a deleted deployment, with status 404."""
-    document = dependencies_of(request).document(deleted.entry)
-    return render(request, "gone.html", tab="Deployments", status=404, deleted=deleted, document=document, runs=runs)
-
-
-def _calendar(view: DeploymentDetail, deployment: Deployment | None, now: datetime) -> FireCalendar | None:
-    """Return the calendar of fire times; None if no schedule can fire."""
-    after = fires_after(view.hold, now)
-    if deployment is None or not deployment.schedules or deployment.suspend or after is None:
-        return None
-    return fire_calendar(deployment.schedules, now, after)

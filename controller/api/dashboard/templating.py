@@ -13,6 +13,8 @@ from starlette.responses import HTMLResponse, Response
 from controller import __version__
 from controller.api.dashboard.artifact_views import markdown
 from controller.api.dashboard.charts import duration_share, progress_bar
+from controller.api.dashboard.deployment_filters import DEPLOYMENT_FILTERS
+from controller.api.dashboard.form_inputs import form_input, has_null_choice
 from controller.api.dashboard.run_progress import run_progress
 from controller.api.dashboard.template_filters import FILTERS, duration, run_duration
 from controller.api.http.compression import compress
@@ -44,7 +46,8 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    jinja.filters.update(FILTERS, markdown=markdown)
+    jinja.filters.update(FILTERS | DEPLOYMENT_FILTERS, markdown=markdown)
+    jinja.filters.update(form_input=form_input, has_null_choice=has_null_choice)
     jinja.globals.update(duration=duration, run_duration=run_duration, progress_bar=progress_bar, version=__version__)
     jinja.globals.update(run_progress=run_progress, duration_share=duration_share)
     jinja.globals.update(file_url=file_url, pull_request_url=pull_request_url)

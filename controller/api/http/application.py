@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from controller import __version__
 from controller.api.dashboard import (
     backfill_pages,
+    deployment_pages,
     login_page,
     overview_page,
     pages,
@@ -67,6 +68,7 @@ PAGES = (
     login_page.router,
     overview_page.router,
     pages.router,
+    deployment_pages.router,
     backfill_pages.router,
     run_list_page.router,
     run_pages.router,

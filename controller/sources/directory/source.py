@@ -13,7 +13,7 @@ from pathlib import Path
 
 from controller.clock import Clock, SystemClock
 from controller.errors import SourceError, shortage
-from controller.model.commits import ListedCommit
+from controller.model.commits import Commit, ListedCommit
 from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, Snapshot, is_manifest, is_python
 from controller.sources.directory.files import Files, TooLargeError, UnstableError
 from controller.sources.directory.flow_code import DirectoryCode
@@ -98,6 +98,10 @@ class DirectorySource:
     def commits(self, revision: str, since: str | None, limit: int) -> list[ListedCommit]:  # noqa: ARG002
         """Return nothing: a directory has no commits."""
         return []
+
+    def blame(self, revision: str, path: str, lines: range) -> dict[int, Commit]:  # noqa: ARG002
+        """Return nothing: a directory has no commits."""
+        return {}
 
     def is_descendant(self, revision: str, earlier: str) -> bool | None:  # noqa: ARG002
         """Return None, because a directory has no history."""

@@ -1,10 +1,14 @@
-"""Lists commits with their authors, dates, subjects and manifests, with one git process. Called by `reader`."""
+"""Lists commits with their authors, dates, subjects and manifests, with one git process. Called by `reader`.
+
+`blame` makes its commits with `make_commit`.
+"""
 
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from controller.model.commits import ListedCommit
+from controller.model import extend
+from controller.model.commits import Commit, ListedCommit
 from controller.model.snapshots import PROJECT_FILE
 from controller.sources.git.commands import OpenRepository
 from controller.sources.source import native
@@ -51,14 +55,19 @@ def _parse(output: bytes) -> Iterator[ListedCommit]:
         yield _commit(header, files)
 
 
-def _commit(header: re.Match[bytes], files: set[str]) -> ListedCommit:
-    return ListedCommit(
-        sha=header[1].decode("ascii"),
-        author=_bounded(header[3], MAX_AUTHOR),
-        author_date=_date(header[2]),
-        subject=_bounded(header[4], MAX_SUBJECT),
-        files=frozenset(files - {""}),
+def make_commit(sha: bytes, author_time: bytes, author: bytes, subject: bytes) -> Commit:
+    """Return a commit from what git prints about it: the time in seconds, the texts shortened and printable."""
+    return Commit(
+        sha=sha.decode("ascii"),
+        author=_bounded(author, MAX_AUTHOR),
+        author_date=_date(author_time),
+        subject=_bounded(subject, MAX_SUBJECT),
     )
+
+
+def _commit(header: re.Match[bytes], files: set[str]) -> ListedCommit:
+    commit = make_commit(header[1], header[2], header[3], header[4])
+    return extend(ListedCommit, commit, files=frozenset(files - {""}))
 
 
 def _bounded(raw: bytes, limit: int) -> str:

@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from controller.errors import SourceError
-from controller.model.commits import ListedCommit
+from controller.model.commits import Commit, ListedCommit
 from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, Snapshot
 from controller.sources.exports import Entry as Export
 from controller.sources.exports import Exports
+from controller.sources.git.blame import blame_lines
 from controller.sources.git.cat_file import contents, in_chunks
 from controller.sources.git.commands import Git, GitError, GitTimeoutError, OpenRepository, Work
 from controller.sources.git.commit_log import list_commits
@@ -115,6 +116,12 @@ class CommitReader:
         commit = commit_of(revision)
         with self._open(commit) as repo:
             return list_commits(repo, self._path, commit, None if since is None else commit_of(since), limit)
+
+    def blame(self, revision: str, path: str, lines: range) -> dict[int, Commit]:
+        """Return the commit that last changed each of these lines of a file. Gives up after two seconds."""
+        commit = commit_of(revision)
+        with self._open(commit) as repo:
+            return blame_lines(repo, commit, path, lines)
 
     def changed_files(self, revision: str, earlier: str) -> dict[str, Change] | None:
         """Return the sorted paths that differ between two commits, and how; None if git has lost the earlier one."""

@@ -1,5 +1,7 @@
 """Backfills, re-runs and bulk actions in a real browser."""
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -44,9 +46,11 @@ def page_day(page: Page) -> str:
 def test_a_backfill_from_its_dry_run_to_its_end(page: Page, repository: Repository, url: str) -> None:
     declare(repository, "load")
     log_in(page, repository, url)
-    page.goto(f"{url}/deployments/load")
+    page.goto(f"{url}/deployments/load#run")
+    expect(page.get_by_label("day")).to_have_accessible_description(re.compile(f"For a run now it is {page_day(page)}"))
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="Backfill", exact=True).click()
     form = page.locator("#backfill-form")
-    expect(page.get_by_role("textbox", name="day date")).to_have_attribute("placeholder", page_day(page))
     form.get_by_role("button", name="Dry run").click()
     expect(form.locator("#b-since-error")).to_have_text("required")
     form.get_by_label("From").fill("2025-03-01T00:00")
@@ -88,8 +92,9 @@ def test_failed_due_times_are_retried_and_run_again(page: Page, repository: Repo
     page.get_by_role("link", name="Backfills", exact=True).click()
     expect(page.locator("#backfills tr", has_text="again").locator(".badge")).to_have_text("succeeded")
     page.goto(f"{url}/deployments/again")
-    row = page.locator("#occurrences tbody tr", has_text="2 runs:")
-    expect(row.locator(".badge")).to_have_text(["failed", "succeeded"])
+    row = page.locator("#history tbody tr", has_text="retry")
+    expect(row.locator(".badge")).to_have_text("succeeded")
+    expect(page.get_by_role("button", name="Run again")).to_have_count(3)
     row.get_by_role("button", name="Run again").click()
     page.get_by_role("dialog").get_by_role("button", name="Run again").click()
     page.wait_for_url(f"{url}/runs/*")

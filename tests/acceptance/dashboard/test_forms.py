@@ -1,5 +1,7 @@
 """Forms and labels of the dashboard in a real browser."""
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -28,13 +30,117 @@ def test_a_duration_is_accepted_in_the_documented_formats(page: Page, repository
         ("01:30:00", "0:01:30 1:30:00"),
         ("PT1H30M", "0:01:30 1:30:00"),
     ):
-        page.goto(f"{url}/deployments/ages")
+        page.goto("about:blank")
+        page.goto(f"{url}/deployments/ages#run")
         expect(page.get_by_label("most")).to_have_accessible_description("seconds, 01:30:00 or PT1H30M")
         if most is not None:
             page.get_by_label("most").fill(most)
         page.get_by_role("button", name="Run now").click()
         page.wait_for_url(f"{url}/runs/*")
         expect(page.locator("#facts")).to_contain_text(f'"{result}"')
+
+
+REPORT = """
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal
+
+@dataclass
+class Window:
+    days: int
+    unit: Literal["days", "weeks"] = "days"
+
+def main(
+    name: str, day: date, window: Window = Window(7), since: datetime = datetime(2026, 1, 1), limit: int = 24 * 60,
+    formats: list[str] = ["pdf"], ratio: float | None = 0.5, title: str = "weekly",
+) -> str:
+    return f"{name} {day} {window} {since} {limit} {ratio} {title}"
+"""
+
+
+def declare_report(repository: Repository, name: str) -> None:
+    """Commit a deployment whose flow has parameters of many types."""
+    repository.write("flows/report.py", REPORT)
+    manifest = f"name: {name}\nflow: flows/report.py:main\nparameters: {{name: Ada, limit: 20, title: daily}}\n"
+    repository.write(f"deployments/{name}.yaml", manifest)
+    repository.wait_for_revision(repository.commit())
+
+
+def test_the_run_form_is_a_sheet_that_opens_by_url_and_by_keyboard(
+    page: Page, repository: Repository, url: str
+) -> None:
+    declare_report(repository, "sheet")
+    log_in(page, repository, url)
+    page.goto(f"{url}/deployments/sheet?tab=definition")
+    expect(page.locator("#declared tr", has_text="parameters")).to_contain_text("tester ·")
+    page.get_by_role("link", name="Run", exact=True).press("Enter")
+    sheet = page.get_by_role("dialog")
+    expect(sheet.get_by_label("Parameters")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(sheet).to_be_hidden()
+    assert page.url == f"{url}/deployments/sheet?tab=definition"
+    expect(page.get_by_role("link", name="Run", exact=True)).to_be_focused()
+    page.get_by_role("link", name="Parameters", exact=True).press("Enter")
+    page.wait_for_url("**/deployments/sheet?tab=parameters")
+    expect(page.get_by_role("link", name="Parameters", exact=True)).to_have_attribute("aria-current", "page")
+    page.goto(f"{url}/deployments/sheet#run")
+    since = sheet.get_by_label("since datetime")
+    expect(since).to_have_accessible_description(re.compile(r"default: datetime\(2026, 1, 1\)"))
+
+
+def test_all_errors_of_the_run_form_are_shown_at_once(page: Page, repository: Repository, url: str) -> None:
+    declare_report(repository, "errors")
+    log_in(page, repository, url)
+    page.goto(f"{url}/deployments/errors#run")
+    sheet = page.get_by_role("dialog")
+    sheet.get_by_label("name str").fill("")
+    sheet.get_by_label("limit").fill("1.5")
+    sheet.get_by_label("formats").fill("[{}]")
+    sheet.get_by_label("unit").select_option("weeks")
+    sheet.get_by_label("title").fill("")
+    sheet.get_by_role("button", name="Run now").click()
+    errors = sheet.locator(".field:not(.group) > .error:not(:empty)")
+    expect(errors).to_have_count(5)
+    for index, message in enumerate(
+        (
+            "required; Reset to declared restores the value in git",  # name
+            "required",  # day
+            "required",  # days, as the window has a unit
+            "enter a whole number",  # limit
+            "formats[0]",  # from the controller
+        )
+    ):
+        expect(errors.nth(index)).to_contain_text(message)
+
+
+def test_a_run_with_parameters_of_many_types_is_repeated(page: Page, repository: Repository, url: str) -> None:
+    declare_report(repository, "report")
+    log_in(page, repository, url)
+    page.goto(f"{url}/deployments/report#run")
+    sheet = page.get_by_role("dialog")
+    sheet.get_by_label("name str").fill("Bob's")
+    sheet.get_by_label("day date").fill("2026-03-01")
+    sheet.get_by_label("days int").fill("3")
+    sheet.get_by_label("limit").fill("")
+    sheet.get_by_label("since datetime").fill("2026-02-01T10:00")
+    sheet.get_by_label("Time zone of since").select_option("UTC")
+    sheet.get_by_label("null").check()
+    expect(sheet.locator("#run-command")).to_have_text(
+        "controller trigger report --param 'name=Bob'\\''s' --param day=2026-03-01"
+        """ --param 'window={"days":3}' --param since=2026-02-01T10:00:00Z --param ratio=null"""
+    )
+    sheet.get_by_role("button", name="Run now").click()
+    page.wait_for_url(f"{url}/runs/*")
+    result = "Bob's 2026-03-01 Window(days=3, unit='days') 2026-02-01 10:00:00+00:00 20 None daily"
+    expect(page.locator("#facts")).to_contain_text(result)
+    page.goto(f"{url}/deployments/report#run")
+    sheet.get_by_label("Parameters").select_option(index=1)
+    expect(sheet.get_by_label("days int")).to_have_value("3")
+    expect(sheet.get_by_label("Time zone of since")).to_have_value("UTC")
+    expect(sheet.get_by_label("null")).to_be_checked()
+    sheet.get_by_role("button", name="Reset to declared").click()
+    expect(sheet.get_by_label("name str")).to_have_value("Ada")
+    expect(sheet.locator("#run-command")).to_have_text("controller trigger report")
 
 
 MIDDLES = """() => {

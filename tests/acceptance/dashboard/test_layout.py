@@ -80,7 +80,9 @@ def test_very_long_words_do_not_overflow_the_page(page: Page, repository: Reposi
     for path in (
         "/",
         "/deployments",
-        "/deployments/wordy",
+        "/deployments/wordy#run",
+        "/deployments/wordy?tab=definition",
+        "/deployments/wordy?tab=parameters",
         "/runs",
         *(f"/runs/{good}?tab={tab}" for tab in ("tasks&table=all", "artifacts", "parameters", "details")),
         f"/runs/{bad}",
@@ -95,7 +97,7 @@ def test_very_long_words_do_not_overflow_the_page(page: Page, repository: Reposi
             page.set_viewport_size({"width": width, "height": 800})
             assert page.evaluate(STICKING_OUT) == [], (path, width)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
-    page.goto(f"{url}/deployments/wordy")
+    page.goto(f"{url}/deployments/wordy?tab=definition")
     for width in (1280, 390):
         page.set_viewport_size({"width": width, "height": 800})
         names = page.locator(".fields tbody th")
@@ -113,7 +115,7 @@ def test_long_values_scroll_in_a_box_accessible_by_keyboard(page: Page, reposito
     log_in(page, repository, url)
     for path, names in (
         (f"/runs/{run}?tab=parameters", ("Parameters", "Result")),
-        ("/deployments/scrolled", ("parameters",)),
+        ("/deployments/scrolled?tab=definition", ("parameters",)),
     ):
         page.goto(url + path)
         for name in names:

@@ -24,9 +24,9 @@ def test_log_in_run_a_flow_and_follow_its_log(page: Page, repository: Repository
     expect(page.locator("#live")).to_have_text("live")
     page.get_by_role("link", name="Deployments", exact=True).click()
     page.get_by_role("link", name="greet", exact=True).click()
+    page.get_by_role("link", name="Run", exact=True).click()
     for text, message in (
-        ("many", "enter a whole number"),
-        ("0x10", "enter a whole number"),
+        ("1.5", "enter a whole number"),
         ("9007199254740993", "number too large for this form"),
     ):
         page.get_by_label("times").fill(text)
@@ -106,11 +106,14 @@ def test_hold_a_deployment_and_resume_it(page: Page, repository: Repository, url
     repository.write("deployments/daily.yaml", "name: daily\ncommand: [echo]\nschedules: [{cron: '0 9 * * *'}]\n")
     repository.wait_for_revision(repository.commit())
     log_in(page, repository, url)
-    page.goto(f"{url}/deployments/daily")
+    page.goto(f"{url}/deployments/daily?tab=schedule")
     expect(page.locator("#calendar .busy time").first).to_be_visible()
+    page.get_by_role("link", name="Hold").press("Enter")
+    expect(page.get_by_label("Reason for hold")).to_be_focused()
     page.get_by_label("Reason for hold").fill("the disk is full")
     page.locator("#hold-form select").select_option("1 hour")
     page.get_by_role("button", name="Hold").click()
+    expect(page.get_by_role("dialog")).to_be_hidden()
     expect(page.locator("#heading")).to_contain_text("Held by dashboard")
     expect(page.locator("#heading")).to_contain_text("the disk is full")
     assert repository.deployment("daily")["held"] is True
@@ -257,7 +260,7 @@ def test_times_are_in_the_viewers_zone_with_a_tooltip(page: Page, repository: Re
     repository.write("deployments/late.yaml", document)
     repository.wait_for_revision(repository.commit())
     log_in(page, repository, url)
-    page.goto(f"{url}/deployments/late")
+    page.goto(f"{url}/deployments/late?tab=schedule")
     expect(page.locator("#zone")).to_have_text("Europe/Berlin")
     time = page.locator("#calendar time").nth(10)
     expect(time).to_have_text(re.compile(r"0?[45]:30( AM)?"))
@@ -266,19 +269,21 @@ def test_times_are_in_the_viewers_zone_with_a_tooltip(page: Page, repository: Re
         "element => [element.dateTime, element.closest('td').dataset.day]", time.element_handle()
     )
     assert datetime.fromisoformat(instant).astimezone(ZoneInfo("Europe/Berlin")).date().isoformat() == day
-    expect(page.locator("#heading .facts-row time")).to_have_attribute("title", re.compile(r"in America/New_York$"))
+    expect(page.locator("#heading .state-sentence time")).to_have_attribute(
+        "title", re.compile(r"in America/New_York$")
+    )
 
 
 def test_only_the_changed_parts_of_a_page_are_replaced(page: Page, repository: Repository, url: str) -> None:
     log_in(page, repository, url)
-    page.goto(f"{url}/deployments/greet")
+    page.goto(f"{url}/deployments/greet#run")
     expect(page.locator("#live")).to_have_text("live")
     page.evaluate("for (const one of document.querySelectorAll('[data-live]')) one.firstElementChild.dataset.old = 1")
     page.get_by_label("times").fill("7")
     run = repository.trigger("greet")["run_id"]
     expect(page.locator(f"#history a[aria-label='Run {run}']")).to_be_visible()
     expect(page.locator("#history > [data-old]")).to_have_count(0)
-    expect(page.locator("#declared > [data-old]")).to_have_count(1)
+    expect(page.locator("#run-at > [data-old]")).to_have_count(1)
     expect(page.get_by_label("times")).to_have_value("7")
 
 
@@ -344,15 +349,15 @@ def test_a_page_reports_a_stopped_controller_and_reconnects(
     site.controller.stop()
     expect(page.locator("#live")).to_have_text("not connected")
     expect(page.locator("#lost")).to_contain_text("reconnects automatically")
+    page.get_by_role("link", name="Run", exact=True).click()
     page.get_by_role("button", name="Run now").click()
-    expect(page.locator("#notice")).to_have_text("The controller is not responding.")
+    expect(page.locator("#run-form [data-problem]")).to_have_text("The controller is not responding.")
     repository.write("deployments/two.yaml", "name: two\ncommand: [echo]\n")
     revision = repository.commit()
     running(repository, "--listen", url.removeprefix("http://"))
     repository.wait_for_revision(revision)
     expect(page.locator("#live")).to_have_text("live")
     expect(page.locator("#lost")).to_be_hidden()
-    expect(page.locator("#notice")).to_be_hidden()
     expect(page.locator("#source-bar")).to_contain_text(revision.rpartition(":")[2][:9])
     context.close()
 
@@ -395,7 +400,8 @@ def test_axe_finds_nothing_serious_on_any_page_in_either_theme(page: Page, repos
     page.goto(f"{url}/backfills")
     backfill = page.locator("#backfills td.id a").get_attribute("href")
     serious: list[tuple[str, str, list[str]]] = []
-    deployments = ("/deployments", "/deployments/greet", "/deployments/tasks", "/deployments/broken")
+    tabs = [f"/deployments/tasks?tab={tab}" for tab in ("schedule", "definition", "parameters", "events")]
+    deployments = ("/deployments", "/deployments/greet#run", "/deployments/tasks", *tabs, "/deployments/broken")
     for path in (
         "/",
         *deployments,

@@ -105,6 +105,7 @@ def test_every_response_of_the_api_has_a_type() -> None:
     }
     # Endpoints that return text, a stream, or a single field that a method returns directly.
     by_themselves = {
+        "GET /deployments/{name}/fields",
         "GET /deployments/{name}/fire-times",
         "GET /runs/{run_id}/logs/raw",
         "GET /runs/{run_id}/logs/stream",

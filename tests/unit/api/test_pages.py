@@ -20,7 +20,9 @@ from tests.conftest import NOW, new_repository
 from tests.unit.api.conftest import DEPLOYMENTS, FLOWS, Served, serve
 
 EVIL = "<img src=x onerror=alert(1)>\"'`{{'SS'*2+'TI'}}</script>"
-PAGES = ("/", "/deployments", "/deployments/evil", "/runs", "/source", "/events", "/events?about=evil")
+TABS = ("runs", "schedule", "definition", "parameters", "events")
+EVIL_TABS = tuple(f"/deployments/evil?tab={tab}" for tab in TABS)
+PAGES = ("/", "/deployments", *EVIL_TABS, "/runs", "/source", "/events", "/events?about=evil")
 
 
 def quoted(text: str) -> str:
@@ -117,9 +119,10 @@ schedules:
 """,
         }
     )
-    page = fresh.get("/deployments/daily", Accept="text/html").text
+    page = fresh.get("/deployments/daily?tab=definition", Accept="text/html").text
     for field, place in (("tags", "deployments/daily.yaml:3"), ("timeout", "controller.yaml:2")):
         assert re.search(rf"{field}</th>.*?{re.escape(place)}</td>", page, re.DOTALL), field
+    page = fresh.get("/deployments/daily?tab=schedule", Accept="text/html").text
     assert len(re.findall(r"<td data-day=", page)) == 35
     assert page.count('data-zone="America/New_York" data-clock>09:00</time>') >= 27
 
@@ -127,13 +130,14 @@ schedules:
 def test_an_invalid_deployment_shows_its_findings_and_last_good_version(fresh: Served) -> None:
     fresh.commit({"deployments/bad.yaml": "name: bad\ncommand: [echo]\ntags: [a]\n"})
     fresh.commit({"deployments/bad.yaml": "name: bad\ncommand: [echo]\ntag: [a]\n"})
-    page = fresh.get("/deployments/bad", Accept="text/html").text
+    page = fresh.get("/deployments/bad?tab=definition", Accept="text/html").text
     assert "deployments/bad.yaml:3:1" in page
     assert "did you mean tags" in page
     assert "the last valid version, shown below, stays active" in page
     assert re.search(r"tags</th>.*?deployments/bad.yaml:3</td>", page, re.DOTALL)
     fresh.commit({"deployments/new.yaml": "name: new\ncommand: 5\n"})
-    page = fresh.get("/deployments/new", Accept="text/html").text
+    page = fresh.get("/deployments/new?tab=schedule", Accept="text/html").text
+    assert "Never valid: nothing runs until the manifest is fixed" in page
     assert "deployments/new.yaml:2:" in page
     assert "Available once a valid version is applied." in page
 

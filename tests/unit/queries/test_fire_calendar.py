@@ -7,7 +7,7 @@ import pytest
 
 from controller.manifests.build import build_deployment
 from controller.model.schedules import Schedule
-from controller.queries.fire_calendar import MOST_PER_DAY, WEEKS, fire_calendar
+from controller.queries.fire_calendar import MOST_PER_DAY, WEEKS, fire_calendar, fire_density
 from controller.schedules import next_fire_times
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)  # a Wednesday
@@ -67,3 +67,22 @@ def test_fire_times_begin_after_the_hold() -> None:
 def test_the_calendar_is_empty_without_active_schedules() -> None:
     assert fire_calendar((), NOW).is_empty
     assert fire_calendar(schedules({"cron": "0 9 * * *", "suspend": True}), NOW).is_empty
+
+
+def test_the_density_counts_the_fire_times_of_24_hours_from_the_first_one() -> None:
+    often = schedules({"cron": "*/10 8-9 * * mon-fri", "timezone": "Europe/Berlin"})
+    assert not fire_calendar(often, NOW).is_dense
+    saturday = datetime(2026, 3, 7, 12, 0, tzinfo=UTC)
+    density = fire_density(often, saturday)
+    assert density is not None
+    assert density.start == datetime(2026, 3, 9, 7, tzinfo=UTC)
+    assert (density.counts[:5], density.total) == ((3, 3, 3, 3, 0), 12)
+    assert len(density.counts) == 48
+
+
+def test_the_density_of_a_schedule_that_fires_very_often_is_extrapolated() -> None:
+    density = fire_density(schedules({"interval": "20s"}), NOW)
+    assert density is not None
+    assert density.total == pytest.approx(24 * 180, rel=0.02)
+    assert fire_calendar(schedules({"interval": "20s"}), NOW).is_dense
+    assert fire_density(schedules({"cron": "0 9 * * *", "suspend": True}), NOW) is None

@@ -96,6 +96,7 @@ def test_nothing_that_a_hostile_repository_configures_is_executed(
     revision = source.observe()
     assert paths(source) == ["deployments/a.yaml"]
     assert (source.checkout(revision) / "flows" / "a.py").read_text(encoding="utf-8") == "new"
+    assert list(source.blame(revision, "deployments/a.yaml", range(1, 2))) == [1]
     source.watched_paths()
     # A missing blob would make git fetch from the promisor remote, which must not happen either.
     (repository.path / ".git" / "objects" / gone[:2] / gone[2:]).unlink()

@@ -92,6 +92,7 @@ function hold(form) {
   const until = hours ? new Date(Date.now() + hours * 3600e3).toISOString() : null;
   const body = { reason: form.elements.reason.value, until };
   document.activeElement?.blur();
+  form.closest("dialog")?.close();
   runAction(form.querySelector("button"), () => post(`/api/v1/deployments/${form.dataset.name}/hold`, body), "Held.");
 }
 

@@ -1,5 +1,5 @@
 // The Backfill form: a dry run shows the due times first; then the backfill of exactly these can be started.
-import { notice, post, showError } from "./actions.js";
+import { post } from "./actions.js";
 import { parse, showFieldError } from "./quickrun.js";
 
 const shown = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
@@ -76,11 +76,12 @@ export function bindBackfill(form) {
   const preview = document.getElementById("backfill-preview");
   let request = null; // what was shown by the last dry run
   let turn = 0;
-  const reset = () => { turn += 1; request = null; start.disabled = true; preview.textContent = ""; };
+  const say = (text) => { const place = form.querySelector("[data-problem]"); place.textContent = text; place.hidden = !text; };
+  const reset = () => { turn += 1; request = null; start.disabled = true; preview.textContent = ""; say(""); };
 
   const showProblem = (error) => {
     const faults = error.errors?.filter((fault) => fault.path[0] !== "body") ?? [];
-    if (!faults.length) { showError(error); return; }
+    if (!faults.length) { say([error.message, error.hint].filter(Boolean).join(" ")); return; }
     showFieldError(form.elements.parameters.closest(".field"), faults.map((fault) => [fault.message, fault.hint].filter(Boolean).join("; ")).join(" "));
     form.elements.parameters.focus();
   };
@@ -115,7 +116,7 @@ export function bindBackfill(form) {
     try {
       const backfill = await post(url, request);
       if (backfill.backfill_id) location.assign(`/backfills/${backfill.backfill_id}`);
-      else { reset(); notice("Nothing was started: all of these due times have got a run in the meantime.", "warn"); }
+      else { reset(); say("Nothing was started: all of these due times have got a run in the meantime."); }
     } catch (error) {
       showProblem(error);
       start.disabled = false;

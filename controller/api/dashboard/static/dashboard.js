@@ -11,6 +11,7 @@ import { bindFilter } from "./filter.js";
 import { bindScatter } from "./scatter.js";
 import { bindForm } from "./quickrun.js";
 import { bindKeys } from "./keys.js";
+import { bindSheets } from "./sheet.js";
 import { bindLog } from "./log.js";
 import { bindPalette } from "./palette.js";
 
@@ -23,6 +24,7 @@ bindForm(document.getElementById("run-form"));
 bindBackfill(document.getElementById("backfill-form"));
 bindBulk(document.getElementById("bulk"));
 bindCopy();
+bindSheets();
 bindFilter(document.querySelector("[data-filter]"));
 bindScatter(document.getElementById("chart"));
 bindPalette(document.getElementById("palette"));

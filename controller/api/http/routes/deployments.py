@@ -33,10 +33,12 @@ from controller.operations.holds import hold_deployment, resume_deployment
 from controller.operations.trigger import trigger_run
 from controller.queries.deployment_details import DeploymentDetail, coming_fire_times, show_deployment
 from controller.queries.deployments import DeploymentView, Health, Sync, matching, sort_key
+from controller.queries.field_locations import DeclaredField
 from controller.queries.occurrences import list_occurrences
 from controller.queries.parameter_form import FormView, ParameterFault
 from controller.queries.restore import last_entry
 from controller.queries.serialization import utc
+from controller.store import inventory
 
 router = APIRouter(prefix="/api/v1/deployments", tags=["deployments"], route_class=StrictRoute)
 
@@ -111,6 +113,12 @@ class Faults(BaseModel):
     errors: list[ParameterFault]
 
 
+class Fields(BaseModel):
+    """The fields of the active version, in the order of the document."""
+
+    items: list[DeclaredField]
+
+
 class Document(BaseModel):
     """The last valid document: as a mapping, and as text, which is the original text if `is_whole`."""
 
@@ -153,6 +161,21 @@ def deployments(  # noqa: PLR0913
 def deployment(request: Request, name: Name) -> Response:
     """The output of `controller deployments show -o json`."""
     return _show(request, name)
+
+
+@router.get("/{name}/fields", response_model=Fields, summary="List the fields with the commits that changed them")
+def fields(request: Request, name: Name) -> Response:
+    """Each field of the active version with its value, its file and line, and the commit that last changed its lines.
+
+    The commit comes from `git blame`; it is null if that is unknown, or would take more than two seconds.
+    """
+    dependencies = dependencies_of(request)
+    with dependencies.store.read() as tx:
+        entry = inventory.find(tx, name)
+        revision = show_deployment(tx, name, dependencies.clock.now()).revision
+    if entry is None or revision is None:
+        return json_response(request, {"items": []})
+    return json_response(request, {"items": dependencies.fields.locate(entry, revision)})
 
 
 @router.get("/{name}/fire-times", response_model=FireTimes, summary="List the next fire times")
