@@ -1,4 +1,4 @@
-// Entry point of every page: local times, actions, forms, log and live updates. Each part does nothing if its element is missing.
+// Entry point of every page: local times, actions, forms and live updates. Each part does nothing if its element is missing.
 import { showTimes, updateTimes } from "./times.js";
 import { moveTimes } from "./calendar.js";
 import { rememberRegions, watch } from "./live.js";
@@ -6,7 +6,6 @@ import { bindActions } from "./actions.js";
 import { bindBackfill } from "./backfill.js";
 import { bindBulk } from "./bulk.js";
 import { bindForm } from "./quickrun.js";
-import { bindLog } from "./log.js";
 
 rememberRegions();
 showTimes(document);
@@ -16,5 +15,4 @@ bindActions(document);
 bindForm(document.getElementById("run-form"));
 bindBackfill(document.getElementById("backfill-form"));
 bindBulk(document.getElementById("bulk"));
-bindLog(document.getElementById("log"));
 watch();
