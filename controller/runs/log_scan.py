@@ -89,9 +89,7 @@ def scan(sections: Iterable[Section], finder: Finder, has_time: Callable[[], boo
 
 def find_text(text: str, *, ignore_case: bool) -> Finder:
     """Return the finder of the lines that contain this text, which has no line break."""
-    if ignore_case:
-        # Unlike a comparison of lower-case texts, this does not change lengths.
-        return _find_pattern(re.compile(re.escape(text), re.IGNORECASE))
+    any_case = _find_pattern(re.compile(re.escape(text), re.IGNORECASE))
 
     def find(block: str) -> Iterator[int]:
         line = position = 0
@@ -103,7 +101,13 @@ def find_text(text: str, *, ignore_case: bool) -> Finder:
                 return
             line, position = line + 1, end + 1
 
-    return find
+    def find_in_any_case(block: str) -> Iterable[int]:
+        # Lower case has the same length only for ASCII, where it is faster than the expression.
+        return find(block.lower()) if text.isascii() and block.isascii() else any_case(block)
+
+    if ignore_case and text.isascii():
+        text = text.lower()
+    return find_in_any_case if ignore_case else find
 
 
 def find_expression(pattern: "re.Pattern[str]") -> Finder:

@@ -199,12 +199,12 @@ def test_tasks_are_drawn_with_their_dependencies_and_the_log_is_searched(
     page.wait_for_url(f"{url}/runs/{run}")
     expect(page.locator("#log .line")).to_have_count(3)
     page.get_by_label("Search").fill("loaded")
-    expect(page.locator("#log-found")).to_have_text("1 of 2 lines")
+    expect(page.locator("#log-found")).to_have_text("1 of 2")
     page.get_by_label("Search").press("Enter")
-    expect(page.locator("#log-found")).to_have_text("2 of 2 lines")
-    expect(page.locator("#log .found").nth(1)).to_have_class(re.compile("here"))
+    expect(page.locator("#log-found")).to_have_text("2 of 2")
+    expect(page.locator("#log .hit").nth(1)).to_have_class(re.compile("here"))
     page.get_by_label("Search").press("Escape")
-    expect(page.locator("#log .found")).to_have_count(0)
+    expect(page.locator("#log .hit")).to_have_count(0)
 
 
 def test_a_failed_run_shows_its_cause_its_traceback_and_what_changed_without_a_click(
@@ -318,21 +318,6 @@ def test_terminal_colours_become_css_classes(page: Page, repository: Repository,
         ("a\u202eb\u2066c\x85\u00e9", "a\\u202eb\\u2066c\\x85\u00e9"),
     ):
         assert page.evaluate(shown, text) == wanted, text
-
-
-def test_a_log_looks_the_same_however_it_is_split(page: Page, repository: Repository, url: str) -> None:
-    log_in(page, repository, url)
-    cut = """async ([text, at]) => {
-        const { Pieces } = await import("/static/ansi.js");
-        const pieces = new Pieces();
-        return [pieces.take(text.slice(0, at)), pieces.take(text.slice(at)), pieces.take("", true)];
-    }"""
-    text = "a\r\nb\r\x1b[1;31mred\x1b[0m\x1b]0;title\x07\r"
-    for at in range(len(text) + 1):
-        first, rest, last = page.evaluate(cut, [text, at])
-        assert first + rest + last == text
-        assert not (first.endswith("\r") and rest.startswith("\n"))
-        assert not re.search(r"\x1b(\[[0-9;]*|\][^\x07]*)?$", first), (at, first)
 
 
 @OWN_CONTROLLER

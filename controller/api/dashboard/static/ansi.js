@@ -26,18 +26,6 @@ function fromPalette(number) {
   return nearest([Math.floor(cube / 36), Math.floor(cube / 6) % 6, cube % 6].map((level) => level * 51));
 }
 
-// Text that arrives in pieces. An unfinished escape sequence or line ending at the end of a piece is held back for the next one.
-const unfinished = /(?:\r|\x1b(?:\[[0-9;:]{0,99}|\][^\x07\x1b]{0,999})?)$/;
-
-export class Pieces {
-  constructor() { this.held = ""; }
-  take(piece, isLast = false) {
-    const whole = this.held + piece;
-    this.held = isLast ? "" : whole.match(unfinished)?.[0] ?? "";
-    return whole.slice(0, whole.length - this.held.length);
-  }
-}
-
 export class Style {
   constructor() { this.reset(); }
   reset() { this.flags = new Set(); this.front = null; this.back = null; }
@@ -91,4 +79,9 @@ export function append(element, text, style) {
     from = match.index + match[0].length;
   }
   appendPart(text.slice(from));
+}
+
+// Text without escape sequences.
+export function plain(text) {
+  return text.replace(sequence, "");
 }

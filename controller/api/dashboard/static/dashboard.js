@@ -1,4 +1,4 @@
-// Entry point of every page: local times, actions, forms, log and live updates. Each part does nothing if its element is missing.
+// Entry point of every page: local times, actions, forms and live updates. Each part does nothing if its element is missing.
 import { showTimes, updateTimes } from "./times.js";
 import { moveTimes } from "./calendar.js";
 import { watch } from "./live.js";
@@ -12,7 +12,6 @@ import { bindScatter } from "./scatter.js";
 import { bindForm } from "./quickrun.js";
 import { bindKeys } from "./keys.js";
 import { bindSheets } from "./sheet.js";
-import { bindLog } from "./log.js";
 import { bindPalette } from "./palette.js";
 
 rememberRegions();
@@ -29,5 +28,4 @@ bindFilter(document.querySelector("[data-filter]"));
 bindScatter(document.getElementById("chart"));
 bindPalette(document.getElementById("palette"));
 bindKeys(document.getElementById("keys"));
-bindLog(document.getElementById("log"));
 watch();
