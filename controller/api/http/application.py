@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from controller import __version__
 from controller.api.dashboard import (
     backfill_pages,
+    deployment_list_page,
     login_page,
     overview_page,
     pages,
@@ -63,6 +64,7 @@ PAGES = (
     overview_page.router,
     pages.router,
     backfill_pages.router,
+    deployment_list_page.router,
     run_list_page.router,
     run_pages.router,
     source_page.router,

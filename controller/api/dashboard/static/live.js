@@ -16,6 +16,7 @@ let busy = false;
 let again = false;
 let last = 0;
 let pause = minPause;
+let wake = () => {};
 
 // Remember the HTML of each region as the server sent it, before scripts change it.
 export function rememberRegions() {
@@ -49,12 +50,13 @@ function replace(page) {
   }
 }
 
-// Fetch the page again and show what changed. With `isRequested`, the user has changed the address: do so at once.
-export async function refresh(isRequested = false) {
+const sleep = (time) => new Promise((resolve) => { wake = resolve; setTimeout(resolve, time); });
+
+async function refresh() {
   if (busy) { again = true; return; }
   busy = true;
   again = false;
-  if (isRequested !== true) await new Promise((resolve) => setTimeout(resolve, Math.max(0, last + pause - Date.now())));
+  await sleep(Math.max(0, last + pause - Date.now()));
   last = Date.now();
   try {
     const response = await fetch(location.href, { headers: { Accept: "text/html", ...(tag && { "If-None-Match": tag }) }, cache: "no-store" });
@@ -87,6 +89,7 @@ function showConnection(isOn) {
 
 export function watch() {
   if (!document.getElementById("live") || !window.EventSource) return;
+  document.addEventListener("filter", () => { refresh(); wake(); }); // the user has changed the address: do not wait
   const open = () => follow(() => "/api/v1/events/stream", { change: refresh }, (isOn) => { showConnection(isOn); if (isOn) refresh(); });
   let end = open();
   document.addEventListener("visibilitychange", () => {
