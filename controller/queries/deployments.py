@@ -13,9 +13,8 @@ from controller.model.findings import Finding, Severity
 from controller.model.runs import FAILURES, FailureStreak, LastRun, RunState
 from controller.model.schedules import Schedule
 from controller.model.status import INVALID, KEPT, NO_PYTHON, WITHHELD, Condition, Hold, InventoryEntry, SourceStatus
-from controller.schedules import describe, next_fire_times
-from controller.store import Transaction, holds, inventory, last_runs, run_statistics, source_status
-from controller.store.run_statistics import Bar
+from controller.schedules import next_fire_times
+from controller.store import Transaction, holds, inventory, last_runs, source_status
 
 
 class Sync(StrEnum):
@@ -82,19 +81,6 @@ class DeploymentView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeploymentRow:
-    """One deployment with descriptions of its schedules and its last runs.
-
-    `zone` is the time zone of the first schedule, empty without schedules.
-    """
-
-    view: DeploymentView
-    schedules: tuple[str, ...]
-    zone: str
-    bars: tuple[Bar, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class BaseRow:
     """The part of a row that depends on the inventory only: `row` without run and hold, and the data to add them.
 
@@ -137,16 +123,6 @@ def matching(
         and (health is None or view.health is health)
         and (not text or text in f"{view.name} {view.flow} {view.description} {' '.join(view.tags)}".lower())
     ]
-
-
-def deployment_row(tx: Transaction, view: DeploymentView, schedules: Sequence[Schedule], bars: int) -> DeploymentRow:
-    """Build the row of a deployment with its last `bars` runs."""
-    return DeploymentRow(
-        view=view,
-        schedules=tuple(describe(schedule) for schedule in schedules),
-        zone=schedules[0].timezone if schedules else "",
-        bars=tuple(run_statistics.last_bars(tx, view.name, bars)),
-    )
 
 
 def read_moment(tx: Transaction, now: datetime) -> Moment:

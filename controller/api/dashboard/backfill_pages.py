@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from controller.api.dashboard.pages import ROWS, Cursor, Filters
+from controller.api.dashboard.pages import ROWS, Cursor, Filters, similar_names
 from controller.api.dashboard.templating import render
 from controller.api.http.responses import dependencies_of
 from controller.model.runs import FAILURES
@@ -33,6 +33,7 @@ def backfill_list(
         older=rows[ROWS - 1].id if len(rows) > ROWS else None,
         before=before,
         filters={"deployment": deployment},
+        names=similar_names(request, deployment),
         filter_problems=filters.problems,
     )
 

@@ -6,13 +6,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from controller.api.dashboard.charts import strip_chart
 from controller.api.dashboard.templating import render
 from controller.api.http.responses import dependencies_of
 from controller.model.status import EventSeverity
 from controller.queries.deployment_cache import DeploymentCache
-from controller.queries.deployment_states import DeploymentState, deployment_state
-from controller.queries.deployments import Health, Sync, deployment_row, matching
 from controller.queries.events import list_events
 from controller.store import Transaction, backfills
 from controller.store.events import EventFilter
@@ -20,14 +17,8 @@ from controller.store.events import EventFilter
 router = APIRouter()
 
 ROWS = 50
-STRIP_RUNS = 20
-HISTORY_RUNS = 60
-LATEST_RUNS = 8
-DUE_TIMES = 12
-SYNCS = [sync.value for sync in Sync]
-DEPLOYMENT_STATES = [state.value for state in DeploymentState]
-HEALTHS = [health.value for health in Health]
 SEVERITIES = [severity.value for severity in EventSeverity]
+_SUGGESTIONS = 20
 Cursor = Annotated[str | None, Query(pattern="^([0-9a-f-]{36})?$")]
 
 
@@ -64,50 +55,10 @@ class Filters:
         return min(number, pages)
 
 
-@router.get("/deployments")
-def deployments(
-    request: Request,
-    search: Annotated[str, Query(max_length=200)] = "",
-    tag: Annotated[str, Query(max_length=200)] = "",
-    sync: Annotated[str, Query(max_length=20)] = "",
-    health: Annotated[str, Query(max_length=20)] = "",
-    state: Annotated[str, Query(max_length=20)] = "",
-    page: Annotated[int, Query(ge=1, le=10_000)] = 1,
-) -> Response:
-    """All deployments, problems first."""
+def similar_names(request: Request, text: str) -> list[str]:
+    """Return the names of the first 20 deployments that contain this text, for a field's suggestions."""
     deployment_cache: DeploymentCache = request.app.state.deployment_cache
-    views = deployment_cache.deployments()
-    filters = Filters(request, ("search", "tag", "sync", "health", "state", "page"))
-    sync, health = filters.one_of("sync", SYNCS, sync), filters.one_of("health", HEALTHS, health)
-    state = filters.one_of("state", DEPLOYMENT_STATES, state)
-    matches = matching(
-        [view for view in views if not state or deployment_state(view) == state],
-        search=search,
-        tag=tag or None,
-        sync=Sync(sync) if sync else None,
-        health=Health(health) if health else None,
-    )
-    pages = max(1, -(-len(matches) // ROWS))
-    page = filters.page(page, pages)
-    visible = matches[(page - 1) * ROWS : page * ROWS]
-    with dependencies_of(request).store.read() as tx:
-        rows = [deployment_row(tx, view, deployment_cache.schedules(view.name), STRIP_RUNS) for view in visible]
-    return render(
-        request,
-        "deployments.html",
-        tab="Deployments",
-        rows=[(row, strip_chart(row.bars)) for row in rows],
-        count=len(matches),
-        total=len(views),
-        tags=sorted({label for view in views for label in view.tags})[:200],
-        filters={"search": search, "tag": tag, "sync": sync, "health": health, "state": state},
-        syncs=SYNCS,
-        healths=HEALTHS,
-        states=DEPLOYMENT_STATES,
-        page=page,
-        pages=pages,
-        filter_problems=filters.problems,
-    )
+    return sorted(view.name for view in deployment_cache.deployments() if text.lower() in view.name)[:_SUGGESTIONS]
 
 
 @router.get("/events")
@@ -137,5 +88,6 @@ def events(
         before=before,
         filters={"about": about, "severity": severity},
         severities=SEVERITIES,
+        names=similar_names(request, about),
         filter_problems=filters.problems,
     )

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from controller.api.dashboard.pages import ROWS, Cursor, Filters
+from controller.api.dashboard.pages import ROWS, Cursor, Filters, similar_names
 from controller.api.dashboard.scatter_chart import scatter_chart
 from controller.api.dashboard.templating import render
 from controller.api.http.responses import dependencies_of
@@ -30,7 +30,6 @@ TRIGGERS = [trigger.value for trigger in Trigger]
 SORTS = ("newest", "longest")
 MAX_COUNT = 10_000
 """The number of runs up to which they are counted, and can be selected together."""
-_NAMES = 20
 _TAGS = 200
 _FILTERS = (
     "deployment",
@@ -50,10 +49,11 @@ _LABELS = {"revision": "commit", "since": "from", "until": "to"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chip:
-    """An active filter, and the address of the page without it."""
+    """An active filter, and the address of the page without it. `moment` is a time that follows the text."""
 
     text: str
     without: str
+    moment: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,33 +87,21 @@ def runs(
     span = filters.one_of("range", [*RANGES, "custom"], parameters.get("range", "")).replace("custom", "")
     since_text = span or parameters.get("since", "")
     since, until = (_moment(filters, text, now) for text in (since_text, parameters.get("until", "")))
-    with dependencies.store.read() as tx:
-        backfill = filters.backfill(tx, backfill)
-        run_filter = RunFilter(
-            deployment=deployment or None,
-            states=[stored for text in states for stored in stored_states(RunState(text))] or None,
-            trigger=trigger or None,
-            tag=tag or None,
-            revision=revision or None,
-            since=since,
-            until=until,
-            backfill=backfill or None,
-        )
-        listing = _list(tx, run_filter, now, sort=sort, before=before or None)
-    values = {
+    values: dict[str, str | list[str]] = {
         "deployment": deployment,
         "state": states,
         "trigger": trigger,
         "tag": tag,
         "revision": revision,
-        "backfill": backfill,
         "since": since_text if since else "",
         "until": parameters.get("until", "") if until else "",
     }
+    with dependencies.store.read() as tx:
+        values["backfill"] = filters.backfill(tx, backfill)
+        listing = _list(tx, _run_filter(values, since, until), now, sort=sort, before=before or None)
     pairs = _pairs(values)
     deployment_cache: DeploymentCache = request.app.state.deployment_cache
     views = deployment_cache.deployments()
-    names = [view.name for view in views if deployment.lower() in view.name]
     return render(
         request,
         "runs.html",
@@ -125,10 +113,9 @@ def runs(
         before=before,
         filters=values,
         query=urlencode(pairs),
-        chips=_chips(pairs),
+        chips=_chips(pairs, {"since": since, "until": until}),
         sort=sort,
-        is_known=not deployment or deployment in names,
-        names=sorted(names)[:_NAMES],
+        names=similar_names(request, deployment),
         tags=sorted({label for view in views for label in view.tags})[:_TAGS],
         triggers=TRIGGERS,
         states=STATES,
@@ -136,6 +123,14 @@ def runs(
         max_count=MAX_COUNT,
         filter_problems=filters.problems,
     )
+
+
+def _run_filter(values: Mapping[str, Any], since: datetime | None, until: datetime | None) -> RunFilter:
+    criteria: dict[str, Any] = {
+        name: values[name] or None for name in ("deployment", "trigger", "tag", "revision", "backfill")
+    }
+    states = [stored for text in values["state"] for stored in stored_states(RunState(text))]
+    return RunFilter(states=states or None, since=since, until=until, **criteria)
 
 
 def _list(tx: Transaction, run_filter: RunFilter, now: datetime, *, sort: str, before: str | None) -> _Listing:
@@ -168,16 +163,18 @@ def _pairs(values: Mapping[str, str | Sequence[str]]) -> list[tuple[str, str]]:
     ]
 
 
-def _chips(pairs: Sequence[tuple[str, str]]) -> list[Chip]:
+def _chips(pairs: Sequence[tuple[str, str]], moments: Mapping[str, datetime | None]) -> list[Chip]:
     chips = []
     for pair in pairs:
         name, value = pair
-        text = (
-            RANGES[value]
-            if name == "since" and value in RANGES
-            else f"{_LABELS.get(name, name)}: {_brief(name, value)}"
-        )
-        chips.append(Chip(text=text, without=urlencode([other for other in pairs if other != pair])))
+        without = urlencode([other for other in pairs if other != pair])
+        label = _LABELS.get(name, name)
+        if name == "since" and value in RANGES:
+            chips.append(Chip(text=RANGES[value], without=without))
+        elif name in moments and value[:4].isdigit():
+            chips.append(Chip(text=f"{label}:", moment=moments[name], without=without))
+        else:
+            chips.append(Chip(text=f"{label}: {_brief(name, value)}", without=without))
     return chips
 
 

@@ -112,7 +112,7 @@ class Zones:
 
 def render_error(request: Request, status: int, detail: str, hint: str | None) -> Response:
     """Render an error page: with the common frame, unless the caller is unknown or the state cannot be read."""
-    values = {"title": f"{status} {HTTPStatus(status).phrase}", "detail": detail, "hint": hint}
+    values: dict[str, Any] = {"title": f"{status} {HTTPStatus(status).phrase}", "detail": detail, "hint": hint}
     if request.scope.get("caller") is not None:
         try:
             return render(request, "error.html", tab="", status=status, has_frame=True, **values)

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from controller import __version__
 from controller.api.dashboard import (
     backfill_pages,
+    deployment_list_page,
     deployment_pages,
     login_page,
     overview_page,
@@ -70,6 +71,7 @@ PAGES = (
     pages.router,
     deployment_pages.router,
     backfill_pages.router,
+    deployment_list_page.router,
     run_list_page.router,
     run_pages.router,
     source_page.router,

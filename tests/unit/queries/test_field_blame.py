@@ -55,7 +55,7 @@ def make_source(repository: GitRepository, tmp_path: Path) -> GitSource:
 def subjects(source: GitSource, locations: FieldLocations) -> dict[str, str | None]:
     """Return the subject of the commit that changed each field."""
     fields = locations.locate(entry(file=FILE, line=4, document=DOCUMENT), source.observe())
-    return {field.name: field.changed_in and field.changed_in.subject for field in fields}
+    return {field.name: field.changed_in.subject if field.changed_in else None for field in fields}
 
 
 def test_each_field_has_the_commit_that_last_changed_one_of_its_lines(

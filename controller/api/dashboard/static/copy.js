@@ -16,7 +16,8 @@ function copySelected(text) {
   return isDone;
 }
 
-async function writeClipboard(text) {
+// Return whether it worked.
+export async function writeClipboard(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;

@@ -1,7 +1,5 @@
-// Filters of lists: every change of the form changes the address, and the lists are updated without a new page. Without
-// scripts, the form has a button. `filter` is an event that tells other modules that other rows are shown.
-import { refresh } from "./live.js";
-
+// Filters of lists: every change of the form changes the address and sends the event `filter`, upon which the lists are updated
+// without a new page. Without scripts, the form has a button.
 const pause = 250; // milliseconds after the last key
 const single = ["deployment", "trigger", "tag", "revision", "backfill", "since", "until"];
 
@@ -41,7 +39,6 @@ export function bindFilter(form) {
     shown = address;
     history.replaceState(null, "", address);
     document.dispatchEvent(new Event("filter"));
-    refresh(true);
   };
   form.addEventListener("input", (event) => {
     clearTimeout(timer);

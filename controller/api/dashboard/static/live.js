@@ -41,13 +41,12 @@ async function load() {
   }
 }
 
-// Fetch the page again and show what changed. With `isRequested`, the user has changed the address: do so at once.
-export async function refresh(isRequested = false) {
+async function refresh() {
   if (isGone) return;
-  if (busy) { again = true; if (isRequested === true) wake(); return; }
+  if (busy) { again = true; return; }
   busy = true;
   again = false;
-  if (isRequested !== true) await sleep(Math.max(0, last + Math.max(pause, isIdle() ? idlePause : 0) - Date.now()));
+  await sleep(Math.max(0, last + Math.max(pause, isIdle() ? idlePause : 0) - Date.now()));
   last = Date.now();
   try { await load(); } catch { /* the event stream reports when the controller is back */ }
   pause = Math.max(minPause, slowdown * (Date.now() - last));
@@ -112,6 +111,7 @@ export function watch() {
     showLost("The controller has deleted what this page shows. Its last state stays here until you leave the page.");
   };
   document.addEventListener("visibilitychange", change);
+  document.addEventListener("filter", () => { refresh(); wake(); }); // the user has changed the address: do not wait
   for (const name of ["pointermove", "pointerdown", "keydown", "wheel", "touchmove"]) addEventListener(name, noteInput, { passive: true });
   lastInput = Date.now();
   watchUse(() => { if (isOn) showConnection(); });

@@ -3,7 +3,7 @@ import { Style, append, plain } from "./ansi.js";
 import { List } from "./log_list.js";
 import { Lines } from "./log_lines.js";
 import { Search } from "./log_search.js";
-import { copyText } from "./clipboard.js";
+import { writeClipboard } from "./copy.js";
 import { follow as stream } from "./stream.js";
 
 const viewer = document.getElementById("log-viewer");
@@ -211,7 +211,7 @@ async function copy() {
     for (const line of loaded) texts.set(line.number, plain(line.text));
   }
   const text = numbers.filter((number) => texts.has(number)).map((number) => texts.get(number)).join("\n");
-  showState(await copyText(text) ? `Copied ${texts.size.toLocaleString()} line${texts.size === 1 ? "" : "s"}.` : "The browser does not allow copying.");
+  showState(await writeClipboard(text) ? `Copied ${texts.size.toLocaleString()} line${texts.size === 1 ? "" : "s"}.` : "The browser does not allow copying.");
 }
 
 function setFull(isFull) {

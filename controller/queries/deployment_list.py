@@ -1,0 +1,96 @@
+"""The rows of the Deployments page: the state of each deployment in one word, since when, why, and its last runs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from controller.model.schedules import Schedule
+from controller.model.status import ConditionType, SourceStatus
+from controller.queries.attention import Attention, find_attention
+from controller.queries.deployment_states import DeploymentState, deployment_state
+from controller.queries.deployments import DeploymentView, Health, rank
+from controller.schedules import describe
+from controller.store import Transaction, run_statistics
+from controller.store.run_statistics import Bar
+
+RECENT = 10
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_FOREVER = datetime.max.replace(tzinfo=UTC)
+
+
+class DeploymentSort(StrEnum):
+    """The orders of the list: problems first, by name, by next start, and by last run, the newest first."""
+
+    RANK = "rank"
+    NAME = "name"
+    NEXT = "next"
+    LAST_RUN = "last_run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentRow:
+    """One deployment with descriptions of its schedules and its last 10 runs, oldest first.
+
+    - `state`: its state in one word; `running` if it has no problem and a run is in progress.
+    - `since`, `why`: when the problem began and its cause, if it has one.
+    - `zone`: the time zone of the first schedule, empty without schedules.
+    """
+
+    view: DeploymentView
+    state: str
+    since: datetime | None
+    why: str
+    schedules: tuple[str, ...]
+    zone: str
+    bars: tuple[Bar, ...]
+
+
+def sort_deployments(views: Sequence[DeploymentView], order: DeploymentSort) -> Sequence[DeploymentView]:
+    """Return the deployments, given problems first, in this order."""
+    match order:
+        case DeploymentSort.NAME:
+            return sorted(views, key=lambda view: view.name)
+        case DeploymentSort.NEXT:
+            return sorted(views, key=lambda view: view.next_start or _FOREVER)
+        case DeploymentSort.LAST_RUN:
+            return sorted(views, key=lambda view: view.last_run.created_at if view.last_run else _NEVER, reverse=True)
+    return views
+
+
+def deployment_rows(
+    tx: Transaction,
+    views: Sequence[DeploymentView],
+    source: SourceStatus | None,
+    schedules_of: Callable[[str], Sequence[Schedule]],
+) -> list[DeploymentRow]:
+    """Build the rows of these deployments, with one statement for the runs of all."""
+    bars = run_statistics.last_bars_of(tx, [view.name for view in views], RECENT)
+    problems: dict[str | None, Attention] = {}
+    for item in find_attention(source, sorted(views, key=rank)):
+        problems.setdefault(item.deployment, item)
+    return [_row(view, problems.get(view.name), schedules_of(view.name), bars.get(view.name, ())) for view in views]
+
+
+def _row(
+    view: DeploymentView, problem: Attention | None, schedules: Sequence[Schedule], bars: Sequence[Bar]
+) -> DeploymentRow:
+    since, why = (problem.since, problem.message) if problem else _unapplied(view)
+    is_running = view.health is Health.RUNNING and deployment_state(view) is DeploymentState.OK
+    return DeploymentRow(
+        view=view,
+        state="running" if is_running else deployment_state(view).value,
+        since=since,
+        why=why,
+        schedules=tuple(describe(schedule) for schedule in schedules),
+        zone=schedules[0].timezone if schedules else "",
+        bars=tuple(bars),
+    )
+
+
+def _unapplied(view: DeploymentView) -> tuple[datetime | None, str]:
+    """Return since when the active version differs from the one in git, and why."""
+    ready = next((condition for condition in view.conditions if condition.type is ConditionType.READY), None)
+    if ready is None or ready.is_true:
+        return None, ""
+    return ready.last_transition_time, ready.message or ready.reason
