@@ -38,6 +38,8 @@ class OwnModules:
 
     folders: tuple[str, ...] = (PACKAGE,)
     """Where they and the SDK of the flow are: our package, and in a Python environment also the copy of the SDK."""
+    root: str = ""
+    """The folder of the flow's repository at its commit."""
     coerce: Any = None
     foreign: Any = None
     loader: Any = None
@@ -113,10 +115,11 @@ def prepare_bytecode(call: dict[str, Any]) -> None:
         sys.pycache_prefix = os.fsdecode(folder.encode("utf-8", "surrogateescape"))
     prepare_loader()
     decode = OwnModules.loader.decode_path
+    OwnModules.root = decode(call["root"])
     if sdk:
         OwnModules.folders = (PACKAGE, f"{decode(sdk)}/controller")
     if folder and sdk:
-        OwnModules.loader.store_bytecode(decode(folder), decode(call["root"]), *OwnModules.folders)
+        OwnModules.loader.store_bytecode(decode(folder), OwnModules.root, *OwnModules.folders)
 
 
 def prepare() -> None:
@@ -230,7 +233,7 @@ def is_own(file: str) -> bool:
 
 
 def format_error(error: BaseException) -> str:
-    """Return the traceback without the frames of our modules, such as those that call a task."""
+    """Return the traceback: paths in the repository are relative, and frames of our modules are left out."""
     if needs_no_traceback(error):
         return f"{error}\n"
     import traceback
@@ -241,6 +244,9 @@ def format_error(error: BaseException) -> str:
     while waiting:
         current = waiting.pop()
         current.stack[:] = [frame for frame in current.stack if not is_own(frame.filename)] or current.stack
+        for place in (*current.stack, current):  # a SyntaxError has a file name itself
+            if getattr(place, "filename", None):
+                place.filename = place.filename.removeprefix(f"{OwnModules.root}/")
         members = getattr(current, "exceptions", None) or ()  # of an exception group; Python 3.10 has none
         waiting += [part for part in (current.__cause__, current.__context__, *members) if part is not None]
     return "".join(exception.format())
