@@ -13,6 +13,7 @@ from controller.clock import Clock
 from controller.model.runs import LastRun, RunId, first_id
 from controller.model.schedules import Schedule
 from controller.model.status import Hold, SourceStatus
+from controller.queries.attention import Attention, find_attention
 from controller.queries.deployments import (
     BaseRow,
     DeploymentView,
@@ -50,11 +51,21 @@ class DeploymentCache:
         self._holds: Mapping[str, Hold] = {}
         self._rows = _Rows()
         self._timeline = Timeline(clock)
+        self._attention: list[Attention] = []
+        self._attention_of: list[DeploymentView] | None = None
 
     def deployments(self) -> list[DeploymentView]:
         """Return all deployments, problems first, in the order of `list_deployments`."""
         with self._lock:
             return self._current_rows()
+
+    def attention(self) -> list[Attention]:
+        """Return the problems that need attention, the worst first."""
+        with self._lock:
+            rows = self._current_rows()
+            if self._attention_of is not rows:
+                self._attention, self._attention_of = list(find_attention(self._source, rows)), rows
+            return self._attention
 
     def schedules(self, name: str) -> tuple[Schedule, ...]:
         """Return the schedules of a deployment, as of the last read; none if it was not active then."""

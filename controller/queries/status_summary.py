@@ -1,5 +1,6 @@
 """A summary of the status in a few numbers, and the runs of the last 24 hours. The live view shows both in its head."""
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,13 +10,14 @@ from controller.model.commits import Commit
 from controller.model.findings import Severity
 from controller.model.runs import FAILURES, RunState
 from controller.model.status import Condition, SourceStatus
-from controller.queries.attention import find_attention
 from controller.queries.deployments import DeploymentView
 from controller.queries.fire_timeline import DAY, SLOT, floor
 from controller.queries.status import ControllerView, with_notices
 from controller.store import Transaction, commits, run_statistics, runs
 
 _SOON = timedelta(minutes=1)
+_AFTER_NAMES = "~"
+"""Sorts after all names of deployments."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,13 +77,17 @@ def summarize_status(
     source: SourceStatus,
     notices: Sequence[Condition],
     views: Sequence[DeploymentView],
+    problems: int,
     now: datetime,
 ) -> StatusSummary:
-    """Summarize the status from all deployments. `notices` are the conditions that can't be recorded."""
+    """Summarize the status from all deployments.
+
+    `notices` are the conditions that can't be recorded, `problems` is the number of those that need attention.
+    """
     counts = runs.counts(tx)
-    fires = [view for view in views if view.next_fire_time is not None]
-    soon = [view for view in fires if view.next_fire_time is not None and view.next_fire_time <= now + _SOON]
-    later = [view for view in fires if view.next_fire_time is not None and view.next_fire_time > now + _SOON]
+    fires = sorted((view.next_fire_time, view.name) for view in views if view.next_fire_time is not None)
+    soon = bisect_right(fires, (now + _SOON, _AFTER_NAMES))
+    later = fires[soon : soon + 1]
     return StatusSummary(
         controller=controller,
         repo=source.repo,
@@ -92,13 +98,13 @@ def summarize_status(
         conditions=with_notices(source.conditions, notices),
         invalid=_count_invalid(source),
         withheld=0 if source.withheld is None else len(source.withheld.deployments),
-        attention=sum(1 for _ in find_attention(source, views)),
+        attention=problems,
         deployments=len(views),
         running=counts.get(RunState.RUNNING, 0),
         pending=counts.get(RunState.PENDING, 0) + counts.get(RunState.LAUNCHING, 0),
         retrying=counts.get(RunState.RETRYING, 0),
-        due_soon=len(soon),
-        next_fire=_first(soon or later),
+        due_soon=soon,
+        next_fire=_first(fires),
         later_fire=_first(later),
     )
 
@@ -121,7 +127,5 @@ def _count_invalid(source: SourceStatus) -> int:
     return len({finding.deployment or finding.file for finding in errors})
 
 
-def _first(views: Sequence[DeploymentView]) -> NextFire | None:
-    fires = ((view.next_fire_time, view.name) for view in views if view.next_fire_time is not None)
-    first = min(fires, default=None)
-    return None if first is None else NextFire(deployment=first[1], fire_time=first[0])
+def _first(fires: Sequence[tuple[datetime, str]]) -> NextFire | None:
+    return NextFire(deployment=fires[0][1], fire_time=fires[0][0]) if fires else None

@@ -81,7 +81,7 @@ class Deployments(Listing):
         Column(title="AGO", narrowest=6, is_number=True),
         Column(title="NEXT", narrowest=6, is_number=True),
         Column(title="FLOW", narrowest=12, drop=1),
-        Column(title="WHY", narrowest=12, drop=2, is_last=True),
+        Column(title="WHY", narrowest=26, drop=2, is_last=True),
     )
 
     def fetch(self, client: Client, offset: int, count: int) -> Part:

@@ -15,10 +15,10 @@ from controller.clock import Clock
 
 REFRESH_SECONDS = 2.0
 """The shortest time between two refreshes while the state keeps changing."""
-RESYNC_SECONDS = 60.0
-"""After this long a view is refreshed although no change was reported: times pass, for example that of a hold."""
+RESYNC_SECONDS = 300.0
+"""After this long, everything is loaded again although no change was reported: a run can become late, for example."""
 ACTIVITY_SECONDS = 60.0
-"""How often the runs of the last 24 hours are counted."""
+"""How often the runs of the last 24 hours are counted while the state changes."""
 MESSAGE_SECONDS = 6.0
 PINNED = 4
 """The number of running runs at the bottom of the problems."""

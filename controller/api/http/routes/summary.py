@@ -9,7 +9,8 @@ from starlette.responses import Response
 from controller.api.http.pagination import Limit
 from controller.api.http.responses import dependencies_of, json_response
 from controller.api.http.strict_json import StrictRoute
-from controller.queries.attention import Attention, find_attention, with_recent_runs
+from controller.queries.attention import Attention, with_recent_runs
+from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.progress import RunsInProgress, runs_in_progress
 from controller.queries.status import public_source, read_controller
 from controller.queries.status_summary import Activity, StatusSummary, last_day, summarize_status
@@ -32,12 +33,13 @@ class AttentionPage(BaseModel):
 def summary(request: Request) -> Response:
     """The part of the status that fits on two lines: numbers of deployments and runs, the commit, what is due next."""
     dependencies = dependencies_of(request)
-    views = request.app.state.deployment_cache.deployments()
+    cache: DeploymentCache = request.app.state.deployment_cache
+    views, problems = cache.deployments(), len(cache.attention())
     notices = read_notices(dependencies.state.path / NOTICES)
     controller = read_controller(dependencies.state)
     with dependencies.store.read() as tx:
         source = public_source(source_status.find(tx), dependencies.location)
-        result = summarize_status(tx, controller, source, notices, views, dependencies.clock.now())
+        result = summarize_status(tx, controller, source, notices, views, problems, dependencies.clock.now())
     return json_response(request, result)
 
 
@@ -61,10 +63,9 @@ def attention(
     `search` is a part of the subject or the message.
     """
     text = search.strip().lower()
-    views = request.app.state.deployment_cache.deployments()
+    problems = request.app.state.deployment_cache.attention()
+    matches = [item for item in problems if not text or text in f"{item.subject} {item.message}".lower()]
     with dependencies_of(request).store.read() as tx:
-        problems = find_attention(source_status.find(tx), views)
-        matches = [item for item in problems if text in f"{item.subject} {item.message}".lower()]
         items = with_recent_runs(tx, matches[offset : offset + limit])
     return json_response(request, {"items": items, "total": len(matches)})
 
