@@ -1,13 +1,13 @@
 """`controller deployments`: list all deployments, or show the details of one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from controller.cli import complete, options, state_access
 from controller.cli.json_output import print_json
-from controller.cli.list_output import print_list
+from controller.cli.list_output import print_list, watch_list
 from controller.clock import SystemClock
 from controller.settings import Location
 
@@ -56,9 +56,10 @@ def deployments() -> None:
     help="Order: problems first, by name, by next start, or by the start of the last run, newest first.",
 )
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Maximum number of entries. [default: all]")
+@options.watch
 @options.list_output
 @options.location
-def list_(
+def list_(  # noqa: PLR0913
     location: Location,
     tag: str | None,
     health: str | None,
@@ -66,33 +67,39 @@ def list_(
     search: str,
     sort: str,
     limit: int | None,
+    watch: bool,
     output: str,
 ) -> None:
     """List all deployments, problems first."""
     from controller.queries.deployments import Health, Sync, matching
     from controller.queries.status import read_status
 
-    now = SystemClock().now()
-    rows = matching(
-        read_status(location, now).deployments,
-        search=search,
-        tag=tag,
-        sync=None if sync is None else Sync(sync),
-        health=None if health is None else Health(health),
-    )
+    clock, key = SystemClock(), _SORT_KEYS[sort]
+
+    def read() -> "Sequence[DeploymentView]":
+        rows = matching(
+            read_status(location, clock.now()).deployments,
+            search=search,
+            tag=tag,
+            sync=None if sync is None else Sync(sync),
+            health=None if health is None else Health(health),
+        )
+        return (rows if key is None else sorted(rows, key=key))[:limit]
+
+    def table(rows: "Sequence[DeploymentView]", is_wide: bool) -> "CompactTable":
+        from controller.cli.terminal.deployment_tables import deployment_table
+
+        return deployment_table(rows, clock.now(), is_filtered=any((tag, health, sync, search)), is_wide=is_wide)
+
+    rows = read()
     if not rows and tag is not None:
         with state_access.read_state_if_any(location) as tx:
             if tx is not None:
                 state_access.check_names(tx, None, tag)
-    key = _SORT_KEYS[sort]
-    rows = (rows if key is None else sorted(rows, key=key))[:limit]
-
-    def table(is_wide: bool) -> "CompactTable":
-        from controller.cli.terminal.deployment_tables import deployment_table
-
-        return deployment_table(rows, now, is_filtered=any((tag, health, sync, search)), is_wide=is_wide)
-
-    print_list(rows, output, lambda row: str(row.name), table)
+    if watch:
+        watch_list(read, output, lambda row: str(row.name), table)
+    else:
+        print_list(rows, output, lambda row: str(row.name), lambda is_wide: table(rows, is_wide))
 
 
 @deployments.command(name="open")

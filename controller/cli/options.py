@@ -26,6 +26,11 @@ list_output = click.option(
 )
 
 
+watch = click.option(
+    "-w", "--watch", is_flag=True, help="Keep the list up to date until Ctrl-C. In a pipe, print changed rows again."
+)
+
+
 class NearChoice(click.Choice[str]):
     """A choice whose error for an unknown value also suggests the most similar valid one.
 

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ import click
 
 from controller.cli import complete, options, run_actions
 from controller.cli.json_output import print_json, to_json
-from controller.cli.list_output import print_list
+from controller.cli.list_output import print_list, watch_list
 from controller.cli.log_output import LogWriter, MatchingLines
 from controller.cli.log_printer import LogPrinter
 from controller.cli.state_access import check_names, get_run, read_state_if_any, zone_of
@@ -21,6 +21,7 @@ from controller.text import format_count
 
 if TYPE_CHECKING:
     from controller.cli.terminal.tables import CompactTable
+    from controller.model.runs import Run
 
 _STATES = [
     "pending",
@@ -64,6 +65,7 @@ def runs() -> None:
     show_default=True,
     help="Maximum number of entries, newest first.",
 )
+@options.watch
 @options.list_output
 @options.location
 def list_(  # noqa: PLR0913
@@ -77,6 +79,7 @@ def list_(  # noqa: PLR0913
     until: str | None,
     backfill: str | None,
     limit: int,
+    watch: bool,
     output: str,
 ) -> None:
     """List runs, newest first."""
@@ -85,7 +88,8 @@ def list_(  # noqa: PLR0913
     from controller.queries.runs import list_runs, stored_states
     from controller.store.run_search import RunFilter
 
-    now = SystemClock().now()
+    clock = SystemClock()
+    now = clock.now()
     zone = None if since is None and until is None else zone_of(location, deployment)
     run_filter = RunFilter(
         deployment=deployment,
@@ -104,14 +108,21 @@ def list_(  # noqa: PLR0913
             check_names(tx, deployment, tag)
             _check_revision(revision)
 
-    def table(is_wide: bool) -> "CompactTable":
+    def read() -> "Sequence[Run]":
+        with read_state_if_any(location) as tx:
+            return [] if tx is None else list_runs(tx, run_filter, clock.now(), limit=limit)
+
+    def table(rows: "Sequence[Run]", is_wide: bool) -> "CompactTable":
         from controller.cli.terminal.run_tables import run_table
 
         zones = {name: zone_of(location, name) for name in {row.deployment for row in rows}} if is_wide else None
         is_filtered = any((deployment, state, tag, trigger, revision, since, until, backfill))
-        return run_table(rows, now, is_filtered=is_filtered, zones=zones)
+        return run_table(rows, clock.now(), is_filtered=is_filtered, zones=zones)
 
-    print_list(rows, output, lambda row: str(row.id), table)
+    if watch:
+        watch_list(read, output, lambda row: str(row.id), table)
+    else:
+        print_list(rows, output, lambda row: str(row.id), lambda is_wide: table(rows, is_wide))
 
 
 @runs.command(name="show")

@@ -1,6 +1,10 @@
 """Lists: filters, order and formats."""
 
 import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import yaml
 
@@ -77,3 +81,22 @@ def test_a_terminal_shows_the_end_of_an_id_and_wide_all_of_it(followed: Followed
     assert run not in narrow
     assert run in wide
     assert "…" not in wide
+
+
+def test_a_watched_list_prints_the_rows_that_change(followed: Followed) -> None:
+    program = [str(Path(sys.executable).parent / "controller"), "runs", "-w", "--deployment", "sums"]
+    for output in ("json", "text"):
+        command = [*program, "-o", output, "--repo", str(followed.repository.path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
+            assert watching.stdout is not None
+            assert watching.stderr is not None
+            if output == "text":
+                assert watching.stdout.readline().startswith("RUN\tDEPLOYMENT\tSTATE\t")
+            run = followed("trigger", "sums", "--wait", "-o", "json").json["run_id"]
+            line = ""
+            while not (run in line and "succeeded" in line):
+                line = watching.stdout.readline()
+                assert not line.startswith("RUN")
+                assert output == "text" or json.loads(line)["deployment"] == "sums"
+            watching.send_signal(signal.SIGINT)
+            assert (watching.wait(30), watching.stderr.read()) == (0, "")
