@@ -1,10 +1,12 @@
 """The parts that every page has, in a real browser: copy buttons, live updates, the command palette and keys."""
 
+from datetime import UTC, datetime
+
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.acceptance.dashboard.visitor import log_in
-from tests.acceptance.harness import Repository
+from tests.acceptance.harness import Repository, until
 
 pytestmark = pytest.mark.acceptance
 
@@ -87,7 +89,12 @@ def test_the_palette_jumps_to_a_deployment_and_offers_commands(page: Page, repos
     expect(text).to_have_attribute("aria-activedescendant", selected_id)
     page.keyboard.press("Escape")
     expect(palette).to_be_hidden()
-    page.get_by_role("button", name="Search…").click()
+    page.keyboard.press("/")
+    page.keyboard.type("run gre")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{url}/deployments/greet#run-form")
+    expect(page.locator("#run-form").get_by_label("name")).to_be_focused()
+    page.keyboard.press("Control+k")
     page.keyboard.type("sync")
     palette.get_by_role("option", name="Sync now").click()
     expect(page.locator("#notice")).to_have_text("Sync finished.")
@@ -118,3 +125,29 @@ def test_keys_move_through_pages_and_rows_and_can_be_switched_off(page: Page, re
     page.get_by_label("Deployment").fill("")
     page.keyboard.type("g?x")
     expect(page.get_by_label("Deployment")).to_have_value("g?x")
+
+
+def test_a_page_without_input_for_two_minutes_pauses_between_loads(
+    page: Page, repository: Repository, url: str
+) -> None:
+    page.clock.install()
+    log_in(page, repository, url)
+    page.goto(f"{url}/runs?deployment=greet")
+    expect(page.locator("#live")).to_have_text("live")
+    page.clock.pause_at(datetime.fromtimestamp(page.evaluate("Date.now()") / 1000 + 1, UTC))
+    page.clock.fast_forward("02:10")
+    loads: list[str] = []
+    page.on("request", lambda request: loads.append(request.url) if request.resource_type == "fetch" else None)
+
+    def has_loaded(run: str) -> bool:
+        page.clock.run_for(500)
+        return page.get_by_role("link", name=f"Run {run}").is_visible()
+
+    first = repository.trigger("greet")["run_id"]
+    until(lambda: has_loaded(first), "the first run")
+    loads.clear()
+    second = repository.trigger("greet")["run_id"]
+    page.clock.run_for(2000)
+    assert loads == []
+    page.mouse.move(5, 5)
+    until(lambda: has_loaded(second), "the second run")

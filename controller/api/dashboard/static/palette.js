@@ -85,6 +85,12 @@ function option(item, index) {
   return row;
 }
 
+// The commands of a deployment lead to a form on its page: put the focus into it.
+function focusForm() {
+  if (!/^#(run|hold)-form$/.test(location.hash)) return;
+  document.querySelector(location.hash)?.querySelector("input, textarea, select, button")?.focus();
+}
+
 export function bindPalette(dialog) {
   const button = document.getElementById("palette-open");
   if (!dialog || !button) return;
@@ -141,6 +147,8 @@ export function bindPalette(dialog) {
 
   if (/Mac|iP(hone|ad)/.test(navigator.platform)) button.querySelector("kbd").textContent = "⌘ K";
   button.disabled = false;
+  focusForm();
+  addEventListener("hashchange", focusForm);
   button.addEventListener("click", openPalette);
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
   input.addEventListener("input", () => { loading = load(); });
