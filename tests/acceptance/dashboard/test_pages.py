@@ -398,6 +398,7 @@ def test_axe_finds_nothing_serious_on_any_page_in_either_theme(page: Page, repos
         backfill,
         "/source",
         "/events",
+        "/settings",
     ):
         page.goto(f"{url}{path}")
         expect(page.locator("#live")).to_have_text("live")
