@@ -403,7 +403,7 @@ def test_axe_finds_nothing_moderate_or_worse_on_any_page_or_in_any_dialog(
     for theme, width in LOOKS:
         page.emulate_media(color_scheme=theme)
         page.set_viewport_size({"width": width, "height": 900})
-        for path in ("/", *deployments, *runs, "/backfills", backfill, "/source", "/events"):
+        for path in ("/", *deployments, *runs, "/backfills", backfill, "/source", "/events", "/settings"):
             page.goto(f"{url}{path}")
             expect(page.locator("#live")).to_have_text("live")
             check(str(path))
