@@ -24,7 +24,7 @@ from controller.store.state_directory import StateDirectory
 
 if TYPE_CHECKING:
     from controller.api.http.server import HttpServer
-    from controller.queries.run_diff import CodeChanges
+    from controller.queries.run_diff import FileChanges
 
 
 class Web:
@@ -113,7 +113,7 @@ class Web:
             raise SourceError("The source has not been read yet.")
         return status.revision.rpartition(":")[2]
 
-    def _code_changes(self, run: Run, other: Run) -> "CodeChanges":
+    def _code_changes(self, run: Run, other: Run) -> "FileChanges":
         """Return the files that differ between the commits of two runs, those of `run` first."""
         from controller.queries.run_diff import code_changes
 

@@ -28,6 +28,7 @@ __all__ = [
     "CodeChange",
     "CodeVersion",
     "Commit",
+    "CommitRange",
     "Condition",
     "ConditionStatus",
     "ConditionType",
@@ -36,6 +37,7 @@ __all__ = [
     "Deployment",
     "DeploymentDetail",
     "DeploymentNames",
+    "DiffLine",
     "Document",
     "DueRun",
     "EnvironmentPlan",
@@ -44,6 +46,8 @@ __all__ = [
     "Fault",
     "FieldChange",
     "Fields",
+    "FileChange",
+    "FileChanges",
     "Finding",
     "FireTimeChange",
     "Form",
@@ -65,6 +69,7 @@ __all__ = [
     "Occurrence",
     "Outcome",
     "PackageChange",
+    "ParameterChange",
     "Pass",
     "Plan",
     "PythonChange",
@@ -78,6 +83,7 @@ __all__ = [
     "Redo",
     "ResultKind",
     "Run",
+    "RunComparison",
     "RunCounts",
     "RunDetail",
     "RunState",
@@ -350,6 +356,18 @@ class Commit(TypedDict):
     subject: str
 
 
+class CommitRange(TypedDict):
+    """The commits between two revisions, newest first.
+
+    `new` are those that only the run's revision contains, `missing` those that only the other revision contains, for
+    example because the branch was reset. At most 50 of each are listed; `has_more` tells that there are more.
+    """
+
+    new: list[Commit]
+    missing: list[Commit]
+    has_more: bool
+
+
 class Condition(TypedDict):
     """One condition, with a PascalCase `reason` and the time since which it has had this status."""
 
@@ -420,6 +438,13 @@ class DeploymentNames(TypedDict):
     names: list[str]
 
 
+class DiffLine(TypedDict):
+    """A line of a unified diff. `kind` is `add`, `del` or `same`, or `place` for a hunk header (`@@ …`)."""
+
+    kind: str
+    text: str
+
+
 class Document(TypedDict):
     """The last valid document: as a mapping, and as text, which is the original text if `is_whole`."""
 
@@ -481,6 +506,28 @@ class Fields(TypedDict):
     """The fields of the active version, in the order of the document."""
 
     items: list[DeclaredField]
+
+
+class FileChange(TypedDict):
+    """One file that was `added`, `removed` or `changed`, which is its `kind`.
+
+    `is_own`: it declares the deployment, or the run loads it. `note` says why lines are missing, None if all are
+    there.
+    """
+
+    path: str
+    kind: str
+    is_own: bool
+    lines: list[DiffLine]
+    note: str | None
+
+
+class FileChanges(TypedDict):
+    """The files that differ, the run's own first; `left_out` more are not listed. `problem`: why that is unknown."""
+
+    files: list[FileChange]
+    left_out: int
+    problem: str | None
 
 
 class Finding(TypedDict):
@@ -695,6 +742,16 @@ class PackageChange(TypedDict):
     after: str | None
 
 
+class ParameterChange(TypedDict):
+    """One parameter before and now. `is_new` and `is_gone` distinguish a missing parameter from one that is None."""
+
+    name: str
+    before: Any
+    after: Any
+    is_new: bool
+    is_gone: bool
+
+
 class Pass(TypedDict):
     """One pass that found a change or failed. `stages` maps the name of each stage to its duration in milliseconds."""
 
@@ -851,6 +908,21 @@ class Run(TypedDict):
     took: float | None
     python: PythonSummary | None
     cancel_reason: str | None
+
+
+class RunComparison(TypedDict):
+    """The differences of a run from another one, from the other to this one.
+
+    `commits` is None if they are unknown, or if both runs had the same revision.
+    """
+
+    run_id: str
+    other_id: str
+    same_revision: bool
+    same_document: bool
+    parameters: list[ParameterChange]
+    commits: CommitRange | None
+    files: FileChanges
 
 
 class RunCounts(TypedDict):

@@ -13,7 +13,7 @@ from typing import Any
 
 from controller.errors import ControllerError, NotFoundError
 from controller.model.commits import Commit
-from controller.model.runs import Run, RunState
+from controller.model.runs import Run, RunId, RunState
 from controller.queries.runs import find_run
 from controller.sources.source import Change, Source, printable
 from controller.store import Transaction
@@ -61,7 +61,7 @@ class RunDiff:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class DiffLine:
     """A line of a unified diff. `kind` is `add`, `del` or `same`, or `place` for a hunk header (`@@ …`)."""
 
     kind: str
@@ -70,15 +70,15 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileChange:
-    """One file that differs. `note` says why lines are missing, None if all are there.
+    """One file that was `added`, `removed` or `changed`, which is its `kind`.
 
-    `is_own`: the file declares the deployment, or the run loads it; so it is not one of the files of others.
+    `is_own`: it declares the deployment, or the run loads it. `note` says why lines are missing, None if all are there.
     """
 
     path: str
-    kind: Change
+    kind: str
     is_own: bool
-    lines: tuple[Line, ...]
+    lines: tuple[DiffLine, ...]
     note: str | None
 
     @property
@@ -93,7 +93,7 @@ class FileChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CodeChanges:
+class FileChanges:
     """The files that differ, the run's own first; `left_out` more are not listed. `problem`: why that is unknown."""
 
     files: tuple[FileChange, ...] = ()
@@ -106,12 +106,28 @@ class CommitRange:
     """The commits between two revisions, newest first.
 
     `new` are those that only the run's revision contains, `missing` those that only the other revision contains, for
-    example because the branch was reset. At most MOST_COMMITS of each are listed; `has_more` tells that there are more.
+    example because the branch was reset. At most 50 of each are listed; `has_more` tells that there are more.
     """
 
     new: tuple[Commit, ...] = ()
     missing: tuple[Commit, ...] = ()
     has_more: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunComparison:
+    """The differences of a run from another one, from the other to this one.
+
+    `commits` is None if they are unknown, or if both runs had the same revision.
+    """
+
+    run_id: RunId
+    other_id: RunId
+    same_revision: bool
+    same_document: bool
+    parameters: tuple[ParameterChange, ...]
+    commits: CommitRange | None
+    files: FileChanges
 
 
 def diff_runs(tx: Transaction, run: Run, other: Run | None = None) -> RunDiff | None:
@@ -164,7 +180,7 @@ def _list_between(source: Source, revision: str, earlier: str) -> CommitRange | 
     )
 
 
-def code_changes(source: Source, revision: str, earlier: str, find_own: FindOwn | None = None) -> CodeChanges:
+def code_changes(source: Source, revision: str, earlier: str, find_own: FindOwn | None = None) -> FileChanges:
     """Return the files that differ between the two revisions, the run's own first.
 
     `find_own` returns those of the changed files that declare the deployment or that its run loads. Errors of the
@@ -173,21 +189,21 @@ def code_changes(source: Source, revision: str, earlier: str, find_own: FindOwn 
     try:
         paths = source.changed_files(revision, earlier)
     except ControllerError as error:
-        return CodeChanges(problem=error.message)
+        return FileChanges(problem=error.message)
     if paths is None:
-        return CodeChanges(problem="The repository no longer has the earlier revision.")
+        return FileChanges(problem="The repository no longer has the earlier revision.")
     own = find_own(paths) if find_own is not None and paths else ()
     listed = sorted(paths, key=lambda path: path not in own)[:MOST_FILES]
     files: list[FileChange] = []
     room = MOST_LINES_OF_ALL
     for path in listed:
-        file = _file(source, path, paths[path], revision=revision, earlier=earlier, is_own=path in own)
+        file = _file(source, path, paths[path].value, revision=revision, earlier=earlier, is_own=path in own)
         if len(file.lines) > room:
             note = f"{len(file.lines) - room} more lines are not shown, because the comparison is too long"
             file = replace(file, lines=file.lines[:room], note=note)
         room -= len(file.lines)
         files.append(file)
-    return CodeChanges(files=tuple(files), left_out=len(paths) - len(listed))
+    return FileChanges(files=tuple(files), left_out=len(paths) - len(listed))
 
 
 def parameter_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[ParameterChange]:
@@ -213,7 +229,7 @@ def _plain_commit(commit: Commit) -> Commit:
     return Commit(**{key.name: getattr(commit, key.name) for key in fields(Commit)})
 
 
-def _file(source: Source, path: str, kind: Change, *, revision: str, earlier: str, is_own: bool) -> FileChange:
+def _file(source: Source, path: str, kind: str, *, revision: str, earlier: str, is_own: bool) -> FileChange:
     """Compare one file. `kind` comes from git, since symbolic links and submodules have no content to compare."""
     old, new = _content(source, earlier, path), _content(source, revision, path)
     old_lines, new_lines = _lines(old), _lines(new)
@@ -244,6 +260,6 @@ def _lines(content: bytes | None) -> list[str] | None:
     return lines if lines[-1] else lines[:-1]
 
 
-def _line(text: str) -> Line:
+def _line(text: str) -> DiffLine:
     kind = {"+": "add", "-": "del", "@": "place"}.get(text[:1], "same")
-    return Line(kind=kind, text=text if kind == "place" else text[1:])
+    return DiffLine(kind=kind, text=text if kind == "place" else text[1:])

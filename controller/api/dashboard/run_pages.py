@@ -16,12 +16,13 @@ from controller.api.dashboard.task_groups import group_tasks, not_succeeded, wit
 from controller.api.dashboard.template_filters import seconds, tone
 from controller.api.dashboard.templating import render
 from controller.api.http.responses import Dependencies, dependencies_of
+from controller.api.http.routes.runs import code_between
 from controller.errors import NotFoundError
 from controller.model.runs import Run, RunDetail, RunState
 from controller.model.task_runs import TaskRun
 from controller.queries.log_traceback import LogExcerpt, find_traceback
 from controller.queries.occurrences import list_due_runs
-from controller.queries.run_diff import CodeChanges, CommitRange, RunDiff, diff_runs, find_other_run
+from controller.queries.run_diff import CommitRange, FileChanges, RunDiff, diff_runs, find_other_run
 from controller.queries.runs import neighbours, run_detail
 from controller.runs.log_files import log_pieces
 from controller.store import Transaction
@@ -148,16 +149,14 @@ def difference(
         except NotFoundError as error:
             comparison = None
             problems.append(error.message)
-    changes = CodeChanges()
-    if comparison is not None and not comparison.same_revision:
-        changes = dependencies.code_changes(view, comparison.earlier)
+    commits, changes = (None, FileChanges()) if comparison is None else code_between(dependencies, view, comparison)
     return render(
         request,
         "diff.html",
         tab="Runs",
         view=view,
         comparison=comparison,
-        commits=_commits(dependencies, view, comparison),
+        commits=commits,
         changes=changes,
         other_id=other,
         problems=problems,

@@ -26,7 +26,7 @@ from controller.model.runs import Run
 from controller.model.status import InventoryEntry
 from controller.operations.context import MAX_REASON, OperationContext
 from controller.queries.field_locations import FieldLocations
-from controller.queries.run_diff import CodeChanges, CommitRange
+from controller.queries.run_diff import CommitRange, FileChanges
 from controller.reconcile.preview import Preview
 from controller.runs.log_lines import LogIndexes
 from controller.runs.log_search import LogSearcher
@@ -56,7 +56,7 @@ class Dependencies:
     streams: Streams
     fields: FieldLocations
     plan: Callable[[str | None], Preview]
-    code_changes: Callable[[Run, Run], CodeChanges]
+    code_changes: Callable[[Run, Run], FileChanges]
     commits_between: Callable[[str, str], CommitRange | None]
     document: Callable[[InventoryEntry], Excerpt]
     python_statistics: Callable[[], PythonStatistics]

@@ -163,6 +163,16 @@ def test_a_run_is_compared_with_the_last_successful_run(fresh: Served) -> None:
     assert "flows/one.py" in page
     assert "<code>    raise ValueError(&#39;no&#39;)</code>" in page
     assert fresh.get(f"/runs/{'0' * 8}-0000-7000-8000-{'0' * 12}/diff", Accept="text/html").status == 404
+    comparison = fresh.get(f"/api/v1/runs/{bad['id']}/diff?with={good['id']}").json()
+    assert comparison["other_id"] == good["id"]
+    assert [commit["author"] for commit in comparison["commits"]["new"]] == ["Ada"]
+    [file] = comparison["files"]["files"]
+    assert (file["path"], file["kind"], file["is_own"]) == ("flows/one.py", "changed", True)
+    assert fresh.get(f"/api/v1/runs/{bad['id']}/diff").json()["other_id"] == same["id"]
+    assert fresh.get(f"/api/v1/runs/{good['id']}/diff").status == 404
+    page = fresh.get(f"/runs/{bad['id']}/diff?with={bad['id']}", Accept="text/html").text
+    assert "A run cannot be compared with itself." in page
+    assert "No earlier run of" in fresh.get(f"/runs/{good['id']}/diff", Accept="text/html").text
 
 
 def test_the_form_of_a_command_explains_how_parameters_are_passed(served: Served) -> None:

@@ -16,9 +16,9 @@ from controller.queries.run_diff import (
     MOST_FILES,
     MOST_LINES,
     MOST_LINES_OF_ALL,
-    CodeChanges,
     CommitRange,
     CommitRanges,
+    FileChanges,
     code_changes,
     diff_runs,
     find_other_run,
@@ -49,7 +49,7 @@ def repository(tmp_path: Path) -> GitRepository:
     return new_repository(tmp_path / "repo")
 
 
-def changes(repository: GitRepository, tmp_path: Path, old: str, new: str) -> CodeChanges:
+def changes(repository: GitRepository, tmp_path: Path, old: str, new: str) -> FileChanges:
     source = GitSource(repository.path, ref=None, path="deployments", exports=tmp_path / "exports")
     return code_changes(source, f"main@sha1:{new}", f"main@sha1:{old}")
 

@@ -1,4 +1,7 @@
-"""The endpoints of runs: list, details, cancel and retry. `controller.api.http.routes.run_logs` has their logs."""
+"""The endpoints of runs: list, details, comparison, cancel and retry.
+
+`controller.api.http.routes.run_logs` has their logs.
+"""
 
 import json
 from typing import Annotated
@@ -12,6 +15,7 @@ from controller.api.http.protocol import MAX_PAGE_BYTES
 from controller.api.http.responses import (
     ID,
     LINE,
+    Dependencies,
     IdempotencyKey,
     Moment,
     RunIdText,
@@ -25,13 +29,21 @@ from controller.api.http.responses import (
 )
 from controller.api.http.routes.deployments import NAME
 from controller.api.http.strict_json import StrictRoute
-from controller.errors import UsageError
+from controller.errors import NotFoundError, UsageError
 from controller.model.runs import Run, RunDetail, RunState, Trigger
 from controller.operations.bulk import MAX_RUNS, BulkResult, cancel_runs, retry_runs
 from controller.operations.bulk_filters import BulkFilter, cancel_matching, retry_matching
 from controller.operations.cancel import cancel_run
 from controller.operations.retry import retry_run
-from controller.queries.runs import public_runs, run_detail, stored_states
+from controller.queries.run_diff import (
+    CommitRange,
+    FileChanges,
+    RunComparison,
+    RunDiff,
+    diff_runs,
+    find_other_run,
+)
+from controller.queries.runs import exact_run, public_runs, run_detail, stored_states
 from controller.store import Transaction
 from controller.store.run_search import RunFilter, RunPage, runs_page
 
@@ -172,6 +184,35 @@ def run(request: Request, run_id: RunIdText) -> Response:
         return json_response(request, run_detail(tx, run_id, dependencies.clock.now(), dependencies.state.runs))
 
 
+@router.get("/{run_id}/diff", response_model=RunComparison, summary="Compare two runs")
+def diff(
+    request: Request,
+    run_id: RunIdText,
+    other: Annotated[str | None, Query(alias="with", min_length=1, max_length=36)] = None,
+) -> Response:
+    """What changed from another run to this one: parameters, declaration, commits, and files, its own ones first.
+
+    The other run is that `with` this id, or by default the last successful run before it; 404 if there is none.
+    """
+    dependencies = dependencies_of(request)
+    with dependencies.store.read() as tx:
+        run = exact_run(tx, run_id)
+        changes = diff_runs(tx, run, None if other is None else find_other_run(tx, run, other))
+    if changes is None:
+        raise NotFoundError("No earlier run of the deployment succeeded.", hint="Pass the id of a run as `with`.")
+    commits, files = code_between(dependencies, run, changes)
+    comparison = RunComparison(
+        run_id=run.id,
+        other_id=changes.earlier.id,
+        same_revision=changes.same_revision,
+        same_document=changes.same_document,
+        parameters=changes.parameters,
+        commits=commits,
+        files=files,
+    )
+    return json_response(request, comparison)
+
+
 @router.post("/{run_id}/cancel", response_model=Triggered, summary="Cancel a run")
 def cancel(request: Request, run_id: RunIdText, cancellation: Cancellation) -> Response:
     """A waiting run ends at once, a running one as soon as its flow has stopped. 409 if the run has finished."""
@@ -195,6 +236,14 @@ def retry(
     latest = body is not None and body.latest
     run = retry_run(operations, run_id, latest=latest, key=key, author=author_of(request))
     return json_response(request, triggered_json(run), status=201)
+
+
+def code_between(dependencies: Dependencies, run: Run, changes: RunDiff) -> tuple[CommitRange | None, FileChanges]:
+    """Return the commits and the files between the revisions of two runs."""
+    if changes.same_revision:
+        return None, FileChanges()
+    commits = dependencies.commits_between(run.revision, changes.earlier.revision)
+    return commits, dependencies.code_changes(run, changes.earlier)
 
 
 def _stored(states: list[RunState] | None) -> list[RunState] | None:
