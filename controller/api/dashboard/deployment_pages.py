@@ -57,7 +57,7 @@ def deployment(
     request: Request,
     name: Annotated[str, Path(pattern=NAME)],
     tab: Annotated[str, Query(max_length=20)] = "",
-    like: Annotated[str, Query(pattern="^([0-9a-f-]{36})?$")] = "",
+    like: Annotated[str, Query(max_length=100)] = "",
 ) -> Response:
     """One deployment: its state, one tab, and the forms of its actions. A deleted one gets a page of its own.
 
@@ -66,7 +66,7 @@ def deployment(
     dependencies = dependencies_of(request)
     now = dependencies.clock.now()
     filters = Filters(request, ("tab", "like"))
-    tab = filters.one_of("tab", TABS, tab) or TABS[0]
+    tab, like = filters.one_of("tab", TABS, tab) or TABS[0], filters.run(like)
     with dependencies.store.read() as tx:
         try:
             view = show_deployment(tx, name, now)

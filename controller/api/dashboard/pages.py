@@ -1,5 +1,6 @@
 """The pages of deployments, runs and events. Each function runs its queries and renders a template."""
 
+import re
 from collections.abc import Collection, Iterable
 from typing import Annotated
 
@@ -7,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from controller.api.dashboard.templating import render
-from controller.api.http.responses import dependencies_of
+from controller.api.http.responses import ID, dependencies_of
 from controller.model.status import EventSeverity
 from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.events import list_events
@@ -47,6 +48,13 @@ class Filters:
         if text and len(matches) != 1:
             self.problems.append(f"Unknown backfill {text!r}.")
         return matches[0].id if len(matches) == 1 else ""
+
+    def run(self, text: str) -> str:
+        """Return the id of a run if this is a complete one, else an empty string."""
+        if text and not re.fullmatch(ID, text):
+            self.problems.append(f"Unknown run {text!r}.")
+            return ""
+        return text
 
     def page(self, number: int, pages: int) -> int:
         """Return the page number, or that of the last page if there are fewer pages."""

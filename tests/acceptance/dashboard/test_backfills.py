@@ -99,8 +99,11 @@ def test_failed_due_times_are_retried_and_run_again(page: Page, repository: Repo
     page.get_by_role("dialog").get_by_role("button", name="Run again").click()
     page.wait_for_url(f"{url}/runs/*")
     expect(page.locator("#heading .badge")).to_have_text("succeeded")
-    expect(page.locator("#facts")).to_contain_text('"2025-03-02"')
-    expect(page.locator("#facts .due-run")).to_have_count(3)
+    run = page.url
+    page.goto(f"{run}?tab=parameters")
+    expect(page.locator("#parameters")).to_contain_text('"2025-03-02"')
+    page.goto(f"{run}?tab=details")
+    expect(page.locator("#details .due-run")).to_have_count(3)
 
 
 def test_runs_are_retried_and_cancelled_in_bulk(page: Page, repository: Repository, url: str) -> None:

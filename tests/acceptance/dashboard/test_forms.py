@@ -37,7 +37,7 @@ def test_a_duration_is_accepted_in_the_documented_formats(page: Page, repository
             page.get_by_label("most").fill(most)
         page.get_by_role("button", name="Run now").click()
         page.wait_for_url(f"{url}/runs/*")
-        expect(page.locator("#facts")).to_contain_text(f'"{result}"')
+        expect(page.locator("#heading .result")).to_contain_text(f'"{result}"')
 
 
 REPORT = """
@@ -132,7 +132,7 @@ def test_a_run_with_parameters_of_many_types_is_repeated(page: Page, repository:
     sheet.get_by_role("button", name="Run now").click()
     page.wait_for_url(f"{url}/runs/*")
     result = "Bob's 2026-03-01 Window(days=3, unit='days') 2026-02-01 10:00:00+00:00 20 None daily"
-    expect(page.locator("#facts")).to_contain_text(result)
+    expect(page.locator("#heading .result")).to_contain_text(result)
     page.goto(f"{url}/deployments/report#run")
     sheet.get_by_label("Parameters").select_option(index=1)
     expect(sheet.get_by_label("days int")).to_have_value("3")
