@@ -25,10 +25,19 @@ class LogWriter:
         self._stream = stream
         self._filter = TerminalFilter(with_colours=with_colours) if stream.isatty() else None
 
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the output goes to a terminal."""
+        return self._filter is not None
+
     def write(self, chunk: bytes) -> None:
         """Print these bytes and flush."""
         self._stream.write(chunk if self._filter is None else self._filter.filter_chunk(chunk).encode())
         self._stream.flush()
+
+    def write_separator(self, separator: bytes) -> None:
+        """Print the line between two attempts."""
+        self.write(separator)
 
     def close(self) -> None:
         """Print the buffered rest, such as an incomplete character or sequence."""
@@ -38,25 +47,41 @@ class LogWriter:
 
 
 class MatchingLines:
-    """Passes on only the lines that match a regular expression, which does not see colours."""
+    """Passes on only the lines that match a regular expression. It sees neither colours nor the time before a line."""
 
-    def __init__(self, writer: LogWriter, pattern: "re.Pattern[str]") -> None:
+    def __init__(self, writer: LogWriter, pattern: "re.Pattern[str]", *, stamp_width: int = 0) -> None:
         self._writer = writer
         self._pattern = pattern
+        self._stamp_width = stamp_width
         self._pending = b""
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the output goes to a terminal."""
+        return self._writer.is_terminal
 
     def write(self, chunk: bytes) -> None:
         """Print the matching ones of the lines that are complete; the rest waits for its end."""
         *lines, self._pending = (self._pending + chunk).split(b"\n")
         for line in lines:
-            if self._pattern.search(_SPECIAL.sub("", line.decode("utf-8", "backslashreplace"))):
+            if self._is_match(line[self._stamp_width :]):
                 self._writer.write(line + b"\n")
+
+    def write_separator(self, separator: bytes) -> None:
+        """Print the line between two attempts if it matches; it begins with a line feed if the last line has none."""
+        line = separator.lstrip(b"\n")
+        self.write(separator[: len(separator) - len(line)])
+        if self._is_match(line.rstrip(b"\n")):
+            self._writer.write(line)
 
     def close(self) -> None:
         """Print the last line, if it matches and has no line break."""
         if self._pending:
             self.write(b"\n")
         self._writer.close()
+
+    def _is_match(self, line: bytes) -> bool:
+        return self._pattern.search(_SPECIAL.sub("", line.decode("utf-8", "backslashreplace"))) is not None
 
 
 class TerminalFilter:

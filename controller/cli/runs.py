@@ -12,7 +12,7 @@ from controller.cli import complete, options, run_actions
 from controller.cli.json_output import print_json, to_json
 from controller.cli.list_output import print_list, watch_list
 from controller.cli.log_output import LogWriter, MatchingLines
-from controller.cli.log_printer import LogPrinter
+from controller.cli.log_printer import LogOptions, LogPrinter, stamp_width
 from controller.cli.state_access import check_names, get_run, read_state_if_any, zone_of
 from controller.clock import SystemClock
 from controller.errors import NotFoundError, UsageError
@@ -166,9 +166,18 @@ def open_(location: Location, run_id: str) -> None:
 @click.option(
     "--grep", metavar="REGEX", help="Print only lines that match; with --tail, only those of the last N lines."
 )
+@click.option("-t", "--timestamps", is_flag=True, help="Begin each line with the time at which it was printed.")
+@click.option("--since", metavar="TIME", help="Print only lines printed at or after this time: 5m, 2h, a date-time.")
 @options.location
 def logs(
-    location: Location, run_id: str, follow: bool, tail: int | None, attempt: int | None, grep: str | None
+    location: Location,
+    run_id: str,
+    follow: bool,
+    tail: int | None,
+    attempt: int | None,
+    grep: str | None,
+    timestamps: bool,
+    since: str | None,
 ) -> None:
     """Print the output of a run.
 
@@ -179,8 +188,12 @@ def logs(
     if attempt is not None and attempt > run.attempt and not (follow and attempt <= run.attempts):
         raise NotFoundError(f"Run {run.id} has had {format_count(run.attempt, 'attempt')}.")
     output = LogWriter(sys.stdout.buffer, with_colours=wants_colours())
-    writer = output if grep is None else MatchingLines(output, _compile(grep))
-    printer = LogPrinter(directory, run.id, tail, writer, zone_of(location, run.deployment), attempt=attempt)
+    zone = zone_of(location, run.deployment)
+    width = stamp_width(zone) if timestamps else 0
+    writer = output if grep is None else MatchingLines(output, _compile(grep), stamp_width=width)
+    start = None if since is None else options.parse_time_option("--since", since, SystemClock().now(), zone)
+    selection = LogOptions(attempt=attempt, since=start, tail=tail, with_times=timestamps)
+    printer = LogPrinter(directory, run.id, writer, zone, run.attempts, selection)
     try:
         printer.print_logs(is_ended=_end_check(location, run.id) if follow else None)
     finally:

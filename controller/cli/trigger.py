@@ -77,7 +77,8 @@ def _wait_with_logs(location: Location, run_id: str, stream: TextIO) -> dict[str
 
     run, directory = state_access.get_run(location, run_id)
     writer = LogWriter(stream.buffer, with_colours=wants_colours())
-    printer = LogPrinter(directory, run_id, None, writer, state_access.zone_of(location, run.deployment))
+    zone = state_access.zone_of(location, run.deployment)
+    printer = LogPrinter(directory, run_id, writer, zone, run.attempts)
     try:
         follow_run(location, run_id, logs=printer)
         finished = wait_for_run(location, run_id)

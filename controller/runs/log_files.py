@@ -59,6 +59,18 @@ def separator(before: Path, path: Path, zone: tzinfo | None) -> bytes:
     return line if _ends_a_line(before) else b"\n" + line
 
 
+def heading(before: Path, path: Path, zone: tzinfo | None, attempts: int) -> bytes:
+    """Return the line between the logs of two attempts for a terminal, with the time of day in `zone`."""
+    parts = [f"attempt {attempt_of(path)} of {attempts}"]
+    started = read_start(path)
+    if started is not None:
+        parts.append(format_time(started, zone)[11:19])
+    state = read_outcome(before) or "crashed"
+    parts.append(f"after attempt {attempt_of(before)} {state.replace('_', ' ')}")
+    line = f"──── {', '.join(parts)} ────\n".encode()
+    return line if _ends_a_line(before) else b"\n" + line
+
+
 def attempt_of(path: Path) -> int:
     """Return the number of the attempt that wrote this log."""
     return int(path.parent.name.partition("-")[0])

@@ -7,13 +7,17 @@ import re
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.cli.log_output import LogWriter, MatchingLines, TerminalFilter
-from controller.cli.log_printer import _tail_start
+from controller.cli.log_printer import _start_since, _tail_start
+from controller.runs.executors.local.supervisor.log_times import MAGIC, NAME, RECORD
+from controller.settings import default_state_directory
 from tests.conftest import wait_until
 from tests.unit.cli.conftest import Followed
 
@@ -120,6 +124,40 @@ def test_logs_of_one_attempt_and_of_matching_lines(followed: Followed) -> None:
     late = followed("runs", "logs", run, "--attempt", "3")
     assert (late.code, late.err) == (2, f"error: Run {run} has had 2 attempts.\n")
     assert followed("runs", "logs", run, "--grep", "(").code == 2
+
+
+def test_lines_are_printed_with_their_times_and_only_those_since_a_time(followed: Followed) -> None:
+    script = "echo first $CONTROLLER_ATTEMPT; printf last; exit 1"
+    document = f"name: stamped\ncommand: [sh, -c, '{script}']\nretries: {{limit: 1, delay: 1s, jitter: 0}}\n"
+    followed.repository.commit({"deployments/stamped.yaml": document})
+    wait_until(lambda: followed("deployments", "show", "stamped").code == 0)
+    run = followed("trigger", "stamped", "--wait", "-o", "json").json["run_id"]
+    stamp = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}(?: UTC|[+-]\d\d:\d\d)  "
+    printed = followed("runs", "logs", run, "-t").out
+    assert re.sub(stamp, "@", printed).replace(SEPARATOR.search(printed)[0], "|") == "@first 1\n@last\n|@first 2\n@last"  # type: ignore[index]
+    matching = followed("runs", "logs", run, "--timestamps", "--grep", "^first|^.controller").out
+    assert re.sub(stamp, "@", matching).splitlines()[::2] == ["@first 1", "@first 2"]
+    assert followed("runs", "logs", run, "--since", "1h").out == followed("runs", "logs", run).out
+    assert followed("runs", "logs", run, "--since", "2030-01-01").out == ""
+    shown = on_terminal(followed, ["runs", "logs", run], {"TERM": "xterm"})
+    heading = r"──── attempt 2 of 2, \d\d:\d\d:\d\d, after attempt 1 failed ────"
+    assert re.fullmatch(f"first 1\r\nlast\r\n{heading}\r\nfirst 2\r\nlast", shown)
+    [log, _] = sorted(default_state_directory(followed.repository.path).glob(f"runs/{run}/*/log"))
+    os.utime(log, (0, 0))
+    (log.parent / "log.times").unlink()
+    assert followed("runs", "logs", run, "--since", "1h").out.endswith("first 2\nlast")
+    assert "first 1" not in followed("runs", "logs", run, "--since", "1h").out
+    assert followed("runs", "logs", run, "--since", "1h", "--tail", "1").out == "last"
+    assert re.sub(stamp, "@", followed("runs", "logs", run, "-t").out).startswith(" " * 25)
+    assert followed("runs", "logs", run, "--since", "soon").code == 2
+
+
+def test_since_begins_with_the_first_line_that_arrived_then(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"one\ntwo\nthree\n")
+    (tmp_path / NAME).write_bytes(MAGIC + RECORD.pack(0, 1000) + RECORD.pack(6, 2000) + RECORD.pack(8, 3000))
+    starts = [_start_since(log, datetime.fromtimestamp(second, UTC)) for second in (1, 2, 3, 4)]
+    assert starts == [0, 8, 8, 14]  # `two` began before its end arrived
 
 
 def test_grep_does_not_see_colours() -> None:
