@@ -114,7 +114,21 @@ def test_runs_are_retried_and_cancelled_in_bulk(page: Page, repository: Reposito
     log_in(page, repository, url)
     page.goto(f"{url}/runs?deployment=many")
     expect(page.locator("#runs tbody tr")).to_have_count(3)
-    expect(page.locator("#bulk-retry")).to_be_disabled()
+    expect(page.locator("#bulk")).to_be_hidden()
+    picture = page.locator("#chart .dots")
+    expect(picture.locator("use.bad")).to_have_count(3)
+    box = picture.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"], box["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"], box["y"] + 30, steps=3)
+    page.mouse.up()
+    page.wait_for_url(f"{url}/runs?deployment=many&since=*&until=*")
+    expect(page.locator("#chips a")).to_have_count(4)
+    page.locator("#chips a", has_text="to:").click()
+    page.locator("#chips a", has_text="from:").click()
+    page.wait_for_url(f"{url}/runs?deployment=many")
+    expect(page.locator("#live")).to_have_text("live")
     page.get_by_label("Select all on this page").check()
     page.locator("[data-select]").first.press(" ")
     expect(page.locator("#selected")).to_have_text("2 selected")
@@ -132,3 +146,40 @@ def test_runs_are_retried_and_cancelled_in_bulk(page: Page, repository: Reposito
     page.get_by_role("dialog").get_by_role("button", name="Cancel 5 runs").click()
     expect(page.locator("#notice")).to_contain_text("0 of 5 runs cancelled.")
     expect(page.locator("#notice")).to_contain_text("has already finished: succeeded.")
+
+
+def test_all_runs_that_match_the_filters_are_cancelled(page: Page, repository: Repository, url: str) -> None:
+    never = repository.machine.home / "never"
+    manifest = f"""
+        name: waiting
+        flow: flows/greet.py:greet
+        parameters: {{name: Ada, until: {never}}}
+        schedules: [{{cron: "0 6 * * *", timezone: Europe/Berlin}}]
+    """
+    repository.write("deployments/waiting.yaml", manifest)
+    repository.wait_for_revision(repository.commit())
+    repository.ask("backfill", "waiting", "--from", "2025-03-01T00:00:00Z", "--to", "2025-05-01T00:00:00Z")
+    log_in(page, repository, url)
+    page.goto(f"{url}/runs")
+    page.get_by_label("Deployment", exact=True).press_sequentially("waiting")
+    page.get_by_text("State", exact=True).first.click()
+    page.get_by_role("checkbox", name="pending").check()
+    page.wait_for_url(f"{url}/runs?deployment=waiting&state=pending")
+    expect(page.locator("#summary")).to_contain_text("60 runs")
+    page.get_by_label("Select all on this page").check()
+    expect(page.locator("#selected")).to_have_text("50 selected")
+    page.get_by_role("button", name="Select all 60 runs that match").click()
+    expect(page.locator("#selected")).to_have_text("All 60 runs that match are selected")
+    expect(page.locator("#bulk-retry")).to_be_disabled()
+    page.locator("#bulk-cancel").click()
+    expect(page.get_by_role("dialog")).to_contain_text("60 pending, of deployment waiting.")
+    page.get_by_role("dialog").get_by_role("button", name="Cancel 60 runs").click()
+    expect(page.locator("#notice")).to_have_text("60 of 60 runs cancelled.")
+    expect(page.locator("#bulk")).to_be_hidden()
+    page.locator("#chips a", has_text="state: pending").click()
+    expect(page.locator("#summary")).to_contain_text("61 runs")
+    page.goto(f"{url}/runs?deployment=waiting&state=running")
+    page.get_by_label("Select run").check()
+    page.locator("#bulk-cancel").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel 1 run").click()
+    expect(page.locator("#notice")).to_have_text("1 of 1 runs cancelled.")

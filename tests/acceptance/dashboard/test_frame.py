@@ -42,7 +42,7 @@ def test_a_selection_survives_changes_and_its_region_is_updated_afterwards(
     log_in(page, repository, url)
     page.goto(f"{url}/runs?deployment=broken-off")
     expect(page.locator("#live")).to_have_text("live")
-    reason, rows = page.locator("#runs .wide").first, page.locator("#runs tbody tr")
+    reason, rows = page.locator("#runs tbody .reason").first, page.locator("#runs tbody tr")
     text = reason.inner_text()
     page.get_by_role("checkbox", name="Select run").first.check()
     row = rows.first.element_handle()

@@ -287,16 +287,22 @@ def test_only_the_changed_parts_of_a_page_are_replaced(page: Page, repository: R
     expect(page.get_by_label("times")).to_have_value("7")
 
 
-def test_a_filter_is_part_of_the_url_and_survives_a_reload(page: Page, repository: Repository, url: str) -> None:
+def test_a_filter_applies_while_it_is_typed_and_survives_a_reload(page: Page, repository: Repository, url: str) -> None:
     log_in(page, repository, url)
     page.goto(f"{url}/deployments")
-    page.get_by_label("Search").fill("nobody")
+    search = page.get_by_role("searchbox", name="Search")
+    search.press_sequentially("gree")
+    expect(page.locator("#deployments tbody tr")).to_have_count(1)
+    expect(search).to_be_focused()
     page.get_by_label("Sync").select_option("Synced")
-    page.get_by_role("button", name="Filter").click()
-    page.wait_for_url(f"{url}/deployments?search=nobody&tag=&sync=Synced&health=")
+    page.wait_for_url(f"{url}/deployments?search=gree&sync=Synced")
+    page.get_by_role("link", name="Next run").click()
+    page.wait_for_url(f"{url}/deployments?search=gree&sync=Synced&sort=next")
+    expect(page.locator("#deployments [aria-sort]")).to_have_text("Next run")
+    search.fill("nobody")
     expect(page.get_by_text("No deployments match.")).to_be_visible()
     page.reload()
-    expect(page.get_by_label("Search")).to_have_value("nobody")
+    expect(search).to_have_value("nobody")
     expect(page.get_by_label("Sync")).to_have_value("Synced")
 
 

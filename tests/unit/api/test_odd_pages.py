@@ -66,7 +66,7 @@ def test_an_invalid_filter_is_reported(served: Served, path: str, words: str) ->
 
 def test_a_page_number_beyond_the_end_shows_the_last_page(served: Served) -> None:
     page = page_of(served, "/deployments?page=99")
-    assert "4 of 4" in page
+    assert "<b>4</b> of 4" in page
     assert 'href="/deployments/add"' in page
     assert "No deployments match" not in page
 
