@@ -8,7 +8,7 @@ import click
 
 from controller.cli import options
 from controller.cli.help_pages import Command
-from controller.cli.standard_streams import can_show_live_view, has_screen
+from controller.cli.standard_streams import can_show_live_view, has_screen, write_to_terminal
 from controller.clock import SystemClock
 from controller.settings import Location
 
@@ -157,7 +157,7 @@ def run(location: Location, once: bool, log_format: Any, prebuild: bool, plain: 
     finally:
         controller.stop(STOP_SECONDS)
         if is_live:
-            click.echo(_farewell(controller.running_flows))
+            write_to_terminal(_farewell(controller.running_flows))
     if controller.failure is not None:
         raise controller.failure
     return 0
@@ -173,7 +173,7 @@ def _show_live_view(controller: "Controller", stop_signal: "StopSignal", *, need
     from controller.settings import is_debugging
 
     def print_log(message: str) -> None:
-        click.echo(message)
+        write_to_terminal(f"{message}\n")
         logs.configure("text", with_tracebacks=is_debugging())
 
     view = ViewProcess(controller.state.path, on_quit=stop_signal.set, on_failure=print_log)
@@ -188,10 +188,10 @@ def _show_live_view(controller: "Controller", stop_signal: "StopSignal", *, need
 def _farewell(running: int) -> str:
     """Return the last line of `controller run` on a terminal."""
     if not running:
-        return "Controller stopped. No flows are running."
+        return "Controller stopped. No flows are running.\n"
     flows = "1 flow is" if running == 1 else f"{running} flows are"
     them = "it" if running == 1 else "them"
-    return f"Controller stopped. {flows} still running; the next controller takes {them} over."
+    return f"Controller stopped. {flows} still running; the next controller takes {them} over.\n"
 
 
 def _settings(location: Location, values: dict[str, Any]) -> Any:

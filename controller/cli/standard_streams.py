@@ -64,6 +64,15 @@ def discard_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def write_to_terminal(text: str) -> None:
+    """Write to standard output. Does nothing if the terminal is gone."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError:
+        discard_output()
+
+
 class _Output(io.FileIO):
     """Standard output; its OSErrors have the file name `STANDARD_OUTPUT`."""
 

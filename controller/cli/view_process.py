@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from controller.cli.standard_streams import write_to_terminal
+
 _PATIENCE_SECONDS = 3.0
 _RESTORE = "\x1b[?1049l\x1b[?25h\x1b[?2004l\x1b[?1004l\x1b[?7h\x1b[<u\x1b[0m"
 """Leaves the alternate screen, shows the cursor, and ends the modes that Textual sets."""
@@ -71,9 +73,7 @@ class ViewProcess:
         if self._modes is not None:
             with suppress(termios.error, OSError):
                 termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, self._modes)
-        with suppress(OSError):
-            sys.stdout.write(_RESTORE)
-            sys.stdout.flush()
+        write_to_terminal(_RESTORE)
 
 
 def _terminal_modes() -> list[Any] | None:

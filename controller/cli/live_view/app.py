@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable
@@ -32,6 +33,12 @@ class Terminal(LinuxDriver):
         super().__init__(*arguments, **options)
         assert sys.__stdout__ is not None
         self._file = sys.__stdout__
+
+    def is_hung_up(self) -> bool:
+        """Whether the terminal is gone: its window or its connection was closed."""
+        poll = select.poll()
+        poll.register(self.fileno, 0)
+        return any(events & (select.POLLHUP | select.POLLERR) for _, events in poll.poll(0))
 
 
 class Lines(Widget):
@@ -96,7 +103,7 @@ class LiveView(App[int]):
         """Start to load, to tick and to listen for signals."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            loop.add_signal_handler(number, self.exit, 0)
+            loop.add_signal_handler(number, self._leave)
         loop.add_signal_handler(signal.SIGTSTP, self._suspend)
         if self._owner is not None:
             loop.add_reader(self._owner, self._lose_owner)
@@ -153,7 +160,15 @@ class LiveView(App[int]):
         """Handle that the controller rejected a request."""
         self.view.on_problem(message)
 
+    def _leave(self) -> None:
+        """Leave, at once if the terminal is gone: Textual would wait for ever until it has restored it."""
+        if isinstance(self._driver, Terminal) and self._driver.is_hung_up():
+            os._exit(1)
+        self.exit(0)
+
     def _tick(self) -> None:
+        if isinstance(self._driver, Terminal) and self._driver.is_hung_up():
+            os._exit(1)
         self.view.on_tick()
         self.draw()
 

@@ -32,6 +32,11 @@ class Terminal:
         self.modes = termios.tcgetattr(screen)
         self.seen = b""
 
+    def close(self) -> None:
+        """Close the window of the terminal."""
+        os.close(self._screen)
+        self._screen = -1
+
     def type(self, keys: bytes) -> None:
         """Press keys."""
         os.write(self._screen, keys)
@@ -59,6 +64,16 @@ class Terminal:
 
 
 @contextmanager
+def open_process(pid: int) -> Iterator[int]:
+    """Open a file descriptor that becomes readable when the process ends."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
 def on_terminal(cwd: Path, *arguments: str, term: str | None) -> Iterator[Terminal]:
     screen, end = pty.openpty()
     env = {"PATH": os.defpath, "HOME": str(cwd), **({} if term is None else {"TERM": term})}
@@ -75,7 +90,8 @@ def on_terminal(cwd: Path, *arguments: str, term: str | None) -> Iterator[Termin
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        os.close(screen)
+        with suppress(OSError):
+            os.close(screen)
 
 
 def apply_once(repository: GitRepository) -> None:
@@ -118,6 +134,18 @@ def test_controller_run_shows_the_live_view_and_says_goodbye(repository: GitRepo
         assert LEAVE in end
         assert terminal.process.wait(30) == 0
         assert terminal.is_restored()
+
+
+def test_the_view_and_the_controller_exit_when_the_terminal_is_closed(repository: GitRepository) -> None:
+    repository.commit(FILES)
+    with on_terminal(repository.path, "run", "--listen", "none", term="xterm") as terminal:
+        terminal.read_until(lambda text: ENTER in text and b"Deployments" in text)
+        view = terminal.find_view()
+        with open_process(view) as ended:
+            terminal.close()
+            assert select([ended], [], [], 120)[0]
+        os.kill(terminal.process.pid, signal.SIGHUP)
+        assert terminal.process.wait(60) == 0
 
 
 def test_ctrl_z_stops_the_controller_and_a_killed_view_is_replaced_by_log_lines(repository: GitRepository) -> None:
