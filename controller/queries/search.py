@@ -16,7 +16,7 @@ from urllib.parse import quote
 from controller.queries.deployments import DeploymentView
 from controller.store import Transaction, backfills, runs
 
-_PAGES = ("Overview", "Deployments", "Runs", "Backfills", "Source", "Events")
+_PAGES = ("Overview", "Deployments", "Runs", "Backfills", "Source", "Events", "Settings")
 _ID = re.compile(r"[0-9a-f-]{4,36}")
 _SHORT_ID = 12
 _MATCHES_BY_ID = 5

@@ -5,7 +5,7 @@ import { announce } from "./copy.js";
 const maxRecent = 8;
 const recentKey = "recent";
 const icons = { deployment: "deployments", page: "open", tag: "tag", file: "source", run: "runs", backfill: "backfills", command: "expand" };
-const pages = [["Overview", "/"], ["Deployments", "/deployments"], ["Runs", "/runs"], ["Backfills", "/backfills"], ["Source", "/source"], ["Events", "/events"]];
+const pages = [["Overview", "/"], ["Deployments", "/deployments"], ["Runs", "/runs"], ["Backfills", "/backfills"], ["Source", "/source"], ["Events", "/events"], ["Settings", "/settings"]];
 
 const element = (name, className, text) => Object.assign(document.createElement(name), { className, textContent: text ?? "" });
 
@@ -85,12 +85,6 @@ function option(item, index) {
   return row;
 }
 
-// The commands of a deployment lead to a form on its page: put the focus into it.
-function focusForm() {
-  if (!/^#(run|hold)-form$/.test(location.hash)) return;
-  document.querySelector(location.hash)?.querySelector("input, textarea, select, button")?.focus();
-}
-
 export function bindPalette(dialog) {
   const button = document.getElementById("palette-open");
   if (!dialog || !button) return;
@@ -147,8 +141,6 @@ export function bindPalette(dialog) {
 
   if (/Mac|iP(hone|ad)/.test(navigator.platform)) button.querySelector("kbd").textContent = "⌘ K";
   button.disabled = false;
-  focusForm();
-  addEventListener("hashchange", focusForm);
   button.addEventListener("click", openPalette);
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
   input.addEventListener("input", () => { loading = load(); });
