@@ -77,14 +77,17 @@ def find_traceback(pieces: Sequence[Piece], cause: str = "") -> LogExcerpt | Non
 
 
 def last_traceback(lines: Sequence[str], cause: str = "") -> tuple[int, int] | None:
-    """Return the begin and the end of the last traceback, with the exceptions that it is chained to; None if none."""
+    """Return the begin and the end of the last traceback, with the exceptions before it in its chain; None if none.
+
+    One that ends with the error in `cause` is preferred, even if others follow in its chain: they are consequences.
+    """
     spans: list[tuple[int, int]] = []
     for index, line in enumerate(lines):
         if not _HEADER.match(line) or (spans and index < spans[-1][1]):
             continue
         begin = index
         if spans and _is_chained(lines[spans[-1][1] : index]):
-            begin = spans.pop()[0]
+            begin = spans[-1][0]
         spans.append((begin, _end_of(lines, index)))
     explaining = [span for span in spans if (error := _error(lines, span)) and error in cause]
     return next(reversed(explaining or spans), None)

@@ -234,14 +234,17 @@ _OUTCOMES = {"skipped": "was skipped", "cancelled": "was cancelled", "timed_out"
 def upstream_error(needs: Iterable[Future[Any]]) -> Exception:
     """Return the error of a task that is not run because some of these tasks did not succeed.
 
-    If all of those had nothing to do, it is a Skip with the reason of the first one.
+    Its cause is the error of the first one, so that a traceback shows both. If all of those had nothing to do, it is a
+    Skip with the reason of the first one.
     """
     unfinished = [need for need in needs if not need.run.state.is_completed()]
-    failed = [need.run for need in unfinished if not isinstance(need.error, Skip)]
+    failed = [need for need in unfinished if not isinstance(need.error, Skip)]
     if not failed:
         return Skip(unfinished[0].run.state.message or "")
-    run = failed[0]
-    return UpstreamFailedError(f"not run: upstream task {run.label} {_OUTCOMES.get(run.state.name, run.state.name)}")
+    run = failed[0].run
+    error = UpstreamFailedError(f"not run: upstream task {run.label} {_OUTCOMES.get(run.state.name, run.state.name)}")
+    error.__cause__ = failed[0].error if isinstance(failed[0].error, Exception) else None
+    return error
 
 
 _COLLECTIONS = (list, tuple, set, dict, Futures)

@@ -73,6 +73,20 @@ def test_a_chain_of_exceptions_is_one_traceback(failing: Callable[[], None]) -> 
     assert excerpt.first_line == excerpt.start + excerpt.left_out
 
 
+def test_a_traceback_ends_with_the_cause_even_if_consequences_follow_in_its_chain() -> None:
+    text = text_of(chained)
+    chain = "\nThe above exception was the direct cause of the following exception:\n\n"
+    log = f"{text}{chain}{SIMPLE.replace('no rows', 'not run')}".encode()
+    excerpt = find_traceback([log], "score-4: ValueError: checksum mismatch → merge-1 not run")
+    assert excerpt is not None
+    assert excerpt.lines[-1] == "ValueError: checksum mismatch"
+    assert "KeyError: 'shard'" in excerpt.lines
+    last = find_traceback([log])
+    assert last is not None
+    assert last.lines[-1] == "ValueError: not run"
+    assert last.start == excerpt.start == 1
+
+
 def test_an_exception_group_is_one_traceback() -> None:
     def group() -> None:
         raise ExceptionGroup("two", [ValueError("1"), KeyError("2")])

@@ -76,7 +76,10 @@ def test_a_task_whose_upstream_failed_is_not_run() -> None:
         failed = fail.submit(1)
         after = double.submit(failed)
         last = double.submit(after)
-        assert isinstance(last.result(raise_on_failure=False), UpstreamFailedError)
+        error = last.result(raise_on_failure=False)
+        assert isinstance(error, UpstreamFailedError)
+        assert isinstance(error.__cause__, UpstreamFailedError)
+        assert isinstance(error.__cause__.__cause__, ValueError), "a traceback shows the cause"
         return last.state
 
     state = main()

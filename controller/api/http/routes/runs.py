@@ -190,7 +190,7 @@ def diff(
     run_id: RunIdText,
     other: Annotated[str | None, Query(alias="with", min_length=1, max_length=36)] = None,
 ) -> Response:
-    """What changed from another run to this one: parameters, declaration, commits, and files, its own ones first.
+    """The changes from another run to this one: parameters, declaration, commits, and files, its own ones first.
 
     The other run is that `with` this id, or by default the last successful run before it; 404 if there is none.
     """
