@@ -191,7 +191,7 @@ def main() -> None:
 def draw_light(page: Page) -> None:
     """Draw the overview, a deployment, the backfills, and a failed backfill."""
     save(page, "/", "dashboard", height=1280)
-    save(page, "/deployments/sales-north", "deployment", height=1330)
+    save(page, "/deployments/sales-north", "deployment", height=900)
     save(page, "/backfills", "backfills", height=480)
     save(page, str(page.locator("td.id a").last.get_attribute("href")), "backfill", height=840)
 

@@ -86,7 +86,6 @@ def deployment(
         limit = CHART_RUNS if tab == "runs" else RECENT_RUNS
         runs = list_runs(tx, RunFilter(deployment=name), now, limit=limit)
         content = _CONTENTS[tab](tx, subject, runs)
-        reliability = run_statistics.reliability(tx, name, now, PERIODS)
     return render(
         request,
         "deployment.html",
@@ -98,7 +97,6 @@ def deployment(
         newest=runs[0] if runs else None,
         recent=runs[:RECENT_RUNS],
         like=like,
-        reliability=reliability,
         overlap=None if subject.declared is None else subject.declared.overlap,
         catchup=None if subject.declared is None else subject.declared.catchup.policy,
         form=dependencies.operations.parameters.form(name, now),
@@ -115,6 +113,7 @@ def _runs(tx: Transaction, subject: _Subject, runs: list[Run]) -> dict[str, Any]
     by_sha = commits.find_all(tx, {run.revision for run in listed})
     return {
         "chart": history_chart(runs, subject.now),
+        "reliability": run_statistics.reliability(tx, subject.view.name, subject.now, PERIODS),
         "rows": rows,
         "commits": {run.revision: by_sha.get(commit_id(run.revision)) for run in listed},
         "now": subject.now,
