@@ -114,8 +114,9 @@ def test_attempts_levels_and_errors_of_a_failed_run(page: Page, repository: Repo
     page.get_by_label("Search").fill("row 99 of attempt 1")
     expect(page.locator("#log .separator .line")).to_contain_text("after attempt 1 failed")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("#log .separator .num").click()
     page.locator("#log .num", has_text="100").first.click()
-    page.get_by_role("button", name="Copy").click()
+    page.get_by_role("button", name="Copy", exact=True).click()
     expect(state).to_have_text("Copied 1 line.")
     assert page.evaluate("navigator.clipboard.readText()") == "12:00:00 | INFO | row 99 of attempt 1"
     page.get_by_role("button", name="Full screen").click()
@@ -134,6 +135,7 @@ def test_a_running_log_is_followed_until_one_scrolls_up(page: Page, repository: 
     declare(repository, "growing", f"parameters: {{until: {go}}}\n")
     log_in(page, repository, url)
     page.goto(f"{url}/deployments/growing")
+    page.get_by_role("link", name="Run", exact=True).click()
     page.get_by_role("button", name="Run now").click()
     page.wait_for_url(f"{url}/runs/*")
     lines = page.locator("#log .line")

@@ -57,6 +57,12 @@ function goTo(number) {
   lastTop = log.scrollTop;
 }
 
+// Scroll the page, if the marked line is outside of the window.
+function showMarked() {
+  decorateAll();
+  list.rows.get(indexOf(marked[0]))?.scrollIntoView({ block: "nearest" });
+}
+
 // Rows -------------------------------------------------------------------------------------------------------------------
 
 function fill(row, index) {
@@ -123,7 +129,7 @@ function showAttempts() {
     const focused = [...group.children].indexOf(document.activeElement);
     group.replaceChildren(...wanted.map(([number, text]) => {
       const button = document.createElement("button");
-      Object.assign(button, { type: "button", className: "chip", textContent: text });
+      Object.assign(button, { type: "button", className: "log-chip", textContent: text });
       button.dataset.attempt = number ?? "";
       button.addEventListener("click", () => selectView(number, selectedLevels()).then(showStart));
       return button;
@@ -180,7 +186,10 @@ async function findErrors() {
 // Search -----------------------------------------------------------------------------------------------------------------
 
 const search = new Search(control, {
-  find: (parameters) => lines.search([...parameters, ...(attempt ? [["attempt", attempt]] : [])]),
+  find: async (parameters) => {
+    await started; // a search from the URL may come before the first lines
+    return lines.search([...parameters, ...(attempt ? [["attempt", attempt]] : [])]);
+  },
   isShown: (number) => !filtered || filtered.indexes.has(number),
   firstVisible: () => { const visible = list.visible(); return visible.length ? numberAt(Math.min(...visible)) : 1; },
   goTo,
@@ -236,7 +245,7 @@ window.addEventListener("hashchange", () => {
   const number = readHash();
   if (!number) return;
   if (!list.visible().includes(indexOf(number))) goTo(number);
-  decorateAll();
+  showMarked();
 });
 follow.addEventListener("change", () => { if (follow.checked) { list.scrollToEnd(); lastTop = log.scrollTop; } });
 control("levels").addEventListener("click", ({ target }) => {
@@ -289,9 +298,9 @@ async function start() {
     showState(error.message);
     return;
   }
-  if (number) { follow.checked = false; goTo(number); } else showStart();
+  if (number) { follow.checked = false; goTo(number); showMarked(); } else showStart();
   decorateAll();
   if (lines.isComplete) finish(); else followRun();
 }
 
-start();
+const started = start();

@@ -4,7 +4,7 @@
 // window. With rows of equal height this is ordinary scrolling; otherwise no height of an invisible row needs to be known.
 const margin = 20; // rows above and below the visible part
 const maxRows = 200;
-const maxHeight = 8e6; // pixels; browsers limit the height of an element
+const maxHeight = 15e6; // pixels; browsers limit the height of an element
 
 export class List {
   // `fill(row, index)` writes the content of an empty row; `show(first, last)` is called with the rows that exist now.
