@@ -100,7 +100,13 @@ def test_runs_are_retried_and_cancelled_by_filters_over_the_api(fresh: Served) -
     dry = client.retry_matching(dry_run=True, **filters)
     assert (dry["count"], dry["runs"]) == (1, [])
     assert dry["matches"] == [{"deployment": "daily", "state": "failed", "count": 1, "reason": None}]
-    for more, count in (({"trigger": "manual"}, 0), ({"until": "yesterday"}, 0), ({"revision": "f" * 40}, 0), ({}, 1)):
+    narrower: tuple[tuple[dict[str, Any], int], ...] = (
+        ({"trigger": "manual"}, 0),
+        ({"until": "yesterday"}, 0),
+        ({"revision": "f" * 40}, 0),
+        ({}, 1),
+    )
+    for more, count in narrower:
         matches = client.retry_matching(dry_run=True, **filters, **more)["matches"]
         assert sum(match["count"] for match in matches) == count, more
     for count in (1, 0):

@@ -1,6 +1,5 @@
 """The rows of the Deployments page, their order, and what they read."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -75,7 +74,7 @@ def test_deployments_are_sorted_by_name_next_run_and_last_run(store: Store) -> N
 
 
 @pytest.fixture
-def large(store: Store) -> Iterator[Store]:
+def large(store: Store) -> Store:
     with store.write() as tx:
         inventory.save(tx, [entry(f"dep-{number:04}") for number in range(DEPLOYMENTS)])
         runs.insert_all(tx, [ended(number, f"dep-{number % 20:04}") for number in range(900)])

@@ -76,7 +76,7 @@ def test_a_task_whose_upstream_failed_is_not_run() -> None:
         failed = fail.submit(1)
         after = double.submit(failed)
         last = double.submit(after)
-        error = last.result(raise_on_failure=False)
+        error: object = last.result(raise_on_failure=False)
         assert isinstance(error, UpstreamFailedError)
         assert isinstance(error.__cause__, UpstreamFailedError)
         assert isinstance(error.__cause__.__cause__, ValueError), "a traceback shows the cause"

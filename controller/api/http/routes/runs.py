@@ -192,7 +192,7 @@ def diff(
 ) -> Response:
     """The changes from another run to this one: parameters, declaration, commits, and files, its own ones first.
 
-    The other run is that `with` this id, or by default the last successful run before it; 404 if there is none.
+    `with` is the id of the other run, by default of the last successful run before this one. 404 if there is none.
     """
     dependencies = dependencies_of(request)
     with dependencies.store.read() as tx:
