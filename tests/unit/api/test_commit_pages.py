@@ -86,7 +86,7 @@ def test_the_history_counts_failed_runs_and_links_pull_requests_and_lines(tmp_pa
         head = commit(served, "Break it (#123)", {"deployments/broken.yaml": broken})
         page = page_of(served, "/source")
         assert [row.split()[-1] for row in history(page)] == ["0", "2"]
-        assert f'href="/runs?state=failed&amp;revision={first}"' in page
+        assert f'href="/runs?state=failed&amp;state=timed_out&amp;state=crashed&amp;revision={first}"' in page
         assert 'href="https://github.com/acme/shop/pull/123"' in page
         for sha in (first, head):
             link = f'href="https://github.com/acme/shop/commit/{sha}"'
