@@ -76,7 +76,7 @@ def test_status_is_empty_while_the_first_controller_is_starting(repository: GitR
     state.mkdir()
     (state / "controller.lock").touch()
     found = command("status", "-o", "json", "--repo", str(repository.path)).json
-    assert found["controller"] == {"running": False, "pid": None, "started_at": None, "version": None}
+    assert found["controller"] == {"running": False, "pid": None, "started_at": None, "version": None, "url": None}
     assert found["deployments"] == []
 
 
