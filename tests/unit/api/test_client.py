@@ -13,7 +13,7 @@ import pytest
 from controller.api.http.application import make_routes
 from controller.app.controller import Controller
 from controller.app.stop_signal import StopSignal
-from controller.client import Client, NoAnswerError, ProblemError
+from controller.client import Client, NoAnswerError, ProblemError, shapes
 from controller.client.connection import Endpoint
 from controller.client.shapes import (
     Activity,
@@ -43,6 +43,7 @@ from controller.client.shapes import (
     RunComparison,
     RunDetail,
     RunsInProgress,
+    SearchResult,
     Source,
     Status,
     StatusSummary,
@@ -56,6 +57,8 @@ ANSWERS = {
     "GET /status": Status,
     "GET /source": Source,
     "GET /summary": StatusSummary,
+    "GET /settings": shapes.Settings,
+    "GET /search": list[SearchResult],
     "GET /activity": list[Activity],
     "GET /attention": list[Attention],
     "GET /in-progress": RunsInProgress,
