@@ -74,6 +74,9 @@ def test_the_media_types_of_all_get_routes_are_documented(served: Served) -> Non
         if "get" in item:
             filled = path.replace("{name}", "add").replace("{run_id}", run)
             filled = filled.replace("{backfill_id}", backfill).replace("{digest}", "f" * 64)
+            parameters = item["get"].get("parameters", ())
+            queries = [one["name"] for one in parameters if one["in"] == "query" and one["required"]]
+            filled += "?" + "&".join(f"{name}=a" for name in queries) if queries else ""
             for wanted in ("*/*", "text/yaml"):
                 answer = served.ask("HEAD", filled, headers={"Accept": wanted})
                 kind = answer.headers["content-type"].partition(";")[0]
