@@ -190,7 +190,7 @@ def main() -> None:
 
 def draw_light(page: Page) -> None:
     """Draw the overview, a deployment, the backfills, and a failed backfill."""
-    save(page, "/", "dashboard", height=1280)
+    save(page, "/", "dashboard", height=1000)
     save(page, "/deployments/sales-north", "deployment", height=900)
     save(page, "/backfills", "backfills", height=480)
     save(page, str(page.locator("td.id a").last.get_attribute("href")), "backfill", height=840)
@@ -199,7 +199,7 @@ def draw_light(page: Page) -> None:
 def draw_dark(page: Page) -> None:
     """Draw a failed run, deletions that await approval, and the overview on a phone."""
     save(page, "/runs?deployment=sales-late&state=failed", None, height=640)
-    save(page, str(page.locator("td.id a").first.get_attribute("href")), "run", height=1250)
+    save(page, str(page.locator("td.id a").first.get_attribute("href")), "run", height=1000)
     save(page, "/source", "source", height=660)
     page.set_viewport_size({"width": 390, "height": 844})
     save(page, "/", "phone", height=844, width=390)

@@ -1,9 +1,10 @@
-// A list of rows of which only those near the visible part exist in the document. Rows may have different heights.
+// A list of rows of which only those near the visible part exist in the document, unless it is short. Rows may have different heights.
 //
 // The scroll position is a share of the list: at 30 % of the way, the line at 30 % of the lines is at 30 % of the height of the
 // window. With rows of equal height this is ordinary scrolling; otherwise no height of an invisible row needs to be known.
 const margin = 20; // rows above and below the visible part
 const maxRows = 200;
+const maxWhole = 150; // rows of a list that is in the document as a whole, and only as high as its rows
 const maxHeight = 15e6; // pixels; browsers limit the height of an element
 
 export class List {
@@ -22,6 +23,7 @@ export class List {
     new ResizeObserver(() => { this.height = 0; this.drawSoon(); }).observe(element);
   }
 
+  get isWhole() { return this.count <= maxWhole; }
   get end() { return Math.max(0, this.space.offsetHeight - this.element.clientHeight); }
   get isAtEnd() { return this.element.scrollTop >= this.end - this.height; }
 
@@ -58,6 +60,13 @@ export class List {
     const view = element.clientHeight;
     if (!view) return; // in a hidden part of the page
     if (!this.height) this.height = this.measure();
+    this.space.classList.toggle("whole", this.isWhole);
+    if (this.isWhole) {
+      this.space.style.height = this.place.style.transform = "";
+      this.keep(0, this.count);
+      this.show(0, this.count);
+      return;
+    }
     this.space.style.height = `${Math.min(this.count * this.height, maxHeight)}px`;
     const share = this.end > 0 ? Math.min(1, Math.max(0, element.scrollTop / this.end)) : 0;
     const anchor = share * this.count;
@@ -113,6 +122,11 @@ export class List {
   center(index) {
     if (!this.height) this.draw();
     const view = this.element.clientHeight;
+    if (this.isWhole) {
+      const row = this.rows.get(index);
+      if (row) this.element.scrollTop = row.offsetTop + (row.offsetHeight - view) / 2;
+      return;
+    }
     const scale = this.space.offsetHeight / Math.max(1, this.count * this.height);
     let target = ((index + 0.5) * this.height - view / 2) * scale;
     for (let round = 0; round < 5; round++) {
