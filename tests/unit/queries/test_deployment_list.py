@@ -66,7 +66,7 @@ def test_deployments_are_sorted_by_name_next_run_and_last_run(store: Store) -> N
     views = views_of(store)
     orders = {order: "".join(view.name for view in sort_deployments(views, order)) for order in DeploymentSort}
     assert orders == {
-        DeploymentSort.RANK: "abc",
+        DeploymentSort.PROBLEMS: "abc",
         DeploymentSort.NAME: "abc",
         DeploymentSort.NEXT: "cab",
         DeploymentSort.LAST_RUN: "acb",
