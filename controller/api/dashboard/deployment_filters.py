@@ -1,4 +1,4 @@
-"""Template filters of the page of a deployment: success rates, slow runs, links to files, times in options."""
+"""Template filters for deployments and runs: success rates, slow runs, links to files, times in options."""
 
 from datetime import UTC, datetime
 from urllib.parse import quote
@@ -6,7 +6,6 @@ from zoneinfo import ZoneInfo
 
 from controller.model.commits import commit_id
 from controller.model.runs import Run
-from controller.store.run_statistics import SuccessRate
 from controller.time_format import format_time
 
 _SLOW = 3
@@ -17,11 +16,10 @@ _FILE_PAGES = (("/-/commit/{commit}", "/-/blob/{commit}/"), ("/commit/{commit}",
 """The ends of the templates for commits, and what replaces them in the URL of a file, on GitLab and GitHub."""
 
 
-def success_rate(rate: SuccessRate) -> str:
-    """Format the percentage of runs that succeeded: `100 %` only if all did, and `0 %` only if none did."""
-    ended = rate.succeeded + rate.failed
-    percent = 100 * rate.succeeded / ended
-    if rate.succeeded and rate.failed:
+def success_rate(succeeded: int, ended: int) -> str:
+    """Format the percentage of ended runs that succeeded: `100 %` only if all did, and `0 %` only if none did."""
+    percent = 100 * succeeded / ended
+    if 0 < succeeded < ended:
         percent = min(99.9, max(0.1, percent))
     return f"{percent:.1f}".removesuffix(".0") + " %"
 

@@ -9,7 +9,8 @@ from sqlalchemy import event
 
 from controller.model.runs import Run, RunState
 from controller.model.status import Hold
-from controller.queries.deployment_list import RECENT, DeploymentRow, DeploymentSort, deployment_rows, sort_deployments
+from controller.queries.attention import RECENT
+from controller.queries.deployment_list import DeploymentRow, DeploymentSort, deployment_rows, sort_deployments
 from controller.queries.deployments import DeploymentView, list_deployments
 from controller.store import Store, holds, inventory, runs
 from tests.conftest import NOW
