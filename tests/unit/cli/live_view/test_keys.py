@@ -274,7 +274,7 @@ def test_a_shows_the_deletions_before_it_asks(state: State) -> None:
 def test_y_copies_over_the_terminal(state: State) -> None:
     async def story(user: User) -> None:
         text = await user.press("j", "y")
-        assert "Copy: n name  i run id  w why" in text
+        assert "Copy: n name  i run id  r reason" in text
         assert "Copied crm-nps-import" in await user.press("n")
         assert user.app.clipboard == "crm-nps-import"
         await user.press("y", "i")
