@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from controller.api.dashboard.deployment_filters import file_url, slowness, success_rate
+from controller.api.dashboard.deployment_filters import slowness, success_rate
 from controller.model.runs import RunState
 from tests.conftest import NOW
 from tests.unit.api.conftest import Served
@@ -175,19 +175,6 @@ def test_the_fields_of_a_deployment_have_their_commits(served: Served) -> None:
     assert "&lt;b&gt;Tag&lt;/b&gt;" in page.partition('id="declared"')[2]
     assert "<b>" not in page
     assert served.get("/api/v1/deployments/nobody/fields").status == 404
-
-
-@pytest.mark.parametrize(
-    ("template", "url"),
-    [
-        ("https://github.com/acme/shop/commit/{commit}", "https://github.com/acme/shop/blob/abc/a%20b/c.yaml#L3"),
-        ("https://gitlab.com/acme/shop/-/commit/{commit}", "https://gitlab.com/acme/shop/-/blob/abc/a%20b/c.yaml#L3"),
-        ("https://git.example.org/?id={commit}", ""),
-        (None, ""),
-    ],
-)
-def test_a_line_of_a_file_has_a_web_page_on_known_services(template: str | None, url: str) -> None:
-    assert file_url(template, "main@sha1:abc", "a b/c.yaml", 3) == url
 
 
 @pytest.mark.parametrize(
