@@ -56,21 +56,11 @@ def watch_list(
 
     with suppress(KeyboardInterrupt):
         if output in ("text", "wide") and has_screen():
-            _redraw(lambda: table(read(), output == "wide"))
+            from controller.cli.terminal.live_report import show_table
+
+            show_table(lambda: table(read(), output == "wide"))
         else:
             _print_changes(read, "jsonl" if output == "json" else output, name, table)
-
-
-def _redraw(table: "Callable[[], CompactTable]") -> None:
-    from rich.live import Live
-
-    from controller.cli.terminal.console import console
-
-    pause = threading.Event()
-    with Live(console=console(), auto_refresh=False) as frame:
-        while True:
-            frame.update(table(), refresh=True)
-            pause.wait(_WATCH_SECONDS)
 
 
 def _print_changes(

@@ -11,7 +11,6 @@ from functools import lru_cache
 from pathlib import Path
 
 from controller.queries.run_logs import Piece, read_range, with_sizes
-from controller.runs.log_scan import plain_text
 from controller.text import visible
 
 SEARCHED_BYTES = 1 << 18
@@ -26,6 +25,7 @@ _CHAINED = (
     "The above exception was the direct cause of the following exception:",
     "During handling of the above exception, another exception occurred:",
 )
+_SEQUENCE = re.compile(r"\x1b(?:\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\))")
 _EXPORT = re.compile(r'(?<=File ")[^"]*/exports/[0-9a-f]{40,64}/tree/')
 """The directory of the code of a commit. Without it, a path is the one in the repository."""
 _OTHER_LINE = re.compile(r"\[?\d{1,4}[-:/]\d\d|\[controller: ")
@@ -124,7 +124,7 @@ def _error(lines: Sequence[str], span: tuple[int, int]) -> str:
 
 def _plain(text: str) -> str:
     """Return a line without colours, with other control characters escaped; of what was overwritten, the last text."""
-    shown = plain_text(text).rstrip("\r").rpartition("\r")[2]
+    shown = _SEQUENCE.sub("", text).rstrip("\r").rpartition("\r")[2]
     shortened = shown if len(shown) <= _MAX_LINE else f"{shown[:_MAX_LINE]}…"
     return visible(_EXPORT.sub("", shortened.replace("\t", "    ")))
 
