@@ -161,7 +161,7 @@ def pull_request_url(template: str | None, subject: str) -> tuple[str, str] | No
 def file_url(template: str | None, commit: str, path: str, line: int) -> str | None:
     """Return the URL of a line of a file at a commit; None if the template is not that of GitHub or GitLab."""
     base = _web_base(template)
-    return f"{base}/blob/{commit}/{quote(path)}#L{line}" if base and commit else None
+    return f"{base}/blob/{commit}/{quote(path, errors='surrogateescape')}#L{line}" if base and commit else None
 
 
 def _web_base(template: str | None) -> str | None:

@@ -1,7 +1,7 @@
 """`controller deployments`: list all deployments, or show the details of one."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,23 +19,7 @@ _HEALTHS = ["Healthy", "Degraded", "Running", "Suspended", "Unknown"]
 _SYNCS = ["Synced", "OutOfSync", "Invalid", "Unknown"]
 
 
-def _next_start(row: "DeploymentView") -> tuple[float, str]:
-    """Return a sort key: the next one to start first, those that do not start at the end."""
-    return (float("inf") if row.next_start is None else row.next_start.timestamp(), row.name)
-
-
-def _last_run(row: "DeploymentView") -> tuple[float, str]:
-    """Return a sort key: the newest run first, deployments without a run at the end."""
-    run = row.last_run
-    return (0.0 if run is None else -(run.started_at or run.created_at).timestamp(), row.name)
-
-
-_SORT_KEYS: "dict[str, Callable[[DeploymentView], Any] | None]" = {
-    "problems": None,
-    "name": lambda row: row.name,
-    "next": _next_start,
-    "last-run": _last_run,
-}
+_SORTS = ["problems", "name", "next", "last-run"]
 
 
 @click.group(cls=options.ListByDefault)
@@ -50,10 +34,10 @@ def deployments() -> None:
 @click.option("--search", metavar="TEXT", default="", help="Filter by a part of the name, flow, description or a tag.")
 @click.option(
     "--sort",
-    type=options.NearChoice(list(_SORT_KEYS)),
+    type=options.NearChoice(_SORTS),
     default="problems",
     show_default=True,
-    help="Order: problems first, by name, by next start, or by the start of the last run, newest first.",
+    help="Order: problems first, by name, by next start, or by last run, newest first.",
 )
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Maximum number of entries. [default: all]")
 @options.watch
@@ -71,10 +55,11 @@ def list_(  # noqa: PLR0913
     output: str,
 ) -> None:
     """List all deployments, problems first."""
+    from controller.queries.deployment_list import DeploymentSort, sort_deployments
     from controller.queries.deployments import Health, Sync, matching
     from controller.queries.status import read_status
 
-    clock, key = SystemClock(), _SORT_KEYS[sort]
+    clock = SystemClock()
 
     def read() -> "Sequence[DeploymentView]":
         rows = matching(
@@ -84,7 +69,7 @@ def list_(  # noqa: PLR0913
             sync=None if sync is None else Sync(sync),
             health=None if health is None else Health(health),
         )
-        return (rows if key is None else sorted(rows, key=key))[:limit]
+        return sort_deployments(rows, DeploymentSort(sort))[:limit]
 
     def table(rows: "Sequence[DeploymentView]", is_wide: bool) -> "CompactTable":
         from controller.cli.terminal.deployment_tables import deployment_table

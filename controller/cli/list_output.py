@@ -56,9 +56,9 @@ def watch_list(
 
     with suppress(KeyboardInterrupt):
         if output in ("text", "wide") and has_screen():
-            from controller.cli.terminal.console import redraw
+            from controller.cli.terminal.live_report import show_table
 
-            redraw(lambda: table(read(), output == "wide"), _WATCH_SECONDS)
+            show_table(lambda: table(read(), output == "wide"))
         else:
             _print_changes(read, "jsonl" if output == "json" else output, name, table)
 

@@ -1231,7 +1231,8 @@ class RunningRun(Run):
     - `tasks_done` of `tasks_seen`: the tasks of the current attempt that have ended, and all that it has called so
       far.
     - `current_task`: the label of the newest task that is running.
-    - `typical_seconds`: the median duration of the last 20 successful runs of the deployment; None without any.
+    - `typical_seconds`: the median duration of the successful ones of the deployment's last 20 runs; None without
+      any.
     """
 
     tasks_done: int

@@ -112,14 +112,9 @@ def find_attention(source: SourceStatus | None, views: Iterable[DeploymentView])
 
 def with_recent_runs(tx: Transaction, items: Sequence[Attention]) -> list[Attention]:
     """Return these items with the states of the last runs of their deployments."""
+    bars = run_statistics.last_bars_of(tx, {item.deployment for item in items if item.deployment is not None}, RECENT)
     return [
-        item
-        if item.deployment is None
-        else replace(
-            item,
-            recent=tuple(bar.state.public for bar in run_statistics.last_bars(tx, item.deployment, RECENT)),
-        )
-        for item in items
+        replace(item, recent=tuple(bar.state.public for bar in bars.get(item.deployment or "", ()))) for item in items
     ]
 
 

@@ -7,25 +7,24 @@ from enum import StrEnum
 
 from controller.model.schedules import Schedule
 from controller.model.status import ConditionType, SourceStatus
-from controller.queries.attention import Attention, find_attention
+from controller.queries.attention import RECENT, Attention, find_attention
 from controller.queries.deployment_states import DeploymentState, deployment_state
 from controller.queries.deployments import DeploymentView, Health, rank
 from controller.schedules import describe
 from controller.store import Transaction, run_statistics
 from controller.store.run_statistics import Bar
 
-RECENT = 10
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
 class DeploymentSort(StrEnum):
-    """The orders of the list: problems first, by name, by next start, and by last run, the newest first."""
+    """The orders of lists: problems first, by name, by next start, and by last run, the newest first."""
 
-    RANK = "rank"
+    PROBLEMS = "problems"
     NAME = "name"
     NEXT = "next"
-    LAST_RUN = "last_run"
+    LAST_RUN = "last-run"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

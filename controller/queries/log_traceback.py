@@ -25,7 +25,7 @@ _CHAINED = (
     "The above exception was the direct cause of the following exception:",
     "During handling of the above exception, another exception occurred:",
 )
-_SEQUENCE = re.compile(r"\x1b(?:\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\))")
+_SEQUENCE = re.compile(r"\x1b(?:\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\))")
 _EXPORT = re.compile(r'(?<=File ")[^"]*/exports/[0-9a-f]{40,64}/tree/')
 """The directory of the code of a commit. Without it, a path is the one in the repository."""
 _OTHER_LINE = re.compile(r"\[?\d{1,4}[-:/]\d\d|\[controller: ")

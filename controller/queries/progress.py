@@ -5,16 +5,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from statistics import median
 
 from controller.model import extend
 from controller.model.queues import EVERYTHING
-from controller.model.runs import Run, RunState
+from controller.model.runs import Run
 from controller.queries.in_progress import find_in_progress
-from controller.store import Transaction, queues, run_statistics, runs
+from controller.queries.run_list import typical_seconds
+from controller.store import Transaction, queues, runs
 from controller.store.task_reports import read_tree
-
-_TYPICAL_RUNS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +21,7 @@ class RunningRun(Run):
 
     - `tasks_done` of `tasks_seen`: the tasks of the current attempt that have ended, and all that it has called so far.
     - `current_task`: the label of the newest task that is running.
-    - `typical_seconds`: the median duration of the last 20 successful runs of the deployment; None without any.
+    - `typical_seconds`: the median duration of the successful ones of the deployment's last 20 runs; None without any.
     """
 
     tasks_done: int
@@ -77,8 +75,9 @@ class RunsInProgress:
 def runs_in_progress(tx: Transaction, now: datetime, directory: Path, limit: int) -> RunsInProgress:
     """Return the unfinished runs, at most `limit` running ones. `directory` contains the directories of runs."""
     in_progress = find_in_progress(tx, now, limit)
+    typical = typical_seconds(tx, {run.deployment for run in in_progress.running})
     return RunsInProgress(
-        running=tuple(_with_progress(tx, run, directory) for run in in_progress.running),
+        running=tuple(_with_progress(tx, run, directory, typical.get(run.deployment)) for run in in_progress.running),
         more_running=in_progress.more_running,
         waiting=tuple(
             WaitingRuns(
@@ -93,7 +92,7 @@ def runs_in_progress(tx: Transaction, now: datetime, directory: Path, limit: int
     )
 
 
-def _with_progress(tx: Transaction, run: Run, directory: Path) -> RunningRun:
+def _with_progress(tx: Transaction, run: Run, directory: Path, typical: float | None) -> RunningRun:
     attempts = runs.attempts_of(tx, run.id)
     tree = read_tree(directory / run.id / f"{attempts[-1].number}-{attempts[-1].nonce}") if attempts else None
     tasks = [] if tree is None else [task for task in tree.runs if task.kind == "task"]
@@ -104,14 +103,8 @@ def _with_progress(tx: Transaction, run: Run, directory: Path) -> RunningRun:
         tasks_done=sum(task.is_final for task in tasks),
         tasks_seen=len(tasks),
         current_task=running[-1] if running else None,
-        typical_seconds=_typical_seconds(tx, run.deployment),
+        typical_seconds=typical,
     )
-
-
-def _typical_seconds(tx: Transaction, deployment: str) -> float | None:
-    bars = run_statistics.last_bars(tx, deployment, _TYPICAL_RUNS)
-    durations = [bar.seconds for bar in bars if bar.state is RunState.SUCCEEDED and bar.seconds is not None]
-    return median(durations) if durations else None
 
 
 def _queue_loads(tx: Transaction, now: datetime, in_use: Collection[str]) -> Sequence[QueueLoad]:

@@ -42,7 +42,7 @@ _LOWER_CASE = re.compile(
     re.IGNORECASE,
 )
 _ANY_WORD = tuple(word for upper in (*LEVELS, *_WORDS) for word in (upper, upper.lower()))
-_SEQUENCE = re.compile(r"\x1b(?:\[[0-9;:]*[A-Za-z]|\][^\x07\x1b\n]*(?:\x07|\x1b\\))")
+_SEQUENCE = re.compile(r"\x1b(?:\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\))")
 _TRACEBACK = "Traceback (most recent call last):"
 
 Finder = Callable[[str], Iterable[int]]

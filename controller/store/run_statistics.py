@@ -186,11 +186,6 @@ class Bar:
     seconds: float | None
 
 
-def last_bars(tx: Transaction, deployment: str, limit: int) -> list[Bar]:
-    """Return the last `limit` runs of a deployment, oldest first."""
-    return last_bars_of(tx, [deployment], limit).get(deployment, [])
-
-
 def last_bars_of(tx: Transaction, deployments: Collection[str], limit: int) -> dict[str, list[Bar]]:
     """Return the last `limit` runs of each of these deployments, oldest first, with one statement."""
     names = select(func.json_each(json.dumps(sorted(deployments))).table_valued("value").c.value.label("name"))

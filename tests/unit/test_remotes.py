@@ -192,4 +192,5 @@ def test_a_line_of_a_file_has_a_page_on_known_services() -> None:
     assert page == "https://github.com/acme/shop/blob/abc/deployments/a%20b.yaml#L3"
     assert file_url(GITLAB, "abc", "x.yaml", 1) == "https://gitlab.example.org/team/shop/-/blob/abc/x.yaml#L1"
     assert file_url("https://git.example.org/c/{commit}", "abc", "x.yaml", 1) is None
+    assert file_url(GITHUB, "abc", "\udcff.yaml", 1) == "https://github.com/acme/shop/blob/abc/%FF.yaml#L1"
     assert file_url(GITHUB, "", "x.yaml", 1) is None

@@ -1,27 +1,22 @@
-"""Template filters of the page of a deployment: success rates, slow runs, links to files, times in options."""
+"""Template filters for deployments and runs: success rates, slow runs, commits, times in options."""
 
 from datetime import UTC, datetime
-from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from controller.model.commits import commit_id
 from controller.model.runs import Run
-from controller.store.run_statistics import SuccessRate
 from controller.time_format import format_time
 
 _SLOW = 3
 _LEAST_SECONDS = 1.0
 """How much longer than the median a run must take to be called slow: short runs vary a lot."""
 _IN_TENTHS = 10
-_FILE_PAGES = (("/-/commit/{commit}", "/-/blob/{commit}/"), ("/commit/{commit}", "/blob/{commit}/"))
-"""The ends of the templates for commits, and what replaces them in the URL of a file, on GitLab and GitHub."""
 
 
-def success_rate(rate: SuccessRate) -> str:
-    """Format the percentage of runs that succeeded: `100 %` only if all did, and `0 %` only if none did."""
-    ended = rate.succeeded + rate.failed
-    percent = 100 * rate.succeeded / ended
-    if rate.succeeded and rate.failed:
+def success_rate(succeeded: int, ended: int) -> str:
+    """Format the percentage of ended runs that succeeded: `100 %` only if all did, and `0 %` only if none did."""
+    percent = 100 * succeeded / ended
+    if 0 < succeeded < ended:
         percent = min(99.9, max(0.1, percent))
     return f"{percent:.1f}".removesuffix(".0") + " %"
 
@@ -35,18 +30,9 @@ def slowness(run: Run, median: float | None, now: datetime) -> str:
     return f"{factor:.1f}" if factor < _IN_TENTHS else f"{factor:.0f}"
 
 
-def file_url(template: str | None, revision: str | None, file: str, line: int) -> str:
-    """Return the URL of the web page of a line, from the template for commits; empty if the service is unknown."""
-    commit, path = commit_id(revision), quote(file, safe="/", errors="surrogateescape")
-    for ending, replacement in _FILE_PAGES:
-        if template is not None and template.endswith(ending) and commit:
-            return f"{template.removesuffix(ending)}{replacement.replace('{commit}', commit)}{path}#L{line}"
-    return ""
-
-
 def in_zone(moment: datetime, zone: str) -> str:
     """Format a time as text without an element, for options, in this time zone or in UTC."""
     return format_time(moment, ZoneInfo(zone) if zone else UTC)
 
 
-DEPLOYMENT_FILTERS = {"success_rate": success_rate, "slowness": slowness, "file_url": file_url, "in_zone": in_zone}
+DEPLOYMENT_FILTERS = {"success_rate": success_rate, "slowness": slowness, "commit_id": commit_id, "in_zone": in_zone}

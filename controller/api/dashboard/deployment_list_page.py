@@ -50,7 +50,7 @@ def deployments(
         health=Health(health) if health else None,
     )
     of_state = [view for view in candidates if not state or deployment_state(view) == state]
-    matches = sort_deployments(of_state, DeploymentSort(sort or "rank"))
+    matches = sort_deployments(of_state, DeploymentSort(sort or "problems"))
     pages = max(1, -(-len(matches) // ROWS))
     page = filters.page(page, pages)
     with dependencies_of(request).store.read() as tx:
@@ -74,7 +74,7 @@ def deployments(
         tags=sorted({label for view in views for label in view.tags})[:_TAGS],
         filters=values,
         link=link,
-        sort=sort or "rank",
+        sort=sort or "problems",
         syncs=SYNCS,
         healths=HEALTHS,
         page=page,

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from controller.api.dashboard.charts import Segment, stacked_bar, strip_chart
+from controller.api.dashboard.template_filters import tone
 from controller.api.dashboard.templating import render
 from controller.api.dashboard.timeline_chart import success_spark, timeline
 from controller.api.http.responses import dependencies_of
@@ -15,14 +16,6 @@ from controller.queries.overview import MOST_IN_GROUP, overview
 from controller.store import runs
 
 router = APIRouter()
-
-_TONES = {
-    DeploymentState.OK: "good",
-    DeploymentState.FAILING: "bad",
-    DeploymentState.INVALID: "bad",
-    DeploymentState.OUT_OF_SYNC: "warn",
-    DeploymentState.LATE: "warn",
-}
 
 
 @router.get("/")
@@ -54,4 +47,4 @@ def home(request: Request) -> Response:
 def _health(states: Mapping[DeploymentState, int]) -> tuple[Segment, ...]:
     """Lay out the health bar: deployments without a problem first, then the others, the worst first."""
     in_order = (DeploymentState.OK, *(state for state in DeploymentState if state is not DeploymentState.OK))
-    return stacked_bar((state.value, states[state], _TONES.get(state, "plain")) for state in in_order)
+    return stacked_bar((state.value, states[state], tone(state)) for state in in_order)

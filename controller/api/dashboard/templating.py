@@ -82,7 +82,7 @@ def render(
     frame = {
         "source_status": source,
         "ready": ready,
-        "commit_in_force": commit,
+        "applied_commit": commit,
         "invalid_files": len({finding.file for finding in errors}),
         "repo": str(dependencies.location.repo),
         "environment": dependencies.location.environment,

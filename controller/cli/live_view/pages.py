@@ -29,21 +29,21 @@ _MOST_TIMES = 4
 _MOST_PROBLEMS = 4
 
 HELP = """
-1 … 7            a tab                     Tab, Shift-Tab   the next, the previous tab
-↑ ↓ j k          one row                   PgUp PgDn        one screen
-g G Home End     the first, the last row   Enter → / Esc ←  open / back
+1 … 7            go to a tab               Tab, Shift-Tab   next, previous tab
+↑ ↓ j k          one row up, down          PgUp PgDn        one screen up, down
+g G Home End     first, last row           Enter → / Esc ←  open, go back
 
 /   filter a list; search a log, and go to other matches with n and N
 s   sort deployments by problems, name, next due time or last run
 r   run the deployment, after a question; asks for required parameters
-c   cancel the run
+c   cancel the run, after a question
 h   hold the schedules of the deployment, or resume them
 a   review the withheld deletions, and approve them after a question
 l   the log of the run; t shows its tasks
-d   the commit that changed the deployment, or that the run executes
-y   copy a name, an id or a reason to the clipboard of the terminal
+d   the commit that last changed the deployment, or that of the run
+y   copy the name, the run ID or the reason to the clipboard
 
-Ctrl-L  load everything again     Ctrl-Z  suspend; `fg` continues     q  quit
+Ctrl-L  reload everything     Ctrl-Z  suspend; `fg` continues     q  quit
 
 ✕ failed or invalid  ! withheld  ‖ held  ● running  ○ waiting  ↻ retrying
 ✓ succeeded or healthy  ■ cancelled  · skipped

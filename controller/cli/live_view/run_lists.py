@@ -35,7 +35,7 @@ class Running(Listing):
         Column(title="STATE", narrowest=9),
         Column(title="FOR", narrowest=6),
         Column(title="PROGRESS", narrowest=20, drop=1),
-        Column(title="DOES", narrowest=14, is_last=True),
+        Column(title="TASK", narrowest=14, is_last=True),
         Column(title="RUN", narrowest=12, drop=2),
     )
 
@@ -83,7 +83,7 @@ class Runs(Listing):
         Column(title="AGO", narrowest=5, is_number=True),
         Column(title="TOOK", narrowest=5, is_number=True),
         Column(title="TRIGGER", narrowest=8, drop=1),
-        Column(title="WHY", narrowest=14, is_last=True),
+        Column(title="REASON", narrowest=14, is_last=True),
         Column(title="RUN", narrowest=12, drop=2),
     )
 

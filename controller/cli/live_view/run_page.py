@@ -98,7 +98,7 @@ class RunPage(Page):
             lines.append(plain(f"waiting: {self.run['waiting']}"))
         commit = self.run["commit"]
         if commit is not None:
-            lines.append(styled("ran ", DIM) + short_commit(commit, now))
+            lines.append(styled("commit ", DIM) + short_commit(commit, now))
         if not self._shows_tasks:
             lines += _important_tasks(self.run["tasks"], now)
         return [*[fit_text(line, width) for line in lines], rule]
@@ -208,7 +208,7 @@ def _important_tasks(tasks: Sequence[Mapping[str, Any]], now: datetime) -> list[
     lines = [_task_line(task, now) for task in important[:_MOST_TASKS]]
     done = sum(task["state"] == "succeeded" for task in tasks)
     if tasks:
-        more = f", {len(important) - _MOST_TASKS} more as above" if len(important) > _MOST_TASKS else ""
+        more = f", {len(important) - _MOST_TASKS} more failed or running" if len(important) > _MOST_TASKS else ""
         lines.append(styled(f"{done} of {len(tasks)} tasks succeeded{more}", DIM))
     return lines
 

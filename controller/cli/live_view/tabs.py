@@ -38,7 +38,7 @@ class Problems(Listing):
         Column(title="SINCE", narrowest=6, drop=1),
         Column(title="LAST", narrowest=5, drop=3, keeps_end=True),
         Column(title="NEXT", narrowest=6, drop=2),
-        Column(title="WHY", narrowest=26, is_last=True),
+        Column(title="REASON", narrowest=26, is_last=True),
     )
 
     def fetch(self, client: Client, offset: int, count: int) -> Part:
@@ -81,7 +81,7 @@ class Deployments(Listing):
         Column(title="AGO", narrowest=6, is_number=True),
         Column(title="NEXT", narrowest=6, is_number=True),
         Column(title="FLOW", narrowest=12, drop=1),
-        Column(title="WHY", narrowest=26, drop=2, is_last=True),
+        Column(title="REASON", narrowest=26, drop=2, is_last=True),
     )
 
     def fetch(self, client: Client, offset: int, count: int) -> Part:
@@ -120,7 +120,7 @@ class Queues(Listing):
         Column(title="RUNNING", narrowest=7, is_number=True),
         Column(title="LIMIT", narrowest=5, is_number=True),
         Column(title="WAITING", narrowest=7, is_number=True),
-        Column(title="WHO WAITS", narrowest=20, is_last=True),
+        Column(title="WAITING RUNS", narrowest=20, is_last=True),
     )
 
     def fetch(self, client: Client, offset: int, count: int) -> Part:  # noqa: ARG002

@@ -207,7 +207,7 @@ class View:
     def _open_log(self) -> None:
         run_id = self.target.run_id
         if run_id is None:
-            self.say("There is no run to show the log of.")
+            self.say("Select a run first.")
         else:
             self.open(RunPage(run_id, is_log=True))
 
@@ -217,11 +217,11 @@ class View:
             self.open(CommitPage(target.sha))
         elif target.run_id is not None and (self.page is not None or _is_about_runs(self.listing)):
             run_id = target.run_id
-            about = f"run {run_id[-12:]} executes"
+            about = f"the commit of run {run_id[-12:]}"
             self.loader.submit("commit", lambda client: client.run(run_id)["commit"], self._commit_opener(about))
         elif target.deployment is not None:
             name = target.deployment
-            about = f"{name} was last changed in"
+            about = f"the commit that last changed {name}"
             job = lambda client: client.deployment(name)["changed_in"]  # noqa: E731
             self.loader.submit("commit", job, self._commit_opener(about))
 
@@ -256,7 +256,7 @@ class View:
     def _sort(self) -> None:
         listing = self.listing
         if listing is None or not listing.orders:
-            self.say("Only the deployments can be sorted.")
+            self.say("Only the list of deployments can be sorted.")
             return
         listing.next_order()
         self.say(f"Sorted by {listing.order}.")
@@ -264,7 +264,7 @@ class View:
 
     def _ask_quit(self) -> None:
         if self.owns_controller:
-            self.prompt = question("Stop the controller? Flows that run continue.", self._leave)
+            self.prompt = question("Stop the controller? Running flows continue.", self._leave)
         else:
             self._leave()
 

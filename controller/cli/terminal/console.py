@@ -1,11 +1,8 @@
 """The console for output: colours and the width of the terminal, or lines of any length if output is piped."""
 
 import sys
-import threading
-from collections.abc import Callable
 
 from rich.console import Console, RenderableType
-from rich.live import Live
 
 from controller.cli.terminal.tables import CompactTable
 
@@ -30,12 +27,3 @@ def show(renderable: RenderableType) -> None:
         sys.stdout.write(renderable.as_tsv())
     else:
         console().print(renderable, crop=False)  # tables fit, except those with `-o wide`
-
-
-def redraw(read: Callable[[], RenderableType], pause_seconds: float) -> None:
-    """Print what `read` returns, and replace it on the terminal after each pause, until Ctrl-C."""
-    pause = threading.Event()
-    with Live(console=console(), auto_refresh=False) as frame:
-        while True:
-            frame.update(read(), refresh=True)
-            pause.wait(pause_seconds)

@@ -1,4 +1,4 @@
-"""The status report on the full screen, redrawn every second. `run --plain` and `status --watch --plain` call it."""
+"""Reports that are redrawn every second: the status on the full screen, and the table of a list with `--watch`."""
 
 import os
 import signal
@@ -12,6 +12,7 @@ from rich.text import Text
 
 from controller.cli.terminal.console import console
 from controller.cli.terminal.status_view import render_status
+from controller.cli.terminal.tables import CompactTable
 from controller.clock import Clock
 from controller.errors import ControllerError
 from controller.queries.status import StatusView
@@ -86,3 +87,12 @@ def watch_status(read_status: Callable[[], StatusView], clock: Clock) -> None:
     pause = threading.Event()
     with suppress(KeyboardInterrupt):
         show_report(read_status, clock, lambda: pause.wait(WATCH_SECONDS))
+
+
+def show_table(read_table: Callable[[], CompactTable]) -> None:
+    """Redraw the table that `read_table` returns every second. Ends with KeyboardInterrupt."""
+    pause = threading.Event()
+    with Live(console=console(), auto_refresh=False) as frame:
+        while True:
+            frame.update(read_table(), refresh=True)
+            pause.wait(WATCH_SECONDS)

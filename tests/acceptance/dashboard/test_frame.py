@@ -92,7 +92,7 @@ def test_the_palette_jumps_to_a_deployment_and_offers_commands(page: Page, repos
     page.keyboard.press("/")
     page.keyboard.type("run gre")
     page.keyboard.press("Enter")
-    page.wait_for_url(f"{url}/deployments/greet#run-form")
+    page.wait_for_url(f"{url}/deployments/greet#run")
     expect(page.locator("#run-form :focus")).to_have_count(1)
     page.keyboard.press("Escape")
     expect(page.locator("#run-form")).to_be_hidden()

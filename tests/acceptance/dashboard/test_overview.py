@@ -48,7 +48,7 @@ def answers(page: Page) -> dict[str, tuple[Locator, ...]]:
             page.get_by_text(re.compile("2 in a row, since")),
         ),
         "what runs": (now.get_by_role("link", name="greet"),),
-        "what is next": (following.get_by_text("3 frequent jobs"), following.get_by_role("link", name="backup")),
+        "what is next": (following.get_by_text("3 frequent deployments"), following.get_by_role("link", name="backup")),
     }
 
 

@@ -46,7 +46,7 @@ def test_a_page_opens_and_has_a_heading_and_a_title(served: Served, path: str) -
 def test_empty_states_have_a_message(served: Served) -> None:
     page = served.get("/runs?state=crashed", Accept="text/html").text
     assert "No runs match" in page
-    assert "Nothing. Every deployment is applied" in served.get("/", Accept="text/html").text
+    assert "Nothing. All deployments are applied" in served.get("/", Accept="text/html").text
 
 
 def test_the_source_page_explains_every_pass_that_did_not_apply_everything(fresh: Served) -> None:
@@ -137,7 +137,7 @@ def test_an_invalid_deployment_shows_its_findings_and_last_good_version(fresh: S
     assert re.search(r"tags</th>.*?deployments/bad.yaml:3</td>", page, re.DOTALL)
     fresh.commit({"deployments/new.yaml": "name: new\ncommand: 5\n"})
     page = fresh.get("/deployments/new?tab=schedule", Accept="text/html").text
-    assert "Never valid: nothing runs until the manifest is fixed" in page
+    assert "Never valid: nothing runs until you fix the manifest" in page
     assert "deployments/new.yaml:2:" in page
     assert "Available once a valid version is applied." in page
 
@@ -184,7 +184,7 @@ def test_the_form_of_a_command_explains_how_parameters_are_passed(served: Served
 def test_without_scripts_all_actions_are_disabled(served: Served) -> None:
     for path in ("/deployments/add", "/deployments/far", "/source"):
         page = served.get(path, Accept="text/html").text
-        assert "This page needs JavaScript" in page
+        assert "Without JavaScript, this page shows" in page
         for form in re.findall(r"<form[^>]*>", page):
             assert 'role="search"' in form or 'method="post"' in form or 'method="dialog"' in form, form
         for button in re.findall(r"<button[^>]*(?:data-post|primary)[^>]*>", page):

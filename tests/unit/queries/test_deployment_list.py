@@ -9,7 +9,8 @@ from sqlalchemy import event
 
 from controller.model.runs import Run, RunState
 from controller.model.status import Hold
-from controller.queries.deployment_list import RECENT, DeploymentRow, DeploymentSort, deployment_rows, sort_deployments
+from controller.queries.attention import RECENT
+from controller.queries.deployment_list import DeploymentRow, DeploymentSort, deployment_rows, sort_deployments
 from controller.queries.deployments import DeploymentView, list_deployments
 from controller.store import Store, holds, inventory, runs
 from tests.conftest import NOW
@@ -66,7 +67,7 @@ def test_deployments_are_sorted_by_name_next_run_and_last_run(store: Store) -> N
     views = views_of(store)
     orders = {order: "".join(view.name for view in sort_deployments(views, order)) for order in DeploymentSort}
     assert orders == {
-        DeploymentSort.RANK: "abc",
+        DeploymentSort.PROBLEMS: "abc",
         DeploymentSort.NAME: "abc",
         DeploymentSort.NEXT: "cab",
         DeploymentSort.LAST_RUN: "acb",

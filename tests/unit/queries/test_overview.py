@@ -1,4 +1,4 @@
-"""The overview reads few rows however many deployments there are, and frequent jobs hide no other fire time."""
+"""The overview reads few rows however many deployments there are, and frequent deployments hide no other fire time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,7 +59,7 @@ def test_the_number_of_statements_does_not_grow_with_the_deployments(store: Stor
     assert len(view.bars) == 39, "the last runs of 19 single problems, and of the first 20 of the group"
 
 
-def test_frequent_jobs_are_one_row_before_those_that_fire_rarely(store: Store, tmp_path: Path) -> None:
+def test_frequent_deployments_are_one_row_before_those_that_fire_rarely(store: Store, tmp_path: Path) -> None:
     often = [entry(f"o{number:02}", schedules=[{"interval": "1m"}]) for number in range(31)]
     rare = [entry(name, schedules=[{"cron": "15 0 * * *", "timezone": "UTC"}]) for name in ("backup", "report")]
     later = entry("later", schedules=[{"cron": "30 1 * * *", "timezone": "UTC"}])

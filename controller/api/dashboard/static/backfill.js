@@ -116,7 +116,7 @@ export function bindBackfill(form) {
     try {
       const backfill = await post(url, request);
       if (backfill.backfill_id) location.assign(`/backfills/${backfill.backfill_id}`);
-      else { reset(); say("Nothing was started: all of these due times have got a run in the meantime."); }
+      else { reset(); say("Nothing was started: all of these due times have a run by now."); }
     } catch (error) {
       showProblem(error);
       start.disabled = false;

@@ -37,7 +37,7 @@ export function bindCopy() {
     const button = event.target.closest("[data-copy], [data-copy-of]");
     if (!button) return;
     const text = button.dataset.copy ?? document.getElementById(button.dataset.copyOf)?.textContent ?? "";
-    if (!(await writeClipboard(text))) { announce("The browser did not allow the copy."); return; }
+    if (!(await writeClipboard(text))) { announce("The browser does not allow copying."); return; }
     announce("Copied");
     button.classList.add("done");
     setTimeout(() => button.classList.remove("done"), tickTime);

@@ -1,5 +1,7 @@
 // Keys without Ctrl or ⌘: go to pages, move through rows, open the palette and the list of keys. They do nothing while a field has
 // the focus or a dialog is open. Users can switch them off (WCAG 2.1.4).
+import { linkOf } from "./regions.js";
+
 const goTo = { o: "/", d: "/deployments", r: "/runs", b: "/backfills", s: "/source", e: "/events" };
 const sequenceTime = 1500; // milliseconds between g and the next key
 const storageKey = "keys";
@@ -12,10 +14,7 @@ function setOn(value) {
   try { if (value) localStorage.removeItem(storageKey); else localStorage.setItem(storageKey, "off"); } catch { /* storage is not available: the keys stay on */ }
 }
 
-// The link that opens a row: marked with data-open, that of the run, or the first.
-const linkOf = (row) => row.querySelector("[data-open], .id a") ?? row.querySelector("a[href]");
-
-const rows = () => [...document.querySelectorAll("main :is(tbody tr, .attention li, [data-row])")].filter((row) => linkOf(row)?.checkVisibility());
+const rows = () => [...document.querySelectorAll("main :is(tbody tr, .attention li)")].filter((row) => linkOf(row)?.checkVisibility());
 
 function moveRow(step) {
   const all = rows();

@@ -64,7 +64,7 @@ function showState(text, className, title) {
 function showConnection() {
   if (isOn === false) showState("not connected", "off", "not connected");
   else if (isOn === null) showState("paused", "", "paused");
-  else if (isHeldBySelection()) showState("paused", "", "The part with the selected text is updated when you end the selection");
+  else if (isHeldBySelection()) showState("paused", "", "The part with the selected text is updated when you clear the selection");
   else showState("live", "on", "This page updates automatically");
 }
 
@@ -108,7 +108,7 @@ export function watch() {
     timers.forEach(clearInterval);
     document.removeEventListener("visibilitychange", change);
     showState("not updated", "", "The controller has deleted what this page shows");
-    showLost("The controller has deleted what this page shows. Its last state stays here until you leave the page.");
+    showLost("The controller has deleted what this page shows. The page keeps its last state until you leave it.");
   };
   document.addEventListener("visibilitychange", change);
   document.addEventListener("filter", () => { refresh(); wake(); }); // the user has changed the address: do not wait

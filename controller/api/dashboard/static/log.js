@@ -226,7 +226,7 @@ async function copy() {
 function setFull(isFull) {
   viewer.classList.toggle("full", isFull);
   control("full").setAttribute("aria-pressed", isFull);
-  control("full").textContent = isFull ? "Leave full screen" : "Full screen";
+  control("full").textContent = isFull ? "Exit full screen" : "Full screen";
   if (follow.checked && !lines.isComplete) list.scrollToEnd();
 }
 

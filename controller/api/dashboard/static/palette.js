@@ -50,8 +50,8 @@ const commands = [
 
 // The commands for a deployment lead to its forms, where parameters and reasons are entered.
 const deploymentCommands = {
-  run: (name) => command(`Run ${name}…`, "enter parameters", { path: `/deployments/${name}#run-form` }),
-  hold: (name) => command(`Hold ${name}…`, "enter a reason", { path: `/deployments/${name}#hold-form` }),
+  run: (name) => command(`Run ${name}…`, "enter parameters", { path: `/deployments/${name}#run` }),
+  hold: (name) => command(`Hold ${name}…`, "enter a reason", { path: `/deployments/${name}#hold` }),
 };
 
 function itemsWithoutText() {

@@ -11,11 +11,14 @@ const waiting = new Map(); // region id: the element that replaces it once the r
 let pressed = null;
 let onChange = () => {};
 
+// The link that opens a row: that of the run or backfill, or the first one.
+export const linkOf = (row) => row.querySelector(".id a") ?? row.querySelector("a[href]");
+
 // Give each row an id, so that it is matched with the same row of the next version: its data-key, or the target of its link.
 function setKeys(region) {
   const used = new Set();
   for (const row of region.querySelectorAll("tr, li, [data-key]")) {
-    const key = row.dataset.key ?? (row.querySelector("[data-open], .id a") ?? row.querySelector("a[href]"))?.getAttribute("href");
+    const key = row.dataset.key ?? linkOf(row)?.getAttribute("href");
     if (!key || row.id || used.has(key)) continue;
     used.add(key);
     row.id = `${region.id}:${key}`;

@@ -1,6 +1,5 @@
-// Side sheets: each opens while the URL ends with its id, as in #run, or that of a part of it, and closes with Escape, its button
-// or a click beside it. Without scripts, they are sections of the page that the same links lead to.
-const isShown = (sheet) => sheet.contains(document.getElementById(location.hash.slice(1)));
+// Side sheets: each opens while the URL ends with its id, as in #run, and closes with Escape, its button or a click beside it. Without scripts, they are sections of the page that the same links lead to.
+const isShown = (sheet) => location.hash === `#${sheet.id}`;
 
 function showFromUrl(sheets) {
   for (const sheet of sheets) {

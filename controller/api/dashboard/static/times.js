@@ -13,7 +13,7 @@ function inZone(moment, zone) {
   }
 }
 
-export function formatDuration(seconds) {
+function formatDuration(seconds) {
   if (seconds < 10) return `${seconds.toFixed(seconds < 1 ? 1 : 0)} s`;
   const whole = Math.round(seconds);
   for (let i = 0; i < units.length; i++) {

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request
@@ -32,6 +31,7 @@ from controller.operations import backfills
 from controller.operations.holds import hold_deployment, resume_deployment
 from controller.operations.trigger import trigger_run
 from controller.queries.deployment_details import DeploymentDetail, coming_fire_times, show_deployment
+from controller.queries.deployment_list import DeploymentSort
 from controller.queries.deployments import DeploymentView, Health, Sync, matching, sort_key
 from controller.queries.field_locations import DeclaredField
 from controller.queries.occurrences import list_occurrences
@@ -45,15 +45,6 @@ router = APIRouter(prefix="/api/v1/deployments", tags=["deployments"], route_cla
 NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 Name = Annotated[str, Path(json_schema_extra={"pattern": NAME})]
 Value = TypeVar("Value")
-
-
-class Order(StrEnum):
-    """The order of deployments."""
-
-    PROBLEMS = "problems"
-    NAME = "name"
-    NEXT = "next"
-    LAST_RUN = "last-run"
 
 
 class DeploymentPage(Page[DeploymentView]):
@@ -136,22 +127,22 @@ def deployments(  # noqa: PLR0913
     tag: Annotated[str | None, Query(max_length=200)] = None,
     sync: Sync | None = None,
     health: Health | None = None,
-    order: Order = Order.PROBLEMS,
+    order: DeploymentSort = DeploymentSort.PROBLEMS,
     limit: Limit = 100,
     cursor: Cursor = None,
     offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
 ) -> Response:
     """The deployments that match all filters. `search` is a part of the name, flow, description or a tag.
 
-    The order `next` has the earliest fire time first, `last-run` the newest last run. The page begins at `offset`. In
+    The order `next` has the earliest start first, `last-run` the newest last run. The page begins at `offset`. In
     the order `name`, each deployment is on exactly one page. In the other orders, a deployment whose status changes
     between two requests may be skipped or repeated.
     """
     views = matching(request.app.state.deployment_cache.deployments(), search=search, tag=tag, sync=sync, health=health)
     key = _SORT_KEYS[order]
-    if order is not Order.PROBLEMS:
+    if order is not DeploymentSort.PROBLEMS:
         views.sort(key=key)
-    last = read_cursor(request, cursor, text_parser(r"[0-9]\..+" if order is Order.PROBLEMS else ".+"))
+    last = read_cursor(request, cursor, text_parser(r"[0-9]\..+" if order is DeploymentSort.PROBLEMS else ".+"))
     after = views if last is None else [view for view in views if key(view) > last]
     page = make_page(request, after[offset : offset + limit + 1], limit, key)
     return json_response(request, {**page, "total": len(views)})
@@ -308,7 +299,7 @@ def _problem_key(view: DeploymentView) -> str:
 
 
 def _next_key(view: DeploymentView) -> str:
-    return f"{'~' if view.next_fire_time is None else utc(view.next_fire_time)}.{view.name}"
+    return f"{'~' if view.next_start is None else utc(view.next_start)}.{view.name}"
 
 
 def _last_key(view: DeploymentView) -> str:
@@ -316,9 +307,9 @@ def _last_key(view: DeploymentView) -> str:
     return f"{age:016}.{view.name}"
 
 
-_SORT_KEYS: dict[Order, Callable[[DeploymentView], str]] = {
-    Order.PROBLEMS: _problem_key,
-    Order.NAME: lambda view: view.name,
-    Order.NEXT: _next_key,
-    Order.LAST_RUN: _last_key,
+_SORT_KEYS: dict[DeploymentSort, Callable[[DeploymentView], str]] = {
+    DeploymentSort.PROBLEMS: _problem_key,
+    DeploymentSort.NAME: lambda view: view.name,
+    DeploymentSort.NEXT: _next_key,
+    DeploymentSort.LAST_RUN: _last_key,
 }

@@ -84,10 +84,12 @@ def use(state: State, story: Story, *, size: tuple[int, int] = (100, 24), owner:
 
 def test_digits_and_tab_go_to_a_tab_and_letters_without_a_meaning_do_nothing(state: State) -> None:
     async def story(user: User) -> None:
-        for key, title in zip("1234567", ("WHY", "DOES", "FLOW", "TRIGGER", "LIMIT", "REASON", "SUBJECT"), strict=True):
+        for key, title in zip(
+            "1234567", ("REASON", "TASK", "FLOW", "TRIGGER", "LIMIT", "REASON", "SUBJECT"), strict=True
+        ):
             assert title in await user.press(key)
         assert "SUBJECT" in await user.press("8", "0", "x", "ctrl+q", "f1", "insert")
-        assert "WHY" in await user.press("tab")
+        assert "SINCE" in await user.press("tab")
         assert "SUBJECT" in await user.press("shift+tab")
         assert user.drawn == user.text
 
@@ -157,7 +159,7 @@ def test_s_sorts_the_deployments(state: State) -> None:
             ("Sorted by last-run.", "crm-nps-import"),
             ("Sorted by problems.", "broken"),
         ]
-        assert "Only the deployments can be sorted." in await user.press("4", "s")
+        assert "Only the list of deployments can be sorted." in await user.press("4", "s")
 
     use(state, story)
 
@@ -210,11 +212,11 @@ def test_l_shows_the_log_t_the_tasks_and_slash_searches(state: State) -> None:
 def test_d_shows_the_commit_of_a_deployment_and_of_a_run(state: State) -> None:
     async def story(user: User) -> None:
         text = await user.press("j", "d")
-        assert "crm-nps-import was last changed in" in text
+        assert "the commit that last changed crm-nps-import" in text
         assert "etl: keep 98 % of rows" in text
         assert "Ada Lovelace" in text
         text = await user.press("4", "d")
-        assert "run 000000000001 executes" in text
+        assert "the commit of run 000000000001" in text
         assert "~  crm-nps-import" in text
         assert "crm-nps-import  ✕" in await user.press("enter")
 
@@ -227,9 +229,9 @@ def test_r_asks_and_runs_the_deployment(own: State) -> None:
         await user.type("month")
         text = await user.press("enter", "r")
         assert "Run finance-close-month now? y/N" in text
-        assert "Started run" not in await user.press("x")
+        assert "Triggered run" not in await user.press("x")
         assert "y/N" not in await user.press("n")
-        assert "Started run" in await user.press("r", "y")
+        assert "Triggered run" in await user.press("r", "y")
 
     use(own, story)
     client = CountingClient(own.controller.state.socket)
@@ -245,12 +247,12 @@ def test_c_cancels_a_run_and_h_holds_and_resumes(own: State) -> None:
         assert "is being cancelled" in await user.press("y")
         await user.press("h")
         assert "Reason" in user.text
-        assert "are on hold" in await user.press("o", "k", "enter")
+        assert "Held finance-close-month" in await user.press("o", "k", "enter")
         await user.press("3", "slash")
         await user.type("month")
         assert "‖ held" in await user.press("enter")
         assert "Resume finance-close-month? y/N" in await user.press("h")
-        assert "is resumed" in await user.press("y")
+        assert "Resumed" in await user.press("y")
 
     use(own, story)
     client = CountingClient(own.controller.state.socket)
@@ -272,12 +274,12 @@ def test_a_shows_the_deletions_before_it_asks(state: State) -> None:
 def test_y_copies_over_the_terminal(state: State) -> None:
     async def story(user: User) -> None:
         text = await user.press("j", "y")
-        assert "Copy: n name  i run id  w why" in text
+        assert "Copy: n name  i run id  r reason" in text
         assert "Copied crm-nps-import" in await user.press("n")
         assert user.app.clipboard == "crm-nps-import"
         await user.press("y", "i")
         assert user.app.clipboard == run_id(1, 1)
-        await user.press("y", "w")
+        await user.press("y", "r")
         assert user.app.clipboard.startswith("KeyError: 'amount'")
         await user.press("7", "y", "c")
         assert len(user.app.clipboard) == 40
@@ -301,7 +303,7 @@ def test_q_leaves_and_asks_before_it_stops_a_controller(state: State) -> None:
     assert use(state, leave).return_value == 0
 
     async def stop(user: User) -> None:
-        assert "Stop the controller? Flows that run continue. y/N" in await user.press("q")
+        assert "Stop the controller? Running flows continue. y/N" in await user.press("q")
         await user.press("n")
         assert user.app.return_value is None
         await user.press("q", "y")
