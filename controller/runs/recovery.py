@@ -18,6 +18,7 @@ from typing import Any
 
 from controller.errors import ResourceError, shortage
 from controller.model.runs import RunOutcome, RunState
+from controller.text import visible_lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,8 +229,11 @@ def _reason(state: RunState, ending: dict[str, Any]) -> str | None:
 
 
 def _text(message: Any) -> str | None:
-    """Return a message of a flow; None if it is empty. The database rejects lone surrogates, which it may contain."""
-    return str(message).encode("utf-8", "backslashreplace").decode() if message else None
+    """Return a message of a flow without unprintable characters: the database rejects some, and others reorder text.
+
+    None if it is empty.
+    """
+    return visible_lines(str(message)) if message else None
 
 
 def _name(number: int) -> str:

@@ -38,6 +38,7 @@ def test_time_labels_are_aligned_with_the_time_axis(page: Page, repository: Repo
 
 
 LONG = "x" * 5000
+LONG_NAME = "n" * 63
 WORDY = """
     from controller import flow, link, markdown, table, task
 
@@ -58,10 +59,19 @@ STICKING_OUT = """() => [...document.querySelectorAll("main *, .strip-bar *")].f
     const isOut = box.width > 0 && box.right > document.documentElement.clientWidth + 1;
     const isWider = one.clientWidth > 0 && one.scrollWidth > one.clientWidth + 1;
     const isOver = isWider && getComputedStyle(one).overflowX === "visible";
-    return (isOut || isOver) && !one.closest(".scroll, .hidden, .log, svg");
-}).map((one) => one.tagName + "." + one.className)"""
+    return (isOut || isOver) && !one.closest(".scroll, .tabs, .hidden, .log, svg");
+}).map((one) => one.tagName + "." + one.className + one.textContent.slice(0, 30))"""
 
 
+OVERLAPS = """() => {
+    const boxes = [...document.querySelectorAll(".strip-bar > *")].map((part) => {
+        const box = document.createRange();
+        box.selectNodeContents(part);
+        return part.matches(".facts") ? box.getBoundingClientRect() : part.getBoundingClientRect();
+    }).filter((box) => box.width > 0);
+    return boxes.slice(1).filter((box, index) => box.top < boxes[index].bottom && box.left < boxes[index].right - 1);
+}"""
+"""Parts of the strip at the top that begin before the one to the left of them ends."""
 HEIGHTS = "() => [...document.querySelectorAll('.rows tbody tr')].map((row) => row.getBoundingClientRect().height)"
 
 
@@ -75,7 +85,10 @@ def test_very_long_words_do_not_overflow_the_page(page: Page, repository: Reposi
     )
     repository.write("deployments/wordy.yaml", text)
     repository.write("deployments/bad.yaml", f"name: bad\ncommand: [echo]\n{'y' * 2000}: 1\n")
-    repository.wait_for_revision(repository.commit())
+    repository.write(f"deployments/{LONG_NAME}.yaml", f"name: {LONG_NAME}\nflow: flows/wordy.py:main\n{parameters}\n")
+    repository.git("config", "user.name", "Featherstonehaugh " * 5)
+    repository.wait_for_revision(repository.commit("u" * 100))
+    repository.trigger(LONG_NAME)
     good = repository.trigger("wordy")["run_id"]
     bad = repository.trigger("wordy", "--param", "fail=true", "--param", "text=" + "z" * 5000)["run_id"]
     repository.ask("hold", "wordy", "--reason", "w" * 500)
@@ -100,6 +113,7 @@ def test_very_long_words_do_not_overflow_the_page(page: Page, repository: Reposi
             page.set_viewport_size({"width": width, "height": 800})
             assert page.evaluate(STICKING_OUT) == [], (path, width)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
+            assert page.evaluate(OVERLAPS) == [], (path, width)
     page.set_viewport_size({"width": 1440, "height": 900})
     for path in ("/runs", "/deployments", "/events", "/backfills"):
         page.goto(url + path)

@@ -131,12 +131,12 @@ def test_an_outcome_has_a_reason(
     assert found.finished_at == datetime.fromtimestamp(1_780_000_001.5, UTC)
 
 
-def test_characters_that_the_database_cannot_store_are_escaped_in_a_reason(tmp_path: Path) -> None:
-    mark = {"nonce": NONCE, "outcome": "failed", "error": "ValueError: \ud800"}
+def test_unprintable_characters_are_escaped_in_a_reason(tmp_path: Path) -> None:
+    mark = {"nonce": NONCE, "outcome": "failed", "error": "ValueError: \ud800 \x1b[31mred \u202etxt"}
     (tmp_path / "exit").write_text(json.dumps(mark), encoding="utf-8")
     found = recover(tmp_path, NONCE, same_boot=True)
     assert isinstance(found, RunOutcome)
-    assert found.reason == "ValueError: \\ud800"
+    assert found.reason == r"ValueError: \ud800 \x1b[31mred \u202etxt"
 
 
 @pytest.mark.parametrize(

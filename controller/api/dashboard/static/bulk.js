@@ -144,5 +144,7 @@ export function bindBulk(form) {
     start("retry", "retried", "Retry", { latest: isLatest }, { "Idempotency-Key": key },
       (runs) => `Retry ${runs} with ${isLatest ? "the latest code" : "the same commit"}?`, "Runs that have not finished are left out.");
   });
+  // Runs that match are changed page by page, so leaving the page ends the request halfway.
+  addEventListener("beforeunload", (event) => { if (isBusy && isAll) event.preventDefault(); });
   restoreSelection(document);
 }

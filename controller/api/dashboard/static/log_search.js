@@ -1,5 +1,6 @@
 // The search of the log viewer: over all lines, by the API. Enter goes to the next hit, Shift+Enter to the previous one.
 const typing = 200; // milliseconds without a key before a search
+const slow = 300; // milliseconds until the status says that a search is in progress
 
 export class Search {
   // `control(name)` returns an element of the viewer. `viewer` has the functions that the search needs of the log.
@@ -45,11 +46,13 @@ export class Search {
     let result = { numbers: [], count: 0 };
     if (text) {
       const ignoreCase = text === text.toLowerCase();
+      const progress = setTimeout(() => { if (turn === this.turn) this.status.textContent = "searching…"; }, slow);
       try {
         result = await this.viewer.find([["q", text], ["regex", this.isRegex], ["ignore_case", ignoreCase]]);
       } catch (error) {
         result.error = error.message;
       }
+      clearTimeout(progress);
     }
     if (turn !== this.turn) return;
     this.hits = result.numbers.filter((number) => this.viewer.isShown(number));
