@@ -72,6 +72,7 @@ OVERLAPS = """() => {
     return boxes.slice(1).filter((box, index) => box.top < boxes[index].bottom && box.left < boxes[index].right - 1);
 }"""
 """Parts of the strip at the top that begin before the one to the left of them ends."""
+WIDE_ROWS = "() => [...document.querySelectorAll('.rows tr')].filter((row) => row.clientWidth > 390).length"
 HEIGHTS = "() => [...document.querySelectorAll('.rows tbody tr')].map((row) => row.getBoundingClientRect().height)"
 
 
@@ -114,6 +115,7 @@ def test_very_long_words_do_not_overflow_the_page(page: Page, repository: Reposi
             assert page.evaluate(STICKING_OUT) == [], (path, width)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
             assert page.evaluate(OVERLAPS) == [], (path, width)
+        assert page.evaluate(WIDE_ROWS) == 0, path
     page.set_viewport_size({"width": 1440, "height": 900})
     for path in ("/runs", "/deployments", "/events", "/backfills"):
         page.goto(url + path)
