@@ -269,15 +269,23 @@ function followRun() {
     pending = pending.then(() => lines.grow(total, follow.checked || list.isAtEnd)).catch(() => {});
     return pending;
   };
-  const end = stream(() => `${lines.address}/stream?count_only=true`, {
+  const open = () => stream(() => `${lines.address}/stream?count_only=true`, {
     log: (event) => grow(JSON.parse(event.data).total_lines),
     end: async (event) => {
       end();
+      document.removeEventListener("visibilitychange", change);
       viewer.dataset.state = JSON.parse(event.data).state;
       await grow(lines.total);
       finish();
     },
   }, (isOn) => showState(isOn ? undefined : "Disconnected. The log resumes where it stopped."));
+  // Browsers allow six connections to a server, so hidden tabs must not keep any.
+  const change = () => {
+    end();
+    if (!document.hidden) end = open();
+  };
+  let end = document.hidden ? () => {} : open();
+  document.addEventListener("visibilitychange", change);
 }
 
 function finish() {
