@@ -29,9 +29,9 @@ export function showError(error) {
   notice([error.message, error.hint].filter(Boolean).join(" "), "bad", error.isLost);
 }
 
+// Hide the messages that the controller does not respond, at the top and in forms.
 export function clearLostNotice() {
-  const place = document.getElementById("notice");
-  if (place.hasAttribute("data-lost")) place.hidden = true;
+  for (const place of document.querySelectorAll("[data-lost]")) place.hidden = true;
 }
 
 export const newKey = () => (crypto.randomUUID ? crypto.randomUUID() : String(Math.random()).slice(2));

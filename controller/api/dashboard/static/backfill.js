@@ -76,12 +76,17 @@ export function bindBackfill(form) {
   const preview = document.getElementById("backfill-preview");
   let request = null; // what was shown by the last dry run
   let turn = 0;
-  const say = (text) => { const place = form.querySelector("[data-problem]"); place.textContent = text; place.hidden = !text; };
+  const say = (text, isLost = false) => {
+    const place = form.querySelector("[data-problem]");
+    place.textContent = text;
+    place.toggleAttribute("data-lost", isLost);
+    place.hidden = !text;
+  };
   const reset = () => { turn += 1; request = null; start.disabled = true; preview.textContent = ""; say(""); };
 
   const showProblem = (error) => {
     const faults = error.errors?.filter((fault) => fault.path[0] !== "body") ?? [];
-    if (!faults.length) { say([error.message, error.hint].filter(Boolean).join(" ")); return; }
+    if (!faults.length) { say([error.message, error.hint].filter(Boolean).join(" "), error.isLost); return; }
     showFieldError(form.elements.parameters.closest(".field"), faults.map((fault) => [fault.message, fault.hint].filter(Boolean).join("; ")).join(" "));
     form.elements.parameters.focus();
   };

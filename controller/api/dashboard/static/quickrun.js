@@ -117,9 +117,10 @@ function findField(form, path) {
   return field ?? form.querySelector(":scope > [data-more]") ?? undefined;
 }
 
-function showProblem(form, text) {
+function showProblem(form, text, isLost = false) {
   const place = form.querySelector("[data-problem]");
   place.textContent = text;
+  place.toggleAttribute("data-lost", isLost);
   place.hidden = !text;
 }
 
@@ -263,7 +264,7 @@ export function bindForm(form) {
     } catch (error) {
       key = newKey();
       showProblems(form, problems, error.errors ?? []);
-      if (!error.errors?.length) showProblem(form, [error.message, error.hint].filter(Boolean).join(" "));
+      if (!error.errors?.length) showProblem(form, [error.message, error.hint].filter(Boolean).join(" "), error.isLost);
       form.querySelector(".wrong :is(input, select, textarea)")?.focus();
       button.disabled = false;
     }
