@@ -126,7 +126,7 @@ def ask_approve(desk: Desk) -> None:
         return
     withheld = desk.page.withheld
     if withheld is None:
-        desk.say("No deletions wait for approval.")
+        desk.say("No deletions wait for approval." if desk.page.is_loaded else "The deletions are not loaded yet.")
         return
     count = format_count(len(withheld["deployments"]), "deployment")
     _ask(

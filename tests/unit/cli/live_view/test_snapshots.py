@@ -87,3 +87,15 @@ def test_the_selected_row_stays_in_a_full_screen_when_it_moves_to_the_end() -> N
     listing.show([*names[:2], *names[3:], names[2]])
     listing.scroll(10)
     assert (listing.selected, listing.top) == (29, 20)
+
+
+def test_a_fixed_list_can_be_filtered_and_ignores_what_was_loaded_before_it() -> None:
+    listing = Names()
+    stale = listing.part
+    listing.show([("-", "report"), ("-", "import")])
+    listing.update(stale)
+    assert listing.end == 2
+    listing.restrict("IMP")
+    assert [item["name"] for item in listing.part.items] == ["import"]
+    listing.restrict("")
+    assert listing.end == 2
