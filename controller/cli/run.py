@@ -144,6 +144,8 @@ def run(location: Location, once: bool, log_format: Any, prebuild: bool, plain: 
     controller.check()
     if once:
         return _once(controller, prebuild)
+    if is_live:
+        write_to_terminal("Starting the controller.\n")
     gc.set_threshold(700)  # Python's default, unlike in short commands
     try:
         if not prebuild or controller.prebuild():

@@ -32,7 +32,12 @@ class ViewProcess:
         self._on_quit = on_quit
         self._on_failure = on_failure
         self._is_stopping = threading.Event()
+        self._is_restored = False
         self._modes = _terminal_modes()
+        if self._modes is not None:
+            # Keys from before the view must not answer its questions.
+            with suppress(termios.error, OSError):
+                termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
         read, self._write = os.pipe()
         # -P: a module in the current directory must not replace one of ours.
         command = [sys.executable, "-P", "-m", "controller.cli.live_view", str(state), str(read)]
@@ -70,6 +75,10 @@ class ViewProcess:
         )
 
     def _restore(self) -> None:
+        """Restore the terminal, once: leaving the alternate screen again would move the cursor over later lines."""
+        if self._is_restored:
+            return
+        self._is_restored = True
         if self._modes is not None:
             with suppress(termios.error, OSError):
                 termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, self._modes)

@@ -128,7 +128,7 @@ def ask_approve(view: OpenView) -> None:
         return
     withheld = view.page.withheld
     if withheld is None:
-        view.say("No deletions wait for approval.")
+        view.say("No deletions wait for approval." if view.page.is_loaded else "The deletions are not loaded yet.")
         return
     count = format_count(len(withheld["deployments"]), "deployment")
     _ask(

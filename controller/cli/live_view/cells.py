@@ -10,6 +10,8 @@ from controller.text import visible
 
 GAP = 2
 _CUT = "…"
+_SMALLEST = 8
+"""The last column is cut further on a screen that is too narrow for all columns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +74,10 @@ def choose_widths(columns: Sequence[Column], rows: Sequence[Sequence[Text]], wid
         del narrow[index]
     widths = {index: natural[index] for index in narrow}
     excess = sum(widths.values()) + GAP * (len(widths) - 1) - width
-    for index in sorted(widths, key=lambda index: (not columns[index].is_last, -widths[index])):
-        cut = max(0, min(excess, widths[index] - narrow[index]))
+    last = [index for index in widths if columns[index].is_last]
+    others = sorted((index for index in widths if index not in last), key=lambda index: -widths[index])
+    for index, smallest in [(i, narrow[i]) for i in [*last, *others]] + [(i, _SMALLEST) for i in last]:
+        cut = max(0, min(excess, widths[index] - smallest))
         widths[index] -= cut
         excess -= cut
     if excess < 0:

@@ -44,11 +44,12 @@ def _tab_line(view: View) -> Text:
             "Running": view.summary["running"],
             "Deployments": view.summary["deployments"],
         }
-    for gap, has_counts in (("  ", True), (" ", True), (" ", False)):
+    for gap, has_counts, has_titles in (("  ", True, True), (" ", True, True), (" ", False, True), (" ", True, False)):
         line = Text()
         for number, tab in enumerate(view.tabs):
             count = counts.get(tab.title) if has_counts else None
-            label = f"[{number + 1}]{tab.title}" + (f" {count}" if count is not None else "")
+            label = f"[{number + 1}]" + (tab.title if has_titles or number == view.tab else "")
+            label += f" {count}" if count is not None else ""
             line.append(gap if number else "")
             line.append(label, style="bold reverse" if number == view.tab else "")
         if line.cell_len <= view.width:

@@ -39,7 +39,7 @@ def status_line(summary: Mapping[str, Any] | None, problem: str | None, now: dat
         return spread(Text("controller ") + styled(problem or "connecting …", WARN), clock, width)
     right = join_parts([*_marks(summary, is_short=width < _WIDE), clock], width, " ")
     version = summary["controller"]["version"]
-    left = styled("controller", "bold") + Text(f" {version} " if version else " ")
+    left = styled("controller", "bold") + Text(f" {version} " if version and width >= _WIDE else " ")
     if problem is not None:
         return spread(left + styled(f"○ {problem}", WARN), right, width)
     left += _state(summary) + Text(" ")
@@ -91,10 +91,12 @@ def _state(summary: Mapping[str, Any]) -> Text:
 def _commit(commit: Mapping[str, Any], now: datetime, width: int) -> Text:
     """Return the subject, the author and the age of a commit; the subject is shortened first."""
     author, since = plain(commit["author"]), Text(f" {age(commit['author_date'], now)}")
-    author.truncate(max(_NARROW, min(author.cell_len, width // 2)), overflow="ellipsis")
     subject = plain(commit["subject"])
-    room = width - author.cell_len - since.cell_len - len(' "" ')
+    both = width - since.cell_len - len(' "" ')
+    author.truncate(max(_NARROW, both // 3, both - subject.cell_len), overflow="ellipsis")
+    room = both - author.cell_len
     if room < _NARROW:
+        author.truncate(max(0, width - since.cell_len - 1), overflow="ellipsis")
         return Text(" ") + author + since
     subject.truncate(room, overflow="ellipsis")
     return Text(' "') + subject + Text('" ') + author + since

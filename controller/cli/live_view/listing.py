@@ -101,7 +101,10 @@ class Listing(ABC):
 
     def scroll(self, height: int) -> bool:
         """Make the selected row visible in `height` rows. Return whether rows must be loaded for that."""
-        self.top = max(0, min(self.top, self.selected), self.selected - height + 1)
+        self.top = max(min(self.top, self.selected), self.selected - height + 1)
+        if self.part.total is not None:
+            self.top = min(self.top, self.part.total - height)
+        self.top = max(0, self.top)
         wanted = min(self.top + height, self.end) if self.part.total is not None else self.top + height
         is_there = self.part.offset <= self.top and wanted <= self.part.offset + len(self.part.items)
         return not is_there

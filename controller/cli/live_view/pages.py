@@ -166,12 +166,21 @@ class Names(Listing):
 
     def show(self, names: Sequence[tuple[str, str]]) -> None:
         """Show these names with their signs."""
-        items = [{"sign": sign, "name": name} for sign, name in names]
-        self.update(Part(offset=0, items=items, total=len(items)))
+        self._names = names
+        items = [{"sign": sign, "name": name} for sign, name in names if self.filter.lower() in name]
+        super().update(Part(offset=0, items=items, total=len(items)))
+
+    def reset(self) -> None:
+        """Show the names that match the filter."""
+        super().reset()
+        self.show(self._names)
 
     def fetch(self, client: Client, offset: int, count: int) -> Part:  # noqa: ARG002
         """Return the list as it is."""
         return self.part
+
+    def update(self, part: Part) -> None:
+        """Do nothing: `fetch` may have returned the part before `show` replaced it."""
 
     def cells(self, item: Item, now: datetime) -> Sequence[Text]:  # noqa: ARG002
         """Return the sign and the name."""
@@ -233,7 +242,7 @@ class WithheldPage(Page):
         self._names = Names()
         super().__init__("withheld deletions", self._names)
         self.withheld: Mapping[str, Any] | None = None
-        self._is_loaded = False
+        self.is_loaded = False
 
     def load(self, client: Client) -> Any:
         """Load the withheld deletions."""
@@ -241,13 +250,13 @@ class WithheldPage(Page):
 
     def update(self, data: Any) -> None:
         """Show these deletions."""
-        self.withheld, self._is_loaded = data, True
+        self.withheld, self.is_loaded = data, True
         self._names.show([] if data is None else [("-", name) for name in data["deployments"]])
 
     def head(self, width: int, now: datetime) -> list[Text]:  # noqa: ARG002
         """Return why they are withheld, and how to approve them."""
         if self.withheld is None:
-            return [styled("No deletions wait for approval." if self._is_loaded else "loading …", DIM), Text()]
+            return [styled("No deletions wait for approval." if self.is_loaded else "loading …", DIM), Text()]
         count = format_count(len(self.withheld["deployments"]), "deployment")
         return [
             fit_text(plain(f"Git no longer declares {count}: {self.withheld['reason']}."), width),

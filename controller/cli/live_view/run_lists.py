@@ -83,7 +83,7 @@ class Runs(Listing):
         Column(title="AGO", narrowest=5, is_number=True),
         Column(title="TOOK", narrowest=5, is_number=True),
         Column(title="TRIGGER", narrowest=8, drop=1),
-        Column(title="REASON", narrowest=14, is_last=True),
+        Column(title="REASON", narrowest=22, is_last=True),
         Column(title="RUN", narrowest=12, drop=2),
     )
 

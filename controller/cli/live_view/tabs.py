@@ -21,6 +21,7 @@ from controller.cli.live_view.values import (
     recent_states,
     run_state,
 )
+from controller.cli.terminal.text_format import shorten_run_ids
 from controller.client import Client
 
 _SEVERITIES = ("info", "warning", "error")
@@ -165,7 +166,7 @@ class Events(Listing):
         Column(title="AGO", narrowest=5, is_number=True),
         Column(title="ABOUT", narrowest=16),
         Column(title="REASON", narrowest=12),
-        Column(title="MESSAGE", narrowest=16, is_last=True),
+        Column(title="MESSAGE", narrowest=36, is_last=True),
     )
 
     def __init__(self) -> None:
@@ -191,7 +192,7 @@ class Events(Listing):
             Text(age(item["time"], now)),
             plain(item["about"]),
             plain(item["reason"], style),
-            plain(item["message"]),
+            plain(shorten_run_ids(item["message"])),
         )
 
     def target(self, item: Item) -> Target:
@@ -217,8 +218,8 @@ class Git(Listing):
         Column(title="COMMIT", narrowest=9),
         Column(title="AGO", narrowest=5, is_number=True),
         Column(title="AUTHOR", narrowest=12, drop=1),
-        Column(title="DEPLOYMENTS", narrowest=11),
-        Column(title="SUBJECT", narrowest=20, is_last=True),
+        Column(title="CHANGES", narrowest=7),
+        Column(title="SUBJECT", narrowest=30, is_last=True),
     )
 
     def fetch(self, client: Client, offset: int, count: int) -> Part:

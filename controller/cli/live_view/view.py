@@ -273,8 +273,11 @@ class View:
         if page is not None:
             self.loader.submit(f"page {id(page)}", page.load, page.update)
 
-    def _load_rows(self, *, again: bool = False) -> None:
-        """Load the visible rows: if some are missing, or in any case with `again`."""
+    def _load_rows(self, *, again: bool = False, is_second: bool = False) -> None:
+        """Load the visible rows: if some are missing, or in any case with `again`.
+
+        If the selected row has moved, others become visible: they are loaded after that, unless `is_second`.
+        """
         listing, height = self.listing, self.rows
         if listing is None or not (listing.scroll(height) or again):
             return
@@ -286,7 +289,8 @@ class View:
         def show(part: Part) -> None:
             if (listing.filter, listing.order) == (text, order):
                 listing.update(part)
-                listing.scroll(height)
+                if listing.scroll(height) and not is_second:
+                    self._load_rows(is_second=True)
 
         self.loader.submit(f"rows {id(listing)}", fetch, show)
 

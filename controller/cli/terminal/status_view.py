@@ -114,7 +114,7 @@ def _events(view: StatusView, now: datetime) -> RenderableType:
             text_format.past(event.time, now),
             text_format.plain(event.about),
             Text(event.reason, style=text_format.state(event.severity).style),
-            text_format.plain(event.message),
+            text_format.plain(text_format.shorten_run_ids(event.message)),
         )
         for event in view.events
     ]

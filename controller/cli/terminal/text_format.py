@@ -1,6 +1,7 @@
 """Formats single values for the terminal: times, ages, states and untrusted text. All terminal views use it."""
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
@@ -37,6 +38,7 @@ _STYLES = {
 }
 
 _MOST_PACKAGES = 12
+_RUN_ID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-([0-9a-f]{12})\b")
 
 CLOCK_SKEW = timedelta(seconds=5)
 """How far in the future a past event may be recorded, because the clocks of two machines differ."""
@@ -55,6 +57,11 @@ def plain(value: object) -> Text:
 def first_line(value: str | None) -> Text:
     """Return the first line of untrusted text, for a table; the details show all lines."""
     return plain((value or "").partition("\n")[0])
+
+
+def shorten_run_ids(text: str) -> str:
+    """Return the text with only the last twelve digits of each run id, which every command accepts."""
+    return _RUN_ID.sub(r"\1", text)
 
 
 def lines(value: str) -> Text:

@@ -84,3 +84,8 @@ def test_an_example_can_be_parsed(name: str, example: str) -> None:
 
 def test_there_are_examples_of_exactly_the_existing_commands() -> None:
     assert EXAMPLES.keys() == LEAVES.keys()
+
+
+def test_the_help_of_completion_has_a_line_per_shell(command: Command) -> None:
+    text = command("completion", "--help").out
+    assert [line.split()[0] for line in text.splitlines() if ": " in line][1:4] == ["bash:", "zsh:", "fish:"]

@@ -167,7 +167,8 @@ def test_ctrl_z_stops_the_controller_and_a_killed_view_is_replaced_by_log_lines(
         repository.commit({"deployments/more.yaml": "name: more\ncommand: ['true']\n"})
         terminal.read_until(lambda text: b"Applied" in text)
         os.killpg(terminal.process.pid, signal.SIGINT)
-        terminal.read_until(lambda text: b"Controller stopped. No flows are running." in text)
+        end = terminal.read_until(lambda text: b"Controller stopped. No flows are running." in text)
+        assert LEAVE not in end
         assert terminal.process.wait(30) == 0
 
 

@@ -12,6 +12,7 @@ import pytest
 from rich.cells import cell_len
 
 from controller import __version__
+from controller.cli.live_view.pages import Names
 from tests.unit.cli.live_view.conftest import Screen, State
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -68,3 +69,33 @@ def test_very_small_screens_do_not_fail(state: State, size: tuple[int, int]) -> 
         screen.press(key, "down", "enter", "escape")
         assert len(screen.lines) == size[1]
         assert all(cell_len(line) <= size[0] for line in screen.lines)
+
+
+def test_a_narrow_screen_shows_the_open_tab_and_the_age_of_the_commit(state: State) -> None:
+    screen = state.screen(60, 15)
+    for number, name in enumerate(TABS, start=1):
+        lines = screen.press(str(number)).lines
+        assert f"[{number}]{name.title()}" in lines[2]
+        assert not lines[3].rstrip().endswith("…")
+        assert " 54m " in lines[0]
+
+
+def test_the_selected_row_stays_in_a_full_screen_when_it_moves_to_the_end() -> None:
+    names = [("", f"report-{number}") for number in range(30)]
+    listing = Names(names)
+    listing.move(2)
+    listing.show([*names[:2], *names[3:], names[2]])
+    listing.scroll(10)
+    assert (listing.selected, listing.top) == (29, 20)
+
+
+def test_a_fixed_list_can_be_filtered_and_ignores_what_was_loaded_before_it() -> None:
+    listing = Names()
+    stale = listing.part
+    listing.show([("-", "report"), ("-", "import")])
+    listing.update(stale)
+    assert listing.end == 2
+    listing.restrict("IMP")
+    assert [item["name"] for item in listing.part.items] == ["import"]
+    listing.restrict("")
+    assert listing.end == 2
