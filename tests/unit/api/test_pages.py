@@ -121,7 +121,7 @@ schedules:
     )
     page = fresh.get("/deployments/daily?tab=definition", Accept="text/html").text
     for field, place in (("tags", "deployments/daily.yaml:3"), ("timeout", "controller.yaml:2")):
-        assert re.search(rf"{field}</th>.*?{re.escape(place)}</td>", page, re.DOTALL), field
+        assert re.search(rf"{field}</th>.*?{re.escape(place)}</span></td>", page, re.DOTALL), field
     page = fresh.get("/deployments/daily?tab=schedule", Accept="text/html").text
     assert len(re.findall(r"<td data-day=", page)) == 35
     assert page.count('data-zone="America/New_York" data-clock>09:00</time>') >= 27
@@ -134,7 +134,7 @@ def test_an_invalid_deployment_shows_its_findings_and_last_good_version(fresh: S
     assert "deployments/bad.yaml:3:1" in page
     assert "did you mean tags" in page
     assert "the last valid version, shown below, stays active" in page
-    assert re.search(r"tags</th>.*?deployments/bad.yaml:3</td>", page, re.DOTALL)
+    assert re.search(r"tags</th>.*?deployments/bad.yaml:3</span></td>", page, re.DOTALL)
     fresh.commit({"deployments/new.yaml": "name: new\ncommand: 5\n"})
     page = fresh.get("/deployments/new?tab=schedule", Accept="text/html").text
     assert "Never valid: nothing runs until you fix the manifest" in page
