@@ -170,8 +170,8 @@ def test_help_lists_exactly_the_existing_commands(machine: Machine) -> None:
         assert shown.code == 0
         assert f"Usage: controller {command}" in shown.out
     for group, below in (
-        ("deployments", ["list", "show"]),
-        ("runs", ["cancel", "list", "logs", "retry", "show", "watch"]),
+        ("deployments", ["list", "open", "show"]),
+        ("runs", ["cancel", "list", "logs", "open", "retry", "show", "watch"]),
         ("backfills", ["cancel", "list", "pause", "resume", "show"]),
         ("python", ["build", "list", "prune", "show"]),
     ):

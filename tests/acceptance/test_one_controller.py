@@ -45,7 +45,8 @@ def test_sigint_ends_the_controller_and_the_next_one_continues_from_its_state(
     repository.wait_for_revision(None)
     repository.trigger("good")
     first.stop(signal.SIGINT)
-    assert repository.status()["controller"] == {"running": False, "pid": None, "started_at": None, "version": None}
+    absent = dict.fromkeys(("pid", "started_at", "version", "url"))
+    assert repository.status()["controller"] == {"running": False, **absent}
     assert len(repository.runs("good")) == 1
     again = running(repository)
     repository.trigger("good")

@@ -160,7 +160,7 @@ def test_a_due_time_is_run_in_the_zone_of_its_deployment_and_keeps_its_history(f
     client = Client.of_state(followed.repository.path / ".git" / "controller")
     assert row in list(client.occurrences("sums"))
     text = followed("occurrences", "sums", "--until", "2026-06-04").out.splitlines()[1]
-    assert text.split() == ["2026-06-03", "02:00:00+02:00", "succeeded", second["id"][-12:], "2", "nightly"]
+    assert text.split() == ["2026-06-03", "02:00:00+02:00", "succeeded", second["id"], "2", "nightly"]
     shown = followed("runs", "show", first["id"]).out
     assert re.search(r"^due time +2026-06-03 02:00:00\+02:00", shown, re.MULTILINE)
     manual = followed("trigger", "sums", "--wait", "-o", "json").json
