@@ -78,7 +78,7 @@ def test_an_example_can_be_parsed(name: str, example: str) -> None:
     words = shlex.split(re.sub(r"[()<]| >.*|^source ", " ", example))
     assert words[: 1 + len(name.split())] == ["controller", *name.split()]
     rest = words[1 + len(name.split()) :]
-    with LEAVES[name].make_context(name, rest, parent=click.Context(cli)) as context:
+    with LEAVES[name].make_context(name, rest, parent=click.Context(cli, **cli.context_settings)) as context:
         assert context.params is not None
 
 
