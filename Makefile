@@ -24,7 +24,7 @@ run: $(VENV)/run.stamp  ## install, and run the controller on the example deploy
 	$(BIN)/controller run --repo .
 
 test: $(VENV)/dev.stamp browser  ## install, and pass the tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal -q
+	$(BIN)/python -m pytest -n 3 --dist worksteal -q
 
 browser:  ## install chromium, which the end-to-end tests of the dashboard drive
 	@command -v chromium >/dev/null || \
@@ -57,8 +57,8 @@ faults: $(VENV)/dev.stamp  ## cut the power of a disk under the controller, and 
 bench: $(VENV)/dev.stamp browser  ## measure, print a table, write benchmarks/results.json
 	$(BIN)/python -m benchmarks
 
-thorough: $(VENV)/dev.stamp browser  ## pass the tests with five times as many random examples, and every pair of crash points
-	THOROUGH=1 $(BIN)/python -m pytest -n 2 --dist worksteal -q
+thorough: $(VENV)/dev.stamp browser  ## pass the tests with five times as many random examples, all pairs of crash points, and axe in all looks
+	THOROUGH=1 $(BIN)/python -m pytest -n 3 --dist worksteal -q
 
 simulate: $(VENV)/dev.stamp  ## play SEEDS=2000 random histories of STEPS=60 against the controller, beginning with FROM=0
 	SIMULATE_FROM=$(or $(FROM),0) SIMULATE_SEEDS=$(or $(SEEDS),2000) SIMULATE_STEPS=$(or $(STEPS),60) \
