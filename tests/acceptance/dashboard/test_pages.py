@@ -360,7 +360,7 @@ def test_without_scripts_a_page_shows_its_content_and_a_notice(
     page.get_by_label("Token or login code").fill((repository.state / "token").read_text().strip())
     page.get_by_role("button", name="Log in").click()
     page.goto(f"{url}/deployments/greet")
-    expect(page.get_by_text("This page needs JavaScript")).to_be_visible()
+    expect(page.get_by_text("Without JavaScript, this page shows the current state")).to_be_visible()
     expect(page.get_by_role("button", name="Run now")).to_be_disabled()
     page.get_by_label("times").press("Enter")
     assert page.url == f"{url}/deployments/greet"
