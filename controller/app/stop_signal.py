@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import threading
+import weakref
 
 from controller.runs.executors.local.supervisor.poll import ready
 
@@ -19,6 +20,8 @@ class StopSignal:
 
     def __init__(self, *numbers: signal.Signals) -> None:
         self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        for descriptor in (self._read, self._write):
+            weakref.finalize(self, os.close, descriptor)
         self._is_set = False
         for number in numbers:
             # Signals that were ignored at start remain ignored: nohup depends on this.

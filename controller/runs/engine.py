@@ -11,6 +11,7 @@ import logging
 import os
 import selectors
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
@@ -86,6 +87,8 @@ class Engine:
         self._draining = threading.Event()
         self._exports = CodeExports(self._source, self.wake)
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        for descriptor in (self._wake_read, self._wake_write):
+            weakref.finalize(self, os.close, descriptor)
         self._thread = threading.Thread(target=self._run, name="runs")
         self.failure: BaseException | None = None
 
