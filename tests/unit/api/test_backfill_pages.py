@@ -143,8 +143,9 @@ def test_a_paused_backfill_can_be_resumed_and_cancelled(fresh: Served) -> None:
     path = f"/backfills/{backfill['backfill_id']}"
     assert f'data-post="/api/v1{path}/pause"' in page_of(fresh, path)
     assert fresh.post(f"/api/v1{path}/pause").status == 200
-    overview = page_of(fresh, "/").partition("Running and paused backfills")[2].partition("</table>")[0]
-    assert re.findall(r'<a href="([^"]+)">daily</a>', overview) == [path]
+    title = '<a href="/backfills">Backfills</a> <span'
+    overview = page_of(fresh, "/").partition(title)[2].partition("</ul>")[0]
+    assert re.findall(r'href="([^"]+)" title="daily">daily</a>', overview) == [path]
     assert "paused" in overview
     assert "of 3 due times" in overview
     page = page_of(fresh, path)
@@ -156,7 +157,7 @@ def test_a_paused_backfill_can_be_resumed_and_cancelled(fresh: Served) -> None:
     left = re.findall(r'controller_backfill_due_times\{state="(?:waiting|running)"\} (\d)', text)
     assert sum(map(int, left)) == 3
     fresh.post(f"/api/v1{path}/cancel")
-    assert "Running and paused backfills" not in page_of(fresh, "/")
+    assert title not in page_of(fresh, "/")
 
 
 def test_the_metrics_of_due_times_do_not_count_ended_backfills(fresh: Served) -> None:

@@ -74,7 +74,7 @@ def test_a_deployment_and_its_runs_show_their_python_environment(served: Served)
     assert run["python"] == python
     [listed] = served.get("/api/v1/runs").json()["items"]
     assert listed["python"] == python
-    for page in ("/deployments/taste", f"/runs/{run['id']}?tab=details"):
+    for page in ("/deployments/taste?tab=definition", f"/runs/{run['id']}?tab=details"):
         text = served.get(page, Accept="text/html").text
         assert "fruit 1.0" in text
         assert python["version"] in text
@@ -105,7 +105,7 @@ def test_a_failed_build_is_shown_and_reported_once_until_it_recovers(served: Ser
     assert (detail["sync"], detail["python"]) == ("OutOfSync", before)
     assert served.run("taste")["result"] == "1.0"
     assert "IndexUnreachable" in served.get("/deployments/taste", Accept="text/html").text
-    assert "Python: IndexUnreachable" in served.get("/deployments", Accept="text/html").text
+    assert "IndexUnreachable" in served.get("/deployments", Accept="text/html").text
     assert "taste waits for its Python environment" in served.get("/", Accept="text/html").text
     index.status = 502
     wait_until(lambda: "502" in python_ready(served)["message"])

@@ -223,7 +223,7 @@ def test_no_request_can_contain_code_a_command_a_path_or_an_environment(served: 
             *("TriggerRequest", "RetryRequest", "BulkCancellation", "BulkRetry"),
         )
     }
-    filters = {"deployment", "state", "tag", "since", "backfill", "dry_run", "cursor"}
+    filters = {"deployment", "state", "tag", "trigger", "revision", "since", "until", "backfill", "dry_run", "cursor"}
     assert asked == {
         "Call": {"parameters"},
         "HoldRequest": {"reason", "until"},
