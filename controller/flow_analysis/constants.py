@@ -37,7 +37,7 @@ def may_be_null(default: ast.expr | None) -> bool:
 
 
 def source_of(default: ast.expr | None) -> str | None:
-    """Return the source of a default value on one line of at most 80 characters; None if there is no such text.
+    """Return the source of a default value on one line, or None if it is longer than 80 characters.
 
     Calls such as `date(2026, 1, 1)` are included; lambdas, comprehensions and other code are not.
     """

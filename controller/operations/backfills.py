@@ -231,7 +231,7 @@ def _find_recorded(
 
 
 def _check_originals(tx: Transaction, name: str, times: Sequence[datetime]) -> None:
-    """Raise UsageError if a run of these due times is no longer stored: the backfill would execute its commit."""
+    """Raise UsageError if the run of a due time is no longer stored, because the backfill needs its commit."""
     if not times:
         return
     settled = occurrences.find_settled(tx, name, times[0], times[-1])

@@ -80,7 +80,7 @@ class FieldBlame:
 
 
 def field_lines(lines: list[str], first: int) -> range:
-    """Return the numbers of the lines of the field whose key is in line `first`; empty if there is no such line.
+    """Return the line numbers of the field whose key is in line `first`; none if the file has no such line.
 
     A field ends before the next line that is not indented further, apart from items and brackets of its value.
     """

@@ -18,6 +18,7 @@ from controller.store import Transaction, backfills, runs
 
 _PAGES = ("Overview", "Deployments", "Runs", "Backfills", "Source", "Events", "Settings")
 _ID = re.compile(r"[0-9a-f-]{4,36}")
+_INITIAL = re.compile(r"(?:^|[^a-z0-9])([a-z0-9])")
 _SHORT_ID = 12
 _MATCHES_BY_ID = 5
 
@@ -57,9 +58,6 @@ class NamePattern:
 
     def __init__(self, text: str) -> None:
         self.text = "".join(text.lower().split())
-        letters = [re.escape(letter) for letter in self.text]
-        self._subsequence = re.compile(".*?".join(letters), re.DOTALL)
-        self._initials = re.compile(r"(?:^|[^a-z0-9])" + r".*?[^a-z0-9]".join(letters), re.DOTALL)
 
     def rank(self, name: str) -> int | None:
         """Return 0 for the same name, up to 5 for one with the letters of the text in order, and None for others."""
@@ -67,13 +65,19 @@ class NamePattern:
         position = name.find(self.text)
         if position == 0:
             return 0 if name == self.text else 1
-        if position < 0 and self._subsequence.search(name) is None:
+        if position < 0 and not _has_in_order(name, self.text):
             return None
-        if self._initials.search(name) is not None:
+        if _has_in_order("".join(_INITIAL.findall(name)), self.text):
             return 2
         if position < 0:
             return 5
         return 4 if name[position - 1].isalnum() else 3
+
+
+def _has_in_order(name: str, letters: str) -> bool:
+    """Return whether these letters occur in the name in order. A regular expression could take exponential time."""
+    position = -1
+    return all((position := name.find(letter, position + 1)) >= 0 for letter in letters)
 
 
 def search(tx: Transaction, deployments: Sequence[DeploymentView], text: str, limit: int) -> list[SearchResult]:

@@ -109,7 +109,7 @@ def _cut_cell(cell: Text, width: int, column: Column) -> Text:
 
 
 def join_parts(parts: Sequence[Text], width: int, gap: str = "   ") -> Text:
-    """Return the parts in one line; the last ones are left out if there is no space for them."""
+    """Join the parts on one line, without the last ones if they do not fit."""
     line = Text()
     for part in parts:
         addition = (Text(gap) if line else Text()) + part

@@ -1,4 +1,4 @@
-"""Names are ranked by how well they match what somebody types."""
+"""Names are ranked by how well they match what a user types."""
 
 import pytest
 
@@ -18,6 +18,8 @@ from controller.queries.search import NamePattern
         ("sdy", "sales-daily", 5),
         ("yds", "sales-daily", None),
         (".*", "sales", None),
+        ("a" * 40 + "b", "a" * 63, None),
+        ("a-" * 20 + "b", "a-" * 100, None),
     ],
 )
 def test_the_rank_of_a_name(text: str, name: str, rank: int | None) -> None:

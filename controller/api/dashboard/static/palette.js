@@ -150,7 +150,7 @@ export function bindPalette(dialog) {
     if (event.key !== "Enter" || event.isComposing) return;
     event.preventDefault();
     const isNewTab = event.ctrlKey || event.metaKey;
-    await loading; // somebody who types fast means the result of the whole text
+    await loading; // a fast typist presses Enter before the results for the whole text have arrived
     activate(items[selected], isNewTab);
   });
   list.addEventListener("click", (event) => {

@@ -18,7 +18,7 @@ Story = Callable[["User"], Coroutine[Any, Any, None]]
 
 
 class User:
-    """Somebody at the keyboard of the application."""
+    """A user who presses keys in the application."""
 
     def __init__(self, app: LiveView, pilot: Pilot[int]) -> None:
         self.app = app
