@@ -16,7 +16,7 @@ from controller.app.python_builds import read_declared
 from controller.app.stop_signal import StopSignal, exit_after
 from controller.app.web import Web
 from controller.clock import Clock, SystemClock
-from controller.errors import GitUnavailableError, SourceError, StoppingError, UsageError
+from controller.errors import GitUnavailableError, SourceError, StateError, StoppingError, UsageError
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.manifests.reader import ManifestReader
 from controller.model.python_environments import PythonStatistics
@@ -75,10 +75,10 @@ _POLL_SECONDS = 0.1
 class Controller:
     """The controller. Run it until `stop_signal` is set. `failure` is the error that set it, or None after a signal.
 
-    `running_flows` is the number of flows that were still running when it stopped.
+    `running_flows` is the number of flows that were still running when it stopped, or None if that is unknown.
     """
 
-    running_flows = 0
+    running_flows: int | None = None
 
     def __init__(self, settings: Settings, stop_signal: StopSignal, clock: Clock | None = None) -> None:
         self._open_files = file_descriptors.raise_limit()
@@ -309,7 +309,7 @@ class Controller:
             last_resort = exit_after(at_most)
         self._engine.stop()
         self.python.stop()
-        with self._store.read() as tx:
+        with contextlib.suppress(StateError), self._store.read() as tx:
             self.running_flows = runs.count_in_progress(tx)
         self._close()
         log.info("Controller stopped; running flows continue", extra={"running": self.running_flows})

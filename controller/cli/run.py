@@ -187,8 +187,10 @@ def _show_live_view(controller: "Controller", stop_signal: "StopSignal", *, need
             logs.configure("text", with_tracebacks=is_debugging())
 
 
-def _farewell(running: int) -> str:
+def _farewell(running: int | None) -> str:
     """Return the last line of `controller run` on a terminal."""
+    if running is None:
+        return "Controller stopped.\n"
     if not running:
         return "Controller stopped. No flows are running.\n"
     flows = "1 flow is" if running == 1 else f"{running} flows are"

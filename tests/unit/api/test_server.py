@@ -16,7 +16,8 @@ from controller.api.http.server import HttpServer
 from controller.client import Client, NoAnswerError, NotReachedError, ProblemError
 from controller.errors import UsageError
 from controller.settings import Listen, parse_listen
-from tests.conftest import ManualClock
+from tests.conftest import ManualClock, new_repository
+from tests.unit.api.conftest import DEPLOYMENTS, FLOWS, serve
 
 CERTIFICATE = Path(__file__).parents[2] / "localhost.pem"
 
@@ -123,3 +124,13 @@ def test_the_client_reports_invalid_addresses_and_responses(tmp_path: Path, cloc
     with pytest.raises(NotReachedError, match="No such file"):
         Client.of_state(tmp_path).status()
     assert str(ProblemError({}, 500)) == "The controller returned HTTP 500."
+
+
+def test_a_controller_with_a_damaged_database_stops_and_removes_its_socket(tmp_path: Path) -> None:
+    repository = new_repository(tmp_path / "repo")
+    repository.commit({"flows/all.py": FLOWS, "deployments/all.yaml": DEPLOYMENTS})
+    served = serve(repository, tmp_path / "state")
+    for path in (served.state / "state.db", served.state / "state.db-wal"):
+        path.write_bytes(b"x" * path.stat().st_size)
+    served.controller.stop()
+    assert not (served.state / "control.sock").exists()
