@@ -5,6 +5,7 @@ A second thread follows the events of the controller and reports every change.
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -77,13 +78,11 @@ class ThreadedLoader:
             result = job(self._client)
         except ProblemError as problem:
             hint = f" {problem.hint}" if problem.hint else ""
-            message = f"{problem.detail}{hint}"
-            self._call(lambda: self._listener.on_problem(message))
+            self._call(partial(self._listener.on_problem, f"{problem.detail}{hint}"))
         except NoAnswerError as error:
-            problem_text = _describe(error)
-            self._call(lambda: self._listener.on_lost(problem_text))
+            self._call(partial(self._listener.on_lost, _describe(error)))
         else:
-            self._call(lambda: done(result))
+            self._call(partial(done, result))
 
     def _follow(self) -> None:
         """Report changes; connect again after the controller has ended."""
@@ -94,11 +93,9 @@ class ThreadedLoader:
                         return
                     self._call(self._listener.on_change)
             except ProblemError as problem:
-                message = problem.detail
-                self._call(lambda: self._listener.on_problem(message))  # noqa: B023
+                self._call(partial(self._listener.on_problem, problem.detail))
             except NoAnswerError as error:
-                text = _describe(error)
-                self._call(lambda: self._listener.on_lost(text))  # noqa: B023
+                self._call(partial(self._listener.on_lost, _describe(error)))
             self._is_closed.wait(RECONNECT_SECONDS)
 
 
