@@ -5,7 +5,6 @@ import { announce } from "./copy.js";
 const maxRecent = 8;
 const recentKey = "recent";
 const icons = { deployment: "deployments", page: "open", tag: "tag", file: "source", run: "runs", backfill: "backfills", command: "expand" };
-const pages = [["Overview", "/"], ["Deployments", "/deployments"], ["Runs", "/runs"], ["Backfills", "/backfills"], ["Source", "/source"], ["Events", "/events"], ["Settings", "/settings"]];
 
 const element = (name, className, text) => Object.assign(document.createElement(name), { className, textContent: text ?? "" });
 
@@ -55,7 +54,8 @@ const deploymentCommands = {
 };
 
 function itemsWithoutText() {
-  const goTo = pages.map(([name, path]) => ({ kind: "page", name, detail: "", path }));
+  const links = [...document.querySelectorAll(".top nav a")];
+  const goTo = links.map((link) => ({ kind: "page", name: link.textContent.trim(), detail: "", path: link.getAttribute("href") }));
   const recent = readRecent();
   return [...recent, ...goTo.filter((page) => !recent.some((other) => other.path === page.path)), ...commands];
 }
