@@ -21,7 +21,7 @@ class StopSignal:
     def __init__(self, *numbers: signal.Signals) -> None:
         self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         for descriptor in (self._read, self._write):
-            weakref.finalize(self, os.close, descriptor)
+            weakref.finalize(self, os.close, descriptor).atexit = False  # the end of the process closes it
         self._is_set = False
         for number in numbers:
             # Signals that were ignored at start remain ignored: nohup depends on this.

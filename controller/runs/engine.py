@@ -88,7 +88,7 @@ class Engine:
         self._exports = CodeExports(self._source, self.wake)
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         for descriptor in (self._wake_read, self._wake_write):
-            weakref.finalize(self, os.close, descriptor)
+            weakref.finalize(self, os.close, descriptor).atexit = False  # the end of the process closes it
         self._thread = threading.Thread(target=self._run, name="runs")
         self.failure: BaseException | None = None
 

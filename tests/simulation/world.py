@@ -6,7 +6,6 @@ produces the same history.
 
 import hashlib
 import json
-import os
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -170,7 +169,6 @@ class World:
         self._ticks = 0
         self._ids = RunIds(self.random.getrandbits)
         self._path = path
-        self._closing: list[int] = []
 
     def fault(self) -> None:
         """Kill the controller with the probability `kill_chance`, by raising Killed."""
@@ -179,7 +177,6 @@ class World:
 
     def boot(self) -> None:
         """Start a new controller."""
-        self._close_descriptors()
         deployments = ActiveDeployments()
         admission = Admission(self.clock, self._ids, deployments)
         self.engine = Engine(
@@ -192,7 +189,6 @@ class World:
             on_tick=self._tick,
             on_failure=lambda: None,
         )
-        self._closing = [self.engine._wake_read, self.engine._wake_write]
         monitor = SimulatedMonitor(self.store, self.clock, self.machine, self.fault)
         self.engine._monitor = cast("RunMonitor", monitor)
         self.operations = OperationContext(
@@ -229,14 +225,8 @@ class World:
         self.engine._turn([], is_tick=is_tick)
 
     def close(self) -> None:
-        """Close the controller and the store."""
-        self._close_descriptors()
+        """Close the store."""
         self.real_store.close()
-
-    def _close_descriptors(self) -> None:
-        for descriptor in self._closing:
-            os.close(descriptor)
-        self._closing = []
 
     def _tick(self) -> None:
         self._ticks += 1
