@@ -475,7 +475,11 @@ class EnvironmentPlan(TypedDict):
 
 
 class Event(TypedDict):
-    """One recorded event. `about` is its subject: a deployment's name, `run/<id>`, `source` or `controller`."""
+    """One recorded event. `about` is its subject: a deployment's name, `source` or `controller`.
+
+    - `deployment`: the deployment that it is about, if any, with its `tags` at that time. `run_id`: the run, if any.
+    - `environment`: the environment whose overlays were applied, or None.
+    """
 
     time: str
     severity: EventSeverity
@@ -483,6 +487,10 @@ class Event(TypedDict):
     message: str
     about: str
     revision: str | None
+    deployment: str | None
+    run_id: str | None
+    tags: list[str]
+    environment: str | None
 
 
 class Fault(TypedDict):

@@ -14,6 +14,7 @@ from controller.errors import StateError
 from controller.manifests.canonical_json import digest
 from controller.manifests.command_checks import check_command_files
 from controller.manifests.field_rules import check_rules
+from controller.manifests.notify_fields import read_notify_fields
 from controller.manifests.policy_fields import check_queue, read_policies
 from controller.manifests.python_settings import check_import_paths, check_python, read_import_paths, read_python
 from controller.manifests.run_targets import read_target, read_working_directory
@@ -115,7 +116,7 @@ def _read_fields(context: ValidationContext, file: str, now: datetime | None) ->
     policies = read_policies(context)
     directory = read_working_directory(context)
     code = {"working_directory": directory, "python": read_python(context), "import_paths": read_import_paths(context)}
-    return target, {"schedules": schedules, "timeout": timeout, **code, **policies}
+    return target, {"schedules": schedules, "timeout": timeout, **code, **policies, **read_notify_fields(context)}
 
 
 def _deployment(

@@ -8,15 +8,13 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, TypedDict
 
-from controller.manifests.schedule_fields import read_duration
+from controller.manifests.notify_fields import read_length, read_secret
 from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Path
 from controller.model.policies import (
     DEFAULT_QUEUE,
     Catchup,
     CatchupPolicy,
-    EnvSecret,
-    FileSecret,
     Overlap,
     Prune,
     Resources,
@@ -54,9 +52,9 @@ def read_policies(context: ValidationContext) -> Policies:
     return Policies(
         overlap=Overlap(context.get("overlap") or Overlap.SKIP),
         catchup=_catchup(context, context.valid_fields("catchup")),
-        start_deadline=_length(context, ("start_deadline",), context.get("start_deadline")),
+        start_deadline=read_length(context, ("start_deadline",), context.get("start_deadline")),
         retries=_retries(context, context.valid_fields("retries")),
-        secrets={name: _secret(source) for name, source in (context.get("secrets") or {}).items()},
+        secrets={name: read_secret(source) for name, source in (context.get("secrets") or {}).items()},
         resources=_resources(context, context.valid_fields("resources")),
         queue=context.get("queue") or DEFAULT_QUEUE,
         priority=int(context.get("priority") or 0),
@@ -78,15 +76,15 @@ def _catchup(context: ValidationContext, fields: dict[str, Any]) -> Catchup:
     default = Catchup()
     return Catchup(
         policy=CatchupPolicy(fields.get("policy", default.policy)),
-        window=_length(context, ("catchup", "window"), fields.get("window")) or default.window,
+        window=read_length(context, ("catchup", "window"), fields.get("window")) or default.window,
         max=int(fields.get("max", default.max)),
     )
 
 
 def _retries(context: ValidationContext, fields: dict[str, Any]) -> Retries:
     default = Retries()
-    delay = _length(context, ("retries", "delay"), fields.get("delay")) or default.delay
-    max_delay = _length(context, ("retries", "max_delay"), fields.get("max_delay")) or max(default.max_delay, delay)
+    delay = read_length(context, ("retries", "delay"), fields.get("delay")) or default.delay
+    max_delay = read_length(context, ("retries", "max_delay"), fields.get("max_delay")) or max(default.max_delay, delay)
     if max_delay < delay:
         context.add("InvalidValue", "max_delay must not be shorter than delay", ("retries", "max_delay"))
     return Retries(
@@ -97,10 +95,6 @@ def _retries(context: ValidationContext, fields: dict[str, Any]) -> Retries:
         jitter=float(fields.get("jitter", default.jitter)),
         on=tuple(dict.fromkeys(RetryOn(word) for word in fields.get("on", default.on))),
     )
-
-
-def _secret(source: dict[str, str]) -> Secret:
-    return EnvSecret(env=source["env"]) if "env" in source else FileSecret(file=source["file"])
 
 
 def _resources(context: ValidationContext, fields: dict[str, Any]) -> Resources:
@@ -115,10 +109,6 @@ def _resources(context: ValidationContext, fields: dict[str, Any]) -> Resources:
 def _retention(fields: dict[str, Any]) -> Retention:
     runs = fields.get("runs")
     return Retention(runs=None if runs is None else int(runs), days=fields.get("days"))
-
-
-def _length(context: ValidationContext, path: Path, value: Any) -> timedelta | None:
-    return None if value is None else read_duration(context, path, value)
 
 
 def _bytes(context: ValidationContext, path: Path, value: str | float) -> int | None:

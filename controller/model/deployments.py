@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from controller.model.notifications import Expectation, NotifyRule
 from controller.model.policies import DEFAULT_QUEUE, Catchup, Overlap, Prune, Resources, Retention, Retries, Secret
 from controller.model.python_environments import PythonSettings
 from controller.model.schedules import Schedule
@@ -80,4 +81,7 @@ class Deployment:
     retention: Retention = field(default_factory=Retention)
     renamed_from: str | None = None
     python: PythonSettings | None = None
+    notify: tuple[NotifyRule, ...] = ()
+    expect: Expectation = field(default_factory=Expectation)
+    heartbeat: str | Secret | None = None
     import_paths: tuple[str, ...] = ()

@@ -65,7 +65,11 @@ class EventSeverity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One recorded event. `about` is its subject: a deployment's name, `run/<id>`, `source` or `controller`."""
+    """One recorded event. `about` is its subject: a deployment's name, `source` or `controller`.
+
+    - `deployment`: the deployment that it is about, if any, with its `tags` at that time. `run_id`: the run, if any.
+    - `environment`: the environment whose overlays were applied, or None.
+    """
 
     time: datetime
     severity: EventSeverity
@@ -73,6 +77,10 @@ class Event:
     message: str
     about: str
     revision: str | None = None
+    deployment: str | None = None
+    run_id: str | None = None
+    tags: tuple[str, ...] = ()
+    environment: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

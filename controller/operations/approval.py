@@ -38,7 +38,7 @@ def approve_deletions(context: OperationContext, digest: str, *, author: str) ->
         _check_digest(digest, withheld)
         source_status.approve(tx, withheld.digest)
         names = ", ".join(withheld.deployments)
-        context.record_event(tx, "PruneApproved", f"{author} approved {withheld.digest}: {names}", "source")
+        context.record_event(tx, "PruneApproved", f"{author} approved {withheld.digest}: {names}", None)
     return withheld, context.request_pass()
 
 

@@ -24,7 +24,8 @@ def cancel_run(context: OperationContext, run_id: str, reason: str, *, author: s
             )
         if run.state.is_terminal or run.cancel_reason is not None:
             return run
-        context.record_event(tx, "CancelRequested", f"{author} cancelled run {run.id}: {reason}", run.deployment)
+        message = f"{author} cancelled run {run.id}: {reason}"
+        context.record_event(tx, "CancelRequested", message, run.deployment, run_id=run.id)
         cancel(tx, run, reason, context.clock.now())
         run = get_run(tx, run_id)
     log.info("Run cancellation requested", extra={"deployment": run.deployment, "run": run.id, "author": author})

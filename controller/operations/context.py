@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from controller.clock import Clock
 from controller.errors import NotFoundError, UsageError
-from controller.model.runs import Run
+from controller.model.runs import Run, RunId
 from controller.model.status import Event, EventSeverity, InventoryEntry
 from controller.operations.parameter_check import Parameters
 from controller.reconcile.reconciler import PassResult
@@ -39,12 +39,21 @@ class OperationContext:
         tx: Transaction,
         reason: str,
         message: str,
-        about: str,
+        deployment: str | None,
         severity: EventSeverity = EventSeverity.INFO,
+        *,
+        run_id: RunId | None = None,
     ) -> None:
-        """Record an event about a deployment, or about `source`. A long message is cut off."""
-        now = self.clock.now()
-        event = Event(time=now, severity=severity, reason=reason, message=message[:_MAX_MESSAGE], about=about)
+        """Record an event about a deployment, or about the source if it is None. A long message is cut off."""
+        event = Event(
+            time=self.clock.now(),
+            severity=severity,
+            reason=reason,
+            message=message[:_MAX_MESSAGE],
+            about=deployment or "source",
+            deployment=deployment,
+            run_id=run_id,
+        )
         events.append(tx, [event])
 
 

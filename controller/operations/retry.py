@@ -54,7 +54,8 @@ def retry_run(
         for backfill_id in {run.backfill_id, *backfills.replace_run(tx, old.id, run.id)}:
             reopen(tx, backfill_id)
         code = " with the latest code" if latest else ""
-        context.record_event(tx, "Retried", f"{author} retried run {old.id} as run {run.id}{code}.", run.deployment)
+        message = f"{author} retried run {old.id} as run {run.id}{code}."
+        context.record_event(tx, "Retried", message, run.deployment, run_id=run.id)
     fields = {"deployment": run.deployment, "run": run.id, "retry_of": old.id, "author": author}
     log.info("Run retried", extra=fields)
     context.wake()

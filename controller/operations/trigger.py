@@ -50,7 +50,7 @@ def trigger_run(
             return existing
         run = _create(context, tx, name, parameters, due_time, key)
         at = "" if due_time is None else f" for the due time {in_utc(due_time)}"
-        context.record_event(tx, "Triggered", f"{author} triggered run {run.id}{at}.", name)
+        context.record_event(tx, "Triggered", f"{author} triggered run {run.id}{at}.", name, run_id=run.id)
     log.info("Run requested", extra={"deployment": name, "run": run.id, "author": author})
     context.wake()
     return run

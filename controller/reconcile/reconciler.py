@@ -256,7 +256,7 @@ class Reconciler:
         if old is None or old == new or not self._is_rewritten(old, new):
             return
         message = f"{new} does not descend from {old}, which was applied before. The new history is followed."
-        yield self._event("HistoryRewritten", message, "source", EventSeverity.WARNING, new)
+        yield self._event("HistoryRewritten", message, None, EventSeverity.WARNING, new)
 
     def _is_rewritten(self, old: str, new: str) -> bool:
         try:
@@ -272,10 +272,9 @@ class Reconciler:
                 yield self._event("RenamedFromUnknown", message, new.name, EventSeverity.WARNING, plan.revision)
 
     def _event(
-        self, reason: str, message: str, about: str, severity: EventSeverity, revision: str | None = None
+        self, reason: str, message: str, name: str | None, severity: EventSeverity, revision: str | None = None
     ) -> Event:
-        now = self._clock.now()
-        return Event(time=now, severity=severity, reason=reason, message=message, about=about, revision=revision)
+        return status.new_event(name, self._clock.now(), severity, reason, message, revision)
 
     def _unavailable(self, error: SourceError) -> PassResult:
         before, now = self._status, self._clock.now()
@@ -306,10 +305,10 @@ class Reconciler:
             return
         if problem is not None:
             message = f"Changes are detected by polling only: {problem}."
-            event = self._event("WatchingFailed", message, "source", EventSeverity.WARNING)
+            event = self._event("WatchingFailed", message, None, EventSeverity.WARNING)
             log.warning("Changes are detected by polling only", extra={"error": problem})
         else:
-            event = self._event("Watching", "File watching works again.", "source", EventSeverity.INFO)
+            event = self._event("Watching", "File watching works again.", None, EventSeverity.INFO)
             log.info("File watching works again")
         with self._store.write() as tx:
             source_status.mark_watching(tx, problem)

@@ -81,7 +81,7 @@ def python_event(entry: InventoryEntry, python: PythonEnvironment, now: datetime
     severity = EventSeverity.ERROR if python.state is PythonState.FAILED else EventSeverity.INFO
     state = python_condition(python, now, entry.conditions)
     reason = state.type.value if state.is_true else state.reason
-    return Event(time=now, severity=severity, reason=reason, message=state.message, about=entry.name, revision=revision)
+    return new_event(entry.name, now, severity, reason, state.message, revision)
 
 
 def applied_conditions(plan: Plan, now: datetime, before: Iterable[Condition]) -> tuple[Condition, ...]:
@@ -217,11 +217,26 @@ def _event(
     now: datetime,
     reason: str,
     message: str,
-    about: str,
+    name: str,
     plan: Plan,
     severity: EventSeverity = EventSeverity.INFO,
 ) -> Event:
-    return Event(time=now, severity=severity, reason=reason, message=message, about=about, revision=plan.revision)
+    return new_event(name, now, severity, reason, message, plan.revision)
+
+
+def new_event(
+    name: str | None, now: datetime, severity: EventSeverity, reason: str, message: str, revision: str | None
+) -> Event:
+    """Return an event about this deployment, or about the source if `name` is None."""
+    return Event(
+        time=now,
+        severity=severity,
+        reason=reason,
+        message=message,
+        about=name or "source",
+        revision=revision,
+        deployment=name,
+    )
 
 
 def _sentence(error: SourceError) -> str:

@@ -333,6 +333,11 @@ def _report_skips(
             message = f"{count} missed since {in_utc(first or ledger[0].scheduled_for)} and skipped"
             message += f"; {dropped} of them are not in the ledger." if dropped else "."
             event = Event(
-                time=now, severity=EventSeverity.WARNING, reason="MissedTimes", message=message, about=last.deployment
+                time=now,
+                severity=EventSeverity.WARNING,
+                reason="MissedTimes",
+                message=message,
+                about=last.deployment,
+                deployment=last.deployment,
             )
             events.append(tx, [event])

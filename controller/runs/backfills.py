@@ -68,7 +68,8 @@ def end_backfill(tx: Transaction, backfill: Backfill, now: datetime) -> None:
     message += f", {progress.cancelled} were cancelled" if progress.cancelled else ""
     severity = EventSeverity.WARNING if state is BackfillState.FAILED else EventSeverity.INFO
     reason = f"Backfill{state.title()}"
-    event = Event(time=now, severity=severity, reason=reason, message=f"{message}.", about=backfill.deployment)
+    name = backfill.deployment
+    event = Event(time=now, severity=severity, reason=reason, message=f"{message}.", about=name, deployment=name)
     events.append(tx, [event])
 
 

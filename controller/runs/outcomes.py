@@ -149,6 +149,9 @@ def _event(run: Run, state: RunState, now: datetime) -> Event:
         message=message,
         about=run.deployment,
         revision=run.revision,
+        deployment=run.deployment,
+        run_id=run.id,
+        tags=tuple(run.tags),
     )
 
 

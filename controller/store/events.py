@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, insert, select
 
 from controller.model.status import Event, EventSeverity
+from controller.store import inventory
 from controller.store.rows import from_row, to_row
-from controller.store.schema import events, without_index
+from controller.store.schema import events, source, without_index
 from controller.store.store import Transaction
 
 
@@ -23,10 +24,19 @@ class EventFilter:
 
 
 def append(tx: Transaction, new: Iterable[Event]) -> None:
-    """Record events in this order."""
-    rows = [to_row(tx, events, event) for event in new]
-    if rows:
-        tx.connection.execute(insert(events), rows)
+    """Record events in this order, with the environment, and with the tags of their deployments if they have none."""
+    recorded = list(new)
+    if not recorded:
+        return
+    names = {event.deployment for event in recorded if event.deployment is not None and not event.tags}
+    tags = inventory.tags(tx, names)
+    rows = [
+        to_row(tx, events, event, tags=list(event.tags or tags.get(event.deployment or "", ()))) for event in recorded
+    ]
+    for row in rows:
+        del row["environment"]
+    environment = select(source.c.environment).where(source.c.project == tx.project).scalar_subquery()
+    tx.connection.execute(insert(events).values(environment=environment), rows)
 
 
 def page(tx: Transaction, criteria: EventFilter) -> list[tuple[int, Event]]:
@@ -64,4 +74,4 @@ def _about(tx: Transaction, about: str | None) -> list[ColumnElement[bool]]:
 
 
 def _from_row(row: Row[Any]) -> Event:
-    return from_row(Event, row, severity=EventSeverity(row.severity))
+    return from_row(Event, row, severity=EventSeverity(row.severity), tags=tuple(row.tags))

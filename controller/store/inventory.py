@@ -9,7 +9,18 @@ from sqlalchemy import Row, Text, bindparam, delete, exists, func, insert, selec
 from controller.model.status import InventoryEntry
 from controller.store import json_columns
 from controller.store.rows import from_row, to_row
-from controller.store.schema import backfills, events, holds, inventory, occurrences, runs
+from controller.store.schema import (
+    backfills,
+    events,
+    heartbeats,
+    holds,
+    incident_members,
+    incidents,
+    inventory,
+    messages,
+    occurrences,
+    runs,
+)
 from controller.store.store import Transaction
 
 _BATCH = 500
@@ -60,6 +71,17 @@ def find(tx: Transaction, name: str) -> InventoryEntry | None:
     return None if row is None else _from_row(row)
 
 
+def tags(tx: Transaction, names: Collection[str]) -> dict[str, list[str]]:
+    """Return the declared tags of the deployments with these names, also of deleted ones."""
+    query = select(inventory.c.name, inventory.c.document["tags"].label("tags"))
+    in_order, declared = sorted(names), {}
+    for start in range(0, len(in_order), _BATCH):
+        is_named = (inventory.c.project == tx.project, inventory.c.name.in_(in_order[start : start + _BATCH]))
+        for row in tx.connection.execute(query.where(*is_named)):
+            declared[row.name] = [str(tag) for tag in row.tags or ()]
+    return declared
+
+
 def find_removed(tx: Transaction, name: str) -> InventoryEntry | None:
     """Return the tombstone of a deleted deployment, with its last entry, or None."""
     row = tx.connection.execute(
@@ -89,7 +111,7 @@ def delete_removed(tx: Transaction, before: datetime) -> None:
 
 
 def rename(tx: Transaction, old: str, new: str) -> None:
-    """Rename an active deployment, including its history: runs, due times, backfills, events and its hold.
+    """Rename an active deployment, including its history: runs, due times, backfills, events, messages and its hold.
 
     Due times that are already recorded under the new name keep that record.
     """
@@ -100,6 +122,11 @@ def rename(tx: Transaction, old: str, new: str) -> None:
     old_hold = holds.alias()
     has_old_hold = exists().where(old_hold.c.project == tx.project, old_hold.c.deployment == old)
     tx.connection.execute(delete(holds).where(holds.c.project == tx.project, holds.c.deployment == new, has_old_hold))
+    tx.connection.execute(delete(heartbeats).where(heartbeats.c.project == tx.project, heartbeats.c.deployment == new))
+    of_project = incident_members.c.incident_id.in_(select(incidents.c.id).where(incidents.c.project == tx.project))
+    tx.connection.execute(delete(incident_members).where(of_project, incident_members.c.subject == new))
+    is_old = (of_project, incident_members.c.subject == old)
+    tx.connection.execute(update(incident_members).where(*is_old).values(subject=new))
     existing = occurrences.alias()
     is_recorded = exists().where(
         existing.c.project == tx.project,
@@ -112,6 +139,9 @@ def rename(tx: Transaction, old: str, new: str) -> None:
         (events, events.c.about, ()),
         (holds, holds.c.deployment, ()),
         (backfills, backfills.c.deployment, ()),
+        (events, events.c.deployment, ()),
+        (messages, messages.c.deployment, ()),
+        (heartbeats, heartbeats.c.deployment, ()),
     ):
         statement = update(table).where(table.c.project == tx.project, column == old, *conditions)
         tx.connection.execute(statement.values({column: new}))

@@ -328,7 +328,102 @@ events = Table(
     Column("message", Text, nullable=False),
     Column("about", Text, nullable=False),
     Column("revision", Text),
+    Column("deployment", String(63)),
+    Column("run_id", String(36)),
+    Column("tags", JSON, nullable=False, server_default="[]"),
+    Column("environment", Text),
     Index("ix_events_project_about_id", "project", "about", "id"),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("project", String(63), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("trouble", String(16), nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    Column("closed_at", Instant),
+    Index("ix_incidents_project_closed_at", "project", "closed_at"),
+    Index("ix_incidents_project_key", "project", "key"),
+)
+
+incident_members = Table(
+    "incident_members",
+    metadata,
+    Column("incident_id", _Id, ForeignKey("incidents.id", ondelete="CASCADE"), primary_key=True),
+    Column("subject", String(100), primary_key=True),
+    Column("trouble", String(16), nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("run_id", String(36)),
+    Column("reason", Text, nullable=False),
+    Column("closed_at", Instant),
+    Index("ix_incident_members_subject", "subject"),
+)
+
+announcements = Table(
+    "announcements",
+    metadata,
+    Column("incident_id", _Id, ForeignKey("incidents.id", ondelete="CASCADE"), primary_key=True),
+    Column("channel", String(63), primary_key=True),
+    Column("due_at", Instant, nullable=False),
+    Column("announced_at", Instant),
+    Column("subjects", JSON, nullable=False),
+    Column("recovered_at", Instant),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("project", String(63), nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("not_before", Instant, nullable=False),
+    Column("deployment", String(63)),
+    Column("run_id", String(36)),
+    Column("reason", Text, nullable=False),
+    Column("payload", JSON, nullable=False),
+    Column("incident_id", _Id),
+    Column("delivery", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("sent_at", Instant),
+    Column("error", Text),
+    Index("ix_messages_project_delivery_not_before", "project", "delivery", "not_before"),
+    Index("ix_messages_project_deployment_id", "project", "deployment", "id"),
+)
+
+channels = Table(
+    "channels",
+    metadata,
+    Column("project", String(63), primary_key=True),
+    Column("name", String(63), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("sent_at", Instant),
+)
+
+notifier = Table(
+    "notifier",
+    metadata,
+    Column("project", String(63), primary_key=True),
+    Column("event_id", _Id, nullable=False),
+)
+
+heartbeats = Table(
+    "heartbeats",
+    metadata,
+    Column("project", String(63), primary_key=True),
+    Column("deployment", String(63), primary_key=True),
+    Column("run_id", String(36), nullable=False),
+    Column("state", String(16), nullable=False),
 )
 
 

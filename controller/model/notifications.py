@@ -1,0 +1,223 @@
+"""Notifications: which failures are reported to whom, and the messages that report them.
+
+The operator declares channels and rules in `notify.yaml`; a deployment declares rules in its manifest. An incident is
+one cause that affects one or more deployments, from the first failure until all of them have recovered.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
+from enum import StrEnum
+from typing import Any
+
+from controller.model import INTERNAL
+from controller.model.policies import Secret
+
+
+class Trouble(StrEnum):
+    """What can be reported: a run's final state, a missed deadline, or a problem of the controller or the source.
+
+    `recovered` is the end of any of them.
+    """
+
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CRASHED = "crashed"
+    LATE = "late"
+    OVERDUE = "overdue"
+    INVALID = "invalid"
+    WITHHELD = "withheld"
+    PYTHON = "python"
+    SOURCE = "source"
+    STORAGE = "storage"
+    RECOVERED = "recovered"
+
+
+RUN_TROUBLES = frozenset({Trouble.FAILED, Trouble.TIMED_OUT, Trouble.CRASHED})
+"""The troubles that are final states of runs."""
+DEFAULT_ON = (*sorted(RUN_TROUBLES), Trouble.LATE, Trouble.OVERDUE, Trouble.RECOVERED)
+"""The default of `on` in the rules of a deployment."""
+SOURCE_SUBJECT, CONTROLLER_SUBJECT = "source", "controller"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuietHours:
+    """The hours of each day in which a channel receives nothing: from `start` to `end`, which may be the next day."""
+
+    start: time
+    end: time
+    timezone: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """Where messages go: a URL of apprise, or a JSON webhook. Exactly one of `url` and `webhook` is set.
+
+    - `url`, `webhook`: the URL itself, or the secret that holds it. `hmac`: the key that signs webhooks.
+    - `quiet`: messages wait until these hours are over. `digest`: messages are collected, and sent once a day at this
+      time, in `timezone`. `log_lines`: how many of the last lines of a run's log a message has.
+    """
+
+    name: str
+    url: str | Secret | None = None
+    webhook: str | Secret | None = None
+    hmac: Secret | None = None
+    quiet: QuietHours | None = None
+    digest: time | None = None
+    timezone: str = "UTC"
+    log_lines: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifyRule:
+    """Reports troubles to channels.
+
+    - `to`: names of channels. `on`: what is reported.
+    - `failures`: report a deployment only after this many consecutive failures. `wait`: and only if the trouble has
+      lasted this long.
+    - `deployments` (globs) and `tags`: which deployments the rule is for, in `notify.yaml`; empty for all. A rule of
+      a manifest is for its deployment.
+    """
+
+    to: tuple[str, ...]
+    on: tuple[Trouble, ...] = DEFAULT_ON
+    failures: int = 1
+    wait: timedelta = timedelta(0)
+    deployments: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifySettings:
+    """The content of `notify.yaml`. `group_wait`: how long to collect deployments with one cause before a message."""
+
+    channels: Mapping[str, Channel] = field(default_factory=dict)
+    rules: tuple[NotifyRule, ...] = ()
+    group_wait: timedelta = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """The deadlines of a deployment (`expect`). None means no deadline.
+
+    - `start_within`, `finish_within`: for each due time, counted from it.
+    - `success_every`: the time between two successful runs.
+    """
+
+    start_within: timedelta | None = None
+    finish_within: timedelta | None = None
+    success_every: timedelta | None = None
+
+    def __bool__(self) -> bool:
+        return not (self.start_within is self.finish_within is self.success_every is None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentMember:
+    """A deployment that an incident affects, or `source` or `controller`, which is its `subject`.
+
+    - `trouble`: what happened last. `since`: the start of the first failed run, or the time of the missed deadline.
+    - `failures`: the number of consecutive failures. `run_id`: the last failed run. `reason`: its reason.
+    - `closed_at`: when it recovered, or ceased to exist.
+    """
+
+    incident_id: int = field(metadata=INTERNAL)
+    subject: str
+    trouble: Trouble
+    since: datetime
+    failures: int = 1
+    run_id: str | None = None
+    reason: str = ""
+    closed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """One cause of trouble. Incidents with the same `key` are the same cause; at most one of them is open.
+
+    `cause` is the text that its members share.
+    """
+
+    id: int
+    key: str
+    trouble: Trouble
+    cause: str
+    opened_at: datetime
+    closed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """That an incident is to be reported to a channel, or was.
+
+    - `due_at`: when the first message is to be written, after deployments with the same cause were collected.
+    - `announced_at`: when it was written; None until then. `subjects`: the members that it named.
+    - `recovered_at`: when the recovery was written.
+    """
+
+    incident_id: int
+    channel: str
+    due_at: datetime
+    announced_at: datetime | None = None
+    subjects: tuple[str, ...] = ()
+    recovered_at: datetime | None = None
+
+
+class MessageState(StrEnum):
+    """The state of a message: `waiting` to be sent, `sent`, or `undeliverable` after a day of attempts."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    UNDELIVERABLE = "undeliverable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message to a channel. It is written in a transaction, and sent afterwards, at least once.
+
+    - `id`: a UUIDv7, the delivery id by which a receiver detects repetitions.
+    - `state`: the trouble that it reports, `recovered`, `flapping`, `digest`, `test`, or `heartbeat`.
+    - `title` and `body`: the text for people; `payload`: the JSON for webhooks.
+    - `not_before`: the time of the next attempt. `attempts`: how many were made. `error`: why the last one failed.
+    """
+
+    id: str
+    channel: str
+    state: str
+    title: str
+    body: str
+    created_at: datetime
+    not_before: datetime = field(metadata=INTERNAL)
+    deployment: str | None = None
+    run_id: str | None = None
+    reason: str = ""
+    payload: Mapping[str, Any] = field(default_factory=dict, metadata=INTERNAL)
+    incident_id: int | None = None
+    delivery: MessageState = MessageState.WAITING
+    attempts: int = 0
+    sent_at: datetime | None = None
+    error: str | None = None
+
+
+class ChannelState(StrEnum):
+    """The state of a channel: `ready`, `misconfigured` (it can't be used), or `failing` (the last delivery failed)."""
+
+    READY = "ready"
+    MISCONFIGURED = "misconfigured"
+    FAILING = "failing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelStatus:
+    """The status of a channel.
+
+    - `kind`: `webhook`, or the scheme of its apprise URL, such as `mailto`. The URL itself is shown nowhere.
+    - `since`: since when it has this state. `sent_at`: the last delivery.
+    """
+
+    name: str
+    kind: str
+    state: ChannelState
+    message: str
+    since: datetime
+    sent_at: datetime | None = None

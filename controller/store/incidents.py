@@ -1,0 +1,116 @@
+"""The tables of incidents, of the deployments that they affect, and of what was announced to which channel."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from controller.model.notifications import Announcement, Incident, IncidentMember, Trouble
+from controller.store.rows import from_row, to_row
+from controller.store.schema import announcements, incident_members, incidents, notifier
+from controller.store.store import Transaction
+
+
+def find_cursor(tx: Transaction) -> int | None:
+    """Return the number of the last event that was evaluated; None before the first evaluation."""
+    query = select(notifier.c.event_id).where(notifier.c.project == tx.project)
+    return tx.connection.execute(query).scalar()
+
+
+def save_cursor(tx: Transaction, event_id: int) -> None:
+    """Record that all events up to this number were evaluated."""
+    row = {"project": tx.project, "event_id": event_id}
+    statement = upsert(notifier).values(row)
+    tx.connection.execute(statement.on_conflict_do_update(index_elements=["project"], set_={"event_id": event_id}))
+
+
+def find_open(tx: Transaction) -> list[Incident]:
+    """Return the open incidents, oldest first."""
+    query = select(incidents).where(incidents.c.project == tx.project, incidents.c.closed_at.is_(None))
+    return [_incident(row) for row in tx.connection.execute(query.order_by(incidents.c.id))]
+
+
+def find_recent(tx: Transaction, *, since: datetime, key: str | None = None, limit: int = 1000) -> list[Incident]:
+    """Return up to `limit` incidents that are open or were closed after `since`, newest first."""
+    of_project = [incidents.c.project == tx.project]
+    if key is not None:
+        of_project.append(incidents.c.key == key)
+    is_recent = incidents.c.closed_at.is_(None) | (incidents.c.closed_at > since)
+    rows = tx.connection.execute(
+        select(incidents).where(*of_project, is_recent).order_by(incidents.c.id.desc()).limit(limit)
+    )
+    return [_incident(row) for row in rows]
+
+
+def find_members(tx: Transaction, incident_ids: Collection[int]) -> dict[int, list[IncidentMember]]:
+    """Return the members of these incidents, by the incident's id, in the order of `since`."""
+    members: dict[int, list[IncidentMember]] = {number: [] for number in incident_ids}
+    query = select(incident_members).where(incident_members.c.incident_id.in_(sorted(incident_ids)))
+    order = (incident_members.c.since, incident_members.c.subject)
+    for row in tx.connection.execute(query.order_by(*order)) if members else ():
+        members[row.incident_id].append(from_row(IncidentMember, row, trouble=Trouble(row.trouble)))
+    return members
+
+
+def find_announcements(tx: Transaction, incident_ids: Collection[int]) -> list[Announcement]:
+    """Return the announcements of these incidents."""
+    query = select(announcements).where(announcements.c.incident_id.in_(sorted(incident_ids)))
+    rows = tx.connection.execute(query.order_by(announcements.c.incident_id, announcements.c.channel))
+    return [from_row(Announcement, row, subjects=tuple(row.subjects)) for row in rows] if incident_ids else []
+
+
+def add(tx: Transaction, incident: Incident) -> Incident:
+    """Record a new incident. Return it with its id; that of the argument is ignored."""
+    row = {**to_row(tx, incidents, incident), "id": None}
+    number = tx.connection.execute(insert(incidents).values(row)).inserted_primary_key
+    assert number is not None
+    return Incident(**{**_values(incident), "id": number[0]})
+
+
+def close(tx: Transaction, incident_id: int, at: datetime) -> None:
+    """Record that all members of this incident have recovered."""
+    tx.connection.execute(update(incidents).where(incidents.c.id == incident_id).values(closed_at=at))
+
+
+def save_members(tx: Transaction, members: Iterable[IncidentMember]) -> None:
+    """Save members; each replaces the same subject's record in the same incident."""
+    rows = [_values(member) for member in members]
+    if rows:
+        statement = upsert(incident_members)
+        changed = {name: statement.excluded[name] for name in rows[0] if name not in ("incident_id", "subject")}
+        tx.connection.execute(
+            statement.on_conflict_do_update(index_elements=["incident_id", "subject"], set_=changed), rows
+        )
+
+
+def save_announcements(tx: Transaction, new: Iterable[Announcement]) -> None:
+    """Save announcements; each replaces the record of the same incident and channel."""
+    rows = [{**_values(announcement), "subjects": list(announcement.subjects)} for announcement in new]
+    if rows:
+        statement = upsert(announcements)
+        changed = {name: statement.excluded[name] for name in rows[0] if name not in ("incident_id", "channel")}
+        tx.connection.execute(
+            statement.on_conflict_do_update(index_elements=["incident_id", "channel"], set_=changed), rows
+        )
+
+
+def delete_old(tx: Transaction, *, before: datetime, limit: int) -> int:
+    """Delete up to `limit` incidents that were closed before `before`. Return how many."""
+    old = (
+        select(incidents.c.id)
+        .where(incidents.c.project == tx.project, incidents.c.closed_at < before)
+        .order_by(incidents.c.closed_at)
+        .limit(limit)
+    )
+    return int(tx.connection.execute(delete(incidents).where(incidents.c.id.in_(old))).rowcount)
+
+
+def _values(value: Any) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+def _incident(row: Row[Any]) -> Incident:
+    return from_row(Incident, row, trouble=Trouble(row.trouble))
