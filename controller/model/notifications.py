@@ -148,9 +148,9 @@ class Incident:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announcement:
-    """That an incident is to be reported to a channel, or was.
+    """That an incident must be reported to a channel, or was.
 
-    - `due_at`: when the first message is to be written, after deployments with the same cause were collected.
+    - `due_at`: when the first message must be written, after deployments with the same cause were collected.
     - `announced_at`: when it was written; None until then. `subjects`: the members that it named.
     - `recovered_at`: when the recovery was written.
     """

@@ -14,7 +14,7 @@ from controller.store.store import Transaction
 
 
 def add(tx: Transaction, new: Iterable[Message]) -> None:
-    """Record messages that are to be sent. One with the id of a recorded message is ignored."""
+    """Record messages that must be sent. One with the id of a recorded message is ignored."""
     rows = [to_row(tx, messages, message) for message in new]
     if rows:
         tx.connection.execute(insert(messages).prefix_with("OR IGNORE", dialect="sqlite"), rows)
