@@ -1,4 +1,4 @@
-"""Reads what a document says about being told: its notification rules, its deadlines and its heartbeat.
+"""Reads what a document says about notifications: its notification rules, its deadlines and its heartbeat.
 
 `build` calls `read_notify_fields`.
 """

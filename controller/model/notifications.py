@@ -15,7 +15,7 @@ from controller.model.policies import Secret
 
 
 class Trouble(StrEnum):
-    """What can be reported: a run's final state, a missed deadline, or a problem of the controller or the source.
+    """A trouble: a run's final state, a missed deadline, or a problem of the controller or the source.
 
     `recovered` is the end of any of them.
     """
