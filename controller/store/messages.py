@@ -1,6 +1,6 @@
 """The tables of messages, which are sent after the transaction that wrote them, and of the channels that get them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -46,17 +46,20 @@ def latest(
     *,
     before: str | None = None,
     deployment: str | None = None,
-    delivery: MessageState | None = None,
+    deliveries: Collection[MessageState] = (),
     with_heartbeats: bool = False,
 ) -> list[Message]:
-    """Return the newest messages, newest first, only those with ids below `before` if given."""
+    """Return the newest messages, newest first, only those with ids below `before` if given.
+
+    `deliveries`: only messages in one of these states; empty for all.
+    """
     conditions = [messages.c.project == tx.project]
     if before is not None:
         conditions.append(messages.c.id < before)
     if deployment is not None:
         conditions.append(messages.c.deployment == deployment)
-    if delivery is not None:
-        conditions.append(messages.c.delivery == delivery.value)
+    if deliveries:
+        conditions.append(messages.c.delivery.in_([delivery.value for delivery in deliveries]))
     if not with_heartbeats:
         conditions.append(messages.c.state != "heartbeat")
     rows = tx.connection.execute(select(messages).where(*conditions).order_by(messages.c.id.desc()).limit(limit))
