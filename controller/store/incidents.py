@@ -86,7 +86,7 @@ def find_announcements(tx: Transaction, incident_ids: Collection[int]) -> list[A
     """Return the announcements of these incidents."""
     query = select(announcements).where(announcements.c.incident_id.in_(sorted(incident_ids)))
     rows = tx.connection.execute(query.order_by(announcements.c.incident_id, announcements.c.channel))
-    return [from_row(Announcement, row, subjects=tuple(row.subjects)) for row in rows] if incident_ids else []
+    return [_announcement(row) for row in rows] if incident_ids else []
 
 
 def add(tx: Transaction, incident: Incident) -> Incident:
@@ -115,7 +115,14 @@ def save_members(tx: Transaction, members: Iterable[IncidentMember]) -> None:
 
 def save_announcements(tx: Transaction, new: Iterable[Announcement]) -> None:
     """Save announcements; each replaces the record of the same incident and channel."""
-    rows = [{**_values(announcement), "subjects": list(announcement.subjects)} for announcement in new]
+    rows = [
+        {
+            **_values(announcement),
+            "subjects": list(announcement.subjects),
+            "openings": [opening.isoformat() for opening in announcement.openings],
+        }
+        for announcement in new
+    ]
     if rows:
         statement = upsert(announcements)
         changed = {name: statement.excluded[name] for name in rows[0] if name not in ("incident_id", "channel")}
@@ -137,6 +144,11 @@ def delete_old(tx: Transaction, *, before: datetime, limit: int) -> int:
 
 def _values(value: Any) -> dict[str, Any]:
     return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+def _announcement(row: Row[Any]) -> Announcement:
+    openings = tuple(datetime.fromisoformat(opening) for opening in row.openings)
+    return from_row(Announcement, row, subjects=tuple(row.subjects), openings=openings)
 
 
 def _incident(row: Row[Any]) -> Incident:

@@ -368,10 +368,14 @@ announcements = Table(
     metadata,
     Column("incident_id", _Id, ForeignKey("incidents.id", ondelete="CASCADE"), primary_key=True),
     Column("channel", String(63), primary_key=True),
-    Column("due_at", Instant, nullable=False),
+    Column("due_at", Instant),
     Column("announced_at", Instant),
+    Column("updated_at", Instant),
     Column("subjects", JSON, nullable=False),
     Column("recovered_at", Instant),
+    Column("openings", JSON, nullable=False),
+    Column("flapping_since", Instant),
+    Column("changed_at", Instant),
 )
 
 messages = Table(
