@@ -7,7 +7,6 @@ web framework with the first connection.
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from controller.app.notifications import Notifications
 from controller.app.own_files import own_files
 from controller.errors import SourceError, UsageError
 from controller.model.python_environments import PythonStatistics
@@ -38,7 +37,6 @@ class Web:
         source: Source,
         operations: OperationContext,
         python_statistics: Callable[[], PythonStatistics],
-        notifications: Notifications,
     ) -> None:
         self._settings = settings
         self._store = operations.store
@@ -47,7 +45,6 @@ class Web:
         self._clock = operations.clock
         self._operations = operations
         self._python_statistics = python_statistics
-        self._notifications = notifications
         self._server: HttpServer | None = None
 
     def start(self) -> None:
@@ -154,7 +151,6 @@ class Web:
             commits_between=CommitRanges(self._source).between,
             document=lambda entry: last_document(entry, self._source),
             python_statistics=self._python_statistics,
-            test_channel=self._notifications.test_channel,
             login_link=self.login_link,
             url=lambda: self.url,
             web_url_template=self._settings.web_url_template or self._guess_web_url(),

@@ -83,7 +83,9 @@ class Client(NotificationMethods, StatusReader):
 
     def python_environment(self, digest: str) -> PythonEnvironmentDetail:
         """Return one Python environment, by the beginning of its digest."""
-        return cast("PythonEnvironmentDetail", self._get(f"/python/{part(digest, 'Python environment', 'python list')}"))
+        return cast(
+            "PythonEnvironmentDetail", self._get(f"/python/{part(digest, 'Python environment', 'python list')}")
+        )
 
     def plan(self, ref: str | None = None) -> Plan:
         """Return the changes that a ref would make; by default the ref that the controller follows."""

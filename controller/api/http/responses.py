@@ -4,7 +4,6 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, cast, overload
@@ -22,7 +21,6 @@ from controller.api.http.sse import Streams
 from controller.client.idempotency_keys import MAX_KEY
 from controller.clock import Clock, in_utc
 from controller.manifests.extract import Excerpt
-from controller.model.notifications import Message
 from controller.model.python_environments import PythonStatistics
 from controller.model.runs import Run
 from controller.model.status import InventoryEntry
@@ -43,8 +41,7 @@ class Dependencies:
 
     `plan` returns the plan of a ref (None: the ref that the controller follows), `code_changes` the files that differ
     between the commits of two runs, `commits_between` the commits between two revisions, `document` the last valid
-    document of an inventory entry, and `python_statistics` what was built and which fork servers run. `test_channel`
-    sends a test message to a channel for an author, and returns a future with its result.
+    document of an inventory entry, and `python_statistics` what was built and which fork servers run.
     `web_url_template` is the URL of the web page of a commit, with `{commit}`, and `url` that of the dashboard.
     """
 
@@ -63,7 +60,6 @@ class Dependencies:
     commits_between: Callable[[str, str], CommitRange | None]
     document: Callable[[InventoryEntry], Excerpt]
     python_statistics: Callable[[], PythonStatistics]
-    test_channel: Callable[[str, str], Future[Message]]
     login_link: Callable[[], str]
     url: Callable[[], str | None]
     web_url_template: str | None
