@@ -669,7 +669,7 @@ class Incident(TypedDict):
 class IncidentMember(TypedDict):
     """A deployment that an incident affects, or `source` or `controller`, which is its `subject`.
 
-    - `trouble`: what happened last. `since`: the start of the first failed run, or the time of the missed deadline.
+    - `trouble`: what happened last. `since`: the end of the first failed run, or the time of the missed deadline.
     - `failures`: the number of consecutive failures. `run_id`: the last failed run. `reason`: its reason.
     - `closed_at`: when it recovered, or ceased to exist.
     """

@@ -51,7 +51,7 @@ def list_incidents(
     counts = incidents.count_members(tx, ids)
     channels: dict[int, list[str]] = {number: [] for number in ids}
     for announcement in incidents.find_announcements(tx, ids):
-        if announcement.announced_at is not None:
+        if announcement.updated_at is not None:
             channels[announcement.incident_id].append(announcement.channel)
     return [
         extend(

@@ -73,6 +73,12 @@ def find(tx: Transaction, message_id: str) -> Message | None:
     return None if row is None else _message(row)
 
 
+def newest_id(tx: Transaction) -> str | None:
+    """Return the greatest id of the messages of all projects; None before the first message."""
+    message_id: str | None = tx.connection.execute(select(func.max(messages.c.id))).scalar()
+    return message_id
+
+
 def count_by_delivery(tx: Transaction) -> dict[MessageState, int]:
     """Return the number of recorded messages in each state, including zeros."""
     query = select(messages.c.delivery, func.count()).where(messages.c.project == tx.project)
@@ -80,12 +86,15 @@ def count_by_delivery(tx: Transaction) -> dict[MessageState, int]:
     return dict.fromkeys(MessageState, 0) | counts
 
 
-def delete_old(tx: Transaction, *, before: datetime, limit: int) -> int:
-    """Delete up to `limit` messages that were written before `before` and no longer wait. Return how many."""
+def delete_old(tx: Transaction, *, before: datetime, limit: int, state: str | None = None) -> int:
+    """Delete up to `limit` messages that were written before `before` and no longer wait. Return how many.
+
+    `state`: only messages with this state.
+    """
     old = (
         select(messages.c.id)
         .where(messages.c.project == tx.project, messages.c.delivery != MessageState.WAITING.value)
-        .where(messages.c.created_at < before)
+        .where(messages.c.created_at < before, *(() if state is None else (messages.c.state == state,)))
         .order_by(messages.c.id)
         .limit(limit)
     )

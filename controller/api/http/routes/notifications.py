@@ -4,7 +4,6 @@ import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from controller.api.http.pagination import (
@@ -16,7 +15,7 @@ from controller.api.http.pagination import (
     read_cursor,
     text_parser,
 )
-from controller.api.http.responses import author_of, dependencies_of, json_response
+from controller.api.http.responses import dependencies_of, json_response
 from controller.api.http.routes.deployments import NAME
 from controller.api.http.sse import wait_for_disconnect
 from controller.api.http.strict_json import StrictRoute
@@ -28,7 +27,7 @@ router = APIRouter(prefix="/api/v1/notifications", tags=["notifications"], route
 
 ChannelName = Annotated[str, Path(max_length=63)]
 _TEST_SECONDS = 75.0
-"""A bit more than the thread of notifications waits for the delivery."""
+"""A bit more than a delivery may take."""
 
 
 @router.get("/messages", response_model=Page[Message], summary="List messages, newest first")
@@ -65,8 +64,7 @@ def incidents(request: Request, is_open: bool = False, limit: Limit = 50, cursor
 @router.post("/channels/{name}/test", response_model=Message, summary="Send a test message")
 async def test_channel(request: Request, name: ChannelName) -> Response:
     """Sends one message, and responds with the result of its delivery within 60 seconds: `delivery` and `error`."""
-    test = dependencies_of(request).test_channel
-    future = asyncio.wrap_future(await run_in_threadpool(test, name, author_of(request)))
+    future = asyncio.wrap_future(dependencies_of(request).operations.test_channel(name))
     disconnected = asyncio.ensure_future(wait_for_disconnect(request.receive))
     try:
         await asyncio.wait((future, disconnected), timeout=_TEST_SECONDS, return_when=asyncio.FIRST_COMPLETED)
