@@ -53,7 +53,8 @@ def read_notify_file(content: bytes, path: str) -> tuple[NotifySettings, tuple[F
 def _settings(context: ValidationContext) -> NotifySettings:
     declared = context.value.get("channels")
     names = list(declared) if isinstance(declared, Mapping) else []
-    channels = {name: channel for name in names if (channel := _channel(context, name, declared)) is not None}
+    built = [_channel(context, name, declared) for name in names] if isinstance(declared, Mapping) else []
+    channels = {channel.name: channel for channel in built if channel is not None}
     rules = context.value.get("rules")
     items = list(enumerate(rules)) if isinstance(rules, list | tuple) and context.is_valid_at(("rules",)) else []
     if not names and context.is_clean(("channels",)):
