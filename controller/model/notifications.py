@@ -59,8 +59,8 @@ class Channel:
     """
 
     name: str
-    url: str | Secret | None = None
-    webhook: str | Secret | None = None
+    url: str | Secret | None = field(default=None, repr=False)
+    webhook: str | Secret | None = field(default=None, repr=False)
     hmac: Secret | None = None
     quiet: QuietHours | None = None
     digest: time | None = None
@@ -269,3 +269,12 @@ class ChannelStatus:
     message: str
     since: datetime
     sent_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsProblem:
+    """Why the current version of `notify.yaml` is not used, and since when. The last valid version stays in use."""
+
+    message: str
+    hint: str | None = None
+    since: datetime

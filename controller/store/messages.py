@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from controller.model.notifications import ChannelState, ChannelStatus, Message, MessageState
+from controller.model.notifications import ChannelState, ChannelStatus, Message, MessageState, SettingsProblem
 from controller.store.rows import from_row, to_row
-from controller.store.schema import channels, messages
+from controller.store.schema import channels, messages, notifier
 from controller.store.store import Transaction
 
 
@@ -31,6 +31,21 @@ def next_attempt(tx: Transaction) -> datetime | None:
     """Return when the next attempt is due; None if no message waits."""
     is_waiting = (messages.c.project == tx.project, messages.c.delivery == MessageState.WAITING.value)
     return tx.connection.execute(select(func.min(messages.c.not_before)).where(*is_waiting)).scalar()
+
+
+def find_first_waiting(tx: Transaction) -> list[Message]:
+    """Return the oldest waiting message of each channel, in the order of the channels' names."""
+    is_waiting = (messages.c.project == tx.project, messages.c.delivery == MessageState.WAITING.value)
+    first = select(func.min(messages.c.id)).where(*is_waiting).group_by(messages.c.channel)
+    query = select(messages).where(messages.c.id.in_(first)).order_by(messages.c.channel)
+    return [_message(row) for row in tx.connection.execute(query)]
+
+
+def find_waiting(tx: Transaction, channel: str, limit: int) -> list[Message]:
+    """Return up to `limit` waiting messages of a channel, oldest first."""
+    is_waiting = (messages.c.project == tx.project, messages.c.delivery == MessageState.WAITING.value)
+    query = select(messages).where(*is_waiting, messages.c.channel == channel).order_by(messages.c.id).limit(limit)
+    return [_message(row) for row in tx.connection.execute(query)]
 
 
 def update_delivery(tx: Transaction, message: Message) -> None:
@@ -118,6 +133,25 @@ def save_channel(tx: Transaction, status: ChannelStatus) -> None:
 def keep_channels(tx: Transaction, names: Iterable[str]) -> None:
     """Delete the status of channels that are no longer declared."""
     tx.connection.execute(delete(channels).where(channels.c.project == tx.project, channels.c.name.not_in(list(names))))
+
+
+def find_settings_problem(tx: Transaction) -> SettingsProblem | None:
+    """Return why the current version of `notify.yaml` is not used; None if it is, or if there is no such file."""
+    row = tx.connection.execute(select(notifier).where(notifier.c.project == tx.project)).first()
+    if row is None or row.settings_problem is None:
+        return None
+    return SettingsProblem(message=row.settings_problem, hint=row.settings_hint, since=row.settings_problem_since)
+
+
+def save_settings_problem(tx: Transaction, problem: SettingsProblem | None) -> None:
+    """Record why `notify.yaml` is not used, or that nothing is wrong with it."""
+    values = {
+        "settings_problem": None if problem is None else problem.message,
+        "settings_hint": None if problem is None else problem.hint,
+        "settings_problem_since": None if problem is None else problem.since,
+    }
+    statement = upsert(notifier).values(project=tx.project, **values)
+    tx.connection.execute(statement.on_conflict_do_update(index_elements=["project"], set_=values))
 
 
 def _message(row: Row[Any]) -> Message:

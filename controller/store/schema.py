@@ -400,6 +400,7 @@ messages = Table(
     Column("error", Text),
     Index("ix_messages_project_delivery_not_before", "project", "delivery", "not_before"),
     Index("ix_messages_project_deployment_id", "project", "deployment", "id"),
+    Index("ix_messages_project_delivery_channel_id", "project", "delivery", "channel", "id"),
 )
 
 channels = Table(
@@ -418,7 +419,10 @@ notifier = Table(
     "notifier",
     metadata,
     Column("project", String(63), primary_key=True),
-    Column("event_id", _Id, nullable=False),
+    Column("event_id", _Id),
+    Column("settings_problem", Text),
+    Column("settings_hint", Text),
+    Column("settings_problem_since", Instant),
 )
 
 heartbeats = Table(
