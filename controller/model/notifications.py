@@ -112,6 +112,45 @@ class Expectation:
         return not (self.start_within is self.finish_within is self.success_every is None)
 
 
+class DeadlineKind(StrEnum):
+    """A key of `expect`."""
+
+    START_WITHIN = "start_within"
+    FINISH_WITHIN = "finish_within"
+    SUCCESS_EVERY = "success_every"
+
+    @property
+    def trouble(self) -> Trouble:
+        """The trouble that a missed deadline of this kind is."""
+        return Trouble.LATE if self is DeadlineKind.START_WITHIN else Trouble.OVERDUE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissedDeadline:
+    """A deadline that a deployment has missed, and that is not met yet.
+
+    - `due_time`: the due time that was missed last; None for `success_every` and for runs without a due time.
+    - `deadline`: the deadline of that due time or run. `since`: that of the first one that was missed in a row.
+    - `count`: how many were missed in a row.
+    - `run_id`: the run that is late, if one was created. `reason`: why it is late, as a fragment that names no run, so
+      that deployments that are late for the same reason have the same text.
+    """
+
+    deployment: str
+    kind: DeadlineKind
+    due_time: datetime | None
+    deadline: datetime
+    since: datetime
+    count: int = 1
+    run_id: str | None = None
+    reason: str = ""
+
+    @property
+    def trouble(self) -> Trouble:
+        """`late` or `overdue`."""
+        return self.kind.trouble
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentMember:
     """A deployment that an incident affects, or `source` or `controller`, which is its `subject`.
