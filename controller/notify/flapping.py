@@ -59,7 +59,9 @@ def after_recovery(announcement: Announcement, *, at: datetime, failing: Collect
     return replace(announcement, due_at=min(due, announcement.due_at or due))
 
 
-def settle(announcement: Announcement, failing: Collection[str], at: datetime) -> tuple[Announcement, ReportKind | None]:
+def settle(
+    announcement: Announcement, failing: Collection[str], at: datetime
+) -> tuple[Announcement, ReportKind | None]:
     """Return the announcement after comparing it with what is failing at `at`, and the message to write, if any."""
     if announcement.flapping_since is not None:
         return _settle_flapping(announcement, failing, at)

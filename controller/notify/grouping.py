@@ -15,7 +15,7 @@ class Failure:
 
     - `key`: troubles with the same key have the same cause, whose text is `cause`.
     - `run_id`: the failed run. Observations of the same run are one failure.
-    - `failures`: how many consecutive failures this is, if it is the first of the incident.
+    - `failures`: how many consecutive failures this is; with None, one more than before.
     """
 
     subject: str
@@ -25,12 +25,12 @@ class Failure:
     at: datetime
     run_id: str | None = None
     reason: str = ""
-    failures: int = 1
+    failures: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovery:
-    """That the troubles of one kind are over for `subject` at `at`; with `kind` None, all of them, as it was deleted."""
+    """That the troubles of one kind are over for `subject` at `at`; with `kind` None, all, as it was deleted."""
 
     subject: str
     kind: str | None
@@ -46,9 +46,9 @@ def kind(trouble: Trouble) -> str:
 
 
 def run_failure(
-    deployment: str, trouble: Trouble, *, reason: str, at: datetime, run_id: str, failures: int = 1
+    deployment: str, trouble: Trouble, *, reason: str, at: datetime, run_id: str, failures: int | None = None
 ) -> Failure:
-    """Return the failure of a run. Its cause is the error that other deployments may share, or else the run's reason."""
+    """Return the failure of a run. Its cause is the error that others may share, or else the run's reason."""
     shared = cause_key(reason)
     return Failure(
         subject=deployment,

@@ -14,8 +14,6 @@ from controller.notify.flapping import ReportKind, after_failure, after_recovery
 from controller.notify.grouping import Failure, Observation, Recovery, kind
 from controller.notify.rules import Audience, ready_at
 
-Openings = Mapping[str, tuple[datetime, ...]]
-"""When the last failures were announced, by channel."""
 _KINDS = sorted({kind(trouble) for trouble in Trouble})
 
 
@@ -62,8 +60,8 @@ class IncidentBook:
     """The open incidents of a project.
 
     - `find_audience` returns the rules for a subject, by channel.
-    - `find_openings` returns the `Openings` of incidents that were closed lately, for the key and the subject of a
-      failure.
+    - `find_openings` returns when incidents with the key or the subject of a failure were last announced to a channel,
+      if they were closed since.
     - New incidents have negative ids, until they are saved.
     """
 
@@ -71,7 +69,7 @@ class IncidentBook:
         self,
         *,
         find_audience: Callable[[str], Audience],
-        find_openings: Callable[[Failure], Openings] = lambda _: {},
+        find_openings: Callable[[Failure, str], Iterable[datetime]] = lambda *_: (),
         group_wait: timedelta = timedelta(0),
     ) -> None:
         self._find_audience = find_audience
@@ -114,6 +112,14 @@ class IncidentBook:
         members = (entry.members[subject] for (each, subject), entry in self._by_member.items() if each == of_kind)
         return [member for member in members if member.closed_at is None]
 
+    def subjects(self) -> set[str]:
+        """Return the subjects of all members."""
+        return {subject for entry in self._entries.values() for subject in entry.members}
+
+    def is_due(self, now: datetime) -> bool:
+        """Return whether a message may be due."""
+        return bool(self._due) and self._due[0][0] <= now
+
     def process(self, observations: Iterable[Observation], now: datetime) -> None:
         """Process what was observed, in the order of time, and everything that is due until `now`."""
         for observation in sorted(observations, key=lambda each: each.at):
@@ -130,10 +136,12 @@ class IncidentBook:
         return min((time for time in times if time is not None), default=None)
 
     def _fail(self, failure: Failure) -> None:
+        former = self._by_member.get((kind(failure.trouble), failure.subject))
+        is_failing = former is not None and failure.subject in former.failing
+        before = former.members[failure.subject] if former is not None and is_failing else None
         entry = self._find_entry(failure) or self._open(failure)
-        before = entry.members.get(failure.subject)
         member = _failed(failure, entry.incident.id, before)
-        if member != before:
+        if member != entry.members.get(failure.subject):
             self._place(entry, member)
             self.changed_members[entry.incident.id, member.subject] = member
         for channel, rules in self._find_audience(failure.subject).items():
@@ -176,7 +184,7 @@ class IncidentBook:
     def _openings(self, failure: Failure, channel: str) -> tuple[datetime, ...]:
         places = (("", failure.key), (kind(failure.trouble), failure.subject))
         openings = {opening for place in places for opening in self._closed.get(place, {}).get(channel, ())}
-        return tuple(sorted({*openings, *self._find_openings(failure).get(channel, ())}))
+        return tuple(sorted({*openings, *self._find_openings(failure, channel)}))
 
     def _recover(self, recovery: Recovery) -> None:
         for each in _KINDS if recovery.kind is None else (recovery.kind,):
@@ -280,22 +288,22 @@ class IncidentBook:
 
 
 def _failed(failure: Failure, incident_id: int, before: IncidentMember | None) -> IncidentMember:
-    """Return the member of an incident after a failure."""
-    if before is None or before.closed_at is not None:
-        since, failures = failure.at, failure.failures
-    else:
-        since, failures = before.since, before.failures
-        if failure.run_id is not None and failure.run_id != before.run_id:
-            failures += 1
-    return IncidentMember(
+    """Return the member of an incident after a failure. `before` is the member if it was failing already."""
+    is_repeated = before is not None and (failure.run_id is None or failure.run_id == before.run_id)
+    failures = before.failures if before is not None else 0
+    member = IncidentMember(
         incident_id=incident_id,
         subject=failure.subject,
         trouble=failure.trouble,
-        since=since,
-        failures=failures,
+        since=failure.at if before is None else before.since,
+        failures=failure.failures or max(failures if is_repeated else failures + 1, 1),
         run_id=failure.run_id,
         reason=failure.reason,
     )
+    if before is None or before.run_id is None or failure.run_id is None or failure.run_id > before.run_id:
+        return member
+    # An older run failed after a newer one.
+    return replace(member, trouble=before.trouble, run_id=before.run_id, reason=before.reason)
 
 
 def _select(entry: _Entry, subjects: set[str]) -> tuple[IncidentMember, ...]:
