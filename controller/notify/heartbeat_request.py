@@ -44,7 +44,7 @@ class HeartbeatRequest:
             log.warning("The heartbeat could not be sent", extra={"error": problem})
 
     def _request(self) -> str | None:
-        """Send the request. Return what went wrong, without the URL, or None."""
+        """Send the request. Return why it failed, without the URL; None if it was sent."""
         import ssl
         from urllib.error import HTTPError, URLError
         from urllib.request import Request, urlopen
