@@ -4,7 +4,7 @@
 - Later changes are collected: the next message is due an hour after the last one, and later if the incident lasts
   longer. That everything has recovered is reported at once.
 - What is announced for the third time within 6 hours is flapping. That is reported, and then nothing until it has
-  neither failed nor recovered for an hour.
+  neither failed nor recovered for an hour, or for as long as the three failures took.
 """
 
 from collections.abc import Collection
@@ -17,7 +17,8 @@ from controller.model.notifications import Announcement
 WINDOW = timedelta(hours=6)
 MAX_OPENINGS = 3
 """The opening within `WINDOW` that makes an incident flapping."""
-STABLE = timedelta(hours=1)
+SHORTEST_CALM = timedelta(hours=1)
+"""How long what is flapping must neither fail nor recover, at least, to be stable."""
 SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(hours=1), timedelta(hours=24)
 
 
@@ -29,6 +30,12 @@ class ReportKind(StrEnum):
     FLAPPING = "flapping"
     SETTLED = "settled"
     RECOVERED = "recovered"
+
+
+def calm(announcement: Announcement) -> timedelta:
+    """Return how long what is flapping must neither fail nor recover to be stable."""
+    openings = announcement.openings
+    return max(openings[-1] - openings[0], SHORTEST_CALM) if openings else SHORTEST_CALM
 
 
 def after_failure(
@@ -57,6 +64,13 @@ def after_recovery(announcement: Announcement, *, at: datetime, failing: Collect
         return announcement if failing else replace(announcement, due_at=None)
     due = _next_update(announcement) if _has(announcement.subjects, failing) else at
     return replace(announcement, due_at=min(due, announcement.due_at or due))
+
+
+def after_move(announcement: Announcement, subject: str) -> Announcement:
+    """Return the announcement after a subject has failed for another cause, which another incident reports."""
+    others = tuple(each for each in announcement.subjects if each != subject)
+    is_last = not others or announcement.flapping_since is not None
+    return announcement if is_last else replace(announcement, subjects=others)
 
 
 def settle(
@@ -97,7 +111,7 @@ def _settle_flapping(
     announcement: Announcement, failing: Collection[str], at: datetime
 ) -> tuple[Announcement, ReportKind | None]:
     assert announcement.changed_at is not None
-    if at < (due := announcement.changed_at + STABLE):
+    if at < (due := announcement.changed_at + calm(announcement)):
         return replace(announcement, due_at=due), None
     settled = replace(announcement, flapping_since=None, changed_at=None)
     if not failing:
@@ -106,7 +120,7 @@ def _settle_flapping(
 
 
 def _restart(announcement: Announcement, at: datetime) -> Announcement:
-    return replace(announcement, changed_at=at, due_at=at + STABLE)
+    return replace(announcement, changed_at=at, due_at=at + calm(announcement))
 
 
 def _update(announcement: Announcement, failing: Collection[str], at: datetime) -> Announcement:

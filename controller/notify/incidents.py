@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from controller.model.notifications import Announcement, Incident, IncidentMember, Trouble
-from controller.notify.flapping import ReportKind, after_failure, after_recovery, settle
+from controller.notify.flapping import ReportKind, after_failure, after_move, after_recovery, calm, settle
 from controller.notify.grouping import Failure, Observation, Recovery, kind
 from controller.notify.rules import Audience, ready_at
 
@@ -24,6 +24,7 @@ class Report:
     - `failing`: the members that fail, of which `new` were not reported yet.
     - `recovered`: those that no longer fail; with a recovery, all that the channel could be told about.
     - `moved`: the subjects of `recovered` that now fail for another cause.
+    - `calm`: how long what is flapping must neither fail nor recover to be stable.
     """
 
     kind: ReportKind
@@ -34,6 +35,7 @@ class Report:
     new: tuple[IncidentMember, ...] = ()
     recovered: tuple[IncidentMember, ...] = ()
     moved: frozenset[str] = frozenset()
+    calm: timedelta = timedelta(0)
 
 
 @dataclass(slots=True)
@@ -170,6 +172,8 @@ class IncidentBook:
             return entry if is_alone and entry.is_flapping else same_key
         if is_alone:
             return entry
+        for announcement in list(entry.announcements.values()):
+            self._save(entry, after_move(announcement, failure.subject))
         self._close_member(entry, failure.subject, failure.at)
         return same_key
 
@@ -220,20 +224,18 @@ class IncidentBook:
             after = replace(after, due_at=later if after.subjects else later + self._group_wait)
         self._save(entry, after)
         if report is not None:
-            self.reports.append(self._report(entry, before, report, failing, at))
+            self.reports.append(replace(self._report(entry, before, failing, at), kind=report, calm=calm(after)))
         self._close_if_over(entry, at)
 
     def _ready_at(self, member: IncidentMember, channel: str) -> datetime | None:
         return ready_at(self._find_audience(member.subject).get(channel, ()), member)
 
-    def _report(
-        self, entry: _Entry, before: Announcement, report: ReportKind, failing: set[str], at: datetime
-    ) -> Report:
+    def _report(self, entry: _Entry, before: Announcement, failing: set[str], at: datetime) -> Report:
         recovered = set(before.subjects) - failing
-        if report is ReportKind.RECOVERED:
+        if not failing:
             recovered |= {subject for subject in entry.members if before.channel in self._find_audience(subject)}
         return Report(
-            kind=report,
+            kind=ReportKind.CHANGED,
             incident=entry.incident,
             channel=before.channel,
             at=at,

@@ -13,7 +13,7 @@ from controller.model.commits import Commit
 from controller.model.failure_cause import without_consequences
 from controller.model.notifications import RUN_TROUBLES, SOURCE_SUBJECT, IncidentMember, Message, Trouble
 from controller.notify.facts import Changes, Facts
-from controller.notify.flapping import ReportKind
+from controller.notify.flapping import WINDOW, ReportKind
 from controller.notify.incidents import Report
 from controller.notify.trouble_titles import failing_title, recovered_title
 from controller.text import format_count, shorten
@@ -167,11 +167,11 @@ def _recovery_lines(context: _Context, reason: str) -> Iterator[str]:
 def _flapping_lines(report: Report) -> Iterator[str]:
     if report.kind is ReportKind.FLAPPING:
         yield (
-            "This is the third time within 6 hours. "
-            "The next message follows when nothing has failed or recovered for an hour."
+            f"This is the third failure within {format_span(WINDOW)}. "
+            f"The next message follows when nothing has failed or recovered for {format_span(report.calm)}."
         )
     elif report.kind is ReportKind.SETTLED:
-        yield "It has not recovered for an hour."
+        yield f"Nothing has recovered for {format_span(report.calm)}."
 
 
 def _duration_line(context: _Context, member: IncidentMember) -> str:
