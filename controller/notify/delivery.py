@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from controller.clock import Clock
+from controller.crashpoints import reach
 from controller.errors import NotFoundError, StateError
 from controller.model.notifications import Message
 from controller.model.policies import Secret
@@ -199,7 +200,9 @@ class Delivery:
                 batch = self._next_batch(name, now)
                 if not batch:
                     return
+                reach("notify:send", batch)
                 outcome = self._send(sender, batch, now)
+                reach("notify:sent", batch)
                 if outcome.status is OutcomeStatus.INTERRUPTED:
                     return
                 self._record(Attempt(batch=batch, outcome=outcome, at=self._clock.now()))

@@ -1,7 +1,7 @@
 """Sends the heartbeat of the controller: one GET request to the URL of a monitor outside.
 
-`controller.app.notifications` calls it each minute while the controller works. The URL is a secret: neither logs nor errors
-contain it.
+`controller.app.notifications` calls it each minute while the controller works. The URL is a secret: neither logs nor
+errors contain it.
 """
 
 import logging
