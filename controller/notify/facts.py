@@ -30,7 +30,7 @@ class Changes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What is known about the reported deployments, by name or by the id of a failed run."""
+    """Facts about the reported deployments, by name or by the id of a failed run."""
 
     entries: Mapping[str, InventoryEntry] = field(default_factory=dict)
     zones: Mapping[str, tzinfo] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What has gone wrong becomes incidents and messages, in one transaction with the cursor."""
+"""The evaluation writes incidents and messages in one transaction with the cursor."""
 
 from collections.abc import Iterator
 from dataclasses import replace
