@@ -121,7 +121,16 @@ AttentionCode = Literal[
 BackfillState = Literal["running", "paused", "succeeded", "failed", "cancelled"]
 CodeVersion = Literal["latest", "original"]
 ConditionStatus = Literal["True", "False", "Unknown"]
-ConditionType = Literal["Ready", "Reconciling", "Stalled", "PruneWithheld", "StorageFull", "PythonReady"]
+ConditionType = Literal[
+    "Ready",
+    "Reconciling",
+    "Stalled",
+    "PruneWithheld",
+    "StorageFull",
+    "PythonReady",
+    "Late",
+    "Overdue",
+]
 EventSeverity = Literal["info", "warning", "error"]
 Health = Literal["Healthy", "Degraded", "Running", "Suspended", "Unknown"]
 Outcome = Literal["run", "skipped"]
