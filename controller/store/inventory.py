@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Row, Text, bindparam, delete, exists, func, insert, select, type_coerce, update
 
 from controller.model.status import InventoryEntry
-from controller.store import json_columns
+from controller.store import incidents, json_columns
 from controller.store.rows import from_row, to_row
 from controller.store.schema import (
     backfills,
@@ -15,8 +15,6 @@ from controller.store.schema import (
     events,
     heartbeats,
     holds,
-    incident_members,
-    incidents,
     inventory,
     messages,
     occurrences,
@@ -124,10 +122,7 @@ def rename(tx: Transaction, old: str, new: str) -> None:
     has_old_hold = exists().where(old_hold.c.project == tx.project, old_hold.c.deployment == old)
     tx.connection.execute(delete(holds).where(holds.c.project == tx.project, holds.c.deployment == new, has_old_hold))
     tx.connection.execute(delete(deadlines).where(deadlines.c.project == tx.project, deadlines.c.deployment == new))
-    of_project = incident_members.c.incident_id.in_(select(incidents.c.id).where(incidents.c.project == tx.project))
-    tx.connection.execute(delete(incident_members).where(of_project, incident_members.c.subject == new))
-    is_old = (of_project, incident_members.c.subject == old)
-    tx.connection.execute(update(incident_members).where(*is_old).values(subject=new))
+    incidents.rename(tx, old, new)
     existing = occurrences.alias()
     is_recorded = exists().where(
         existing.c.project == tx.project,
