@@ -1,10 +1,11 @@
 // Binds the buttons and the hold form to the HTTP API. They are disabled in the HTML until this script enables them.
 import { confirmAction } from "./ask.js";
+import { authorHeader } from "./author.js";
 
 export async function post(path, body, headers = {}) {
   const response = await fetch(path, {
     method: "POST",
-    headers: { "Content-Type": "application/json", ...headers },
+    headers: { "Content-Type": "application/json", ...authorHeader(), ...headers },
     body: JSON.stringify(body ?? {}),
   }).catch(() => { throw Object.assign(new Error("The controller is not responding."), { isLost: true }); });
   const result = await response.json().catch(() => ({}));
