@@ -5,11 +5,15 @@ The overview page shows the groups in the order of their first problem.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from controller.model import INTERNAL
 from controller.queries.attention import Attention, AttentionCode
 
+MOST_SUBJECTS = 20
+MOST_GROUPS = 100
+"""The number of groups that lists in the JSON have."""
 _TASK = re.compile(r"^[\w.-]+-\d+: (?=[A-Za-z_][\w.]*: )")
 _CONSEQUENCES = re.compile(r" → .*$", re.DOTALL)
 _ERROR = re.compile(r"[A-Za-z_][\w.]*: \S")
@@ -27,7 +31,8 @@ _SHARED = {
 class AttentionGroup:
     """Problems with the same cause, in the order of `rank`; mostly a single one.
 
-    `title` and `cause` describe all of them, `since` is when the first of them began.
+    - `title`, `cause`: describe all of them. `since`: when the first of them began.
+    - `count`: the number of problems. `subjects`: the first 20 of what has them.
     """
 
     code: AttentionCode
@@ -35,7 +40,9 @@ class AttentionGroup:
     title: str
     cause: str
     since: datetime | None
-    items: tuple[Attention, ...]
+    count: int
+    subjects: tuple[str, ...]
+    items: tuple[Attention, ...] = field(metadata=INTERNAL)
 
 
 def group_attention(items: Iterable[Attention]) -> list[AttentionGroup]:
@@ -78,5 +85,7 @@ def _group(members: list[Attention]) -> AttentionGroup:
         title=title,
         cause=cause,
         since=min(starts, default=None),
+        count=len(members),
+        subjects=tuple(item.subject for item in members[:MOST_SUBJECTS]),
         items=tuple(members),
     )
