@@ -26,6 +26,8 @@ __all__ = [
     "BulkResult",
     "BulkRun",
     "Change",
+    "ChannelState",
+    "ChannelStatus",
     "CodeChange",
     "CodeVersion",
     "Commit",
@@ -56,6 +58,8 @@ __all__ = [
     "FormField",
     "Health",
     "Hold",
+    "Incident",
+    "IncidentMember",
     "KeptDeployment",
     "KeptHistory",
     "LastRun",
@@ -66,7 +70,9 @@ __all__ = [
     "LogLines",
     "LogPart",
     "LogSearch",
+    "MessageState",
     "NextFire",
+    "NotificationMessage",
     "NumberedEvent",
     "Occurrence",
     "Outcome",
@@ -104,6 +110,7 @@ __all__ = [
     "TaskRun",
     "Trigger",
     "Triggered",
+    "Trouble",
     "Unread",
     "WaitingRun",
     "WaitingRuns",
@@ -121,12 +128,14 @@ AttentionCode = Literal[
     "held",
 ]
 BackfillState = Literal["running", "paused", "succeeded", "failed", "cancelled"]
+ChannelState = Literal["ready", "misconfigured", "failing"]
 CodeVersion = Literal["latest", "original"]
 ConditionStatus = Literal["True", "False", "Unknown"]
 ConditionType = Literal["Ready", "Reconciling", "Stalled", "PruneWithheld", "StorageFull", "PythonReady"]
 DeploymentState = Literal["invalid", "failing", "out_of_sync", "late", "held", "suspended", "ok"]
 EventSeverity = Literal["info", "warning", "error"]
 Health = Literal["Healthy", "Degraded", "Running", "Suspended", "Unknown"]
+MessageState = Literal["waiting", "sent", "undeliverable"]
 Outcome = Literal["run", "skipped"]
 PythonState = Literal["waiting", "building", "ready", "failed"]
 Redo = Literal["failed", "skipped", "all"]
@@ -147,6 +156,19 @@ RunState = Literal[
 Severity = Literal["error", "warning"]
 Sync = Literal["Synced", "OutOfSync", "Invalid", "Unknown"]
 Trigger = Literal["schedule", "manual", "backfill", "retry"]
+Trouble = Literal[
+    "failed",
+    "timed_out",
+    "crashed",
+    "late",
+    "overdue",
+    "invalid",
+    "withheld",
+    "python",
+    "source",
+    "storage",
+    "recovered",
+]
 
 
 class Activity(TypedDict):
@@ -357,6 +379,21 @@ class Change(TypedDict):
     renamed_from: str | None
     warnings: list[str]
     runs_in_flight: int
+
+
+class ChannelStatus(TypedDict):
+    """The status of a channel.
+
+    - `kind`: `webhook`, or the scheme of its apprise URL, such as `mailto`. The URL itself is shown nowhere.
+    - `since`: since when it has this state. `sent_at`: the last delivery.
+    """
+
+    name: str
+    kind: str
+    state: ChannelState
+    message: str
+    since: str
+    sent_at: str | None
 
 
 class CodeChange(TypedDict):
@@ -630,6 +667,42 @@ class Hold(TypedDict):
     until: str | None
 
 
+class Incident(TypedDict):
+    """One cause of trouble. Incidents with the same `key` are the same cause; at most one of them is open.
+
+    - `cause`: the text that its members share. `members`: the first 20 deployments that it affects, or `source` or
+      `controller`; those that have not recovered come first. `member_count` counts all.
+    - `channels`: those that a message about it was written to.
+    """
+
+    id: int
+    key: str
+    trouble: Trouble
+    cause: str
+    opened_at: str
+    closed_at: str | None
+    members: list[IncidentMember]
+    member_count: int
+    channels: list[str]
+
+
+class IncidentMember(TypedDict):
+    """A deployment that an incident affects, or `source` or `controller`, which is its `subject`.
+
+    - `trouble`: what happened last. `since`: the end of the first failed run, or the time of the missed deadline.
+    - `failures`: the number of consecutive failures. `run_id`: the last failed run. `reason`: its reason.
+    - `closed_at`: when it recovered, or ceased to exist.
+    """
+
+    subject: str
+    trouble: Trouble
+    since: str
+    failures: int
+    run_id: str | None
+    reason: str
+    closed_at: str | None
+
+
 class KeptDeployment(TypedDict):
     """A deployment that stays active without a valid document in git, and why."""
 
@@ -738,6 +811,31 @@ class NextFire(TypedDict):
 
     deployment: str
     fire_time: str
+
+
+class NotificationMessage(TypedDict):
+    """One message to a channel. It is written in a transaction, and sent afterwards, at least once.
+
+    - `id`: a UUIDv7, the delivery id by which a receiver detects repetitions.
+    - `state`: the trouble that it reports, `recovered`, `flapping`, `digest`, `test`, or `heartbeat`.
+    - `title` and `body`: the text for people; `payload`: the JSON for webhooks.
+    - `not_before`: the time of the next attempt. `attempts`: how many were made. `error`: why the last one failed.
+    """
+
+    id: str
+    channel: str
+    state: str
+    title: str
+    body: str
+    created_at: str
+    deployment: str | None
+    run_id: str | None
+    reason: str
+    incident_id: int | None
+    delivery: MessageState
+    attempts: int
+    sent_at: str | None
+    error: str | None
 
 
 class Occurrence(TypedDict):

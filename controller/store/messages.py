@@ -1,15 +1,15 @@
 """The tables of messages, which are sent after the transaction that wrote them, and of the channels that get them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from controller.model.notifications import ChannelState, ChannelStatus, Message, MessageState
+from controller.model.notifications import ChannelState, ChannelStatus, Message, MessageState, SettingsProblem
 from controller.store.rows import from_row, to_row
-from controller.store.schema import channels, messages
+from controller.store.schema import channels, messages, notifier
 from controller.store.store import Transaction
 
 
@@ -33,6 +33,21 @@ def next_attempt(tx: Transaction) -> datetime | None:
     return tx.connection.execute(select(func.min(messages.c.not_before)).where(*is_waiting)).scalar()
 
 
+def find_first_waiting(tx: Transaction) -> list[Message]:
+    """Return the oldest waiting message of each channel, in the order of the channels' names."""
+    is_waiting = (messages.c.project == tx.project, messages.c.delivery == MessageState.WAITING.value)
+    first = select(func.min(messages.c.id)).where(*is_waiting).group_by(messages.c.channel)
+    query = select(messages).where(messages.c.id.in_(first)).order_by(messages.c.channel)
+    return [_message(row) for row in tx.connection.execute(query)]
+
+
+def find_waiting(tx: Transaction, channel: str, limit: int) -> list[Message]:
+    """Return up to `limit` waiting messages of a channel, oldest first."""
+    is_waiting = (messages.c.project == tx.project, messages.c.delivery == MessageState.WAITING.value)
+    query = select(messages).where(*is_waiting, messages.c.channel == channel).order_by(messages.c.id).limit(limit)
+    return [_message(row) for row in tx.connection.execute(query)]
+
+
 def update_delivery(tx: Transaction, message: Message) -> None:
     """Record the outcome of an attempt: `delivery`, `attempts`, `not_before`, `sent_at` and `error`."""
     names = ("delivery", "attempts", "not_before", "sent_at", "error")
@@ -46,17 +61,20 @@ def latest(
     *,
     before: str | None = None,
     deployment: str | None = None,
-    delivery: MessageState | None = None,
+    deliveries: Collection[MessageState] = (),
     with_heartbeats: bool = False,
 ) -> list[Message]:
-    """Return the newest messages, newest first, only those with ids below `before` if given."""
+    """Return the newest messages, newest first, only those with ids below `before` if given.
+
+    `deliveries`: only messages in one of these states; empty for all.
+    """
     conditions = [messages.c.project == tx.project]
     if before is not None:
         conditions.append(messages.c.id < before)
     if deployment is not None:
         conditions.append(messages.c.deployment == deployment)
-    if delivery is not None:
-        conditions.append(messages.c.delivery == delivery.value)
+    if deliveries:
+        conditions.append(messages.c.delivery.in_([delivery.value for delivery in deliveries]))
     if not with_heartbeats:
         conditions.append(messages.c.state != "heartbeat")
     rows = tx.connection.execute(select(messages).where(*conditions).order_by(messages.c.id.desc()).limit(limit))
@@ -70,6 +88,12 @@ def find(tx: Transaction, message_id: str) -> Message | None:
     return None if row is None else _message(row)
 
 
+def newest_id(tx: Transaction) -> str | None:
+    """Return the greatest id of the messages of all projects; None before the first message."""
+    message_id: str | None = tx.connection.execute(select(func.max(messages.c.id))).scalar()
+    return message_id
+
+
 def count_by_delivery(tx: Transaction) -> dict[MessageState, int]:
     """Return the number of recorded messages in each state, including zeros."""
     query = select(messages.c.delivery, func.count()).where(messages.c.project == tx.project)
@@ -77,12 +101,15 @@ def count_by_delivery(tx: Transaction) -> dict[MessageState, int]:
     return dict.fromkeys(MessageState, 0) | counts
 
 
-def delete_old(tx: Transaction, *, before: datetime, limit: int) -> int:
-    """Delete up to `limit` messages that were written before `before` and no longer wait. Return how many."""
+def delete_old(tx: Transaction, *, before: datetime, limit: int, state: str | None = None) -> int:
+    """Delete up to `limit` messages that were written before `before` and no longer wait. Return how many.
+
+    `state`: only messages with this state.
+    """
     old = (
         select(messages.c.id)
         .where(messages.c.project == tx.project, messages.c.delivery != MessageState.WAITING.value)
-        .where(messages.c.created_at < before)
+        .where(messages.c.created_at < before, *(() if state is None else (messages.c.state == state,)))
         .order_by(messages.c.id)
         .limit(limit)
     )
@@ -106,6 +133,25 @@ def save_channel(tx: Transaction, status: ChannelStatus) -> None:
 def keep_channels(tx: Transaction, names: Iterable[str]) -> None:
     """Delete the status of channels that are no longer declared."""
     tx.connection.execute(delete(channels).where(channels.c.project == tx.project, channels.c.name.not_in(list(names))))
+
+
+def find_settings_problem(tx: Transaction) -> SettingsProblem | None:
+    """Return why the current version of `notify.yaml` is not used; None if it is, or if there is no such file."""
+    row = tx.connection.execute(select(notifier).where(notifier.c.project == tx.project)).first()
+    if row is None or row.settings_problem is None:
+        return None
+    return SettingsProblem(message=row.settings_problem, hint=row.settings_hint, since=row.settings_problem_since)
+
+
+def save_settings_problem(tx: Transaction, problem: SettingsProblem | None) -> None:
+    """Record why `notify.yaml` is not used, or that nothing is wrong with it."""
+    values = {
+        "settings_problem": None if problem is None else problem.message,
+        "settings_hint": None if problem is None else problem.hint,
+        "settings_problem_since": None if problem is None else problem.since,
+    }
+    statement = upsert(notifier).values(project=tx.project, **values)
+    tx.connection.execute(statement.on_conflict_do_update(index_elements=["project"], set_=values))
 
 
 def _message(row: Row[Any]) -> Message:

@@ -369,10 +369,14 @@ announcements = Table(
     metadata,
     Column("incident_id", _Id, ForeignKey("incidents.id", ondelete="CASCADE"), primary_key=True),
     Column("channel", String(63), primary_key=True),
-    Column("due_at", Instant, nullable=False),
+    Column("due_at", Instant),
     Column("announced_at", Instant),
+    Column("updated_at", Instant),
     Column("subjects", JSON, nullable=False),
     Column("recovered_at", Instant),
+    Column("openings", JSON, nullable=False),
+    Column("flapping_since", Instant),
+    Column("changed_at", Instant),
 )
 
 messages = Table(
@@ -397,6 +401,7 @@ messages = Table(
     Column("error", Text),
     Index("ix_messages_project_delivery_not_before", "project", "delivery", "not_before"),
     Index("ix_messages_project_deployment_id", "project", "deployment", "id"),
+    Index("ix_messages_project_delivery_channel_id", "project", "delivery", "channel", "id"),
 )
 
 channels = Table(
@@ -415,7 +420,10 @@ notifier = Table(
     "notifier",
     metadata,
     Column("project", String(63), primary_key=True),
-    Column("event_id", _Id, nullable=False),
+    Column("event_id", _Id),
+    Column("settings_problem", Text),
+    Column("settings_hint", Text),
+    Column("settings_problem_since", Instant),
 )
 
 heartbeats = Table(

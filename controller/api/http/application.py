@@ -33,6 +33,7 @@ from controller.api.http.routes import (
     deployments,
     events,
     health,
+    notifications,
     python,
     reconcile,
     run_logs,
@@ -61,6 +62,7 @@ STRICT = (
     runs.router,
     run_logs.router,
     python.router,
+    notifications.router,
     events.router,
     search.router,
 )

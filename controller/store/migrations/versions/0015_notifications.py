@@ -40,6 +40,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_messages_project_delivery_not_before", "messages", ["project", "delivery", "not_before"])
     op.create_index("ix_messages_project_deployment_id", "messages", ["project", "deployment", "id"])
+    op.create_index("ix_messages_project_delivery_channel_id", "messages", ["project", "delivery", "channel", "id"])
     op.create_table(
         "channels",
         sa.Column("project", sa.String(length=63), nullable=False),
@@ -54,7 +55,10 @@ def upgrade() -> None:
     op.create_table(
         "notifier",
         sa.Column("project", sa.String(length=63), nullable=False),
-        sa.Column("event_id", _ID, nullable=False),
+        sa.Column("event_id", _ID, nullable=True),
+        sa.Column("settings_problem", sa.Text(), nullable=True),
+        sa.Column("settings_hint", sa.Text(), nullable=True),
+        sa.Column("settings_problem_since", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("project"),
     )
     op.create_table(
@@ -102,10 +106,14 @@ def _create_incidents() -> None:
         "announcements",
         sa.Column("incident_id", _ID, nullable=False),
         sa.Column("channel", sa.String(length=63), nullable=False),
-        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("announced_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("subjects", sa.JSON(), nullable=False),
         sa.Column("recovered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("openings", sa.JSON(), nullable=False),
+        sa.Column("flapping_since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["incident_id"], ["incidents.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("incident_id", "channel"),
     )
