@@ -13,10 +13,11 @@ from controller.manifests.active_deployments import ActiveDeployments
 from controller.model.notifications import Message
 from controller.notification_settings import NotificationSettings
 from controller.notify.channels import ChannelRegistry
+from controller.notify.deadlines import DeadlineMonitor
 from controller.notify.delivery import Delivery
 from controller.notify.evaluation import Evaluator
 from controller.notify.heartbeat_request import HeartbeatRequest
-from controller.notify.heartbeats import ControllerHeartbeat
+from controller.notify.heartbeats import ControllerHeartbeat, Heartbeats
 from controller.notify.notifier import Notifier, Step
 from controller.notify.retention import MessageRetention
 from controller.runs.ids import RunIds
@@ -51,14 +52,23 @@ class Notifications:
         self._channels = ChannelRegistry(
             self._store, clock, settings.config, secret_variables(), is_required=settings.needs_config
         )
+        heartbeats = Heartbeats(deployments, ids.new)
         self._delivery = Delivery(
-            self._store, clock, self._channels, new_id=ids.new, ca=settings.ca_file, wake=lambda: self._notifier.wake()
+            self._store,
+            clock,
+            self._channels,
+            new_id=ids.new,
+            ca=settings.ca_file,
+            wake=lambda: self._notifier.wake(),
+            find_heartbeat_url=heartbeats.find_url,
         )
         self._evaluator = Evaluator(
             self._store,
             deployments,
             settings=lambda: self._channels.settings,
             new_id=ids.new,
+            deadlines=DeadlineMonitor(deployments),
+            heartbeats=heartbeats,
             public_url=settings.public_url,
             notices=lambda: read_notices(state.path / NOTICES),
         )

@@ -47,8 +47,13 @@ def shared_cause(reason: str) -> str:
 
     An empty string if the reason names no error: two commands with the same exit code have no common cause.
     """
-    error = _TASK.sub("", _CONSEQUENCES.sub("", reason))
+    error = _TASK.sub("", without_consequences(reason))
     return error if _ERROR.match(error) else ""
+
+
+def without_consequences(reason: str) -> str:
+    """Return a run's reason without the tasks that were not run because of it."""
+    return _CONSEQUENCES.sub("", reason)
 
 
 def cause_key(reason: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from controller.model import INTERNAL
 from controller.model.policies import Secret
+from controller.time_format import in_utc
 
 
 class Trouble(StrEnum):
@@ -149,6 +150,35 @@ class MissedDeadline:
     def trouble(self) -> Trouble:
         """`late` or `overdue`."""
         return self.kind.trouble
+
+    @property
+    def message(self) -> str:
+        """A sentence that says what was missed, and why."""
+        deadline = in_utc(self.deadline)
+        reason = f": {self.reason}" if self.reason else ""
+        if self.kind is DeadlineKind.SUCCESS_EVERY:
+            return f"No run has succeeded by {deadline}{reason}."
+        run = "A run without a due time" if self.due_time is None else f"The run due at {in_utc(self.due_time)}"
+        verb = "start" if self.kind is DeadlineKind.START_WITHIN else "finish"
+        return f"{run} did not {verb} by {deadline}{reason}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadlineRecord:
+    """What is recorded about a deadline that a deployment declares.
+
+    - `length`: the declared duration.
+    - `checked_at`: deadlines up to this instant were evaluated, or do not apply because their due times are from before
+      the deployment was declared, resumed or no longer suspended. With `success_every`: the later one of the last
+      success and that time.
+    - `miss`: the deadline that was missed and is not met yet.
+    """
+
+    deployment: str
+    kind: DeadlineKind
+    length: timedelta
+    checked_at: datetime
+    miss: MissedDeadline | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

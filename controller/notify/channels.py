@@ -68,7 +68,7 @@ class ChannelRegistry:
         self._store = store
         self._clock = clock
         self._path = path
-        self._variables = variables
+        self.variables = variables
         self._is_required = is_required
         self._lock = threading.RLock()
         self._stamp: FileStamp | None = None
@@ -133,6 +133,11 @@ class ChannelRegistry:
         """Return the channel with its secrets; None if no such channel is declared. Raises SecretMissingError."""
         channel = self.settings.channels.get(name)
         return None if channel is None else self._resolve(channel)
+
+    def is_failing(self, name: str) -> bool:
+        """Return whether the last delivery to a channel failed."""
+        status = self.find_status(name)
+        return status is not None and status.state is ChannelState.FAILING
 
     def find_status(self, name: str) -> ChannelStatus | None:
         """Return the status of a channel; None if no such channel is declared."""
@@ -204,7 +209,7 @@ class ChannelRegistry:
                 state, message = recorded.state, recorded.message
         except SecretMissingError as error:
             kind = WEBHOOK if channel.webhook is not None else _UNRESOLVED
-            state, message = ChannelState.MISCONFIGURED, error.message
+            state, message = ChannelState.MISCONFIGURED, error.instruction
         status = ChannelStatus(name=channel.name, kind=kind, state=state, message=message, since=now)
         if recorded is None:
             return status
@@ -213,11 +218,11 @@ class ChannelRegistry:
 
     def _resolve(self, channel: Channel) -> Endpoint:
         if channel.webhook is not None:
-            url = find_secret(channel.webhook, self._variables)
-            key = None if channel.hmac is None else find_secret(channel.hmac, self._variables)
+            url = find_secret(channel.webhook, self.variables)
+            key = None if channel.hmac is None else find_secret(channel.hmac, self.variables)
             return Endpoint(channel=channel, kind=WEBHOOK, url=url, key=key)
         assert channel.url is not None, "the reader requires a URL or a webhook"
-        url = find_secret(channel.url, self._variables)
+        url = find_secret(channel.url, self.variables)
         return Endpoint(channel=channel, kind=url.partition("://")[0].lower()[:32], url=url)
 
     def _report(self, message: str, hint: str | None) -> None:

@@ -1,7 +1,7 @@
 """Sends the heartbeat of the controller: one GET request to the URL of a monitor outside.
 
-`controller.app.notifications` calls it each minute while the controller works. The URL is a secret: neither logs nor errors
-contain it.
+`controller.app.notifications` calls it each minute while the controller works. The URL is a secret: neither logs nor
+errors contain it.
 """
 
 import logging
@@ -44,7 +44,7 @@ class HeartbeatRequest:
             log.warning("The heartbeat could not be sent", extra={"error": problem})
 
     def _request(self) -> str | None:
-        """Send the request. Return what went wrong, without the URL, or None."""
+        """Send the request. Return why it failed, without the URL; None if it was sent."""
         import ssl
         from urllib.error import HTTPError, URLError
         from urllib.request import Request, urlopen

@@ -16,10 +16,10 @@ from controller.store.store import Transaction
 STATE, CHANNEL_PREFIX = "heartbeat", "heartbeat/"
 """The state of messages that are heartbeats, and the beginning of their channel, which ends with the deployment."""
 EXPIRES_AFTER = timedelta(minutes=10)
-"""A heartbeat that could not be delivered for so long is undeliverable: a monitor outside has alerted by then."""
+"""How long to try to deliver a heartbeat. A monitor outside has alerted by then."""
 PERIOD = timedelta(minutes=1)
 STALLED_AFTER = timedelta(minutes=5)
-"""Without a sign of life for so long, a thread counts as stalled."""
+"""A thread without a sign of life for this time has stalled."""
 
 
 class Heartbeats:
@@ -57,7 +57,7 @@ class ControllerHeartbeat:
         self._sent_at: float | None = None
 
     def is_due(self) -> bool:
-        """Return whether to send one now: the last was a minute ago, and no thread has stalled. Then it counts as sent."""
+        """Return whether to send a heartbeat now, and take it as sent."""
         now = self._clock.monotonic()
         if self._sent_at is not None and now - self._sent_at < PERIOD.total_seconds():
             return False

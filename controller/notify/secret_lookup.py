@@ -18,6 +18,11 @@ class SecretMissingError(ControllerError):
 
     reason = "SecretMissing"
 
+    @property
+    def instruction(self) -> str:
+        """What is missing, and what to do."""
+        return self.message if self.hint is None else f"{self.message} {self.hint}"
+
 
 def find_secret(place: str | Secret, variables: Mapping[str, str]) -> str:
     """Return the value behind a place, without spaces and line breaks around it; a string is the value itself.

@@ -1,7 +1,7 @@
 """The tables of incidents, of the deployments that they affect, and of what was announced to which channel."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,8 @@ from controller.model.notifications import Announcement, Incident, IncidentMembe
 from controller.store.rows import from_row, to_row
 from controller.store.schema import announcements, incident_members, incidents, notifier
 from controller.store.store import Transaction
+
+_OF_INCIDENT = ("key", "trouble", "cause", "opened_at", "closed_at")
 
 
 def find_cursor(tx: Transaction) -> int | None:
@@ -43,6 +45,24 @@ def find_recent(tx: Transaction, *, since: datetime, key: str | None = None, lim
         select(incidents).where(*of_project, is_recent).order_by(incidents.c.id.desc()).limit(limit)
     )
     return [_incident(row) for row in rows]
+
+
+def find_openings(
+    tx: Transaction, *, since: datetime, keys: Collection[str], subjects: Collection[str]
+) -> list[tuple[Incident, str, Announcement]]:
+    """Return the announcements of incidents that were closed after `since`, with these keys or with these members.
+
+    Each comes with its incident and with the subject of a member.
+    """
+    of_key = incidents.c.key.in_(sorted(keys))
+    is_listed = of_key | incident_members.c.subject.in_(sorted(subjects))
+    query = select(announcements, incidents.c.id.label("id"), incident_members.c.subject)
+    query = query.join_from(incidents, incident_members).join(
+        announcements, announcements.c.incident_id == incidents.c.id
+    )
+    query = query.where(incidents.c.project == tx.project, incidents.c.closed_at > since, is_listed)
+    rows = tx.connection.execute(query.add_columns(*(incidents.c[name] for name in _OF_INCIDENT))).all()
+    return [(_incident(row), row.subject, _announcement(row)) for row in rows]
 
 
 def find_members(tx: Transaction, incident_ids: Collection[int]) -> dict[int, list[IncidentMember]]:
@@ -129,6 +149,20 @@ def save_announcements(tx: Transaction, new: Iterable[Announcement]) -> None:
         tx.connection.execute(
             statement.on_conflict_do_update(index_elements=["incident_id", "channel"], set_=changed), rows
         )
+
+
+def rename(tx: Transaction, old: str, new: str) -> None:
+    """Rename a member of all incidents, and in what was announced. Earlier members with the new name are deleted."""
+    of_project = select(incidents.c.id).where(incidents.c.project == tx.project)
+    is_member = (incident_members.c.incident_id.in_(of_project), incident_members.c.subject == old)
+    affected = list(tx.connection.execute(select(incident_members.c.incident_id).where(*is_member)).scalars())
+    if affected:
+        is_new = (incident_members.c.incident_id.in_(affected), incident_members.c.subject == new)
+        tx.connection.execute(delete(incident_members).where(*is_new))
+        tx.connection.execute(update(incident_members).where(*is_member).values(subject=new))
+        announced = [each for each in find_announcements(tx, affected) if old in each.subjects]
+        renamed = {each: tuple(sorted({*each.subjects, new} - {old})) for each in announced}
+        save_announcements(tx, [replace(each, subjects=subjects) for each, subjects in renamed.items()])
 
 
 def delete_old(tx: Transaction, *, before: datetime, limit: int) -> int:

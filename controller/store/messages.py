@@ -4,13 +4,20 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from controller.model.notifications import ChannelState, ChannelStatus, Message, MessageState, SettingsProblem
 from controller.store.rows import from_row, to_row
 from controller.store.schema import channels, messages, notifier
 from controller.store.store import Transaction
+
+HEARTBEAT = "heartbeat"
+"""The state of messages that are heartbeats."""
+REJECTED = "Rejected: "
+"""The beginning of the error of a message that the receiver does not accept, although it accepts others."""
+REJECTIONS = 3
+"""A message that was rejected so often no longer delays later ones."""
 
 
 def add(tx: Transaction, new: Iterable[Message]) -> None:
@@ -33,19 +40,58 @@ def next_attempt(tx: Transaction) -> datetime | None:
     return tx.connection.execute(select(func.min(messages.c.not_before)).where(*is_waiting)).scalar()
 
 
-def find_first_waiting(tx: Transaction) -> list[Message]:
-    """Return the oldest waiting message of each channel, in the order of the channels' names."""
-    is_waiting = (messages.c.project == tx.project, messages.c.delivery == MessageState.WAITING.value)
-    first = select(func.min(messages.c.id)).where(*is_waiting).group_by(messages.c.channel)
+def find_first_waiting(tx: Transaction, now: datetime) -> list[Message]:
+    """Return the oldest waiting message of each channel, without heartbeats and without those that are set aside."""
+    first = select(func.min(messages.c.id)).where(*_in_line(tx, now)).group_by(messages.c.channel)
     query = select(messages).where(messages.c.id.in_(first)).order_by(messages.c.channel)
     return [_message(row) for row in tx.connection.execute(query)]
 
 
-def find_waiting(tx: Transaction, channel: str, limit: int) -> list[Message]:
-    """Return up to `limit` waiting messages of a channel, oldest first."""
-    is_waiting = (messages.c.project == tx.project, messages.c.delivery == MessageState.WAITING.value)
-    query = select(messages).where(*is_waiting, messages.c.channel == channel).order_by(messages.c.id).limit(limit)
+def find_waiting(tx: Transaction, channel: str, now: datetime, limit: int) -> list[Message]:
+    """Return up to `limit` waiting messages of a channel, oldest first, without those that are set aside."""
+    in_line = (*_in_line(tx, now), messages.c.channel == channel)
+    query = select(messages).where(*in_line).order_by(messages.c.id).limit(limit)
     return [_message(row) for row in tx.connection.execute(query)]
+
+
+def next_set_aside(tx: Transaction, now: datetime) -> datetime | None:
+    """Return when the next of the messages that are set aside is due; None if there are none."""
+    query = select(func.min(messages.c.not_before)).where(*_is_waiting(tx), _is_set_aside(now))
+    return tx.connection.execute(query).scalar()
+
+
+def find_due_heartbeats(tx: Transaction, now: datetime, limit: int) -> list[Message]:
+    """Return up to `limit` heartbeats whose next attempt is due, in the order of their due times."""
+    is_due = (*_is_waiting(tx), messages.c.state == HEARTBEAT, messages.c.not_before <= now)
+    query = select(messages).where(*is_due).order_by(messages.c.not_before, messages.c.id).limit(limit)
+    return [_message(row) for row in tx.connection.execute(query)]
+
+
+def next_heartbeat(tx: Transaction) -> datetime | None:
+    """Return when the next attempt to send a heartbeat is due; None if none waits."""
+    query = select(func.min(messages.c.not_before)).where(*_is_waiting(tx), messages.c.state == HEARTBEAT)
+    return tx.connection.execute(query).scalar()
+
+
+def hasten(tx: Transaction, now: datetime, channel: str | None = None) -> None:
+    """Make the next attempt of waiting messages due now: of one channel, or of all."""
+    is_later = (*_is_waiting(tx), messages.c.state != HEARTBEAT, messages.c.not_before > now)
+    of_channel = () if channel is None else (messages.c.channel == channel,)
+    tx.connection.execute(update(messages).where(*is_later, *of_channel).values(not_before=now))
+
+
+def _is_waiting(tx: Transaction) -> tuple[ColumnElement[bool], ...]:
+    return messages.c.project == tx.project, messages.c.delivery == MessageState.WAITING.value
+
+
+def _in_line(tx: Transaction, now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (*_is_waiting(tx), messages.c.state != HEARTBEAT, ~_is_set_aside(now))
+
+
+def _is_set_aside(now: datetime) -> ColumnElement[bool]:
+    """Return whether a message was rejected several times: later ones do not wait for its next attempt."""
+    was_rejected = func.coalesce(messages.c.error, "").startswith(REJECTED, autoescape=True)
+    return (messages.c.attempts >= REJECTIONS) & was_rejected & (messages.c.not_before > now)
 
 
 def update_delivery(tx: Transaction, message: Message) -> None:
@@ -79,7 +125,7 @@ def latest(
     if deliveries:
         conditions.append(messages.c.delivery.in_([delivery.value for delivery in deliveries]))
     if not with_heartbeats:
-        conditions.append(messages.c.state != "heartbeat")
+        conditions.append(messages.c.state != HEARTBEAT)
     rows = tx.connection.execute(select(messages).where(*conditions).order_by(messages.c.id.desc()).limit(limit))
     return [_message(row) for row in rows]
 

@@ -7,8 +7,8 @@ from typing import Any
 from rich.text import Text
 
 from controller.cli.live_view.cells import styled
-from controller.cli.terminal.text_format import span
 from controller.text import visible
+from controller.time_format import format_span
 
 BAD, WARN, GOOD, BUSY, DIM = "bold red", "yellow", "green", "cyan", "dim"
 _SYMBOLS = {
@@ -56,9 +56,9 @@ def age(time: str | None, now: datetime) -> str:
 def short_span(duration: timedelta) -> str:
     """Return a duration in at most six characters, with fewer units the longer it is."""
     if duration < _SHORT_SECONDS:
-        return span(duration)
+        return format_span(duration)
     if duration < _SHORT_MINUTES:
-        return span(timedelta(minutes=int(duration.total_seconds() // 60)))
+        return format_span(timedelta(minutes=int(duration.total_seconds() // 60)))
     if duration < timedelta(days=2):
         return f"{int(duration.total_seconds() // 3600)}h"
     return f"{duration.days}d"

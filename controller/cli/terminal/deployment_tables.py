@@ -12,6 +12,7 @@ from controller.model.status import ConditionType, Hold
 from controller.queries.deployment_details import DeploymentDetail
 from controller.queries.deployments import DeploymentView, find_streak
 from controller.schedules import shared_zone, zone
+from controller.time_format import format_span
 
 _NO_MATCH = "No deployments match. `controller deployments list` lists all."
 _NO_DEPLOYMENTS = "No deployments. Commit a file to deployments/, or create an example with `controller init`."
@@ -108,7 +109,7 @@ def _last_run(view: DeploymentView, now: datetime) -> Text:
     streak = find_streak(view)
     if streak is not None and streak.count > 1:
         failures = "" if run.id == streak.run_id else "failures "
-        duration = text_format.span(now - streak.since)
+        duration = format_span(now - streak.since)
         text += Text(f" {streak.count} {failures}in a row for {duration}", style="bold red")
     reason = run.reason or (None if streak is None else streak.reason)
     return text if reason is None else text + Text(" ") + text_format.first_line(reason)

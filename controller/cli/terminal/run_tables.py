@@ -13,6 +13,7 @@ from controller.cli.terminal.tables import SHORT_ID, CompactTable, Details
 from controller.cli.terminal.task_tree import task_tree
 from controller.model.queues import SHORTAGE
 from controller.model.runs import Attempt, Run, RunDetail
+from controller.time_format import format_span
 
 _NO_RUNS = "No runs yet. A due time starts one, and so does `controller trigger NAME`."
 _NO_MATCH = "No runs match. `controller runs list` without filters lists the newest runs."
@@ -123,7 +124,7 @@ def _took(run: Run, now: datetime) -> str:
         duration = timedelta(seconds=run.took)
     else:
         return "-"
-    return f"{duration.total_seconds():.2f}s" if duration < timedelta(seconds=10) else text_format.span(duration)
+    return f"{duration.total_seconds():.2f}s" if duration < timedelta(seconds=10) else format_span(duration)
 
 
 def _remark(run: Run) -> str:

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from controller.queries.attention import Attention, AttentionCode
 from controller.model.failure_cause import shared_cause
+from controller.queries.attention import Attention, AttentionCode
 from controller.queries.attention_groups import group_attention
 from tests.conftest import NOW
 

@@ -69,6 +69,29 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.PrimaryKeyConstraint("project", "deployment"),
     )
+    _create_deadlines()
+
+
+def _create_deadlines() -> None:
+    op.create_table(
+        "deadlines",
+        sa.Column("project", sa.String(length=63), nullable=False),
+        sa.Column("deployment", sa.String(length=63), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("length", sa.Float(), nullable=False),
+        sa.Column("checked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("due_time", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("deadline", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.String(length=36), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("project", "deployment", "kind"),
+    )
+    is_missed = sa.text("since IS NOT NULL")
+    op.create_index("ix_deadlines_project", "deadlines", ["project"], sqlite_where=is_missed)
+    has_succeeded = sa.text("state = 'succeeded'")
+    op.create_index("ix_runs_success", "runs", ["project", "deployment", "finished_at"], sqlite_where=has_succeeded)
 
 
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
