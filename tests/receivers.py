@@ -118,7 +118,9 @@ def smtp_server(user: str = "mailer", password: str = "pa55-of-the-mailer") -> I
             return "250 OK"
 
     def authenticate(_: Any, __: Any, ___: Any, mechanism: str, data: Any) -> AuthResult:
-        is_valid = isinstance(data, LoginPassword) and data.login == user.encode() and data.password == password.encode()
+        is_valid = (
+            isinstance(data, LoginPassword) and data.login == user.encode() and data.password == password.encode()
+        )
         return AuthResult(success=is_valid, handled=False)
 
     controller = SmtpController(

@@ -153,7 +153,7 @@ def count_by_delivery(tx: Transaction) -> dict[MessageState, int]:
 def count_undelivered(tx: Transaction, since: datetime) -> dict[tuple[str, MessageState], int]:
     """Return the number of messages that wait, and of those written after `since` that are undeliverable.
 
-    They are counted by channel and state. Heartbeats are not counted.
+    They are counted by channel and state. Heartbeats and tests are not counted.
     """
     is_waiting = messages.c.delivery == MessageState.WAITING.value
     is_lost = (messages.c.delivery == MessageState.UNDELIVERABLE.value) & (messages.c.created_at > since)
@@ -162,7 +162,7 @@ def count_undelivered(tx: Transaction, since: datetime) -> dict[tuple[str, Messa
         messages.c.project == tx.project,
         messages.c.delivery.in_([MessageState.WAITING.value, MessageState.UNDELIVERABLE.value]),
         is_waiting | is_lost,
-        messages.c.state != "heartbeat",
+        messages.c.state.not_in(["heartbeat", "test"]),
     )
     rows = tx.connection.execute(query.group_by(*columns))
     return {(row[0], MessageState(row[1])): row[2] for row in rows}

@@ -11,14 +11,18 @@ from controller.model.notifications import (
     Announcement,
     ChannelState,
     ChannelStatus,
+    DeadlineKind,
+    DeadlineRecord,
     Incident,
     IncidentMember,
     Message,
     MessageState,
+    MissedDeadline,
     SettingsProblem,
     Trouble,
 )
-from controller.store import Transaction, incidents, messages
+from controller.notification_settings import NotificationSettings
+from controller.store import Transaction, deadlines, incidents, messages
 from tests.conftest import new_repository
 from tests.unit.api.conftest import Served, serve
 
@@ -74,7 +78,9 @@ def notified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     top: Path = tmp_path_factory.mktemp("notified")
     repository = new_repository(top / "repo")
     repository.commit({"deployments/watched.yaml": WATCHED})
-    served = serve(repository, top / "state")
+    config = top / "notify.yaml"
+    config.write_text("channels: {ops: {webhook: 'http://127.0.0.1:9/'}, pager: {webhook: 'http://127.0.0.1:9/'}}\n")
+    served = serve(repository, top / "state", notifications=NotificationSettings(config=config))
     with served.controller._store.write() as tx:
         record(tx)
     yield served
@@ -118,3 +124,43 @@ def test_the_page_without_channels_says_how_to_declare_one(served: Served) -> No
     assert "--notify-config FILE" in text
     assert "controller notify test ops" in text
     assert "No open incidents" in text
+
+
+def test_a_deployment_shows_its_deadlines_its_rules_and_the_last_messages(notified: Served) -> None:
+    schedule = page(notified, "/deployments/watched?tab=schedule")
+    assert "A run starts within 10 min of its due time" in schedule
+    assert "A run succeeds every 1 d 2 h" in schedule
+    events = page(notified, "/deployments/watched?tab=events")
+    assert "failed, late, after 2 failures in a row, if it lasts 5 min" in events
+    assert "name channels that do not exist: nowhere" in events
+    assert "title 1" in events
+    assert "title 3" not in events
+    assert "gets a heartbeat" in events
+
+
+def test_a_missed_deadline_is_at_the_top_of_the_page(notified: Served) -> None:
+    miss = MissedDeadline(
+        deployment="watched",
+        kind=DeadlineKind.SUCCESS_EVERY,
+        due_time=None,
+        deadline=NOW,
+        since=NOW,
+        reason="it failed",
+    )
+    record = DeadlineRecord(
+        deployment="watched",
+        kind=miss.kind,
+        length=timedelta(hours=26),
+        checked_at=NOW - timedelta(hours=26),
+        miss=miss,
+    )
+    with notified.controller._store.write() as tx:
+        deadlines.save(tx, [record])
+    heading = page(notified, "/deployments/watched").partition('class="tabs"')[0]
+    assert "Overdue since" in heading
+    assert "No run has succeeded by" in heading
+
+
+def test_a_deployment_without_deadlines_says_how_to_declare_them(served: Served) -> None:
+    assert "expect: {start_within: 10m" in page(served, "/deployments/far?tab=schedule")
+    assert "no channels are declared" in page(served, "/deployments/far?tab=events")

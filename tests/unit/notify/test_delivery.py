@@ -120,7 +120,9 @@ def test_a_webhook_gets_signed_json(desk: Desk, receiver: WebhookReceiver) -> No
     desk.variables["KEY"] = KEY
     desk.declare(f"channels: {{hook: {{webhook: '{receiver.url}/alerts?to=me', hmac: {{env: KEY}}}}}}")
     desk.open()
-    message = desk.write("hook", run_id="r1", reason="KeyError", incident_id=7, payload={"url": "https://flows/runs/r1"})
+    message = desk.write(
+        "hook", run_id="r1", reason="KeyError", incident_id=7, payload={"url": "https://flows/runs/r1"}
+    )
     desk.deliver()
     [request] = receiver.accepted
     assert request.path == "/alerts?to=me"
