@@ -174,6 +174,7 @@ class Controller:
             notify_due=self._engine.notify_due,
             request_pass=self._loop.request_pass,
             test_channel=self._notifications.test_channel,
+            notify_settings=self._notifications.settings,
         )
         self._web = Web(self._settings, self.state, self._source, self._operations, self._python_statistics)
 

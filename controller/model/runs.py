@@ -220,10 +220,14 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunDetail(Run):
-    """All details of one run. `history` has its attempts so far, oldest first; `commit` is that of its revision."""
+    """All details of one run. `history` has its attempts so far, oldest first; `commit` is that of its revision.
+
+    `author` is who triggered or retried it; None for a run of a schedule or of a backfill, or if that is not recorded.
+    """
 
     history: tuple[Attempt, ...]
     commit: Commit | None = None
+    author: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -171,7 +171,11 @@ class _NewestRuns:
                 self.runs[run.deployment] = run
                 updated.add(run.deployment)
             self._last_id = max(self._last_id, run.id)
-        self.runs |= last_runs.add_streaks(tx, {name: self.runs[name] for name in updated})
+        # An older run may have failed while the newest one is in progress, so that the number of failures has changed.
+        in_progress = {name for name, run in self.runs.items() if not run.state.is_terminal}
+        counted = last_runs.add_streaks(tx, {name: self.runs[name] for name in updated | in_progress})
+        updated |= {name for name, run in counted.items() if run.streak != self.runs[name].streak}
+        self.runs |= counted
         return updated
 
 

@@ -1,6 +1,7 @@
 """Deployments as all user interfaces show them: declared and applied versions, sync status, health and last run."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import IntEnum, StrEnum
@@ -68,6 +69,26 @@ class Health(StrEnum):
     UNKNOWN = "Unknown"
 
 
+class DeploymentState(StrEnum):
+    """The state of a deployment in one word, the worst first."""
+
+    INVALID = "invalid"
+    FAILING = "failing"
+    OUT_OF_SYNC = "out_of_sync"
+    LATE = "late"
+    HELD = "held"
+    SUSPENDED = "suspended"
+    OK = "ok"
+
+
+_STATES = {
+    Rank.INVALID: DeploymentState.INVALID,
+    Rank.FAILING: DeploymentState.FAILING,
+    Rank.OUT_OF_SYNC: DeploymentState.OUT_OF_SYNC,
+    Rank.LATE: DeploymentState.LATE,
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentView:
     """One deployment in a list.
@@ -75,6 +96,7 @@ class DeploymentView:
     `file` (relative to the repository root) and `line` say where it is declared; `flow` is None for a command.
     `generation` counts the versions of its document; `observed_generation` lags behind while the newest is not applied.
     `next_start` is when its next run starts: at `next_fire_time`, or before it, if jitter delays a run that was due.
+    `state` sums up `sync`, `health` and the hold; a deployment that is running and has no problem is `ok`.
     """
 
     name: str
@@ -96,6 +118,7 @@ class DeploymentView:
     next_start: datetime | None
     last_run: LastRun | None
     conditions: tuple[Condition, ...]
+    state: DeploymentState = DeploymentState.OK
     is_late: bool = field(default=False, metadata=INTERNAL)
     """Whether it has the condition `Late` or `Overdue`. Without `expect.start_within`, also whether the newest run has
     not started although the next due time has passed."""
@@ -198,7 +221,7 @@ def complete_row(base: BaseRow, run: LastRun | None, moment: Moment) -> Deployme
     missed = _deadline_conditions(moment.missed.get(base.row.name, ()))
     waits = hold is None and not (base.row.suspended or base.has_start_deadline)
     fire_time = None if base.row.suspended else _next_fire_time(base.schedules, hold, moment.now)
-    return replace(
+    row = replace(
         base.row,
         sync=_sync(base.reason, moment.source),
         health=_health(run, suspended=base.row.suspended or hold is not None),
@@ -210,6 +233,7 @@ def complete_row(base: BaseRow, run: LastRun | None, moment: Moment) -> Deployme
         conditions=(*base.row.conditions, *missed),
         is_late=bool(missed) or (waits and _is_late(run, base.schedules, moment.now)),
     )
+    return replace(row, state=_state(row))
 
 
 def never_valid_row(finding: Finding) -> DeploymentView:
@@ -234,6 +258,7 @@ def never_valid_row(finding: Finding) -> DeploymentView:
         next_start=None,
         last_run=None,
         conditions=(),
+        state=DeploymentState.INVALID,
     )
 
 
@@ -277,6 +302,12 @@ def rank(view: DeploymentView) -> Rank:
     if view.is_late:
         return Rank.LATE
     return {Health.RUNNING: Rank.RUNNING, Health.SUSPENDED: Rank.HELD}.get(view.health, Rank.HEALTHY)
+
+
+def count_states(views: Iterable[DeploymentView]) -> dict[DeploymentState, int]:
+    """Return the number of deployments in each state, including zeros."""
+    counts = Counter(view.state for view in views)
+    return {state: counts[state] for state in DeploymentState}
 
 
 def find_streak(view: DeploymentView) -> FailureStreak | None:
@@ -347,6 +378,13 @@ def _next_start(run: LastRun | None, fire_time: datetime | None, now: datetime) 
     if run is None or run.state is not RunState.PENDING or run.not_before is None or run.not_before <= now:
         return fire_time
     return run.not_before if fire_time is None else min(run.not_before, fire_time)
+
+
+def _state(view: DeploymentView) -> DeploymentState:
+    place = rank(view)
+    if place is Rank.HELD:
+        return DeploymentState.HELD if view.held else DeploymentState.SUSPENDED
+    return _STATES.get(place, DeploymentState.OK)
 
 
 def _sync(reason: str | None, source: SourceStatus | None) -> Sync:
