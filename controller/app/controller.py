@@ -7,11 +7,11 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from controller import __version__
+from controller.app.metrics import running_parts
 from controller.app.python_builds import read_declared
 from controller.app.stop_signal import StopSignal, exit_after
 from controller.app.web import Web
@@ -19,7 +19,6 @@ from controller.clock import Clock, SystemClock
 from controller.errors import GitUnavailableError, SourceError, StateError, StoppingError, UsageError
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.manifests.reader import ManifestReader
-from controller.model.python_environments import PythonStatistics
 from controller.model.schedules import Agenda
 from controller.model.status import SourceStatus
 from controller.operations.context import OperationContext
@@ -173,11 +172,8 @@ class Controller:
             notify_due=self._engine.notify_due,
             request_pass=self._loop.request_pass,
         )
-        self._web = Web(self._settings, self.state, self._source, self._operations, self._python_statistics)
-
-    def _python_statistics(self) -> PythonStatistics:
-        servers = self._engine.launcher.python_servers
-        return replace(self.python.statistics, fork_servers=0 if servers is None else servers.count())
+        parts = running_parts(self._loop, self._engine, self.python, self._source)
+        self._web = Web(self._settings, self.state, self._source, self._operations, parts)
 
     def _launcher(self, user: FlowUser | None) -> Launcher:
         environment = flow_environment()
