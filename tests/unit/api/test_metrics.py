@@ -1,13 +1,18 @@
 """The metrics for Prometheus of a controller with some history, in both text formats."""
 
 import gzip
+import json
+import re
 from collections.abc import Iterator
 
 import pytest
+import yaml
 from prometheus_client import parser as text_parser
 from prometheus_client.openmetrics import parser as open_metrics_parser
 
 from tests.conftest import new_repository, wait_until
+from tests.docs.pages import DOCS, sections
+from tests.promql import grouping_labels, series_used, template_labels
 from tests.unit.api.conftest import DEPLOYMENTS, FLOWS, Served, serve
 
 pytestmark = pytest.mark.integration
@@ -130,3 +135,73 @@ def test_every_metric_is_described_once(active: Served) -> None:
     described = [line.split()[2] for line in lines if line.startswith("# HELP ")]
     assert len(described) == len(set(described))
     assert all(name.startswith(("controller_", "process_")) for name in described)
+
+
+RULES = yaml.safe_load((DOCS / "operations" / "alerts.yaml").read_text())["groups"][0]["rules"]
+PANELS = [
+    panel for panel in json.loads((DOCS / "operations" / "grafana.json").read_text())["panels"] if panel.get("targets")
+]
+EXPRESSIONS = [rule["expr"] for rule in RULES] + [target["expr"] for panel in PANELS for target in panel["targets"]]
+OF_PROMETHEUS = {"job", "instance"}
+"""The labels that Prometheus adds to every series."""
+
+
+def values_of_labels(served: Served) -> dict[str, dict[str, set[str]]]:
+    """Return the values of each label of each series, and the words of its description, which lists further values."""
+    labels: dict[str, dict[str, set[str]]] = {"up": {}}
+    for family in text_parser.text_string_to_metric_families(served.get("/metrics").text):
+        for sample in family.samples:
+            values = labels.setdefault(sample.name, {})
+            for label, value in sample.labels.items():
+                values.setdefault(label, set(re.findall(r"\w+", family.documentation))).add(value)
+    return labels
+
+
+def test_the_series_and_labels_of_all_alerts_and_panels_exist(active: Served) -> None:
+    existing = values_of_labels(active)
+    uses = [use for expression in EXPRESSIONS for use in series_used(expression)]
+    assert len({use.series for use in uses}) > 30
+    assert {use.series for use in uses} - existing.keys() == set()
+    for use in uses:
+        for matcher in use.matchers:
+            if matcher.label not in OF_PROMETHEUS:
+                assert set(matcher.value.split("|")) <= existing[use.series].get(matcher.label, set()), use
+
+
+def test_the_labels_that_expressions_group_by_exist(active: Served) -> None:
+    existing = values_of_labels(active)
+    for expression in EXPRESSIONS:
+        labels = {label for use in series_used(expression) for label in existing[use.series]}
+        assert grouping_labels(expression) <= labels | OF_PROMETHEUS, expression
+
+
+def test_every_alert_says_what_happened_and_what_to_do_with_labels_that_it_has(active: Served) -> None:
+    existing = values_of_labels(active)
+    for rule in RULES:
+        assert rule["labels"]["severity"] in {"info", "warning", "critical"}
+        assert rule["annotations"].keys() == {"summary", "description", "action"}
+        labels = {label for use in series_used(rule["expr"]) for label in existing[use.series]}
+        labels = grouping_labels(rule["expr"]) if " by " in rule["expr"] else labels | OF_PROMETHEUS
+        assert template_labels(" ".join(rule["annotations"].values())) <= labels, rule["alert"]
+
+
+def test_every_legend_has_a_label_of_its_expression() -> None:
+    for panel in PANELS:
+        for target in panel["targets"]:
+            assert template_labels(target["legendFormat"]) <= grouping_labels(target["expr"]), panel["title"]
+
+
+def test_the_page_of_operations_lists_every_alert_with_its_severity() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|", (DOCS / "operations.md").read_text(), re.MULTILINE)
+    assert rows == [(rule["alert"], rule["labels"]["severity"]) for rule in RULES]
+
+
+def test_the_page_of_the_api_lists_every_metric_with_its_labels(active: Served) -> None:
+    described = {"controller_queue_limit": {"queue"}}  # no queue has a limit here
+    for family in text_parser.text_string_to_metric_families(active.get("/metrics").text):
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+        described[name] = described.get(name, set()) | labels
+    page = next(section.text for section in sections(DOCS / "api.md", 2) if section.title == "Metrics")
+    cells = re.findall(r"`((?:controller|process)_\w+)(?:\{([\w, ]+)\})?`", page)
+    assert {name: {label.strip() for label in labels.split(",") if label} for name, labels in cells} == described
