@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from controller.clock import Clock
 from controller.model.notifications import MissedDeadline
-from controller.model.runs import LastRun, RunId, first_id
+from controller.model.runs import LastRun, creation_time, first_id
 from controller.model.schedules import Schedule
 from controller.model.status import Hold, SourceStatus
 from controller.queries.attention import Attention, find_attention
@@ -163,7 +163,7 @@ class _NewestRuns:
         unsettled = [name for name, run in self.runs.items() if run.before and not run.before.state.is_terminal]
         of_changed = [run for name in (*changed, *unsettled) if (run := last_runs.find(tx, name)) is not None]
         active = [run.id for run in self.runs.values() if not run.state.is_terminal]
-        since = last_runs.find_since(tx, _lower_bound(self._last_id))
+        since = last_runs.find_since(tx, lower_bound(self._last_id))
         updated = set()
         for run in (*last_runs.find_many(tx, active), *since, *of_changed):
             cached = self.runs.get(run.deployment)
@@ -219,9 +219,8 @@ def _differing(new: Mapping[str, object], old: Mapping[str, object]) -> set[str]
     return {name for name in {*new, *old} if new.get(name) != old.get(name)}
 
 
-def _lower_bound(last_id: str) -> str:
+def lower_bound(last_id: str) -> str:
     """Return a lower bound for the ids of runs not read yet, given the last id read."""
     if not last_id:
         return ""
-    created_at = datetime.fromtimestamp(int(RunId(last_id).replace("-", "")[:12], 16) / 1000, UTC)
-    return first_id(created_at - _COMMIT_DELAY)
+    return first_id(creation_time(last_id) - _COMMIT_DELAY)
