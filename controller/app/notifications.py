@@ -12,7 +12,7 @@ from pathlib import Path
 from controller.clock import Clock
 from controller.errors import ConflictError
 from controller.manifests.active_deployments import ActiveDeployments
-from controller.model.notifications import Message
+from controller.model.notifications import Message, NotifySettings
 from controller.notification_settings import NotificationSettings
 from controller.notify.channels import ChannelRegistry
 from controller.notify.deadlines import DeadlineMonitor
@@ -94,6 +94,10 @@ class Notifications:
     def load(self) -> None:
         """Read the file with channels and rules. Raises UsageError if it is invalid, StateError."""
         self._channels.load()
+
+    def settings(self) -> NotifySettings:
+        """Return the channels and rules of the operator: the last valid version of the file."""
+        return self._channels.settings
 
     def start(self) -> None:
         """Start the thread."""

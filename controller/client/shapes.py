@@ -16,6 +16,7 @@ __all__ = [
     "Attempt",
     "Attention",
     "AttentionCode",
+    "AttentionGroup",
     "BackfillDetail",
     "BackfillProgress",
     "BackfillState",
@@ -39,6 +40,7 @@ __all__ = [
     "Deployment",
     "DeploymentDetail",
     "DeploymentNames",
+    "DeploymentState",
     "DiffLine",
     "Document",
     "DueRun",
@@ -129,7 +131,17 @@ BackfillState = Literal["running", "paused", "succeeded", "failed", "cancelled"]
 ChannelState = Literal["ready", "misconfigured", "failing"]
 CodeVersion = Literal["latest", "original"]
 ConditionStatus = Literal["True", "False", "Unknown"]
-ConditionType = Literal["Ready", "Reconciling", "Stalled", "PruneWithheld", "StorageFull", "PythonReady"]
+ConditionType = Literal[
+    "Ready",
+    "Reconciling",
+    "Stalled",
+    "PruneWithheld",
+    "StorageFull",
+    "PythonReady",
+    "Late",
+    "Overdue",
+]
+DeploymentState = Literal["invalid", "failing", "out_of_sync", "late", "held", "suspended", "ok"]
 EventSeverity = Literal["info", "warning", "error"]
 Health = Literal["Healthy", "Degraded", "Running", "Suspended", "Unknown"]
 MessageState = Literal["waiting", "sent", "undeliverable"]
@@ -243,6 +255,22 @@ class Attention(TypedDict):
     count: int
     next_fire_time: str | None
     recent: list[RunState]
+
+
+class AttentionGroup(TypedDict):
+    """Problems with the same cause, in the order of `rank`; mostly a single one.
+
+    - `title`, `cause`: describe all of them. `since`: when the first of them began.
+    - `count`: the number of problems. `subjects`: the first 20 of what has them.
+    """
+
+    code: AttentionCode
+    kind: str
+    title: str
+    cause: str
+    since: str | None
+    count: int
+    subjects: list[str]
 
 
 _BackfillProgress = TypedDict("_BackfillProgress", {"from": str})
@@ -444,7 +472,7 @@ class Deployment(TypedDict):
     `file` (relative to the repository root) and `line` say where it is declared; `flow` is None for a command.
     `generation` counts the versions of its document; `observed_generation` lags behind while the newest is not
     applied. `next_start` is when its next run starts: at `next_fire_time`, or before it, if jitter delays a run that
-    was due.
+    was due. `state` sums up `sync`, `health` and the hold; a deployment that is running and has no problem is `ok`.
     """
 
     name: str
@@ -466,6 +494,7 @@ class Deployment(TypedDict):
     next_start: str | None
     last_run: LastRun | None
     conditions: list[Condition]
+    state: DeploymentState
 
 
 class DeploymentNames(TypedDict):
@@ -787,7 +816,7 @@ class LogSearch(TypedDict):
 
 
 class NextFire(TypedDict):
-    """The next fire time of a deployment."""
+    """When the next run of a deployment starts: its next fire time, or before it if jitter delays a run."""
 
     deployment: str
     fire_time: str
@@ -1143,6 +1172,7 @@ class Status(TypedDict):
     """The output of `controller status -o json`.
 
     `withheld` is None if no deletion is; passes are newest first. `commit` is that of the last applied revision.
+    `problems` are the first 100 groups of problems with the same cause, the worst first.
     """
 
     controller: Controller
@@ -1154,6 +1184,7 @@ class Status(TypedDict):
     events: list[Event]
     passes: list[Pass]
     commit: Commit | None
+    problems: list[AttentionGroup]
 
 
 class StatusSummary(TypedDict):
@@ -1317,18 +1348,27 @@ class PythonEnvironmentDetail(PythonEnvironment):
 
 
 class RecordedCommit(Commit):
-    """A commit that a pass has seen, with the deployments that it added, changed and removed."""
+    """A commit that a pass has seen, with the deployments that it added, changed and removed.
+
+    `pr_url` is the URL of the pull or merge request that its subject names; None if it names none that is known.
+    """
 
     added: DeploymentNames
     changed: DeploymentNames
     removed: DeploymentNames
+    pr_url: str | None
 
 
 class RunDetail(Run):
-    """All details of one run. `history` has its attempts so far, oldest first; `commit` is that of its revision."""
+    """All details of one run. `history` has its attempts so far, oldest first; `commit` is that of its revision.
+
+    `author` is who triggered or retried it; None for a run of a schedule or of a backfill, or if that is not
+    recorded.
+    """
 
     history: list[Attempt]
     commit: Commit | None
+    author: str | None
 
 
 class RunningRun(Run):

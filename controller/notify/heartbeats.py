@@ -20,7 +20,7 @@ from controller.store.store import Transaction
 STATE, CHANNEL_PREFIX = "heartbeat", "heartbeat/"
 """The state of messages that are heartbeats, and the beginning of their channel, which ends with the deployment."""
 START, SUCCESS, FAILURE = "/start", "", "/fail"
-"""What is appended to the path of the URL."""
+"""The suffixes of the path of the URL."""
 COMMIT_DELAY = timedelta(seconds=10)
 """The longest time from the creation of a run's id to the commit of the run."""
 MARK_EVERY = timedelta(minutes=1)

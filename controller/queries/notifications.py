@@ -2,13 +2,54 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from controller.model import extend
-from controller.model.notifications import ChannelStatus, Incident, IncidentMember, Message, MessageState
+from controller.model.notifications import (
+    ChannelState,
+    ChannelStatus,
+    Incident,
+    IncidentMember,
+    Message,
+    MessageState,
+    SettingsProblem,
+)
 from controller.store import Transaction, incidents, messages
 
 UNDELIVERED = (MessageState.WAITING, MessageState.UNDELIVERABLE)
 _MEMBERS_SHOWN = 20
+_LOST_FOR = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationStatus:
+    """Whether messages reach the operator.
+
+    - `channels`: the channels of the operator. `problem`: why the current `notify.yaml` is not used, if it is not.
+    - `waiting`: the number of messages that wait for delivery. `undeliverable`: the number of messages of the last
+      7 days that could not be delivered.
+    """
+
+    channels: tuple[ChannelStatus, ...] = ()
+    waiting: int = 0
+    undeliverable: int = 0
+    problem: SettingsProblem | None = None
+
+    @property
+    def unusable(self) -> tuple[ChannelStatus, ...]:
+        """The channels that messages do not reach."""
+        return tuple(channel for channel in self.channels if channel.state is not ChannelState.READY)
+
+
+def read_notification_status(tx: Transaction, now: datetime) -> NotificationStatus:
+    """Read whether messages reach the operator."""
+    counts = messages.count_undelivered(tx, now - _LOST_FOR)
+    return NotificationStatus(
+        channels=tuple(messages.find_channels(tx)),
+        waiting=sum(count for (_, state), count in counts.items() if state is MessageState.WAITING),
+        undeliverable=sum(count for (_, state), count in counts.items() if state is MessageState.UNDELIVERABLE),
+        problem=messages.find_settings_problem(tx),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +72,11 @@ def list_messages(
     *,
     before: str | None = None,
     deployment: str | None = None,
+    channel: str | None = None,
     deliveries: Collection[MessageState] = (),
 ) -> list[Message]:
     """Return the newest messages that match, without heartbeats, with ids below `before`; newest first."""
-    return messages.latest(tx, limit, before=before, deployment=deployment, deliveries=deliveries)
+    return messages.latest(tx, limit, before=before, deployment=deployment, channel=channel, deliveries=deliveries)
 
 
 def list_channels(tx: Transaction) -> list[ChannelStatus]:

@@ -19,7 +19,7 @@ from controller.store.store import Transaction
 
 
 class SignalState(StrEnum):
-    """What was signalled of a run: nothing yet, its start, or its end."""
+    """The part of a run that was signalled: nothing yet, its start, or its end."""
 
     WAITING = "waiting"
     STARTED = "started"

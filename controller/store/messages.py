@@ -107,6 +107,7 @@ def latest(
     *,
     before: str | None = None,
     deployment: str | None = None,
+    channel: str | None = None,
     deliveries: Collection[MessageState] = (),
     with_heartbeats: bool = False,
 ) -> list[Message]:
@@ -119,6 +120,8 @@ def latest(
         conditions.append(messages.c.id < before)
     if deployment is not None:
         conditions.append(messages.c.deployment == deployment)
+    if channel is not None:
+        conditions.append(messages.c.channel == channel)
     if deliveries:
         conditions.append(messages.c.delivery.in_([delivery.value for delivery in deliveries]))
     if not with_heartbeats:
@@ -145,6 +148,35 @@ def count_by_delivery(tx: Transaction) -> dict[MessageState, int]:
     query = select(messages.c.delivery, func.count()).where(messages.c.project == tx.project)
     counts = {MessageState(row[0]): row[1] for row in tx.connection.execute(query.group_by(messages.c.delivery))}
     return dict.fromkeys(MessageState, 0) | counts
+
+
+def count_undelivered(tx: Transaction, since: datetime) -> dict[tuple[str, MessageState], int]:
+    """Return the number of messages that wait, and of those written after `since` that are undeliverable.
+
+    They are counted by channel and state. Heartbeats and tests are not counted.
+    """
+    is_waiting = messages.c.delivery == MessageState.WAITING.value
+    is_lost = (messages.c.delivery == MessageState.UNDELIVERABLE.value) & (messages.c.created_at > since)
+    columns = (messages.c.channel, messages.c.delivery)
+    query = select(*columns, func.count()).where(
+        messages.c.project == tx.project,
+        messages.c.delivery.in_([MessageState.WAITING.value, MessageState.UNDELIVERABLE.value]),
+        is_waiting | is_lost,
+        messages.c.state.not_in(["heartbeat", "test"]),
+    )
+    rows = tx.connection.execute(query.group_by(*columns))
+    return {(row[0], MessageState(row[1])): row[2] for row in rows}
+
+
+def oldest_waiting(tx: Transaction, now: datetime) -> datetime | None:
+    """Return when the oldest message was written that could have been sent by now and was not; None without one.
+
+    Messages that quiet hours or a digest delay do not count, nor do heartbeats, which expire soon.
+    """
+    is_waiting = (messages.c.project == tx.project, messages.c.delivery == MessageState.WAITING.value)
+    is_due = (messages.c.not_before <= now) | (messages.c.attempts > 0)
+    query = select(func.min(messages.c.created_at)).where(*is_waiting, is_due, messages.c.state != "heartbeat")
+    return tx.connection.execute(query).scalar()
 
 
 def delete_old(tx: Transaction, *, before: datetime, limit: int, state: str | None = None) -> int:

@@ -335,6 +335,7 @@ events = Table(
     Column("tags", JSON, nullable=False, server_default="[]"),
     Column("environment", Text),
     Index("ix_events_project_about_id", "project", "about", "id"),
+    Index("ix_events_run_id", "run_id"),
 )
 
 incidents = Table(

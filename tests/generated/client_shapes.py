@@ -14,6 +14,7 @@ from controller.api.http.application import make_routes
 
 FILE = "controller/client/shapes.py"
 NAMES = {
+    "CommitEntry": "RecordedCommit",
     "ControllerView": "Controller",
     "DeploymentChange": "Change",
     "DeploymentView": "Deployment",

@@ -14,6 +14,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("run_id", sa.String(length=36), nullable=True))
         batch_op.add_column(sa.Column("tags", sa.JSON(), nullable=False, server_default="[]"))
         batch_op.add_column(sa.Column("environment", sa.Text(), nullable=True))
+    op.create_index("ix_events_run_id", "events", ["run_id"])
     op.execute("UPDATE events SET deployment = about WHERE about NOT IN ('source', 'controller')")
     _create_incidents()
     op.create_table(
