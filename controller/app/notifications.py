@@ -50,6 +50,7 @@ class Notifications:
         deployments: ActiveDeployments,
     ) -> None:
         self._clock = clock
+        self._is_loaded = False
         self._store = store.with_own_readers(2)
         with self._store.read() as tx:
             ids = RunIds(newest=messages.newest_id(tx))
@@ -66,6 +67,8 @@ class Notifications:
             wake=lambda: self._notifier.wake(),
             find_heartbeat_url=heartbeats.find_url,
         )
+        self.deliveries = self._delivery.statistics
+        self.has_deployment_metrics = settings.has_deployment_metrics
         self._delivery.read_log = partial(_read_log, state.runs)
         self._evaluator = Evaluator(
             self._store,
@@ -94,13 +97,16 @@ class Notifications:
     def load(self) -> None:
         """Read the file with channels and rules. Raises UsageError if it is invalid, StateError."""
         self._channels.load()
+        self._is_loaded = True
 
     def settings(self) -> NotifySettings:
         """Return the channels and rules of the operator: the last valid version of the file."""
         return self._channels.settings
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread. Raises UsageError, StateError."""
+        if not self._is_loaded:
+            self.load()
         self._notifier.start()
 
     def close(self) -> None:

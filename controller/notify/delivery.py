@@ -25,6 +25,7 @@ from controller.notify.attempts import (
     record_attempt,
 )
 from controller.notify.channels import ChannelRegistry
+from controller.notify.delivery_statistics import DeliveryStatistics
 from controller.notify.log_tail import ReadLog, with_log
 from controller.notify.message_requests import heartbeat_request, message_request
 from controller.notify.secret_lookup import SecretMissingError, find_secret
@@ -79,6 +80,7 @@ class Delivery:
         self._wake = wake
         self._find_heartbeat_url = find_heartbeat_url
         self.read_log: ReadLog = lambda _run_id, _count: ()
+        self.statistics = DeliveryStatistics()
         self._lock = threading.Lock()
         self._recording = threading.Lock()
         self._senders: set[SenderProcess] = set()
@@ -138,6 +140,7 @@ class Delivery:
             [recorded] = record_attempt(tx, self._registry, Attempt(batch=(message,), outcome=outcome, at=at))
             if outcome.status is OutcomeStatus.SENT:
                 messages.hasten(tx, at, channel)
+        self.statistics.record(is_sent=outcome.status is OutcomeStatus.SENT)
         self._wake()
         return recorded
 
@@ -307,6 +310,8 @@ class Delivery:
             with self._store.write() as tx:
                 for attempt in pending:
                     record_attempt(tx, self._registry, attempt)
+            for attempt in pending:
+                self.statistics.record(is_sent=attempt.outcome.status is OutcomeStatus.SENT)
             with self._lock:
                 del self._unrecorded[: len(pending)]
 
