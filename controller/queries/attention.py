@@ -95,7 +95,7 @@ def find_attention(source: SourceStatus | None, views: Iterable[DeploymentView])
             code=AttentionCode.LATE,
             kind="warning",
             title=f"{view.name}: a run is late",
-            message="It has not started although the next due time has passed.",
+            message="It has not started, and a later due time has passed already.",
             since=view.last_run.scheduled_for,
         )
     for view in views:
