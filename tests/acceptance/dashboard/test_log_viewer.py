@@ -124,8 +124,7 @@ def test_attempts_levels_and_errors_of_a_failed_run(page: Page, repository: Repo
     expect(state).to_have_text("Copied 1 line.")
     assert page.evaluate("navigator.clipboard.readText()") == "12:00:00 | INFO | row 99 of attempt 1"
     page.get_by_role("button", name="Full screen").click()
-    box = page.locator("#log-viewer").bounding_box()
-    assert box == {"x": 0, "y": 0, **(page.viewport_size or {})}
+    assert page.locator("#log-viewer").bounding_box() == {"x": 0, "y": 0, **(page.viewport_size or {})}
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="Full screen")).to_have_attribute("aria-pressed", "false")
     for width in (1280, 390):

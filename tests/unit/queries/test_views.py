@@ -179,7 +179,7 @@ def test_a_run_that_waits_beyond_the_next_due_time_is_late(store: Store) -> None
         replace(run(1, "late", RunState.PENDING), scheduled_for=NOW - HOUR, created_at=NOW - HOUR),
         replace(run(2, "soon", RunState.PENDING), scheduled_for=NOW),
         replace(run(3, "again", RunState.PENDING), scheduled_for=NOW - 9 * HOUR, created_at=NOW),
-        replace(run(4, "filled", RunState.PENDING), scheduled_for=NOW - 9 * HOUR, created_at=NOW - HOUR, backfill_id="b"),
+        replace(run(4, "filled", RunState.PENDING), scheduled_for=NOW - HOUR, created_at=NOW - HOUR, backfill_id="b"),
     ]
     with store.write() as tx:
         source_status.save(tx, source())
