@@ -194,6 +194,8 @@ class LastRun:
     finished_at: datetime | None
     not_before: datetime | None = field(default=None, metadata=INTERNAL)
     """The earliest start, None if it may start immediately."""
+    backfill_id: str | None = field(default=None, metadata=INTERNAL)
+    """The backfill that the run belongs to."""
     before: "LastRun | None" = field(default=None, metadata=INTERNAL)
     """If this run was skipped, the newest run before it that was not."""
     streak: FailureStreak | None = field(default=None, compare=False, metadata=INTERNAL)

@@ -149,7 +149,7 @@ def _late(view: DeploymentView) -> Iterator[Attention]:
             code=AttentionCode.LATE,
             kind="warning",
             title=f"{view.name}: a run is late",
-            message="It has not started although the next due time has passed.",
+            message="It has not started, and a later due time has passed already.",
             since=None if view.last_run is None else view.last_run.scheduled_for,
         )
 

@@ -361,9 +361,13 @@ def _deadline_conditions(missed: Sequence[MissedDeadline]) -> tuple[Condition, .
 
 
 def _is_late(run: LastRun | None, schedules: Sequence[Schedule], now: datetime) -> bool:
-    if run is None or run.state is not RunState.PENDING or run.scheduled_for is None:
+    """Return whether the run waits although a due time after its own one, and after its creation, has passed.
+
+    Runs of backfills are never late: their due times lie in the past, and their backfill decides when they start.
+    """
+    if run is None or run.state is not RunState.PENDING or run.scheduled_for is None or run.backfill_id is not None:
         return False
-    later = next_fire_times(schedules, run.scheduled_for, 1)
+    later = next_fire_times(schedules, max(run.scheduled_for, run.created_at), 1)
     return bool(later) and later[0][0] <= now
 
 

@@ -177,18 +177,22 @@ def test_failing_deployments_rank_before_withheld_ones_by_consecutive_failures(s
 def test_a_run_that_waits_beyond_the_next_due_time_is_late(store: Store) -> None:
     hourly = [{"cron": "0 * * * *", "timezone": "UTC"}]
     waiting = [
-        replace(run(1, "late", RunState.PENDING), scheduled_for=NOW - HOUR),
+        replace(run(1, "late", RunState.PENDING), scheduled_for=NOW - HOUR, created_at=NOW - HOUR),
         replace(run(2, "soon", RunState.PENDING), scheduled_for=NOW),
+        replace(run(3, "again", RunState.PENDING), scheduled_for=NOW - 9 * HOUR, created_at=NOW),
+        replace(run(4, "filled", RunState.PENDING), scheduled_for=NOW - HOUR, created_at=NOW - HOUR, backfill_id="b"),
     ]
     with store.write() as tx:
         source_status.save(tx, source())
-        inventory.save(tx, [entry(name, schedules=hourly) for name in ("good", "late", "soon")])
+        inventory.save(tx, [entry(name, schedules=hourly) for name in ("again", "filled", "good", "late", "soon")])
         runs.insert_all(tx, waiting)
     with store.read() as tx:
         listed = list_deployments(tx, NOW)
         overall = overview(tx, listed, NOW, NOTHING, Path())
     assert [(view.name, rank(view)) for view in listed] == [
         ("late", Rank.LATE),
+        ("again", Rank.RUNNING),
+        ("filled", Rank.RUNNING),
         ("soon", Rank.RUNNING),
         ("good", Rank.HEALTHY),
     ]
