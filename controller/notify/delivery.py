@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from controller.clock import Clock
+from controller.crashpoints import reach
 from controller.errors import NotFoundError, StateError
 from controller.model.notifications import ChannelState, Message
 from controller.model.policies import Secret
@@ -24,6 +25,7 @@ from controller.notify.attempts import (
     record_attempt,
 )
 from controller.notify.channels import ChannelRegistry
+from controller.notify.log_tail import ReadLog, with_log
 from controller.notify.message_requests import heartbeat_request, message_request
 from controller.notify.secret_lookup import SecretMissingError, find_secret
 from controller.notify.sender_process import Outcome, OutcomeStatus, SenderProcess
@@ -55,6 +57,7 @@ class Delivery:
 
     `new_id` returns a new UUIDv7. `ca`: a file with further certificate authorities. `wake`: called when a delivery has
     finished, so that the notifier calls `deliver_due` again. `find_heartbeat_url` returns the URL of a heartbeat.
+    `read_log` returns the last lines of the log of a run; by default none.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class Delivery:
         self._ca = ca
         self._wake = wake
         self._find_heartbeat_url = find_heartbeat_url
+        self.read_log: ReadLog = lambda _run_id, _count: ()
         self._lock = threading.Lock()
         self._recording = threading.Lock()
         self._senders: set[SenderProcess] = set()
@@ -214,7 +218,9 @@ class Delivery:
                 batch = self._next_batch(name, now)
                 if not batch:
                     return
+                reach("notify:send", batch)
                 outcome = self._send(sender, batch, now)
+                reach("notify:sent", batch)
                 if outcome.status is OutcomeStatus.INTERRUPTED:
                     return
                 self._record(Attempt(batch=batch, outcome=outcome, at=self._clock.now()))
@@ -239,6 +245,8 @@ class Delivery:
             return _misconfigured(error)
         if endpoint is None:
             return Outcome(status=OutcomeStatus.GONE, error=f"there is no channel {name} in notify.yaml")
+        if len(batch) == 1:
+            batch = (with_log(batch[0], endpoint.channel, self.read_log),)
         return sender.send(message_request(endpoint, batch, now))
 
     def _check_channels(self) -> None:

@@ -1,6 +1,6 @@
 """The tables of messages, which are sent after the transaction that wrote them, and of the channels that get them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -107,17 +107,23 @@ def latest(
     *,
     before: str | None = None,
     deployment: str | None = None,
-    delivery: MessageState | None = None,
+    channel: str | None = None,
+    deliveries: Collection[MessageState] = (),
     with_heartbeats: bool = False,
 ) -> list[Message]:
-    """Return the newest messages, newest first, only those with ids below `before` if given."""
+    """Return the newest messages, newest first, only those with ids below `before` if given.
+
+    `deliveries`: only messages in one of these states; empty for all.
+    """
     conditions = [messages.c.project == tx.project]
     if before is not None:
         conditions.append(messages.c.id < before)
     if deployment is not None:
         conditions.append(messages.c.deployment == deployment)
-    if delivery is not None:
-        conditions.append(messages.c.delivery == delivery.value)
+    if channel is not None:
+        conditions.append(messages.c.channel == channel)
+    if deliveries:
+        conditions.append(messages.c.delivery.in_([delivery.value for delivery in deliveries]))
     if not with_heartbeats:
         conditions.append(messages.c.state != HEARTBEAT)
     rows = tx.connection.execute(select(messages).where(*conditions).order_by(messages.c.id.desc()).limit(limit))
@@ -131,6 +137,12 @@ def find(tx: Transaction, message_id: str) -> Message | None:
     return None if row is None else _message(row)
 
 
+def newest_id(tx: Transaction) -> str | None:
+    """Return the greatest id of the messages of all projects; None before the first message."""
+    message_id: str | None = tx.connection.execute(select(func.max(messages.c.id))).scalar()
+    return message_id
+
+
 def count_by_delivery(tx: Transaction) -> dict[MessageState, int]:
     """Return the number of recorded messages in each state, including zeros."""
     query = select(messages.c.delivery, func.count()).where(messages.c.project == tx.project)
@@ -138,12 +150,44 @@ def count_by_delivery(tx: Transaction) -> dict[MessageState, int]:
     return dict.fromkeys(MessageState, 0) | counts
 
 
-def delete_old(tx: Transaction, *, before: datetime, limit: int) -> int:
-    """Delete up to `limit` messages that were written before `before` and no longer wait. Return how many."""
+def count_undelivered(tx: Transaction, since: datetime) -> dict[tuple[str, MessageState], int]:
+    """Return the number of messages that wait, and of those written after `since` that are undeliverable.
+
+    They are counted by channel and state. Heartbeats and tests are not counted.
+    """
+    is_waiting = messages.c.delivery == MessageState.WAITING.value
+    is_lost = (messages.c.delivery == MessageState.UNDELIVERABLE.value) & (messages.c.created_at > since)
+    columns = (messages.c.channel, messages.c.delivery)
+    query = select(*columns, func.count()).where(
+        messages.c.project == tx.project,
+        messages.c.delivery.in_([MessageState.WAITING.value, MessageState.UNDELIVERABLE.value]),
+        is_waiting | is_lost,
+        messages.c.state.not_in(["heartbeat", "test"]),
+    )
+    rows = tx.connection.execute(query.group_by(*columns))
+    return {(row[0], MessageState(row[1])): row[2] for row in rows}
+
+
+def oldest_waiting(tx: Transaction, now: datetime) -> datetime | None:
+    """Return when the oldest message was written that could have been sent by now and was not; None without one.
+
+    Messages that quiet hours or a digest delay do not count, nor do heartbeats, which expire soon.
+    """
+    is_waiting = (messages.c.project == tx.project, messages.c.delivery == MessageState.WAITING.value)
+    is_due = (messages.c.not_before <= now) | (messages.c.attempts > 0)
+    query = select(func.min(messages.c.created_at)).where(*is_waiting, is_due, messages.c.state != "heartbeat")
+    return tx.connection.execute(query).scalar()
+
+
+def delete_old(tx: Transaction, *, before: datetime, limit: int, state: str | None = None) -> int:
+    """Delete up to `limit` messages that were written before `before` and no longer wait. Return how many.
+
+    `state`: only messages with this state.
+    """
     old = (
         select(messages.c.id)
         .where(messages.c.project == tx.project, messages.c.delivery != MessageState.WAITING.value)
-        .where(messages.c.created_at < before)
+        .where(messages.c.created_at < before, *(() if state is None else (messages.c.state == state,)))
         .order_by(messages.c.id)
         .limit(limit)
     )
