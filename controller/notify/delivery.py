@@ -109,7 +109,7 @@ class Delivery:
         now = self._clock.now()
         with self._store.read() as tx:
             aside = messages.next_set_aside(tx, now)
-        # What is due already waits for a process, or for a lane to finish: both wake the notifier.
+        # Messages that are due already wait for a process, or for a lane to finish: both wake the notifier.
         times = [time for time, _, _ in self._find_lanes(now) if time > now]
         return min([*times, *([] if aside is None else [aside])], default=None)
 
@@ -179,6 +179,8 @@ class Delivery:
         channel = self._registry.settings.channels.get(message.channel)
         if channel is None:
             return max(message.not_before, message.created_at + GIVE_UP_AFTER)
+        if message.error is not None and not self._registry.has_secrets(message.channel):
+            now += SECRET_RECHECK  # it would fail again, and need not be recorded again
         return sending_time(channel, message.created_at, max(message.not_before, now))
 
     def _start(self, lane: str, *, is_failing: bool) -> None:

@@ -1,4 +1,4 @@
-"""What receivers get, and what is recorded about it."""
+"""Messages, digests, tests and heartbeats as receivers get them, and what is recorded about them."""
 
 import hashlib
 import hmac
