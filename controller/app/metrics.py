@@ -11,7 +11,13 @@ from controller.reconcile.loop import Loop
 from controller.runs.engine import Engine
 
 
-def running_parts(loop: Loop, engine: Engine, python: PythonEnvironments, source: RenderedSource) -> RunningParts:
+def running_parts(
+    loop: Loop,
+    engine: Engine,
+    python: PythonEnvironments,
+    source: RenderedSource,
+    deliveries: DeliveryStatistics,
+) -> RunningParts:
     """Return the statistics of these parts."""
 
     def python_statistics() -> PythonStatistics:
@@ -22,6 +28,6 @@ def running_parts(loop: Loop, engine: Engine, python: PythonEnvironments, source
         passes=loop.statistics,
         runs=engine.statistics,
         python=python_statistics,
-        deliveries=DeliveryStatistics(),
+        deliveries=deliveries,
         git_requests=source.git_requests,
     )

@@ -17,6 +17,7 @@ from controller.notification_settings import NotificationSettings
 from controller.notify.channels import ChannelRegistry
 from controller.notify.deadlines import DeadlineMonitor
 from controller.notify.delivery import Delivery
+from controller.notify.delivery_statistics import DeliveryStatistics
 from controller.notify.evaluation import Evaluator
 from controller.notify.heartbeat_request import HeartbeatRequest
 from controller.notify.heartbeats import ControllerHeartbeat, Heartbeats
@@ -90,6 +91,11 @@ class Notifications:
         )
         self._notifier = Notifier(steps, database=state.database, clock=clock)
         self._tests = threading.BoundedSemaphore(MAX_TESTS)
+
+    @property
+    def statistics(self) -> DeliveryStatistics:
+        """The statistics of the delivery since the controller was started."""
+        return self._delivery.statistics
 
     def load(self) -> None:
         """Read the file with channels and rules. Raises UsageError if it is invalid, StateError."""

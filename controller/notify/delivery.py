@@ -25,6 +25,7 @@ from controller.notify.attempts import (
     record_attempt,
 )
 from controller.notify.channels import ChannelRegistry
+from controller.notify.delivery_statistics import DeliveryStatistics
 from controller.notify.log_tail import ReadLog, with_log
 from controller.notify.message_requests import heartbeat_request, message_request
 from controller.notify.secret_lookup import SecretMissingError, find_secret
@@ -78,6 +79,7 @@ class Delivery:
         self._ca = ca
         self._wake = wake
         self._find_heartbeat_url = find_heartbeat_url
+        self.statistics = DeliveryStatistics()
         self.read_log: ReadLog = lambda _run_id, _count: ()
         self._lock = threading.Lock()
         self._recording = threading.Lock()
@@ -133,6 +135,7 @@ class Delivery:
         with self._open_sender() as sender:
             outcome = self._send(sender, (message,), now)
         at = self._clock.now()
+        self.statistics.record(is_sent=outcome.status is OutcomeStatus.SENT)
         with self._store.write() as tx:
             messages.add(tx, [message])
             [recorded] = record_attempt(tx, self._registry, Attempt(batch=(message,), outcome=outcome, at=at))
@@ -297,6 +300,8 @@ class Delivery:
         """Record the outcomes, or keep them for later, so that nothing is sent a second time. Raises StateError."""
         with self._lock:
             self._unrecorded += attempts
+            for attempt in attempts:
+                self.statistics.record(is_sent=attempt.outcome.status is OutcomeStatus.SENT)
         self._record_late()
 
     def _record_late(self) -> None:
