@@ -24,7 +24,7 @@ def running_parts(
         passes=loop.statistics,
         runs=engine.statistics,
         python=python_statistics,
-        deliveries=notifications.deliveries,
+        deliveries=notifications.statistics,
         git_requests=source.git_requests,
         has_deployment_series=notifications.has_deployment_metrics,
     )

@@ -17,6 +17,7 @@ from controller.notification_settings import NotificationSettings
 from controller.notify.channels import ChannelRegistry
 from controller.notify.deadlines import DeadlineMonitor
 from controller.notify.delivery import Delivery
+from controller.notify.delivery_statistics import DeliveryStatistics
 from controller.notify.evaluation import Evaluator
 from controller.notify.heartbeat_request import HeartbeatRequest
 from controller.notify.heartbeats import ControllerHeartbeat, Heartbeats
@@ -67,7 +68,6 @@ class Notifications:
             wake=lambda: self._notifier.wake(),
             find_heartbeat_url=heartbeats.find_url,
         )
-        self.deliveries = self._delivery.statistics
         self.has_deployment_metrics = settings.has_deployment_metrics
         self._delivery.read_log = partial(_read_log, state.runs)
         self._evaluator = Evaluator(
@@ -93,6 +93,11 @@ class Notifications:
         )
         self._notifier = Notifier(steps, database=state.database, clock=clock)
         self._tests = threading.BoundedSemaphore(MAX_TESTS)
+
+    @property
+    def statistics(self) -> DeliveryStatistics:
+        """The statistics of the delivery since the controller was started."""
+        return self._delivery.statistics
 
     def load(self) -> None:
         """Read the file with channels and rules. Raises UsageError if it is invalid, StateError."""

@@ -6,7 +6,7 @@ Each channel has its own order: its oldest waiting message is sent first, and wh
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -135,12 +135,12 @@ class Delivery:
         with self._open_sender() as sender:
             outcome = self._send(sender, (message,), now)
         at = self._clock.now()
+        self.statistics.record(is_sent=outcome.status is OutcomeStatus.SENT)
         with self._store.write() as tx:
             messages.add(tx, [message])
             [recorded] = record_attempt(tx, self._registry, Attempt(batch=(message,), outcome=outcome, at=at))
             if outcome.status is OutcomeStatus.SENT:
                 messages.hasten(tx, at, channel)
-        self.statistics.record(is_sent=outcome.status is OutcomeStatus.SENT)
         self._wake()
         return recorded
 
@@ -269,37 +269,48 @@ class Delivery:
                         self._registry.record(tx, name, ChannelState.MISCONFIGURED, as_sentence(outcome))
 
     def _deliver_heartbeats(self) -> None:
-        """Send the heartbeats that are due. One that fails does not delay the others."""
+        """Send the heartbeats that are due: those of one deployment in order, those of several at the same time."""
         with self._open_sender() as sender:
-            now = self._clock.now()
-            with self._store.read() as tx:
-                due = messages.find_due_heartbeats(tx, now, MAX_HEARTBEATS)
-                places = {message.id: self._find_heartbeat_url(tx, message) for message in due}
-            outcomes: dict[str, Outcome] = {}
-            requests: dict[str, dict[str, str]] = {}
-            for message in due:
-                place = places[message.id]
-                try:
-                    if place is None:
-                        outcomes[message.id] = Outcome(status=OutcomeStatus.GONE, error="heartbeat is not declared")
-                    elif now >= message.created_at + HEARTBEAT_EXPIRES_AFTER:
-                        outcomes[message.id] = Outcome(status=OutcomeStatus.GONE, error=message.error or "it expired")
-                    else:
-                        url = find_secret(place, self._registry.variables)
-                        requests[message.id] = heartbeat_request(url, message)
-                except SecretMissingError as error:
-                    outcomes[message.id] = _misconfigured(error)
-            if requests:
-                sent = sender.send_heartbeats(list(requests.values()))
-                outcomes |= dict(zip(requests, sent, strict=True))
-            at = self._clock.now()
-            finished = [message for message in due if outcomes[message.id].status is not OutcomeStatus.INTERRUPTED]
-            self._record(*(Attempt(batch=(each,), outcome=outcomes[each.id], at=at) for each in finished))
+            for _ in range(MAX_IN_TURN):
+                now = self._clock.now()
+                with self._store.read() as tx:
+                    due = messages.find_due_heartbeats(tx, now, MAX_HEARTBEATS)
+                    places = {message.id: self._find_heartbeat_url(tx, message) for message in due}
+                if not due or self._stopping.is_set():
+                    return
+                self._send_heartbeats(sender, due, places, now)
+
+    def _send_heartbeats(
+        self, sender: SenderProcess, due: Sequence[Message], places: Mapping[str, str | Secret | None], now: datetime
+    ) -> None:
+        """Send these heartbeats to the places by their ids, and record the outcomes."""
+        outcomes: dict[str, Outcome] = {}
+        requests: dict[str, dict[str, str]] = {}
+        for message in due:
+            place = places[message.id]
+            try:
+                if place is None:
+                    outcomes[message.id] = Outcome(status=OutcomeStatus.GONE, error="heartbeat is not declared")
+                elif now >= message.created_at + HEARTBEAT_EXPIRES_AFTER:
+                    outcomes[message.id] = Outcome(status=OutcomeStatus.GONE, error=message.error or "it expired")
+                else:
+                    url = find_secret(place, self._registry.variables)
+                    requests[message.id] = heartbeat_request(url, message)
+            except SecretMissingError as error:
+                outcomes[message.id] = _misconfigured(error)
+        if requests:
+            sent = sender.send_heartbeats(list(requests.values()))
+            outcomes |= dict(zip(requests, sent, strict=True))
+        at = self._clock.now()
+        finished = [message for message in due if outcomes[message.id].status is not OutcomeStatus.INTERRUPTED]
+        self._record(*(Attempt(batch=(each,), outcome=outcomes[each.id], at=at) for each in finished))
 
     def _record(self, *attempts: Attempt) -> None:
         """Record the outcomes, or keep them for later, so that nothing is sent a second time. Raises StateError."""
         with self._lock:
             self._unrecorded += attempts
+            for attempt in attempts:
+                self.statistics.record(is_sent=attempt.outcome.status is OutcomeStatus.SENT)
         self._record_late()
 
     def _record_late(self) -> None:
@@ -312,8 +323,6 @@ class Delivery:
             with self._store.write() as tx:
                 for attempt in pending:
                     record_attempt(tx, self._registry, attempt)
-            for attempt in pending:
-                self.statistics.record(is_sent=attempt.outcome.status is OutcomeStatus.SENT)
             with self._lock:
                 del self._unrecorded[: len(pending)]
 

@@ -168,19 +168,16 @@ def test_an_invalid_new_version_keeps_the_old_one(desk: Desk, receiver: WebhookR
     desk.declare("channels: {hook: [}")
     assert not desk.registry.refresh()
     assert not desk.registry.refresh()
-    with desk.store.read() as tx:
-        problem = messages.find_settings_problem(tx)
+    problem = desk.problem()
     assert problem is not None
-    assert problem == desk.registry.problem
     assert re.search(r"notify\.yaml:1:19: not valid YAML", problem.message)
     desk.write("hook")
     desk.deliver()
     assert len(receiver.accepted) == 1
     desk.declare("channels: {mail: {url: 'mailto://x'}}")
     assert desk.registry.refresh()
-    assert desk.registry.problem is None
+    assert desk.problem() is None
     with desk.store.read() as tx:
-        assert messages.find_settings_problem(tx) is None
         assert [status.name for status in messages.find_channels(tx)] == ["mail"]
 
 
@@ -189,18 +186,19 @@ def test_a_file_that_is_deleted_keeps_the_channels(desk: Desk, tmp_path: Path) -
     desk.open()
     moved = (tmp_path / "notify.yaml").rename(tmp_path / "moved.yaml")
     assert not desk.registry.refresh()
-    assert desk.registry.problem is not None
-    assert desk.registry.problem.message.endswith("notify.yaml can't be read: No such file or directory")
+    problem = desk.problem()
+    assert problem is not None
+    assert problem.message.endswith("notify.yaml can't be read: No such file or directory")
     assert list(desk.registry.settings.channels) == ["mail"]
     moved.rename(tmp_path / "notify.yaml")
     assert desk.registry.refresh()
-    assert desk.registry.problem is None
+    assert desk.problem() is None
 
 
 def test_a_file_that_appears_is_read(desk: Desk) -> None:
     desk.open()
     assert not desk.registry.refresh()
-    assert desk.registry.problem is None
+    assert desk.problem() is None
     desk.declare("channels: {mail: {url: 'mailto://x'}}")
     assert desk.registry.refresh()
     assert list(desk.registry.settings.channels) == ["mail"]
