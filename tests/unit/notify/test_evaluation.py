@@ -49,7 +49,7 @@ class World:
         self.store = Store.open(self.path)
         self.now = NOW
         self.settings = NotifySettings(channels={"ops": Channel(name="ops", url="json://localhost")})
-        self.notices: tuple[Condition, ...] = ()
+        self.notices: tuple[Condition, ...] | None = None
         self.count = 0
         self.evaluator = self.restart()
 
@@ -63,7 +63,7 @@ class World:
             public_url="https://controller.example.com/",
             deadlines=DeadlineMonitor(deployments),
             heartbeats=Heartbeats(deployments, self.new_id),
-            notices=lambda: self.notices,
+            notices=None if self.notices is None else lambda: self.notices or (),
         )
         return self.evaluator
 
@@ -359,6 +359,7 @@ def test_deployments_that_miss_their_start_are_one_incident(world: World) -> Non
 
 def test_a_full_disk_is_reported(world: World) -> None:
     world.notices = (world.condition(ConditionType.STORAGE_FULL, "StorageFull", status=True),)
+    world.restart()
     world.pass_time(MINUTE)
     world.notices = ()
     world.pass_time(MINUTE)
