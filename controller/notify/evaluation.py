@@ -114,7 +114,9 @@ class _Evaluation:
         """Return when a message may be due if nothing happens until then."""
         return self._book.next_time()
 
-    def observe(self, notices: Iterable[Condition], deadlines: DeadlineMonitor | None, *, is_first: bool) -> None:
+    def observe(
+        self, notices: Iterable[Condition] | None, deadlines: DeadlineMonitor | None, *, is_first: bool
+    ) -> None:
         """Process what has happened since the last evaluation. With `is_first`, also read what can't have changed."""
         tx, now, book = self._tx, self._now, self._book
         observed = observations.read_runs(tx, self._new, book.failing(kind(Trouble.FAILED)))
