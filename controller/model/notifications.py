@@ -60,8 +60,8 @@ class Channel:
     """
 
     name: str
-    url: str | Secret | None = None
-    webhook: str | Secret | None = None
+    url: str | Secret | None = field(default=None, repr=False)
+    webhook: str | Secret | None = field(default=None, repr=False)
     hmac: Secret | None = None
     quiet: QuietHours | None = None
     digest: time | None = None
@@ -299,3 +299,12 @@ class ChannelStatus:
     message: str
     since: datetime
     sent_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsProblem:
+    """Why the current version of `notify.yaml` is not used, and since when. The last valid version stays in use."""
+
+    message: str
+    hint: str | None = None
+    since: datetime

@@ -4,12 +4,16 @@ The overview page shows the groups in the order of their first problem.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from controller.model import INTERNAL
 from controller.model.failure_cause import cause_key, shared_cause
 from controller.queries.attention import Attention, AttentionCode
 
+MOST_SUBJECTS = 20
+MOST_GROUPS = 100
+"""The number of groups that lists in the JSON have."""
 _SHARED = {
     AttentionCode.INVALID_DEPLOYMENT: "are invalid",
     AttentionCode.NO_PYTHON: "wait for their Python environments",
@@ -20,7 +24,8 @@ _SHARED = {
 class AttentionGroup:
     """Problems with the same cause, in the order of `rank`; mostly a single one.
 
-    `title` and `cause` describe all of them, `since` is when the first of them began.
+    - `title`, `cause`: describe all of them. `since`: when the first of them began.
+    - `count`: the number of problems. `subjects`: the first 20 of what has them.
     """
 
     code: AttentionCode
@@ -28,7 +33,9 @@ class AttentionGroup:
     title: str
     cause: str
     since: datetime | None
-    items: tuple[Attention, ...]
+    count: int
+    subjects: tuple[str, ...]
+    items: tuple[Attention, ...] = field(metadata=INTERNAL)
 
 
 def group_attention(items: Iterable[Attention]) -> list[AttentionGroup]:
@@ -62,5 +69,7 @@ def _group(members: list[Attention]) -> AttentionGroup:
         title=title,
         cause=cause,
         since=min(starts, default=None),
+        count=len(members),
+        subjects=tuple(item.subject for item in members[:MOST_SUBJECTS]),
         items=tuple(members),
     )

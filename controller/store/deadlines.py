@@ -39,9 +39,12 @@ class TimedRun:
 _RUN_COLUMNS = tuple(runs.columns[name] for name in TimedRun.__slots__)
 
 
-def find_all(tx: Transaction) -> list[DeadlineRecord]:
-    """Return all records."""
-    rows = tx.connection.execute(select(deadlines).where(deadlines.c.project == tx.project))
+def find_all(tx: Transaction, deployment: str | None = None) -> list[DeadlineRecord]:
+    """Return all records, or those of one deployment."""
+    query = select(deadlines).where(deadlines.c.project == tx.project)
+    if deployment is not None:
+        query = query.where(deadlines.c.deployment == deployment)
+    rows = tx.connection.execute(query)
     return [
         DeadlineRecord(
             deployment=row.deployment,

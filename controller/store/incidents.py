@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from controller.model.notifications import Announcement, Incident, IncidentMember, Trouble
@@ -73,6 +73,33 @@ def find_members(tx: Transaction, incident_ids: Collection[int]) -> dict[int, li
     for row in tx.connection.execute(query.order_by(*order)) if members else ():
         members[row.incident_id].append(from_row(IncidentMember, row, trouble=Trouble(row.trouble)))
     return members
+
+
+def find_first_members(tx: Transaction, incident_id: int, limit: int) -> list[IncidentMember]:
+    """Return up to `limit` members of this incident: open ones first, in the order of `since`."""
+    order = (incident_members.c.closed_at.is_not(None), incident_members.c.since, incident_members.c.subject)
+    query = select(incident_members).where(incident_members.c.incident_id == incident_id).order_by(*order).limit(limit)
+    return [from_row(IncidentMember, row, trouble=Trouble(row.trouble)) for row in tx.connection.execute(query)]
+
+
+def count_members(tx: Transaction, incident_ids: Collection[int]) -> dict[int, int]:
+    """Return the number of members of each of these incidents."""
+    query = select(incident_members.c.incident_id, func.count()).where(
+        incident_members.c.incident_id.in_(sorted(incident_ids))
+    )
+    rows = tx.connection.execute(query.group_by(incident_members.c.incident_id)) if incident_ids else ()
+    return dict.fromkeys(incident_ids, 0) | {row[0]: row[1] for row in rows}
+
+
+def page(tx: Transaction, limit: int, *, before: int | None = None, is_open: bool = False) -> list[Incident]:
+    """Return the newest incidents, newest first, only those with ids below `before` if given."""
+    conditions = [incidents.c.project == tx.project]
+    if before is not None:
+        conditions.append(incidents.c.id < before)
+    if is_open:
+        conditions.append(incidents.c.closed_at.is_(None))
+    rows = tx.connection.execute(select(incidents).where(*conditions).order_by(incidents.c.id.desc()).limit(limit))
+    return [_incident(row) for row in rows]
 
 
 def find_announcements(tx: Transaction, incident_ids: Collection[int]) -> list[Announcement]:

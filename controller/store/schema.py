@@ -335,6 +335,7 @@ events = Table(
     Column("tags", JSON, nullable=False, server_default="[]"),
     Column("environment", Text),
     Index("ix_events_project_about_id", "project", "about", "id"),
+    Index("ix_events_run_id", "run_id"),
 )
 
 incidents = Table(
@@ -402,6 +403,7 @@ messages = Table(
     Column("error", Text),
     Index("ix_messages_project_delivery_not_before", "project", "delivery", "not_before"),
     Index("ix_messages_project_deployment_id", "project", "deployment", "id"),
+    Index("ix_messages_project_delivery_channel_id", "project", "delivery", "channel", "id"),
 )
 
 channels = Table(
@@ -420,15 +422,18 @@ notifier = Table(
     "notifier",
     metadata,
     Column("project", String(63), primary_key=True),
-    Column("event_id", _Id, nullable=False),
+    Column("event_id", _Id),
+    Column("settings_problem", Text),
+    Column("settings_hint", Text),
+    Column("settings_problem_since", Instant),
 )
 
 heartbeats = Table(
     "heartbeats",
     metadata,
     Column("project", String(63), primary_key=True),
-    Column("deployment", String(63), primary_key=True),
-    Column("run_id", String(36), nullable=False),
+    Column("run_id", String(36), primary_key=True),
+    Column("deployment", String(63), nullable=False),
     Column("state", String(16), nullable=False),
 )
 

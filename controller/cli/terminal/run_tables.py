@@ -71,7 +71,7 @@ def run_detail(run: RunDetail, now: datetime, zone: tzinfo | None) -> Renderable
         ("waiting", text_format.plain(run.waiting or "-")),
         ("reason", text_format.lines(_reason(run) or "-")),
         ("result", text_format.plain(_result(run) or "-")),
-        ("trigger", text_format.plain(run.trigger)),
+        ("trigger", text_format.plain(run.trigger if run.author is None else f"{run.trigger}, by {run.author}")),
         ("due time", text_format.local(run.scheduled_for, zone)),
         ("not before", text_format.local(run.not_before, zone)),
         ("start by", text_format.local(run.start_by, zone)),

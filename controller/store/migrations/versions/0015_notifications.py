@@ -14,6 +14,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("run_id", sa.String(length=36), nullable=True))
         batch_op.add_column(sa.Column("tags", sa.JSON(), nullable=False, server_default="[]"))
         batch_op.add_column(sa.Column("environment", sa.Text(), nullable=True))
+    op.create_index("ix_events_run_id", "events", ["run_id"])
     op.execute("UPDATE events SET deployment = about WHERE about NOT IN ('source', 'controller')")
     _create_incidents()
     op.create_table(
@@ -39,6 +40,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_messages_project_delivery_not_before", "messages", ["project", "delivery", "not_before"])
     op.create_index("ix_messages_project_deployment_id", "messages", ["project", "deployment", "id"])
+    op.create_index("ix_messages_project_delivery_channel_id", "messages", ["project", "delivery", "channel", "id"])
     op.create_table(
         "channels",
         sa.Column("project", sa.String(length=63), nullable=False),
@@ -53,16 +55,19 @@ def upgrade() -> None:
     op.create_table(
         "notifier",
         sa.Column("project", sa.String(length=63), nullable=False),
-        sa.Column("event_id", _ID, nullable=False),
+        sa.Column("event_id", _ID, nullable=True),
+        sa.Column("settings_problem", sa.Text(), nullable=True),
+        sa.Column("settings_hint", sa.Text(), nullable=True),
+        sa.Column("settings_problem_since", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("project"),
     )
     op.create_table(
         "heartbeats",
         sa.Column("project", sa.String(length=63), nullable=False),
-        sa.Column("deployment", sa.String(length=63), nullable=False),
         sa.Column("run_id", sa.String(length=36), nullable=False),
+        sa.Column("deployment", sa.String(length=63), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
-        sa.PrimaryKeyConstraint("project", "deployment"),
+        sa.PrimaryKeyConstraint("project", "run_id"),
     )
     _create_deadlines()
 
