@@ -388,6 +388,25 @@ def test_a_message_tells_who_changed_what_since_the_last_success(world: World) -
     ]
 
 
+def test_a_message_about_an_invalid_manifest_names_the_commit(world: World) -> None:
+    with world.store.write() as tx:
+        commits.save(tx, [RecordedCommit(sha="a" * 40, author="Ada", author_date=NOW, subject="Add a key")])
+    finding = Finding(code="Unknown", message="unknown key `x`", file="deployments/a.yaml", line=3, column=1)
+    world.source(
+        findings=(replace(finding, deployment="etl"),),
+        conditions=(world.condition(ConditionType.READY, "InvalidManifest"),),
+    )
+    world.pass_time(MINUTE)
+    (message,) = world.messages()
+    assert message.body.splitlines() == [
+        "deployments/a.yaml:3: unknown key `x`",
+        "Since 2026-06-01 12:00:00 UTC.",
+        "Last commit by Ada: Add a key [aaaaaaa]",
+        "https://controller.example.com/deployments/etl",
+        "controller status",
+    ]
+
+
 def test_a_thousand_failures_of_one_cause_are_one_message_and_one_recovery(world: World) -> None:
     names = [f"etl-{number:03}" for number in range(250)]
     world.declare(*names)
