@@ -1,4 +1,4 @@
-"""Evaluates what has gone wrong since the last time, and writes the messages about it. Called by `notify.notifier`.
+"""Evaluates what has gone wrong since the last time, and writes the messages about it, in the notifier's thread.
 
 The recorded events are the input, with what the database says about runs, deployments and the source. Incidents,
 announcements, messages and the cursor are written in one transaction. The first evaluation ever starts at the newest
@@ -28,7 +28,7 @@ from controller.store import Store, Transaction, events, incidents, inventory, m
 MAX_EVENTS = 1000
 """How many events one transaction evaluates."""
 NOTICES_INTERVAL = timedelta(seconds=10)
-"""How often the notices are read. A change of them is no commit."""
+"""How often the notices are read. A change of them does not cause a commit."""
 
 
 class Evaluator:
