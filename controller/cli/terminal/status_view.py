@@ -14,6 +14,7 @@ from controller.queries.deployments import group_withheld
 from controller.queries.findings import group_findings
 from controller.queries.in_progress import WaitingGroup
 from controller.queries.status import RECENT_RUNS, StatusView
+from controller.text import format_count
 from controller.time_format import format_span, format_time
 
 MOST_FINDINGS = 5
@@ -25,7 +26,7 @@ def render_status(view: StatusView, now: datetime, *, rows: int | None = None) -
     room = None if rows is None else max(3, rows - 24)
     more = 0 if room is None else max(0, len(deployments) - room)
     deployments = deployments[:room]
-    parts: list[RenderableType] = [_head(view, now), *_findings(view)]
+    parts: list[RenderableType] = [_head(view, now), *_findings(view), *_problems(view, now)]
     parts += [_Heading(f"Deployments ({len(view.deployments)})"), deployment_table(deployments, now)]
     if more:
         parts.append(Text(f"… and {more} more", style="dim"))
@@ -86,7 +87,43 @@ def _head(view: StatusView, now: datetime) -> RenderableType:
         since = format_span(now - condition.last_transition_time)
         message = Text() if is_good else Text(": ") + text_format.plain(condition.message)
         rows.append(("", state + Text(f" for {since}") + message))
-    return Details(rows)
+    return Details([*rows, *_notifications(view)])
+
+
+def _notifications(view: StatusView) -> list[tuple[str, Text]]:
+    """Return whether messages reach the operator; nothing if there are no channels."""
+    status = view.notifications
+    if not status.channels and status.problem is None:
+        return []
+    counts = [Text(format_count(len(status.channels), "channel"), style="red" if status.unusable else "green")]
+    if status.waiting:
+        counts.append(Text(f"{status.waiting} waiting", style="yellow"))
+    if status.undeliverable:
+        counts.append(Text(f"{status.undeliverable} undeliverable", style="bold red"))
+    lines = [Text(", ").join(counts)]
+    if status.undeliverable:
+        lines[0] += Text(": `controller notify log --undelivered` lists them", style="dim")
+    if status.problem is not None:
+        hint = f" ({status.problem.hint})" if status.problem.hint else ""
+        text = f"the new notify.yaml is not used: {status.problem.message}{hint}"
+        lines.append(Text("✗ ", style="bold red") + text_format.plain(text))
+    lines += [
+        text_format.state(channel.state) + Text(" ") + text_format.plain(f"{channel.name}: {channel.message}")
+        for channel in status.unusable
+    ]
+    return [("" if index else "notifications", line) for index, line in enumerate(lines)]
+
+
+def _problems(view: StatusView, now: datetime) -> list[RenderableType]:
+    """Return the problems that several deployments share. The list of deployments has the others."""
+    lines = [
+        Text("✗ ", style="bold red")
+        + text_format.plain(f"{group.title}: {group.cause}")
+        + Text("" if group.since is None else f" for {format_span(now - group.since)}", style="dim")
+        for group in view.problems
+        if group.count > 1
+    ]
+    return [_Heading("Shared causes"), *lines[:MOST_FINDINGS]] if lines else []
 
 
 def _findings(view: StatusView) -> list[RenderableType]:
