@@ -188,7 +188,7 @@ def _notifications(status: NotificationStatus) -> Iterator[Attention]:
             code=AttentionCode.CHANNEL,
             kind="warning",
             title=f"{format_count(status.undeliverable, 'message')} could not be delivered",
-            message="`controller notify log --undelivered` lists them. They are counted for 7 days.",
+            message="They are listed by controller notify log --undelivered, and counted for 7 days.",
             subject="messages",
             count=status.undeliverable,
         )
