@@ -117,7 +117,7 @@ def smtp_server(user: str = "mailer", password: str = "pa55-of-the-mailer") -> I
             server.messages.append(message)
             return "250 OK"
 
-    def authenticate(_: Any, __: Any, ___: Any, mechanism: str, data: Any) -> AuthResult:
+    def authenticate(_: Any, __: Any, ___: Any, ____: str, data: Any) -> AuthResult:
         is_valid = (
             isinstance(data, LoginPassword) and data.login == user.encode() and data.password == password.encode()
         )

@@ -6,11 +6,11 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from controller import __version__
+from controller.app.metrics import running_parts
 from controller.app.notifications import Notifications
 from controller.app.python_builds import read_declared
 from controller.app.source_parts import first_status, new_renderer
@@ -20,7 +20,6 @@ from controller.clock import Clock, SystemClock
 from controller.errors import GitUnavailableError, SourceError, StateError, StoppingError, UsageError
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.manifests.reader import ManifestReader
-from controller.model.python_environments import PythonStatistics
 from controller.model.schedules import Agenda
 from controller.operations.context import OperationContext
 from controller.operations.holds import end_expired_holds
@@ -176,11 +175,8 @@ class Controller:
             test_channel=self._notifications.test_channel,
             notify_settings=self._notifications.settings,
         )
-        self._web = Web(self._settings, self.state, self._source, self._operations, self._python_statistics)
-
-    def _python_statistics(self) -> PythonStatistics:
-        servers = self._engine.launcher.python_servers
-        return replace(self.python.statistics, fork_servers=0 if servers is None else servers.count())
+        parts = running_parts(self._loop, self._engine, self.python, self._source)
+        self._web = Web(self._settings, self.state, self._source, self._operations, parts)
 
     def _launcher(self, user: FlowUser | None) -> Launcher:
         environment = flow_environment()

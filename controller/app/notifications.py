@@ -6,6 +6,8 @@
 import threading
 from concurrent.futures import Future
 from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
 
 from controller.clock import Clock
 from controller.errors import ConflictError
@@ -20,7 +22,9 @@ from controller.notify.heartbeat_request import HeartbeatRequest
 from controller.notify.heartbeats import ControllerHeartbeat, Heartbeats
 from controller.notify.notifier import Notifier, Step
 from controller.notify.retention import MessageRetention
+from controller.queries.run_logs import CHUNK_BYTES, log_chunk, tail_offset
 from controller.runs.ids import RunIds
+from controller.runs.log_files import log_files
 from controller.settings import secret_variables
 from controller.store import Store, messages
 from controller.store.condition_file import NOTICES, read_notices
@@ -62,6 +66,7 @@ class Notifications:
             wake=lambda: self._notifier.wake(),
             find_heartbeat_url=heartbeats.find_url,
         )
+        self._delivery.read_log = partial(_read_log, state.runs)
         self._evaluator = Evaluator(
             self._store,
             deployments,
@@ -147,3 +152,10 @@ class Notifications:
     def _deliver(self, now: datetime) -> datetime | None:
         self._delivery.deliver_due(now)
         return self._delivery.next_time()
+
+
+def _read_log(directory: Path, run_id: str, count: int) -> list[str]:
+    """Return at most `count` of the last lines of the log of a run's last attempt; none if it was deleted."""
+    files = log_files(directory, run_id)[-1:]
+    offset = tail_offset(files, count)
+    return log_chunk(files, offset, 4 * CHUNK_BYTES).text.splitlines()[-count:]

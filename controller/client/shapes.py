@@ -135,7 +135,16 @@ BackfillState = Literal["running", "paused", "succeeded", "failed", "cancelled"]
 ChannelState = Literal["ready", "misconfigured", "failing"]
 CodeVersion = Literal["latest", "original"]
 ConditionStatus = Literal["True", "False", "Unknown"]
-ConditionType = Literal["Ready", "Reconciling", "Stalled", "PruneWithheld", "StorageFull", "PythonReady"]
+ConditionType = Literal[
+    "Ready",
+    "Reconciling",
+    "Stalled",
+    "PruneWithheld",
+    "StorageFull",
+    "PythonReady",
+    "Late",
+    "Overdue",
+]
 DeploymentState = Literal["invalid", "failing", "out_of_sync", "late", "held", "suspended", "ok"]
 EventSeverity = Literal["info", "warning", "error"]
 Health = Literal["Healthy", "Degraded", "Running", "Suspended", "Unknown"]

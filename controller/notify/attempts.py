@@ -66,7 +66,7 @@ def after_attempt(message: Message, channel: Channel | None, outcome: Outcome, a
         return replace(
             message, delivery=MessageState.SENT, attempts=message.attempts + 1, sent_at=at, error=None, not_before=at
         )
-    error = _sentence(outcome)
+    error = as_sentence(outcome)
     pause = None if outcome.retry_after is None else timedelta(seconds=outcome.retry_after)
     if outcome.status is OutcomeStatus.MISCONFIGURED and message.state not in (TEST, messages.HEARTBEAT):
         return replace(message, error=error, not_before=at + (pause or RECHECK_AFTER))
@@ -91,7 +91,8 @@ def _is_expired(message: Message, channel: Channel | None, now: datetime) -> boo
     return message.attempts >= LEAST_ATTEMPTS and now >= start + GIVE_UP_AFTER
 
 
-def _sentence(outcome: Outcome) -> str:
+def as_sentence(outcome: Outcome) -> str:
+    """Return why an attempt failed, as a sentence."""
     text = outcome.error or "the attempt failed"
     text = f"{text[:1].upper()}{text[1:]}"
     text = text if text.endswith(".") else f"{text}."

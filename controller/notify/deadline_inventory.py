@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from controller.errors import ControllerError
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.model.deployments import Deployment
 from controller.model.notifications import DeadlineKind, DeadlineRecord
 from controller.model.runs import first_id
-from controller.model.status import Hold, SourceStatus
-from controller.store import deadlines, holds, inventory, passes, runs, source_status
+from controller.model.status import Hold
+from controller.notify.declared import DeclaredDeployments
+from controller.store import deadlines, holds, runs
 from controller.store.deadlines import TimedRun
 from controller.store.store import Transaction
 
@@ -39,29 +39,25 @@ class DeadlineInventory:
     """The deployments and the records, read again only if a pass or a hold may have changed them."""
 
     def __init__(self, built: ActiveDeployments) -> None:
-        self._built = built
-        self._declared: dict[str, Deployment] = {}
-        self._key: tuple[SourceStatus | None, int | None] | None = None
-        self._holds: dict[str, Hold] = {}
+        self._declared = DeclaredDeployments(built, "expect")
+        self._held: set[str] = set()
         self._last_id: str | None = None
         self.deployments: dict[str, Deployment] = {}
         self.records: dict[Key, DeadlineRecord] = {}
 
     def refresh(self, tx: Transaction, now: datetime, *, reload: bool) -> Refreshed:
         """Read what may have changed, and record the deadlines that are new. With `reload`, read everything."""
-        key = (source_status.find(tx), passes.last_number(tx))
+        is_read = self._declared.refresh(tx, reload=reload)
         every_hold = holds.find_all(tx)
-        held = {name: hold for name, hold in every_hold.items() if not hold.is_over(now)}
-        if not reload and key == self._key and held.keys() == self._holds.keys():
+        held = {name for name, hold in every_hold.items() if not hold.is_over(now)}
+        if not is_read and held == self._held:
             return Refreshed(changed=set(), adjusted=set(), removed=[])
-        is_new_inventory = reload or key != self._key
-        before, self._key, self._holds = self.deployments, key, held
-        if is_new_inventory:
-            self._read_declared(tx)
+        if is_read:
             self.records = {(record.deployment, record.kind): record for record in deadlines.find_all(tx)}
+        before, self._held = self.deployments, held
         self.deployments = {
             name: deployment
-            for name, deployment in self._declared.items()
+            for name, deployment in self._declared.deployments.items()
             if not deployment.suspend and name not in held
         }
         adjusted = self._adjust(tx, now, every_hold)
@@ -78,16 +74,6 @@ class DeadlineInventory:
             return deadlines.find_new_manual_runs(tx, "")
         created_at = datetime.fromtimestamp(int(last.replace("-", "")[:12], 16) / 1000, UTC)
         return deadlines.find_new_manual_runs(tx, first_id(created_at - _COMMIT_DELAY))
-
-    def _read_declared(self, tx: Transaction) -> None:
-        digests = inventory.digests_with_key(tx, "expect")
-        declared = {name: old for name, old in self._declared.items() if old.spec_digest == digests.get(name)}
-        for entry in inventory.find_many(tx, digests.keys() - declared.keys()):
-            try:
-                declared[entry.name] = self._built.build(entry)
-            except ControllerError:  # this version of controller can't read the document
-                continue
-        self._declared = declared
 
     def _adjust(self, tx: Transaction, now: datetime, every_hold: dict[str, Hold]) -> set[Key]:
         """Add records of new deadlines, and change those with another length. Return those that must be evaluated."""

@@ -14,10 +14,18 @@ from pathlib import Path
 from controller.clock import Clock
 from controller.crashpoints import reach
 from controller.errors import NotFoundError, StateError
-from controller.model.notifications import Message
+from controller.model.notifications import ChannelState, Message
 from controller.model.policies import Secret
-from controller.notify.attempts import GIVE_UP_AFTER, HEARTBEAT_EXPIRES_AFTER, TEST, Attempt, record_attempt
+from controller.notify.attempts import (
+    GIVE_UP_AFTER,
+    HEARTBEAT_EXPIRES_AFTER,
+    TEST,
+    Attempt,
+    as_sentence,
+    record_attempt,
+)
 from controller.notify.channels import ChannelRegistry
+from controller.notify.log_tail import ReadLog, with_log
 from controller.notify.message_requests import heartbeat_request, message_request
 from controller.notify.secret_lookup import SecretMissingError, find_secret
 from controller.notify.sender_process import Outcome, OutcomeStatus, SenderProcess
@@ -38,8 +46,8 @@ MAX_IN_DIGEST = 100
 PAUSE = timedelta(minutes=1)
 """The pause of a channel after an unexpected error."""
 STOP_SECONDS = 1.0
-_HEARTBEATS = ""
-"""The lane of all heartbeats; the other lanes have the names of their channels."""
+_HEARTBEATS, _CHECK = "/heartbeats", "/check"
+"""The lanes of all heartbeats and of the check of URLs; the other lanes have the names of their channels."""
 MAX_HEARTBEATS = 24
 SECRET_RECHECK = timedelta(minutes=1)
 
@@ -49,6 +57,7 @@ class Delivery:
 
     `new_id` returns a new UUIDv7. `ca`: a file with further certificate authorities. `wake`: called when a delivery has
     finished, so that the notifier calls `deliver_due` again. `find_heartbeat_url` returns the URL of a heartbeat.
+    `read_log` returns the last lines of the log of a run; by default none.
     """
 
     def __init__(
@@ -69,6 +78,7 @@ class Delivery:
         self._ca = ca
         self._wake = wake
         self._find_heartbeat_url = find_heartbeat_url
+        self.read_log: ReadLog = lambda _run_id, _count: ()
         self._lock = threading.Lock()
         self._recording = threading.Lock()
         self._senders: set[SenderProcess] = set()
@@ -77,6 +87,7 @@ class Delivery:
         self._unrecorded: list[Attempt] = []
         self._stopping = threading.Event()
         self._version: int | None = None
+        self._needs_check = False
 
     def deliver_due(self, now: datetime) -> None:
         """Start to deliver the messages that are due. Returns at once. Raises StateError."""
@@ -86,6 +97,7 @@ class Delivery:
             with self._store.write() as tx:
                 messages.hasten(tx, now)
             self._version = self._registry.version
+            self._needs_check = True
         due = [(is_failing, time, lane) for time, lane, is_failing in self._find_lanes(now) if time <= now]
         for is_failing, _, lane in sorted(due):
             self._start(lane, is_failing=is_failing)
@@ -142,7 +154,7 @@ class Delivery:
 
     @property
     def active(self) -> frozenset[str]:
-        """The names of the channels to which messages are being sent, and an empty name for heartbeats."""
+        """The channels to which messages are being sent. Names with a slash are for heartbeats and checks."""
         with self._lock:
             return frozenset(self._lanes)
 
@@ -154,6 +166,8 @@ class Delivery:
         lanes = [(self._due_time(head, now), head.channel, self._registry.is_failing(head.channel)) for head in heads]
         if heartbeat is not None:
             lanes.append((heartbeat, _HEARTBEATS, False))
+        if self._needs_check:
+            lanes.append((now, _CHECK, False))
         with self._lock:
             idle = [lane for lane in lanes if lane[1] not in self._lanes]
         return [(max(time, self._paused.get(lane, time)), lane, is_failing) for time, lane, is_failing in idle]
@@ -179,13 +193,15 @@ class Delivery:
         try:
             if lane == _HEARTBEATS:
                 self._deliver_heartbeats()
+            elif lane == _CHECK:
+                self._check_channels()
             else:
                 self._deliver_channel(lane)
         except StateError as error:
             log.warning("The outcome of a delivery can't be recorded yet", extra={"error": str(error)})
         except Exception:
             self._paused[lane] = self._clock.now() + PAUSE
-            log.exception("A delivery failed; it will be retried", extra={"channel": lane or None})
+            log.exception("A delivery failed; it will be retried", extra={"channel": lane})
         finally:
             with self._lock:
                 del self._lanes[lane]
@@ -227,7 +243,25 @@ class Delivery:
             return _misconfigured(error)
         if endpoint is None:
             return Outcome(status=OutcomeStatus.GONE, error=f"there is no channel {name} in notify.yaml")
+        if len(batch) == 1:
+            batch = (with_log(batch[0], endpoint.channel, self.read_log),)
         return sender.send(message_request(endpoint, batch, now))
+
+    def _check_channels(self) -> None:
+        """Find the channels whose URLs apprise can't use, before there is a message for them."""
+        self._needs_check = False
+        with self._open_sender() as sender:
+            for name, channel in self._registry.settings.channels.items():
+                if channel.url is None:
+                    continue
+                try:
+                    endpoint = self._registry.endpoint(name)
+                except SecretMissingError:  # the registry has recorded it
+                    continue
+                outcome = sender.send({"kind": "check", "url": endpoint.url}) if endpoint is not None else None
+                if outcome is not None and outcome.status is OutcomeStatus.MISCONFIGURED:
+                    with self._store.write() as tx:
+                        self._registry.record(tx, name, ChannelState.MISCONFIGURED, as_sentence(outcome))
 
     def _deliver_heartbeats(self) -> None:
         """Send the heartbeats that are due. One that fails does not delay the others."""

@@ -6,9 +6,9 @@ Called by `evaluation` in its transaction, only if messages are due.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
-from zoneinfo import ZoneInfo
 
-from controller.errors import StateError
+from controller import schedules
+from controller.errors import ControllerError
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.model.commits import RecordedCommit, commit_id
 from controller.model.runs import Run, RunId
@@ -30,7 +30,7 @@ class Changes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What is known about the reported deployments, by name or by the id of a failed run."""
+    """Facts about the reported deployments, by name or by the id of a failed run."""
 
     entries: Mapping[str, InventoryEntry] = field(default_factory=dict)
     zones: Mapping[str, tzinfo] = field(default_factory=dict)
@@ -74,7 +74,7 @@ def _changes(tx: Transaction, success: Run, failed: Run, entry: InventoryEntry |
 def _zone(entry: InventoryEntry, deployments: ActiveDeployments) -> tzinfo:
     """Return the time zone of the first schedule of a deployment."""
     try:
-        schedules = deployments.build(entry).schedules
-        return ZoneInfo(schedules[0].timezone) if schedules else UTC
-    except (StateError, OSError, ValueError, KeyError):
+        declared = deployments.build(entry).schedules
+        return schedules.zone(declared[0].timezone) if declared else UTC
+    except ControllerError:
         return UTC

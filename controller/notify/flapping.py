@@ -23,7 +23,7 @@ SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(hours=1), timedelta(hours=24)
 
 
 class ReportKind(StrEnum):
-    """What a message reports: `opened`, `changed`, `flapping`, `settled` (failing, no longer flapping), `recovered`."""
+    """The content of a message: `opened`, `changed`, `flapping`, `settled` (fails, no longer flapping), `recovered`."""
 
     OPENED = "opened"
     CHANGED = "changed"

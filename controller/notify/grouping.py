@@ -1,4 +1,4 @@
-"""What was observed about a deployment, and which failures have the same cause. Pure; called by `evaluation`."""
+"""Observations of deployments, and the keys that failures with the same cause share. Pure; called by `evaluation`."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,7 +30,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovery:
-    """That the troubles of one kind are over for `subject` at `at`; with `kind` None, all, as it was deleted."""
+    """That `subject` recovered at `at` from all troubles of this kind; with None, from all, because it was deleted."""
 
     subject: str
     kind: str | None

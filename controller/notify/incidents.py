@@ -22,7 +22,7 @@ class Report:
     """A message that is due: what changed about the incident at `at`, for one channel.
 
     - `failing`: the members that fail, of which `new` were not reported yet.
-    - `recovered`: those that no longer fail; with a recovery, all that the channel could be told about.
+    - `recovered`: those that no longer fail; with a recovery, all that the rules of the channel cover.
     - `moved`: the subjects of `recovered` that now fail for another cause.
     - `calm`: how long what is flapping must neither fail nor recover to be stable.
     """
@@ -168,7 +168,7 @@ class IncidentBook:
             return same_key
         is_alone = entry.failing <= {failure.subject}
         if failure.subject not in entry.failing:
-            # What is flapping may fail with another error each time.
+            # Each failure of a flapping deployment may have another error.
             return entry if is_alone and entry.is_flapping else same_key
         if is_alone:
             return entry

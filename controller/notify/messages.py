@@ -69,19 +69,6 @@ def build_message(
     deployment = None if single is None or not _is_deployment(single) else single.subject
     run_id = None if single is None else single.run_id
     body = "\n".join(line for line in _lines(context, reason) if line)
-    payload = {
-        "id": message_id,
-        "state": state,
-        "deployment": deployment,
-        "run_id": run_id,
-        "reason": reason,
-        "title": title,
-        "body": body,
-        "incident_id": report.incident.id,
-        "created_at": _json_time(now),
-        "url": _url(context),
-        **_details(context, first),
-    }
     return Message(
         id=message_id,
         channel=report.channel,
@@ -93,7 +80,7 @@ def build_message(
         deployment=deployment,
         run_id=run_id,
         reason=reason,
-        payload=payload,
+        payload={"url": _url(context), **_details(context, first)},
         incident_id=report.incident.id,
     )
 

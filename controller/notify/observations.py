@@ -107,7 +107,7 @@ def _unreadable(status: SourceStatus) -> Iterator[Failure]:
             subject=SOURCE_SUBJECT,
             trouble=Trouble.SOURCE,
             key="source/PassOverdue",
-            cause="A pass has not finished.",
+            cause="a pass has not finished; schedules keep firing",
             at=status.overdue_since,
             reason="PassOverdue: a pass has not finished; schedules keep firing",
         )

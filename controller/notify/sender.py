@@ -174,7 +174,7 @@ class _LogLines(logging.Handler):
 
 
 def send_by_apprise(request: dict[str, Any]) -> Response:
-    """Send the title and the body to a service. apprise returns whether it succeeded, and logs why not."""
+    """Send the title and the body to a service, or only check its URL. apprise returns False, and logs why."""
     import apprise
 
     lines, logger = _LogLines(), logging.getLogger("apprise")
@@ -187,7 +187,7 @@ def send_by_apprise(request: dict[str, Any]) -> Response:
         if not service.add(url):
             return _response(MISCONFIGURED, _unusable(url, lines))
         _services[url] = service
-    if request.get("only_check"):
+    if request["kind"] == "check":
         return _response(SENT)
     kind = apprise.NotifyType(request["severity"])
     is_sent = service.notify(title=request["title"], body=request["body"], notify_type=kind, body_format="text")

@@ -121,8 +121,7 @@ def rename(tx: Transaction, old: str, new: str) -> None:
     old_hold = holds.alias()
     has_old_hold = exists().where(old_hold.c.project == tx.project, old_hold.c.deployment == old)
     tx.connection.execute(delete(holds).where(holds.c.project == tx.project, holds.c.deployment == new, has_old_hold))
-    for table in (heartbeats, deadlines):
-        tx.connection.execute(delete(table).where(table.c.project == tx.project, table.c.deployment == new))
+    tx.connection.execute(delete(deadlines).where(deadlines.c.project == tx.project, deadlines.c.deployment == new))
     incidents.rename(tx, old, new)
     existing = occurrences.alias()
     is_recorded = exists().where(

@@ -432,8 +432,8 @@ heartbeats = Table(
     "heartbeats",
     metadata,
     Column("project", String(63), primary_key=True),
-    Column("deployment", String(63), primary_key=True),
-    Column("run_id", String(36), nullable=False),
+    Column("run_id", String(36), primary_key=True),
+    Column("deployment", String(63), nullable=False),
     Column("state", String(16), nullable=False),
 )
 

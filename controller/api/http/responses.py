@@ -22,7 +22,6 @@ from controller.api.http.sse import Streams
 from controller.client.idempotency_keys import MAX_KEY
 from controller.clock import Clock, in_utc
 from controller.manifests.extract import Excerpt
-from controller.model.python_environments import PythonStatistics
 from controller.model.runs import Run
 from controller.model.status import InventoryEntry
 from controller.operations.context import MAX_REASON, OperationContext
@@ -43,7 +42,7 @@ class Dependencies:
 
     `plan` returns the plan of a ref (None: the ref that the controller follows), `code_changes` the files that differ
     between the commits of two runs, `commits_between` the commits between two revisions, `document` the last valid
-    document of an inventory entry, and `python_statistics` what was built and which fork servers run.
+    document of an inventory entry, and `metrics` all metrics and their content type for an `Accept` header.
     `web_url_template` is the URL of the web page of a commit, with `{commit}`, and `url` that of the dashboard.
     """
 
@@ -61,7 +60,7 @@ class Dependencies:
     code_changes: Callable[[Run, Run], FileChanges]
     commits_between: Callable[[str, str], CommitRange | None]
     document: Callable[[InventoryEntry], Excerpt]
-    python_statistics: Callable[[], PythonStatistics]
+    metrics: Callable[[str], tuple[bytes, str]]
     login_link: Callable[[], str]
     url: Callable[[], str | None]
     web_url_template: str | None

@@ -87,10 +87,15 @@ def _hold(hold: Hold, zone: tzinfo | None) -> Text:
 
 
 def _remark(view: DeploymentView, now: datetime) -> Text:
-    """Return the last run, and why the Python environment is not ready."""
+    """Return the last run, and why the Python environment is not ready, or which deadline was missed."""
     run = _last_run(view, now)
-    conditions = (one for one in view.conditions if one.type is ConditionType.PYTHON_READY and not one.is_true)
-    problem = next(conditions, None)
+    late = (ConditionType.LATE, ConditionType.OVERDUE)
+    problems = (
+        condition
+        for condition in view.conditions
+        if condition.type in late or (condition.type is ConditionType.PYTHON_READY and not condition.is_true)
+    )
+    problem = next(problems, None)
     if problem is None:
         return run
     reason = text_format.plain(f"{problem.type}={problem.status} {problem.reason}: {problem.message}")

@@ -10,7 +10,7 @@ from controller.cli.terminal import text_format
 from controller.cli.terminal.deployment_tables import deployment_table
 from controller.cli.terminal.run_tables import run_table
 from controller.cli.terminal.tables import CompactTable, Details
-from controller.queries.deployments import group_withheld
+from controller.queries.deployments import find_streak, group_withheld
 from controller.queries.findings import group_findings
 from controller.queries.in_progress import WaitingGroup
 from controller.queries.status import RECENT_RUNS, StatusView
@@ -18,15 +18,17 @@ from controller.text import format_count
 from controller.time_format import format_span, format_time
 
 MOST_FINDINGS = 5
+MOST_CAUSES = 5
 
 
 def render_status(view: StatusView, now: datetime, *, rows: int | None = None) -> RenderableType:
     """Return the whole status, with the list of deployments cut to fit a screen of `rows` lines."""
     deployments = group_withheld(view.deployments)
-    room = None if rows is None else max(3, rows - 24)
+    causes = _Causes(view)
+    room = None if rows is None else max(3, rows - 24 - causes.height)
     more = 0 if room is None else max(0, len(deployments) - room)
     deployments = deployments[:room]
-    parts: list[RenderableType] = [_head(view, now), *_findings(view), *_problems(view, now)]
+    parts: list[RenderableType] = [_head(view, now), *_findings(view), causes]
     parts += [_Heading(f"Deployments ({len(view.deployments)})"), deployment_table(deployments, now)]
     if more:
         parts.append(Text(f"… and {more} more", style="dim"))
@@ -59,6 +61,31 @@ class _Heading:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield Rule(self._title, align="left", style="dim") if console.is_terminal else Text("\n") + self._title
+
+
+class _Causes:
+    """Why deployments fail, in whole on a terminal, whose table of deployments has no room for it.
+
+    In a pipe, the table says it.
+    """
+
+    def __init__(self, view: StatusView) -> None:
+        streaks = [(row.name, streak) for row in view.deployments if (streak := find_streak(row)) and streak.reason]
+        self._rows = [(name, text_format.plain(streak.reason or "")) for name, streak in streaks[:MOST_CAUSES]]
+        self._count = len(streaks)
+
+    @property
+    def height(self) -> int:
+        """The number of lines, if each cause has one."""
+        return len(self._rows) + (self._count > 0) + (self._count > len(self._rows))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if not self._rows or not console.is_terminal:
+            return
+        yield _Heading(f"Failing ({self._count})")
+        yield Details(self._rows)
+        if self._count > len(self._rows):
+            yield Text(f"… and {self._count - len(self._rows)} more", style="dim")
 
 
 def _head(view: StatusView, now: datetime) -> RenderableType:
@@ -112,18 +139,6 @@ def _notifications(view: StatusView) -> list[tuple[str, Text]]:
         for channel in status.unusable
     ]
     return [("" if index else "notifications", line) for index, line in enumerate(lines)]
-
-
-def _problems(view: StatusView, now: datetime) -> list[RenderableType]:
-    """Return the problems that several deployments share. The list of deployments has the others."""
-    lines = [
-        Text("✗ ", style="bold red")
-        + text_format.plain(f"{group.title}: {group.cause}")
-        + Text("" if group.since is None else f" for {format_span(now - group.since)}", style="dim")
-        for group in view.problems
-        if group.count > 1
-    ]
-    return [_Heading("Shared causes"), *lines[:MOST_FINDINGS]] if lines else []
 
 
 def _findings(view: StatusView) -> list[RenderableType]:

@@ -98,11 +98,13 @@ class DeadlineWorld:
             assert run_transitions.start(tx, [attempt], self.clock.now())
         return self.find(run)
 
-    def end(self, run: Run | None = None, state: RunState = RunState.SUCCEEDED, name: str = "a") -> Run:
+    def end(
+        self, run: Run | None = None, state: RunState = RunState.SUCCEEDED, name: str = "a", reason: str | None = None
+    ) -> Run:
         """End the attempt of this run, or of the oldest one that is running."""
         run = self.find(run) if run is not None else self.find_runs(name, RunState.RUNNING)[0]
         with self.store.write() as tx:
-            outcomes.record_outcomes(tx, [(run, RunOutcome(state=state))], self.clock.now())
+            outcomes.record_outcomes(tx, [(run, RunOutcome(state=state, reason=reason))], self.clock.now())
         return self.find(run)
 
     def cancel(self, run: Run) -> None:

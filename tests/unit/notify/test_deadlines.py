@@ -41,7 +41,8 @@ def test_a_run_that_starts_in_time_is_not_late(world: DeadlineWorld) -> None:
     world.pass_time(HOUR, world.admit)
     world.pass_time(10 * MINUTE, world.start)
     assert world.pass_time(MINUTE) == NOTHING
-    assert world.missed() == world.events() == []
+    assert world.missed() == []
+    assert world.events() == []
 
 
 def test_a_run_that_waits_in_the_queue_is_late_and_then_on_time(world: DeadlineWorld) -> None:

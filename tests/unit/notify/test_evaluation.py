@@ -1,4 +1,4 @@
-"""What has gone wrong becomes incidents and messages, in one transaction with the cursor."""
+"""The evaluation writes incidents and messages in one transaction with the cursor."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +13,7 @@ from controller.manifests.active_deployments import ActiveDeployments
 from controller.model.commits import DeploymentNames, RecordedCommit
 from controller.model.findings import Finding
 from controller.model.notifications import Channel, Message, NotifyRule, NotifySettings, Trouble
-from controller.model.runs import Run, RunId, RunState, Trigger
+from controller.model.runs import Occurrence, Outcome, Run, RunId, RunState, Trigger
 from controller.model.status import (
     Condition,
     ConditionStatus,
@@ -24,14 +24,16 @@ from controller.model.status import (
     SourceStatus,
     Withheld,
 )
+from controller.notify.deadlines import DeadlineMonitor
 from controller.notify.evaluation import Evaluator
-from controller.store import Store, commits, events, incidents, inventory, messages, runs, source_status
+from controller.notify.heartbeats import Heartbeats
+from controller.store import Store, commits, events, incidents, inventory, messages, occurrences, runs, source_status
 from tests.conftest import NOW
 
 REVISION = "main@sha1:" + "a" * 40
 LATER = "main@sha1:" + "b" * 40
 REFUSED = "ConnectionError: warehouse:5432 refused the connection"
-SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
+SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 EVENTS = {RunState.FAILED: "RunFailed", RunState.TIMED_OUT: "RunTimedOut", RunState.CRASHED: "RunCrashed"}
 
 
@@ -52,12 +54,15 @@ class World:
         self.evaluator = self.restart()
 
     def restart(self) -> Evaluator:
+        deployments = ActiveDeployments()
         self.evaluator = Evaluator(
             self.store,
-            ActiveDeployments(),
+            deployments,
             settings=lambda: self.settings,
             new_id=self.new_id,
             public_url="https://controller.example.com/",
+            deadlines=DeadlineMonitor(deployments),
+            heartbeats=Heartbeats(deployments, self.new_id),
             notices=lambda: self.notices,
         )
         return self.evaluator
@@ -75,12 +80,20 @@ class World:
         return self.end_all([name], state, reason, revision)[0]
 
     def end_all(
-        self, names: list[str], state: RunState, reason: str | None = None, revision: str = REVISION
+        self,
+        names: list[str],
+        state: RunState,
+        reason: str | None = None,
+        revision: str = REVISION,
+        due: datetime | None = None,
     ) -> list[str]:
         """End a run of each of these deployments."""
         ended = [self._run(name, state, reason, revision) for name in names]
+        ended = ended if due is None else [replace(run, scheduled_for=due) for run in ended]
         with self.store.write() as tx:
             runs.insert_all(tx, ended)
+            if due is not None:
+                occurrences.append(tx, [_occurrence(run, due) for run in ended])
             if state in EVENTS:
                 texts = [(run, f"Run {run.id} {state}: {reason}") for run in ended]
                 new = [_event(run.deployment, EVENTS[state], text, self.now, run.id) for run, text in texts]
@@ -151,6 +164,12 @@ class World:
         return [message.title for message in self.messages(channel)]
 
 
+def _occurrence(run: Run, due: datetime) -> Occurrence:
+    return Occurrence(
+        deployment=run.deployment, scheduled_for=due, schedule="0", outcome=Outcome.RUN, run_id=run.id, state=run.state
+    )
+
+
 def _entry(name: str, document: dict[str, object]) -> InventoryEntry:
     return InventoryEntry(
         name=name,
@@ -192,7 +211,7 @@ def test_a_failed_run_and_its_recovery_are_reported_once(world: World) -> None:
     first, second = world.messages()
     assert (first.state, first.deployment, first.run_id, first.reason) == ("failed", "etl", run_id, REFUSED)
     assert (second.state, second.payload["failures"]) == ("recovered", 2)
-    assert second.incident_id == first.incident_id == second.payload["incident_id"]
+    assert second.incident_id == first.incident_id
 
 
 def test_what_failed_before_the_first_evaluation_is_reported_when_it_fails_again(tmp_path: Path) -> None:
@@ -325,6 +344,19 @@ def test_invalid_manifests_and_withheld_deletions_are_reported(world: World) -> 
     assert len(world.titles()) == 4
 
 
+def test_deployments_that_miss_their_start_are_one_incident(world: World) -> None:
+    schedule = {"cron": "0 13 * * *", "timezone": "Europe/Berlin"}
+    names = ["morning", "evening"]
+    world.declare(*names, schedules=[schedule], expect={"start_within": "10m"})
+    world.restart()
+    world.pass_time(DAY)
+    (message,) = world.messages()
+    assert (message.title, message.state) == ("2 deployments are late", "late")
+    world.end_all(names, RunState.SUCCEEDED, due=NOW - HOUR + DAY)
+    world.pass_time(MINUTE)
+    assert world.titles() == ["2 deployments are late", "2 deployments are no longer late"]
+
+
 def test_a_full_disk_is_reported(world: World) -> None:
     world.notices = (world.condition(ConditionType.STORAGE_FULL, "StorageFull", status=True),)
     world.pass_time(MINUTE)
@@ -398,13 +430,18 @@ def test_a_flapping_deployment_is_reported_once_until_it_is_stable(world: World)
 
 
 def test_nothing_is_written_when_nothing_has_happened(world: World) -> None:
-    world.fail("etl")
-    world.pass_time(HOUR)
     statements: list[str] = []
-    sqlalchemy_event.listen(world.store._writer, "before_cursor_execute", lambda *args: statements.append(str(args[2])))
-    world.evaluate()
-    assert len(statements) <= 8
-    assert not [each for each in statements if each.split()[0] in ("INSERT", "UPDATE", "DELETE")]
+    sqlalchemy_event.listen(world.store._writer, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    counts = []
+    for number in range(3):
+        world.end_all([f"etl-{number}-{each}" for each in range(number * 20 + 1)], RunState.FAILED, "exit code 1")
+        world.pass_time(HOUR)
+        statements.clear()
+        world.evaluate()
+        counts.append(len(statements))
+        assert not [each for each in statements if each.split()[0] in ("INSERT", "UPDATE", "DELETE")]
+    assert counts[0] <= 12
+    assert len(set(counts)) == 1
 
 
 def test_a_failure_between_any_two_statements_loses_and_doubles_nothing(world: World) -> None:

@@ -35,7 +35,7 @@ CAUSES = ("ConnectionError: refused", "ValueError: no row", "exit code 1")
 
 
 class Records:
-    """The recorded incidents, like the database, and a book that is loaded anew for each evaluation."""
+    """The recorded incidents, like the database, and a book that each evaluation loads again."""
 
     def __init__(self, settings: NotifySettings = SETTINGS) -> None:
         self.settings = settings
@@ -133,7 +133,7 @@ def play(records: Records, history: Sequence[Step], *, at_once: bool) -> datetim
 
 
 def assert_nothing_is_lost(records: Records, now: datetime) -> None:
-    """What fails was reported to `ops`, or a message is due that will report it."""
+    """Assert that `ops` has a message about each failing deployment, or that one is due."""
     for member in records.failing():
         announcement = records.announcements[member.incident_id]["ops"]
         is_due = announcement.due_at is not None and now < announcement.due_at <= now + LONGEST_PAUSE

@@ -64,10 +64,10 @@ def upgrade() -> None:
     op.create_table(
         "heartbeats",
         sa.Column("project", sa.String(length=63), nullable=False),
-        sa.Column("deployment", sa.String(length=63), nullable=False),
         sa.Column("run_id", sa.String(length=36), nullable=False),
+        sa.Column("deployment", sa.String(length=63), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
-        sa.PrimaryKeyConstraint("project", "deployment"),
+        sa.PrimaryKeyConstraint("project", "run_id"),
     )
     _create_deadlines()
 
