@@ -70,10 +70,10 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotifyView:
-    """The settings of notifications. `config` is the file with channels and rules, which may not exist; None for no file.
+    """The settings of notifications. The URLs of channels and of the heartbeat are secrets, and are not shown.
 
-    `has_heartbeat`: whether a monitor outside gets a heartbeat of the controller. Its URL and those of channels are
-    secrets.
+    - `config`: the file with channels and rules, which may not exist; None for no file.
+    - `has_heartbeat`: whether a monitor outside gets a heartbeat of the controller.
     """
 
     config: str | None

@@ -10,7 +10,9 @@ from controller.cli.terminal import text_format
 from controller.cli.terminal.deployment_tables import deployment_table
 from controller.cli.terminal.run_tables import run_table
 from controller.cli.terminal.tables import CompactTable, Details
-from controller.queries.deployments import find_streak, group_withheld
+from controller.queries.attention import AttentionCode
+from controller.queries.attention_groups import AttentionGroup
+from controller.queries.deployments import group_withheld
 from controller.queries.findings import group_findings
 from controller.queries.in_progress import WaitingGroup
 from controller.queries.status import RECENT_RUNS, StatusView
@@ -66,26 +68,31 @@ class _Heading:
 class _Causes:
     """Why deployments fail, in whole on a terminal, whose table of deployments has no room for it.
 
-    In a pipe, the table says it.
+    Deployments that fail for the same reason are one row. In a pipe, the table says it.
     """
 
     def __init__(self, view: StatusView) -> None:
-        streaks = [(row.name, streak) for row in view.deployments if (streak := find_streak(row)) and streak.reason]
-        self._rows = [(name, text_format.plain(streak.reason or "")) for name, streak in streaks[:MOST_CAUSES]]
-        self._count = len(streaks)
+        groups = [group for group in view.problems if group.code is AttentionCode.FAILED_RUN and group.cause]
+        self._rows = [(_subjects(group), text_format.plain(group.cause)) for group in groups[:MOST_CAUSES]]
+        self._count = sum(group.count for group in groups)
+        self._more = sum(group.count for group in groups[MOST_CAUSES:])
 
     @property
     def height(self) -> int:
         """The number of lines, if each cause has one."""
-        return len(self._rows) + (self._count > 0) + (self._count > len(self._rows))
+        return len(self._rows) + (self._count > 0) + (self._more > 0)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         if not self._rows or not console.is_terminal:
             return
         yield _Heading(f"Failing ({self._count})")
         yield Details(self._rows)
-        if self._count > len(self._rows):
-            yield Text(f"… and {self._count - len(self._rows)} more", style="dim")
+        if self._more:
+            yield Text(f"… and {self._more} more", style="dim")
+
+
+def _subjects(group: AttentionGroup) -> str:
+    return group.subjects[0] + (f" and {group.count - 1} more" if group.count > 1 else "")
 
 
 def _head(view: StatusView, now: datetime) -> RenderableType:
