@@ -1,24 +1,14 @@
 """The deadlines that a deployment declares with `expect`: when the next one passes, and which was missed.
 
-The page of a deployment shows them, and lists show the conditions `Late` and `Overdue`. `notify.deadlines` evaluates
-them and records which were missed.
+The page of a deployment shows them. `notify.deadlines` evaluates them and records which were missed.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from controller.model.deployments import Deployment
-from controller.model.notifications import DeadlineKind, MissedDeadline, Trouble
-from controller.model.status import Condition, ConditionStatus, ConditionType
+from controller.model.notifications import DeadlineKind, MissedDeadline
 from controller.store import Transaction, deadlines
-
-_DEADLINE_REASONS = {
-    DeadlineKind.START_WITHIN: "NotStarted",
-    DeadlineKind.FINISH_WITHIN: "NotFinished",
-    DeadlineKind.SUCCESS_EVERY: "NoSuccess",
-}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadlineView:
@@ -56,18 +46,3 @@ def list_deadlines(tx: Transaction, deployment: Deployment, next_due: datetime |
             )
         )
     return views
-
-
-def deadline_conditions(missed: Sequence[MissedDeadline]) -> tuple[Condition, ...]:
-    """Return the conditions `Late` and `Overdue`, as far as deadlines were missed."""
-    conditions: dict[Trouble, Condition] = {}
-    for miss in missed:
-        if miss.trouble not in conditions:
-            conditions[miss.trouble] = Condition(
-                type=ConditionType(miss.trouble.value.title()),
-                status=ConditionStatus.TRUE,
-                reason=_DEADLINE_REASONS[miss.kind],
-                message=miss.message,
-                last_transition_time=miss.since,
-            )
-    return tuple(conditions.values())

@@ -26,7 +26,7 @@ from controller.model.status import (
     InventoryEntry,
     SourceStatus,
 )
-from controller.queries.deployment_deadlines import deadline_conditions
+from controller.queries.deadline_conditions import deadline_conditions
 from controller.schedules import next_fire_times
 from controller.store import Transaction, deadlines, holds, inventory, last_runs, source_status
 
