@@ -10,6 +10,7 @@ from controller.model.deployments import Deployment
 from controller.model.notifications import DeadlineKind, MissedDeadline
 from controller.store import Transaction, deadlines
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadlineView:
     """One deadline of a deployment.
