@@ -121,6 +121,12 @@ STOP_SECONDS = 9.0
     envvar="CONTROLLER_PLAIN",
     help="Redraw a plain report on the terminal instead of the live view.",
 )
+@click.option(
+    "--otlp-endpoint",
+    metavar="URL",
+    envvar="OTEL_EXPORTER_OTLP_ENDPOINT",
+    help="Export traces of passes and runs to this OTLP/HTTP receiver; requires the extra `otel`.",
+)
 @options.location
 def run(location: Location, once: bool, log_format: Any, prebuild: bool, plain: bool, **values: Any) -> int:
     """Run the controller: apply deployments and run flows on time.
@@ -214,6 +220,7 @@ def _settings(location: Location, values: dict[str, Any]) -> Any:
         flow_user=values["flow_user"],
         web_url_template=check_web_url_template(values["web_url_template"]),
         uv=values["uv"],
+        otlp_endpoint=values["otlp_endpoint"] or None,
         listen=parse_listen(
             values["listen"],
             certificate=values["tls_certificate"],
