@@ -194,6 +194,8 @@ class LastRun:
     finished_at: datetime | None
     not_before: datetime | None = field(default=None, metadata=INTERNAL)
     """The earliest start, None if it may start immediately."""
+    backfill_id: str | None = field(default=None, metadata=INTERNAL)
+    """The backfill that the run belongs to."""
     before: "LastRun | None" = field(default=None, metadata=INTERNAL)
     """If this run was skipped, the newest run before it that was not."""
     streak: FailureStreak | None = field(default=None, compare=False, metadata=INTERNAL)
@@ -225,10 +227,14 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunDetail(Run):
-    """All details of one run. `history` has its attempts so far, oldest first; `commit` is that of its revision."""
+    """All details of one run. `history` has its attempts so far, oldest first; `commit` is that of its revision.
+
+    `author` is who triggered or retried it; None for a run of a schedule or of a backfill, or if that is not recorded.
+    """
 
     history: tuple[Attempt, ...]
     commit: Commit | None = None
+    author: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -206,6 +207,7 @@ runs = Table(
     Index("ix_runs_backfill_id_state", "backfill_id", "state"),
     Index("ix_runs_project_state_id", "project", "state", "id"),
     Index("ix_runs_python", "python", sqlite_where=text("python IS NOT NULL")),
+    Index("ix_runs_success", "project", "deployment", "finished_at", sqlite_where=text("state = 'succeeded'")),
 )
 
 IS_REDO = and_(runs.c.scheduled_for.is_not(None), runs.c.trigger != Trigger.SCHEDULE.value)
@@ -333,6 +335,7 @@ events = Table(
     Column("tags", JSON, nullable=False, server_default="[]"),
     Column("environment", Text),
     Index("ix_events_project_about_id", "project", "about", "id"),
+    Index("ix_events_run_id", "run_id"),
 )
 
 incidents = Table(
@@ -368,10 +371,14 @@ announcements = Table(
     metadata,
     Column("incident_id", _Id, ForeignKey("incidents.id", ondelete="CASCADE"), primary_key=True),
     Column("channel", String(63), primary_key=True),
-    Column("due_at", Instant, nullable=False),
+    Column("due_at", Instant),
     Column("announced_at", Instant),
+    Column("updated_at", Instant),
     Column("subjects", JSON, nullable=False),
     Column("recovered_at", Instant),
+    Column("openings", JSON, nullable=False),
+    Column("flapping_since", Instant),
+    Column("changed_at", Instant),
 )
 
 messages = Table(
@@ -396,6 +403,7 @@ messages = Table(
     Column("error", Text),
     Index("ix_messages_project_delivery_not_before", "project", "delivery", "not_before"),
     Index("ix_messages_project_deployment_id", "project", "deployment", "id"),
+    Index("ix_messages_project_delivery_channel_id", "project", "delivery", "channel", "id"),
 )
 
 channels = Table(
@@ -414,16 +422,36 @@ notifier = Table(
     "notifier",
     metadata,
     Column("project", String(63), primary_key=True),
-    Column("event_id", _Id, nullable=False),
+    Column("event_id", _Id),
+    Column("settings_problem", Text),
+    Column("settings_hint", Text),
+    Column("settings_problem_since", Instant),
 )
 
 heartbeats = Table(
     "heartbeats",
     metadata,
     Column("project", String(63), primary_key=True),
-    Column("deployment", String(63), primary_key=True),
-    Column("run_id", String(36), nullable=False),
+    Column("run_id", String(36), primary_key=True),
+    Column("deployment", String(63), nullable=False),
     Column("state", String(16), nullable=False),
+)
+
+deadlines = Table(
+    "deadlines",
+    metadata,
+    Column("project", String(63), primary_key=True),
+    Column("deployment", String(63), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("length", Float, nullable=False),
+    Column("checked_at", Instant, nullable=False),
+    Column("due_time", Instant),
+    Column("deadline", Instant),
+    Column("since", Instant),
+    Column("count", Integer, nullable=False),
+    Column("run_id", String(36)),
+    Column("reason", Text, nullable=False),
+    Index("ix_deadlines_project", "project", sqlite_where=text("since IS NOT NULL")),
 )
 
 

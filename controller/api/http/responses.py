@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, cast, overload
+from urllib.parse import unquote
 
 from fastapi import Header, Path, Request
 from pydantic import AfterValidator, BaseModel, BeforeValidator
@@ -32,6 +33,7 @@ from controller.runs.log_search import LogSearcher
 from controller.settings import Location, Settings
 from controller.store import Store
 from controller.store.state_directory import StateDirectory
+from controller.text import visible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,7 @@ class Dependencies:
     log_indexes: LogIndexes = field(default_factory=LogIndexes)
 
 
+_MAX_PERSON = 50
 LINE: dict[str, Any] = {"minLength": 1, "maxLength": MAX_REASON}
 """JSON schema of a reason. `controller.operations` checks it and explains what is wrong."""
 IdempotencyKey = Annotated[str | None, Header(json_schema_extra={"minLength": 1, "maxLength": MAX_KEY})]
@@ -122,9 +125,17 @@ def text_responses(*media_types: str) -> dict[int | str, dict[str, Any]]:
 
 
 def author_of(request: Request) -> str:
-    """Return the author of a request, as recorded in events."""
+    """Return the author of a request, as recorded in events: for the dashboard, with the name that its user has set."""
     caller: Caller | None = request.scope.get("caller")
-    return "unknown" if caller is None else caller.author
+    if caller is None:
+        return "unknown"
+    name = _person(request.headers.get("x-controller-author", "")) if caller.is_session else ""
+    return f"{caller.author}: {name}" if name else caller.author
+
+
+def _person(header: str) -> str:
+    """Return the percent-encoded name in a header, on one line and at most 50 characters long."""
+    return visible(" ".join(unquote(header).split()))[:_MAX_PERSON]
 
 
 def json_response(request: Request, value: Any, *, status: int = 200) -> Response:

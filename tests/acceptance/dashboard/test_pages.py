@@ -109,12 +109,16 @@ def test_hold_a_deployment_and_resume_it(page: Page, repository: Repository, url
     page.get_by_role("link", name="Hold").press("Enter")
     expect(page.get_by_label("Reason for hold")).to_be_focused()
     page.get_by_label("Reason for hold").fill("the disk is full")
-    page.locator("#hold-form select").select_option("1 hour")
+    page.locator("#hold-form select").select_option("2 hours")
     page.get_by_role("button", name="Hold").click()
     expect(page.get_by_role("dialog")).to_be_hidden()
     expect(page.locator("#heading")).to_contain_text("Held by dashboard")
     expect(page.locator("#heading")).to_contain_text("the disk is full")
     assert repository.deployment("daily")["held"] is True
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    expect(page.get_by_role("link", name="Backfill", exact=True)).not_to_be_focused()
+    tabs = page.get_by_role("navigation", name="Parts of daily")
+    assert tabs.evaluate("element => getComputedStyle(element).overflowY") == "visible", "the tabs have a scrollbar"
     page.get_by_role("button", name="Resume").click()
     expect(page.locator("#heading .badge")).to_have_text(["Synced", "Healthy"])
     assert repository.deployment("daily")["held"] is False

@@ -52,6 +52,7 @@ class Measured(World):
             runs=RunStatistics(),
             python=PythonStatistics,
             deliveries=DeliveryStatistics(),
+            oldest_due=lambda tx, _: messages.oldest_failed(tx),
             git_requests={},
             has_deployment_series=has_deployment_series,
         )
@@ -189,21 +190,17 @@ def message(measured: Measured, **changes: Any) -> Message:
     return replace(defaults, **changes)
 
 
-def test_the_oldest_message_is_one_that_should_have_been_sent(small: Measured) -> None:
-    earlier, tomorrow = NOW - timedelta(hours=1), NOW + timedelta(days=1)
+def test_messages_and_channels_are_counted_by_state(small: Measured) -> None:
     with small.store.write() as tx:
-        in_quiet_hours = message(small, created_at=earlier, not_before=tomorrow)
-        ping = message(small, created_at=earlier, state="heartbeat")
-        messages.add(tx, [in_quiet_hours, ping, message(small, delivery=MessageState.UNDELIVERABLE)])
-    small.clock.turn(timedelta(minutes=5))
-    assert small.samples()["controller_notification_oldest_waiting_seconds", ()] == 0
-    with small.store.write() as tx:
-        messages.add(tx, [message(small, not_before=tomorrow, attempts=3)])
+        failed = message(small, attempts=3, error="no")
+        messages.add(tx, [failed, message(small), message(small, delivery=MessageState.UNDELIVERABLE)])
         messages.save_channel(
             tx, ChannelStatus(name="ops", kind="webhook", state=ChannelState.FAILING, message="no", since=NOW)
         )
+    small.clock.turn(timedelta(minutes=5))
     samples = small.samples()
     assert samples["controller_notification_oldest_waiting_seconds", ()] == 300
+    assert samples["controller_notification_messages", ("waiting",)] == 2
     assert samples["controller_notification_messages", ("undeliverable",)] == 1
     assert samples["controller_notification_channels", ("failing",)] == 1
 
