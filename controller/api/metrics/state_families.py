@@ -27,7 +27,7 @@ from controller.store import (
 )
 
 _WAITS_FOR_SLOT = (None, WaitKind.SLOT, WaitKind.LAST_SLOT)
-_OF_DEPLOYMENTS = {ConditionType.PYTHON_READY}
+_OF_DEPLOYMENTS = {ConditionType.PYTHON_READY, ConditionType.LATE, ConditionType.OVERDUE}
 """The types of conditions that the source never has."""
 
 

@@ -1,4 +1,4 @@
-"""What the metrics show of the delivery: attempts, and the age of messages that should have been sent."""
+"""The metrics of the delivery: attempts, and the age of messages that should have been sent."""
 
 from datetime import datetime, timedelta
 
