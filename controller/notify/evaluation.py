@@ -1,4 +1,6 @@
-"""Evaluates what has gone wrong since the last time, and writes the messages about it. Called by `notify.notifier`.
+"""Evaluates what has gone wrong since the last time, and writes the messages about it.
+
+`controller.app.notifications` makes it a step of the notifier.
 
 The recorded events are the input, with what the database says about runs, deployments and the source. Incidents,
 announcements, messages and the cursor are written in one transaction. The first evaluation ever starts at the newest

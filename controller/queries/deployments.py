@@ -13,7 +13,7 @@ from controller.manifests.build import build_deployment
 from controller.model import INTERNAL
 from controller.model.deployments import CommandTarget, Deployment
 from controller.model.findings import Finding, Severity
-from controller.model.notifications import DeadlineKind, MissedDeadline, Trouble
+from controller.model.notifications import MissedDeadline
 from controller.model.runs import FAILURES, FailureStreak, LastRun, RunState
 from controller.model.schedules import Schedule
 from controller.model.status import (
@@ -22,20 +22,13 @@ from controller.model.status import (
     NO_PYTHON,
     WITHHELD,
     Condition,
-    ConditionStatus,
-    ConditionType,
     Hold,
     InventoryEntry,
     SourceStatus,
 )
+from controller.queries.deadline_conditions import deadline_conditions
 from controller.schedules import next_fire_times
 from controller.store import Transaction, deadlines, holds, inventory, last_runs, source_status
-
-_DEADLINE_REASONS = {
-    DeadlineKind.START_WITHIN: "NotStarted",
-    DeadlineKind.FINISH_WITHIN: "NotFinished",
-    DeadlineKind.SUCCESS_EVERY: "NoSuccess",
-}
 
 
 class Sync(StrEnum):
@@ -218,7 +211,7 @@ def base_row(entry: InventoryEntry) -> BaseRow:
 def complete_row(base: BaseRow, run: LastRun | None, moment: Moment) -> DeploymentView:
     """Return the row of an active deployment, with its newest run, its hold and its next fire time."""
     hold = moment.holds.get(base.row.name)
-    missed = _deadline_conditions(moment.missed.get(base.row.name, ()))
+    missed = deadline_conditions(moment.missed.get(base.row.name, ()))
     waits = hold is None and not (base.row.suspended or base.has_start_deadline)
     fire_time = None if base.row.suspended else _next_fire_time(base.schedules, hold, moment.now)
     row = replace(
@@ -343,21 +336,6 @@ def fires_after(hold: Hold | None, after: datetime) -> datetime | None:
     if hold is None:
         return after
     return None if hold.until is None else max(after, hold.until)
-
-
-def _deadline_conditions(missed: Sequence[MissedDeadline]) -> tuple[Condition, ...]:
-    """Return the conditions `Late` and `Overdue`, as far as deadlines were missed."""
-    conditions: dict[Trouble, Condition] = {}
-    for miss in missed:
-        if miss.trouble not in conditions:
-            conditions[miss.trouble] = Condition(
-                type=ConditionType(miss.trouble.value.title()),
-                status=ConditionStatus.TRUE,
-                reason=_DEADLINE_REASONS[miss.kind],
-                message=miss.message,
-                last_transition_time=miss.since,
-            )
-    return tuple(conditions.values())
 
 
 def _is_late(run: LastRun | None, schedules: Sequence[Schedule], now: datetime) -> bool:

@@ -10,8 +10,9 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from controller.model.notifications import DeadlineKind, DeadlineRecord, MissedDeadline
 from controller.model.runs import ACTIVE, TERMINAL, Outcome, RunId, RunState, Trigger, first_id
+from controller.store.notification_tables import deadlines
 from controller.store.rows import from_row
-from controller.store.schema import deadlines, occurrences, runs
+from controller.store.schema import occurrences, runs
 from controller.store.store import Transaction
 
 _KEY = ("project", "deployment", "kind")

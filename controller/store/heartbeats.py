@@ -14,7 +14,8 @@ from sqlalchemy import delete, func, or_, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from controller.model.runs import RunId, RunState
-from controller.store.schema import heartbeats, runs
+from controller.store.notification_tables import heartbeats
+from controller.store.schema import runs
 from controller.store.store import Transaction
 
 

@@ -8,18 +8,9 @@ from sqlalchemy import Row, Text, bindparam, delete, exists, func, insert, selec
 
 from controller.model.status import InventoryEntry
 from controller.store import incidents, json_columns
+from controller.store.notification_tables import deadlines, heartbeats, messages
 from controller.store.rows import from_row, to_row
-from controller.store.schema import (
-    backfills,
-    deadlines,
-    events,
-    heartbeats,
-    holds,
-    inventory,
-    messages,
-    occurrences,
-    runs,
-)
+from controller.store.schema import backfills, events, holds, inventory, occurrences, runs
 from controller.store.store import Transaction
 
 _BATCH = 500

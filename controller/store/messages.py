@@ -8,8 +8,8 @@ from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from controller.model.notifications import ChannelState, ChannelStatus, Message, MessageState, SettingsProblem
+from controller.store.notification_tables import channels, messages, notifier
 from controller.store.rows import from_row, to_row
-from controller.store.schema import channels, messages, notifier
 from controller.store.store import Transaction
 
 HEARTBEAT = "heartbeat"
