@@ -12,7 +12,13 @@ from controller.runs.engine import Engine
 
 
 def running_parts(
-    loop: Loop, engine: Engine, python: PythonEnvironments, source: RenderedSource, notifications: Notifications
+    loop: Loop,
+    engine: Engine,
+    python: PythonEnvironments,
+    source: RenderedSource,
+    notifications: Notifications,
+    *,
+    has_deployment_series: bool,
 ) -> RunningParts:
     """Return the statistics of these parts."""
 
@@ -24,7 +30,8 @@ def running_parts(
         passes=loop.statistics,
         runs=engine.statistics,
         python=python_statistics,
-        deliveries=notifications.statistics,
+        deliveries=notifications.delivery.statistics,
+        oldest_due=notifications.delivery.oldest_due,
         git_requests=source.git_requests,
-        has_deployment_series=notifications.has_deployment_metrics,
+        has_deployment_series=has_deployment_series,
     )

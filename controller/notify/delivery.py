@@ -58,7 +58,8 @@ class Delivery:
 
     `new_id` returns a new UUIDv7. `ca`: a file with further certificate authorities. `wake`: called when a delivery has
     finished, so that the notifier calls `deliver_due` again. `find_heartbeat_url` returns the URL of a heartbeat.
-    `read_log` returns the last lines of the log of a run; by default none.
+    `read_log` returns the last lines of the log of a run; by default none. `statistics` counts attempts, without those
+    of heartbeats.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Delivery:
         self._ca = ca
         self._wake = wake
         self._find_heartbeat_url = find_heartbeat_url
+        self.statistics = DeliveryStatistics()
         self.read_log: ReadLog = lambda _run_id, _count: ()
         self.statistics = DeliveryStatistics()
         self._lock = threading.Lock()
@@ -141,6 +143,7 @@ class Delivery:
             [recorded] = record_attempt(tx, self._registry, Attempt(batch=(message,), outcome=outcome, at=at))
             if outcome.status is OutcomeStatus.SENT:
                 messages.hasten(tx, at, channel)
+        self.statistics.record(is_sent=outcome.status is OutcomeStatus.SENT)
         self._wake()
         return recorded
 
@@ -154,6 +157,15 @@ class Delivery:
         deadline = self._clock.monotonic() + STOP_SECONDS
         for thread in threads:
             thread.join(max(0.0, deadline - self._clock.monotonic()))
+
+    def oldest_due(self, tx: Transaction, now: datetime) -> datetime | None:
+        """Return when the oldest message was written that should have been sent by now; None without one.
+
+        A message that waits for the end of quiet hours or for a digest does not count, nor does a heartbeat.
+        """
+        heads = [head for head in messages.find_first_waiting(tx, now) if self._due_time(head, now) <= now]
+        failed = messages.oldest_failed(tx)
+        return min([*(head.created_at for head in heads), *([] if failed is None else [failed])], default=None)
 
     @property
     def active(self) -> frozenset[str]:
@@ -323,6 +335,9 @@ class Delivery:
             with self._store.write() as tx:
                 for attempt in pending:
                     record_attempt(tx, self._registry, attempt)
+            for attempt in pending:
+                if attempt.batch[0].state != messages.HEARTBEAT:
+                    self.statistics.record(is_sent=attempt.outcome.status is OutcomeStatus.SENT)
             with self._lock:
                 del self._unrecorded[: len(pending)]
 

@@ -174,15 +174,10 @@ def count_undelivered(tx: Transaction, since: datetime) -> dict[tuple[str, Messa
     return {(row[0], MessageState(row[1])): row[2] for row in rows}
 
 
-def oldest_waiting(tx: Transaction, now: datetime) -> datetime | None:
-    """Return when the oldest message was written that could have been sent by now and was not; None without one.
-
-    Messages that quiet hours or a digest delay do not count, nor do heartbeats, which expire soon.
-    """
-    is_waiting = (messages.c.project == tx.project, messages.c.delivery == MessageState.WAITING.value)
-    is_due = (messages.c.not_before <= now) | (messages.c.attempts > 0)
-    query = select(func.min(messages.c.created_at)).where(*is_waiting, is_due, messages.c.state != "heartbeat")
-    return tx.connection.execute(query).scalar()
+def oldest_failed(tx: Transaction) -> datetime | None:
+    """Return when the oldest waiting message was written whose last attempt failed; None without one."""
+    has_failed = (messages.c.state != HEARTBEAT, messages.c.error.is_not(None))
+    return tx.connection.execute(select(func.min(messages.c.created_at)).where(*_is_waiting(tx), *has_failed)).scalar()
 
 
 def delete_old(tx: Transaction, *, before: datetime, limit: int, state: str | None = None) -> int:
