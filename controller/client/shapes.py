@@ -41,7 +41,6 @@ __all__ = [
     "Document",
     "DueRun",
     "EnvironmentPlan",
-    "Event",
     "EventSeverity",
     "Fault",
     "FieldChange",
@@ -474,25 +473,6 @@ class EnvironmentPlan(TypedDict):
     kept: list[KeptDeployment]
 
 
-class Event(TypedDict):
-    """One recorded event. `about` is its subject: a deployment's name, `source` or `controller`.
-
-    - `deployment`: the deployment that it is about, if any, with its `tags` at that time. `run_id`: the run, if any.
-    - `environment`: the environment whose overlays were applied, or None.
-    """
-
-    time: str
-    severity: EventSeverity
-    reason: str
-    message: str
-    about: str
-    revision: str | None
-    deployment: str | None
-    run_id: str | None
-    tags: list[str]
-    environment: str | None
-
-
 class Fault(TypedDict):
     """One error in a set of parameters. `path` leads to the invalid value and begins with the parameter's name."""
 
@@ -718,6 +698,22 @@ class NextFire(TypedDict):
 
     deployment: str
     fire_time: str
+
+
+class NumberedEvent(TypedDict):
+    """One event. Later events have higher ids."""
+
+    time: str
+    severity: EventSeverity
+    reason: str
+    message: str
+    about: str
+    revision: str | None
+    deployment: str | None
+    run_id: str | None
+    tags: list[str]
+    environment: str | None
+    id: int
 
 
 class Occurrence(TypedDict):
@@ -1053,7 +1049,7 @@ class Status(TypedDict):
     runs: RunCounts
     withheld: Withheld | None
     recent_runs: list[Run]
-    events: list[Event]
+    events: list[NumberedEvent]
     passes: list[Pass]
     commit: Commit | None
 
@@ -1202,12 +1198,6 @@ class DeploymentDetail(Deployment):
     environment: str | None
     python: PythonSummary | None
     changed_in: Commit | None
-
-
-class NumberedEvent(Event):
-    """One event. Later events have higher ids."""
-
-    id: int
 
 
 class PythonEnvironmentDetail(PythonEnvironment):

@@ -97,7 +97,8 @@ def _table(listing: Listing, height: int, width: int, now: datetime, *, has_note
         if is_selected:
             line = styled(line.plain + " " * (width - line.cell_len), "reverse")
         lines.append(line)
-    return lines[: len(lines) - len(note)] + note if (note := _whole_text(listing, lines, width)) else lines
+    whole = _whole_text(listing, lines, width)
+    return lines[: len(lines) - len(whole)] + whole
 
 
 def _whole_text(listing: Listing, lines: Sequence[Text], width: int) -> list[Text]:
