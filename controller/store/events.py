@@ -58,6 +58,11 @@ def first_page(tx: Transaction, criteria: EventFilter) -> list[tuple[int, Event]
     return [(row.id, _from_row(row)) for row in tx.connection.execute(query)]
 
 
+def after(tx: Transaction, last: int, *, limit: int) -> list[tuple[int, Event]]:
+    """Return the first `limit` events with numbers above `last`, with their numbers, oldest first."""
+    return first_page(tx, EventFilter(limit=limit, after=last))
+
+
 def latest(tx: Transaction, limit: int, *, about: str | None = None) -> list[Event]:
     """Return the newest `limit` events, optionally about one subject, newest first."""
     return [event for _, event in page(tx, EventFilter(limit=limit, about=about))]
@@ -67,6 +72,13 @@ def first_number(tx: Transaction) -> int:
     """Return the number of the oldest event that is not deleted, or 0 if there is none."""
     query = select(events.c.id).where(*_about(tx, None)).order_by(events.c.id).limit(1)
     return tx.connection.execute(query).scalar() or 0
+
+
+def find_message(tx: Transaction, run_id: str, reasons: Iterable[str]) -> str | None:
+    """Return the message of the first event about this run that has one of these reasons; None if there is none."""
+    is_event = (events.c.run_id == run_id, events.c.reason.in_(list(reasons)))
+    query = select(events.c.message).where(without_index(events.c.project) == tx.project, *is_event)
+    return tx.connection.execute(query.order_by(events.c.id).limit(1)).scalar()
 
 
 def last_number(tx: Transaction) -> int:

@@ -14,7 +14,7 @@ from controller.queries.deployments import find_streak, group_withheld
 from controller.queries.findings import group_findings
 from controller.queries.in_progress import WaitingGroup
 from controller.queries.status import RECENT_RUNS, StatusView
-from controller.time_format import format_time
+from controller.time_format import format_span, format_time
 
 MOST_FINDINGS = 5
 MOST_CAUSES = 5
@@ -91,7 +91,7 @@ def _head(view: StatusView, now: datetime) -> RenderableType:
     controller = view.controller
     if controller.running and controller.started_at is not None:
         running = Text("running", style="green") + Text(
-            f", pid {controller.pid}, version {controller.version}, up {text_format.span(now - controller.started_at)}"
+            f", pid {controller.pid}, version {controller.version}, up {format_span(now - controller.started_at)}"
         )
     else:
         running = Text("not running", style="yellow")
@@ -110,7 +110,7 @@ def _head(view: StatusView, now: datetime) -> RenderableType:
         is_good = condition.type == "Ready" and condition.status == "True"
         style = "green" if is_good else "bold red" if condition.type == "Ready" else "yellow"
         state = Text(f"{condition.type}={condition.status} {condition.reason}", style=style)
-        since = text_format.span(now - condition.last_transition_time)
+        since = format_span(now - condition.last_transition_time)
         message = Text() if is_good else Text(": ") + text_format.plain(condition.message)
         rows.append(("", state + Text(f" for {since}") + message))
     return Details(rows)
