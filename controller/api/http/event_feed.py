@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from controller.api.http.sse import HEARTBEAT_SECONDS, Streams, message
 from controller.errors import StateError
-from controller.queries.events import new_events
+from controller.queries.events import Gap, find_gap, new_events
 from controller.store import Store
 from controller.store import events as journal
 from controller.store.commit_counter import CommitCounter
@@ -26,7 +26,7 @@ _BUFFERED = 1000
 
 
 class EventFeed:
-    """Events as messages, and a `change` message after every other change of the state."""
+    """Events as messages, a `change` message after every other change of the state, and `gap` for deleted events."""
 
     def __init__(self, store: Store, changes: CommitCounter, streams: Streams) -> None:
         self._store = store
@@ -48,6 +48,8 @@ class EventFeed:
         self._listeners += 1
         try:
             watcher = await self._start_watcher()
+            if last is not None and (gap := await run_in_threadpool(self._find_gap, last)) is not None:
+                yield message(gap, event="gap")
             # A number beyond the newest comes from another state database: no event would ever follow it.
             last = self._last if last is None else min(last, self._last)
             # Send the recorded events first, including those that the watcher has yet to read.
@@ -119,6 +121,10 @@ class EventFeed:
         with self._store.read() as tx:
             rows = new_events(tx, last, _BATCH)
         return [(event.id, message(event, event="event", number=str(event.id))) for event in rows]
+
+    def _find_gap(self, last: int) -> Gap | None:
+        with self._store.read() as tx:
+            return find_gap(tx, last)
 
     def _newest(self) -> int:
         with self._store.read() as tx:
