@@ -39,12 +39,14 @@ class Store:
         check: Callable[[], None] = lambda: None,
         *,
         write_lock: "threading.Lock | None" = None,
+        listeners: "set[Callable[[], None]] | None" = None,
     ) -> None:
         self.check = check
         self._reader = reader
         self._writer = writer
         self._project = project
         self._write_lock = write_lock or threading.Lock()
+        self._listeners: set[Callable[[], None]] = set() if listeners is None else listeners
 
     @classmethod
     def open(cls, path: Path, *, project: str = "default", check: Callable[[], None] = lambda: None) -> "Store":
@@ -63,7 +65,9 @@ class Store:
         those of all other parts. Close it before this store.
         """
         reader = database.reader_like(self._reader, count)
-        return Store(reader, self._writer, self._project, self.check, write_lock=self._write_lock)
+        return Store(
+            reader, self._writer, self._project, self.check, write_lock=self._write_lock, listeners=self._listeners
+        )
 
     @classmethod
     def open_read_only(cls, path: Path, *, project: str = "default") -> "Store":
@@ -105,8 +109,17 @@ class Store:
             with database.translate_errors(), self._writer.begin() as connection:
                 tx = Transaction(connection, self._project)
                 yield tx
-        for callback in tx._committed:
+        for callback in (*tx._committed, *self._listeners):
             callback()
+
+    @contextmanager
+    def on_commit(self, callback: Callable[[], None]) -> Iterator[None]:
+        """Call `callback` after every write transaction of this process during the block, in the thread that wrote."""
+        self._listeners.add(callback)
+        try:
+            yield
+        finally:
+            self._listeners.discard(callback)
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
