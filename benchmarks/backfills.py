@@ -16,6 +16,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine as DatabaseEngine
 
 from benchmarks.runs import DEADLINE_SECONDS, World, finish, measure, start_world
+from controller.model.notifications import Message
 from controller.operations.backfills import Backfilled, BackfillRequest, create_backfill
 from controller.operations.context import OperationContext
 from controller.operations.parameter_check import Parameters
@@ -63,6 +64,7 @@ def plan(world: World, count: int) -> Backfilled:
         wake=world.engine.wake,
         notify_due=world.engine.notify_due,
         request_pass=Future[PassResult],
+        test_channel=lambda _: Future[Message](),
     )
     since = now - timedelta(minutes=count + 1)
     request = BackfillRequest(deployment="d00000", since=since, until=now, parallel=PARALLEL, most=count)

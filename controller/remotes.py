@@ -146,11 +146,14 @@ def guess_web_url_template(remote: str) -> str | None:
 
 
 def pull_request_url(template: str | None, subject: str) -> tuple[str, str] | None:
-    """Return the number and the URL of the pull or merge request that the subject of a commit ends with: `(#123)`.
+    """Return the number and the URL of the pull or merge request that the subject of a commit names.
 
-    None if the subject names none, or if the template of web pages is not that of GitHub or GitLab.
+    Squashed commits end with `(#123)`, and merge commits of GitHub begin with `Merge pull request #123 from`. None if
+    the subject names no request, or if the template of web pages is not that of GitHub or GitLab.
     """
-    match = re.search(r" \(([#!][0-9]{1,9})\)$", subject)
+    match = re.search(r" \(([#!][0-9]{1,9})\)$", subject) or re.match(
+        r"Merge pull request (#[0-9]{1,9}) from ", subject
+    )
     base = match and _web_base(template)
     if not match or not base:
         return None

@@ -15,6 +15,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from controller.errors import UsageError
+from controller.git_directory import git_directory
+from controller.notification_settings import NotificationSettings
 from controller.remotes import Access, RemoteUrl, looks_like_url, parse_url
 
 DEFAULT_PATH = "deployments"
@@ -25,7 +27,6 @@ PROJECT = "default"
 _PUBLIC_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?")
 _PASSED_ON = ("HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME")
 STATE_NAMES = frozenset({"state.db", "controller.lock", "runs", "token", "token.sha256", "exports"})
-_MOST_LINK_BYTES = 4096
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 DEFAULT_MAX_RUNNING = 2 * (os.cpu_count() or 1)
@@ -104,6 +105,7 @@ class Settings:
     state that was written for another repository. `flow_user`: the name of the user that flows run as, None for the
     controller's own user. `listen`: where HTTP is served, None for no HTTP server. `uv`: how Python environments are
     built. `web_url_template`: the URL of the web page of a commit, with `{commit}`; None: guessed from the remote.
+    `notifications`: who is notified, and metrics.
     """
 
     location: Location
@@ -118,6 +120,7 @@ class Settings:
     listen: Listen | None = None
     uv: UvSettings = UvSettings()
     web_url_template: str | None = None
+    notifications: NotificationSettings = field(default_factory=NotificationSettings)
 
 
 def parse_listen(
@@ -215,9 +218,8 @@ def git_access() -> Access:
 def _locate_remote(
     url: RemoteUrl, path: str, ref: str | None, state_dir: str | None, environment: str | None
 ) -> Location:
-    home = os.environ.get("XDG_STATE_HOME", "")
     _check_text(path, ref, state_dir, environment)
-    states = (Path(home) if Path(home).is_absolute() else _home() / ".local/state") / "controller"
+    states = _own_directory("XDG_STATE_HOME", ".local/state")
     return Location(
         repo=url,
         path=_relative(path, url),
@@ -233,33 +235,6 @@ def enclosing_repository(start: Path) -> Path:
         if (directory / ".git").exists():
             return directory
     return start
-
-
-def is_git_repository(root: Path) -> bool:
-    """Return whether this directory is the top of a git repository, bare or not."""
-    return (root / ".git").exists() or all((root / part).exists() for part in ("HEAD", "objects", "refs"))
-
-
-def git_directory(root: Path) -> Path | None:
-    """Return the git directory of the repository at `root`, or None if `root` is not the top of a repository.
-
-    It is `.git`, or the directory that the file `.git` of a linked worktree names, or `root` itself if it is bare.
-    """
-    dot_git = root / ".git"
-    if dot_git.is_dir():
-        return dot_git
-    if not dot_git.exists():
-        return root if is_git_repository(root) else None
-    if not dot_git.is_file():
-        return None  # opening a FIFO would block
-    try:
-        with dot_git.open(encoding="utf-8", errors="surrogateescape") as stream:
-            content = stream.read(_MOST_LINK_BYTES)
-    except OSError:
-        return None
-    kind, _, target = content.partition(":")
-    directory = Path(os.path.normpath(root / target.strip()))
-    return directory if kind == "gitdir" and target.strip() and directory.is_dir() else None
 
 
 def default_state_directory(root: Path) -> Path:
@@ -370,6 +345,17 @@ def temporary_bases() -> list[str]:
     """
     candidates = (os.environ.get("TMPDIR", ""), "/tmp", os.environ.get("XDG_RUNTIME_DIR", ""), "/var/tmp")
     return list(dict.fromkeys(os.path.normpath(path) for path in candidates if path.startswith("/")))
+
+
+def configuration_directory() -> Path:
+    """Return the directory of the operator's own files of controller, such as `notify.yaml`. It may not exist."""
+    return _own_directory("XDG_CONFIG_HOME", ".config")
+
+
+def _own_directory(variable: str, default: str) -> Path:
+    """Return controller's directory in one of the user's base directories (XDG Base Directory Specification)."""
+    base = Path(os.environ.get(variable, ""))
+    return (base if base.is_absolute() else _home() / default) / "controller"
 
 
 def _home() -> Path:

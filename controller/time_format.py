@@ -1,6 +1,6 @@
 """Formats times for people. All user interfaces and messages use `format_time`; JSON has its own format."""
 
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 
 def format_time(moment: datetime, zone: tzinfo | None, *, timespec: str = "seconds") -> str:
@@ -23,3 +23,11 @@ def format_time(moment: datetime, zone: tzinfo | None, *, timespec: str = "secon
 def in_utc(moment: datetime) -> str:
     """Format a time in UTC, for texts that are recorded once and shown in any time zone."""
     return format_time(moment, UTC)
+
+
+def format_span(duration: timedelta) -> str:
+    """Return the two largest units of a duration; `0s` if it is negative because a clock was set back."""
+    seconds = max(0, round(duration.total_seconds()))
+    parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")]
+    filled = [f"{count}{unit}" for count, unit in parts if count]
+    return "".join(filled[:2]) or "0s"

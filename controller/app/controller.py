@@ -1,32 +1,31 @@
 """Creates the parts of a controller, connects them, and starts and stops them in order."""
 
 import contextlib
-import json
 import logging
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from controller import __version__
+from controller.app.metrics import running_parts
+from controller.app.notifications import Notifications
 from controller.app.python_builds import read_declared
+from controller.app.source_parts import first_status, new_renderer
 from controller.app.stop_signal import StopSignal, exit_after
 from controller.app.web import Web
 from controller.clock import Clock, SystemClock
 from controller.errors import GitUnavailableError, SourceError, StateError, StoppingError, UsageError
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.manifests.reader import ManifestReader
-from controller.model.python_environments import PythonStatistics
 from controller.model.schedules import Agenda
-from controller.model.status import SourceStatus
 from controller.operations.context import OperationContext
 from controller.operations.holds import end_expired_holds
 from controller.operations.parameter_check import Parameters
 from controller.python_environments import PythonEnvironments
-from controller.python_specs import RenderedSource, Renderer
+from controller.python_specs import RenderedSource
 from controller.queries.parameter_form import Forms
 from controller.queries.status import StatusView, current_status
 from controller.reconcile.loop import Loop
@@ -93,7 +92,7 @@ class Controller:
         self._notices = Notices(self.state.path / NOTICES)
         self._engine_store = self._store.with_own_readers(2)
         self._reconciler_store = self._store.with_own_readers(2)
-        self._source = RenderedSource(open_source(location, working_tree=settings.working_tree), _renderer(user))
+        self._source = RenderedSource(open_source(location, working_tree=settings.working_tree), new_renderer(user))
         deployments = ActiveDeployments()
         self.python = PythonEnvironments(self._store, self._clock, self.state.python, settings.uv)
         self.python.on_change = self._on_python_change
@@ -116,13 +115,14 @@ class Controller:
             source=self._source,
             store=self._reconciler_store,
             clock=self._clock,
-            initial=_first_status(settings),
+            initial=first_status(settings),
             deployments=deployments,
             settle=admission.settle_before_change,
             project=self._project,
             python=self.python,
             is_atomic=settings.is_atomic,
         )
+        self._notifications = Notifications(settings.notifications, self.state, self._store, self._clock, deployments)
         is_remote = isinstance(location.repo, RemoteUrl)
         self._pass_deadline = PassDeadline(self._store, self._clock, FETCH_DEADLINE if is_remote else PASS_DEADLINE)
         self._loop = Loop(
@@ -172,12 +172,11 @@ class Controller:
             wake=self._engine.wake,
             notify_due=self._engine.notify_due,
             request_pass=self._loop.request_pass,
+            test_channel=self._notifications.test_channel,
+            notify_settings=self._notifications.settings,
         )
-        self._web = Web(self._settings, self.state, self._source, self._operations, self._python_statistics)
-
-    def _python_statistics(self) -> PythonStatistics:
-        servers = self._engine.launcher.python_servers
-        return replace(self.python.statistics, fork_servers=0 if servers is None else servers.count())
+        parts = running_parts(self._loop, self._engine, self.python, self._source)
+        self._web = Web(self._settings, self.state, self._source, self._operations, parts)
 
     def _launcher(self, user: FlowUser | None) -> Launcher:
         environment = flow_environment()
@@ -206,12 +205,13 @@ class Controller:
         Other errors of the source are ignored here: the first pass reports them.
 
         Raises:
-            UsageError: no overlay declares the environment.
+            UsageError: no overlay declares the environment, or the file with channels of notifications is invalid.
             GitUnavailableError: the source needs git, and git is missing or too old.
             StoppingError: the stop signal arrived meanwhile.
         """
         environment = self._settings.location.environment
         try:
+            self._notifications.load()
             if self._source.is_pinned:
                 find_git()
             if environment is not None:
@@ -274,6 +274,7 @@ class Controller:
         self._engine.start()
         self._loop.start()
         self._web.start()
+        self._notifications.start()
 
     def _warn_if_exports_are_writable(self) -> None:
         """Log a warning at start if flows can change the exported code."""
@@ -347,6 +348,7 @@ class Controller:
 
     def _close(self) -> None:
         self._web.close()
+        self._notifications.close()
         self._notices.close()
         self._engine_store.close_readers()
         self._reconciler_store.close_readers()
@@ -362,6 +364,8 @@ class Controller:
         """Do the periodic work. The engine's thread calls this every ten seconds."""
         self._timetable.wake(self._clock.now())
         self._pass_deadline.check()
+        if not self._pass_deadline.is_overdue:
+            self._notifications.record_progress()
         end_expired_holds(self._operations)
         self._sweeper.sweep()
 
@@ -370,25 +374,3 @@ class Controller:
         drifted = self._timetable.project(agendas, removed)
         self._engine.wake()
         return drifted
-
-
-def _renderer(user: FlowUser | None) -> Renderer:
-    """Return the renderer of Python specs. It executes them like flows: in the same environment, as the same user."""
-    if user is None:
-        return Renderer(environment=flow_environment())
-    environment = {**flow_environment(), **user.environment}
-    return Renderer(environment=environment, user=(user.uid, user.gid, user.groups))
-
-
-def _first_status(settings: Settings) -> SourceStatus:
-    location = settings.location
-    followed = [str(location.repo), location.ref, location.path, location.environment, settings.working_tree]
-    return SourceStatus(
-        repo=str(location.repo),
-        ref=location.ref,
-        environment=location.environment,
-        revision=None,
-        last_attempted_revision=None,
-        last_applied_revision=None,
-        followed=json.dumps(followed),
-    )

@@ -20,8 +20,6 @@ class StopSignal:
 
     def __init__(self, *numbers: signal.Signals) -> None:
         self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        for descriptor in (self._read, self._write):
-            weakref.finalize(self, os.close, descriptor).atexit = False  # the end of the process closes it
         self._is_set = False
         for number in numbers:
             # Signals that were ignored at start remain ignored: nohup depends on this.
@@ -31,6 +29,9 @@ class StopSignal:
             # The interpreter itself writes to the pipe. A handler in Python would only run in the main thread, which
             # sleeps in `wait`, and the kernel may deliver the signal to another thread.
             signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        else:
+            for descriptor in (self._read, self._write):
+                weakref.finalize(self, os.close, descriptor).atexit = False  # the end of the process closes it
 
     def set(self) -> None:
         """Request the stop. May be called from any thread."""

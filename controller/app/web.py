@@ -4,12 +4,13 @@
 web framework with the first connection.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from controller.api.metrics.parts import RunningParts
 from controller.app.own_files import own_files
 from controller.errors import SourceError, UsageError
-from controller.model.python_environments import PythonStatistics
 from controller.model.runs import Run
 from controller.operations.context import OperationContext
 from controller.queries.restore import last_document
@@ -24,6 +25,8 @@ from controller.store.state_directory import StateDirectory
 
 if TYPE_CHECKING:
     from controller.api.http.server import HttpServer
+    from controller.api.metrics.exposition import Exposition
+    from controller.queries.deployment_cache import DeploymentCache
     from controller.queries.run_diff import FileChanges
 
 
@@ -36,7 +39,7 @@ class Web:
         state: StateDirectory,
         source: Source,
         operations: OperationContext,
-        python_statistics: Callable[[], PythonStatistics],
+        parts: RunningParts,
     ) -> None:
         self._settings = settings
         self._store = operations.store
@@ -44,7 +47,7 @@ class Web:
         self._source = source
         self._clock = operations.clock
         self._operations = operations
-        self._python_statistics = python_statistics
+        self._parts = parts
         self._server: HttpServer | None = None
 
     def start(self) -> None:
@@ -123,6 +126,17 @@ class Web:
 
         return code_changes(self._source, run.revision, other.revision, find_own if self._source.is_pinned else None)
 
+    def _metrics(self, deployments: "DeploymentCache") -> Callable[[str], tuple[bytes, str]]:
+        """Return a function that renders the metrics. The first call imports prometheus_client."""
+
+        @functools.cache
+        def exposition() -> "Exposition":
+            from controller.api.metrics.exposition import Exposition
+
+            return Exposition(self._parts, self._store, self._state, deployments, self._clock)
+
+        return lambda accept: exposition().render(accept)
+
     def _application(self, server: "HttpServer", credentials: Any) -> Any:
         from controller.api.http.application import make_application
         from controller.api.http.event_feed import EventFeed
@@ -134,6 +148,7 @@ class Web:
         from controller.runs.log_search import LogSearcher
 
         streams = Streams()
+        deployment_cache = DeploymentCache(self._store, CommitCounter(self._state.database), self._clock)
         server.on_close = streams.closing.set
         dependencies = Dependencies(
             store=self._store,
@@ -150,7 +165,7 @@ class Web:
             code_changes=self._code_changes,
             commits_between=CommitRanges(self._source).between,
             document=lambda entry: last_document(entry, self._source),
-            python_statistics=self._python_statistics,
+            metrics=self._metrics(deployment_cache),
             login_link=self.login_link,
             url=lambda: self.url,
             web_url_template=self._settings.web_url_template or self._guess_web_url(),
@@ -158,5 +173,4 @@ class Web:
             is_secure=server.is_secure,
             log_searcher=LogSearcher(self._clock),
         )
-        deployment_cache = DeploymentCache(self._store, CommitCounter(self._state.database), self._clock)
         return make_application(dependencies, deployment_cache, server.hosts)

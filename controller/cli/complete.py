@@ -72,6 +72,13 @@ def backfills(context: click.Context, _: click.Parameter, incomplete: str) -> "l
     return _ids(incomplete, _read(context, completion_names.backfills))
 
 
+def channels(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a channel of notifications."""
+    from controller.store import completion_names
+
+    return _starting_with(incomplete, _read(context, completion_names.channels))
+
+
 def codes(_context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Complete the code of a finding."""
     from controller.cli.formats import explanations

@@ -83,8 +83,8 @@ def _manifest(root: Path, own: str) -> "ManifestFile":
 
 def _read_with(location: Location, manifest: "ManifestFile", *, without: str) -> "DesiredState":
     """Return the desired state of the working tree with `manifest` added and the file `without` left out."""
+    from controller.git_directory import is_git_repository
     from controller.manifests.reader import ManifestReader
-    from controller.settings import is_git_repository
     from controller.sources.directory.source import DirectorySource
 
     follow = not is_git_repository(location.directory)

@@ -6,11 +6,12 @@ from tempfile import TemporaryDirectory
 
 from controller.cli.doctor_python import check_python
 from controller.errors import ControllerError
+from controller.git_directory import is_git_repository
 from controller.python_environments.uv_settings import parse_uv
 from controller.queries.doctor import Check, checks
 from controller.remotes import RemoteUrl
 from controller.runs.export_protection import Protection, find_protection
-from controller.settings import DEFAULT_MAX_RUNNING, Location, UvSettings, is_git_repository
+from controller.settings import DEFAULT_MAX_RUNNING, Location, UvSettings
 from controller.sources.open_source import open_remote, open_source
 from controller.sources.source import Source
 from controller.store import Store, source_status

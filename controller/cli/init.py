@@ -58,8 +58,9 @@ def init(directory: Path, output: str) -> None:
 
     It has a flow, its deployment, a CI workflow and the JSON Schema. Existing files are never overwritten.
     """
+    from controller.git_directory import is_git_repository
     from controller.manifests.schema_validation import deployment_schema_text
-    from controller.settings import enclosing_repository, is_git_repository
+    from controller.settings import enclosing_repository
 
     files = {
         "flows/hello.py": _FLOW,

@@ -46,6 +46,7 @@ GROUPS = {
     "Operate": {
         "run": "controller.cli.run:run",
         "doctor": "controller.cli.doctor:doctor",
+        "notify": "controller.cli.notify:notify",
         "python": "controller.cli.python:python",
         "completion": "controller.cli.completion:completion",
         "version": "controller.cli.version:version",

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from controller.clock import SystemClock
 from controller.errors import UsageError
+from controller.git_directory import is_git_repository
 from controller.manifests.reader import DesiredState, ManifestReader
 from controller.model.findings import Finding, by_place, refusal_finding
 from controller.model.snapshots import PROJECT_FILE, ManifestFile, Snapshot
-from controller.settings import Location, enclosing_repository, is_git_repository
+from controller.settings import Location, enclosing_repository
 from controller.sources.directory.source import DirectorySource
 from controller.sources.source import Source
 

@@ -66,7 +66,9 @@ def next_(location: Location, name: str | None, count: int, after: str | None, o
     """
     kinds = [kind for kind in ("cron", "interval", "rrule", "at") if expression[kind] not in (None, ())]
     if (name is not None) + len(kinds) != 1:
-        raise UsageError("Give the name of a deployment, or exactly one of --cron, --interval, --rrule and --at.")
+        hint = "`controller deployments --sort next` lists the deployments by their next fire time."
+        message = "Give the name of a deployment, or exactly one of --cron, --interval, --rrule and --at."
+        raise UsageError(message, hint=hint)
     _check_options(kinds, expression)
     if name is None:
         _print(*_expression_times(kinds[0], expression, after, count), output)

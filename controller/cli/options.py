@@ -1,5 +1,6 @@
 """Options that several commands share. The location options can also be set as environment variables `CONTROLLER_…`."""
 
+import shlex
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, tzinfo
 from functools import wraps
@@ -11,6 +12,7 @@ from controller.cli import complete
 from controller.cli.help_pages import Group
 from controller.errors import UsageError
 from controller.settings import DEFAULT_PATH, Location, locate
+from controller.text import visible
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -67,6 +69,15 @@ class ListByDefault(Group):
         ):
             args = ["list", *args]
         return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Suggest `show` for a word that is no subcommand: it may be a name or an id."""
+        if "show" in self.commands and args[0] not in self.commands and not ctx.resilient_parsing:
+            show = f"{ctx.command_path} show {shlex.quote(visible(args[0]))}"
+            ctx.fail(f"No such command {visible(args[0])!r}. To show one: {show}")
+        return super().resolve_command(ctx, args)
 
 
 def location(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -80,7 +80,7 @@ def _against_state(location: Location, head: str | None, now: datetime) -> "Prev
 
 def _commit(location: Location, name: str | None) -> "Source":
     """Return the source of a named commit; without a name, the source that `controller run` would follow."""
-    from controller.settings import is_git_repository
+    from controller.git_directory import is_git_repository
     from controller.sources.open_source import open_commit, open_source
 
     if not is_git_repository(location.directory) and name is not None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from controller.cli import options
+from controller.cli import notification_options, options
 from controller.cli.help_pages import Command
 from controller.cli.standard_streams import can_show_live_view, has_screen, write_to_terminal
 from controller.clock import SystemClock
@@ -121,6 +121,7 @@ STOP_SECONDS = 9.0
     envvar="CONTROLLER_PLAIN",
     help="Redraw a plain report on the terminal instead of the live view.",
 )
+@notification_options.notifications
 @options.location
 def run(location: Location, once: bool, log_format: Any, prebuild: bool, plain: bool, **values: Any) -> int:
     """Run the controller: apply deployments and run flows on time.
@@ -214,6 +215,7 @@ def _settings(location: Location, values: dict[str, Any]) -> Any:
         flow_user=values["flow_user"],
         web_url_template=check_web_url_template(values["web_url_template"]),
         uv=values["uv"],
+        notifications=values["notifications"],
         listen=parse_listen(
             values["listen"],
             certificate=values["tls_certificate"],

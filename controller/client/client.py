@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from controller.client.connection import Endpoint, no_answer_errors
 from controller.client.idempotency_keys import KEY_RULE, is_valid_key
+from controller.client.notifications import NotificationMethods
 from controller.client.problems import NoAnswerError, ProblemError
 from controller.client.shapes import (
     Approved,
@@ -53,7 +54,7 @@ class Message:
     data: Any
 
 
-class Client(StatusReader):
+class Client(NotificationMethods, StatusReader):
     """A client for one controller. It may be shared between threads: each call opens its own connection.
 
     `timeout` is the timeout of a response in seconds. All methods raise ProblemError if the controller rejects a
@@ -82,7 +83,9 @@ class Client(StatusReader):
 
     def python_environment(self, digest: str) -> PythonEnvironmentDetail:
         """Return one Python environment, by the beginning of its digest."""
-        return cast("PythonEnvironmentDetail", self._get(f"/python/{part(digest, 'Python environment', 'python')}"))
+        return cast(
+            "PythonEnvironmentDetail", self._get(f"/python/{part(digest, 'Python environment', 'python list')}")
+        )
 
     def plan(self, ref: str | None = None) -> Plan:
         """Return the changes that a ref would make; by default the ref that the controller follows."""

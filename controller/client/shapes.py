@@ -16,6 +16,7 @@ __all__ = [
     "Attempt",
     "Attention",
     "AttentionCode",
+    "AttentionGroup",
     "BackfillDetail",
     "BackfillProgress",
     "BackfillState",
@@ -25,6 +26,8 @@ __all__ = [
     "BulkResult",
     "BulkRun",
     "Change",
+    "ChannelState",
+    "ChannelStatus",
     "CodeChange",
     "CodeVersion",
     "Commit",
@@ -37,6 +40,7 @@ __all__ = [
     "Deployment",
     "DeploymentDetail",
     "DeploymentNames",
+    "DeploymentState",
     "DiffLine",
     "Document",
     "DueRun",
@@ -54,6 +58,8 @@ __all__ = [
     "FormField",
     "Health",
     "Hold",
+    "Incident",
+    "IncidentMember",
     "KeptDeployment",
     "KeptHistory",
     "LastRun",
@@ -64,7 +70,9 @@ __all__ = [
     "LogLines",
     "LogPart",
     "LogSearch",
+    "MessageState",
     "NextFire",
+    "NotificationMessage",
     "NumberedEvent",
     "Occurrence",
     "Outcome",
@@ -102,6 +110,7 @@ __all__ = [
     "TaskRun",
     "Trigger",
     "Triggered",
+    "Trouble",
     "Unread",
     "WaitingRun",
     "WaitingRuns",
@@ -119,11 +128,23 @@ AttentionCode = Literal[
     "held",
 ]
 BackfillState = Literal["running", "paused", "succeeded", "failed", "cancelled"]
+ChannelState = Literal["ready", "misconfigured", "failing"]
 CodeVersion = Literal["latest", "original"]
 ConditionStatus = Literal["True", "False", "Unknown"]
-ConditionType = Literal["Ready", "Reconciling", "Stalled", "PruneWithheld", "StorageFull", "PythonReady"]
+ConditionType = Literal[
+    "Ready",
+    "Reconciling",
+    "Stalled",
+    "PruneWithheld",
+    "StorageFull",
+    "PythonReady",
+    "Late",
+    "Overdue",
+]
+DeploymentState = Literal["invalid", "failing", "out_of_sync", "late", "held", "suspended", "ok"]
 EventSeverity = Literal["info", "warning", "error"]
 Health = Literal["Healthy", "Degraded", "Running", "Suspended", "Unknown"]
+MessageState = Literal["waiting", "sent", "undeliverable"]
 Outcome = Literal["run", "skipped"]
 PythonState = Literal["waiting", "building", "ready", "failed"]
 Redo = Literal["failed", "skipped", "all"]
@@ -144,6 +165,19 @@ RunState = Literal[
 Severity = Literal["error", "warning"]
 Sync = Literal["Synced", "OutOfSync", "Invalid", "Unknown"]
 Trigger = Literal["schedule", "manual", "backfill", "retry"]
+Trouble = Literal[
+    "failed",
+    "timed_out",
+    "crashed",
+    "late",
+    "overdue",
+    "invalid",
+    "withheld",
+    "python",
+    "source",
+    "storage",
+    "recovered",
+]
 
 
 class Activity(TypedDict):
@@ -221,6 +255,22 @@ class Attention(TypedDict):
     count: int
     next_fire_time: str | None
     recent: list[RunState]
+
+
+class AttentionGroup(TypedDict):
+    """Problems with the same cause, in the order of `rank`; mostly a single one.
+
+    - `title`, `cause`: describe all of them. `since`: when the first of them began.
+    - `count`: the number of problems. `subjects`: the first 20 of what has them.
+    """
+
+    code: AttentionCode
+    kind: str
+    title: str
+    cause: str
+    since: str | None
+    count: int
+    subjects: list[str]
 
 
 _BackfillProgress = TypedDict("_BackfillProgress", {"from": str})
@@ -340,6 +390,21 @@ class Change(TypedDict):
     runs_in_flight: int
 
 
+class ChannelStatus(TypedDict):
+    """The status of a channel.
+
+    - `kind`: `webhook`, or the scheme of its apprise URL, such as `mailto`. The URL itself is shown nowhere.
+    - `since`: since when it has this state. `sent_at`: the last delivery.
+    """
+
+    name: str
+    kind: str
+    state: ChannelState
+    message: str
+    since: str
+    sent_at: str | None
+
+
 class CodeChange(TypedDict):
     """A deployment whose code changes, and the changed files among those that its run would load."""
 
@@ -407,7 +472,7 @@ class Deployment(TypedDict):
     `file` (relative to the repository root) and `line` say where it is declared; `flow` is None for a command.
     `generation` counts the versions of its document; `observed_generation` lags behind while the newest is not
     applied. `next_start` is when its next run starts: at `next_fire_time`, or before it, if jitter delays a run that
-    was due.
+    was due. `state` sums up `sync`, `health` and the hold; a deployment that is running and has no problem is `ok`.
     """
 
     name: str
@@ -429,6 +494,7 @@ class Deployment(TypedDict):
     next_start: str | None
     last_run: LastRun | None
     conditions: list[Condition]
+    state: DeploymentState
 
 
 class DeploymentNames(TypedDict):
@@ -610,6 +676,42 @@ class Hold(TypedDict):
     until: str | None
 
 
+class Incident(TypedDict):
+    """One cause of trouble. Incidents with the same `key` are the same cause; at most one of them is open.
+
+    - `cause`: the text that its members share. `members`: the first 20 deployments that it affects, or `source` or
+      `controller`; those that have not recovered come first. `member_count` counts all.
+    - `channels`: those that a message about it was written to.
+    """
+
+    id: int
+    key: str
+    trouble: Trouble
+    cause: str
+    opened_at: str
+    closed_at: str | None
+    members: list[IncidentMember]
+    member_count: int
+    channels: list[str]
+
+
+class IncidentMember(TypedDict):
+    """A deployment that an incident affects, or `source` or `controller`, which is its `subject`.
+
+    - `trouble`: what happened last. `since`: the end of the first failed run, or the time of the missed deadline.
+    - `failures`: the number of consecutive failures. `run_id`: the last failed run. `reason`: its reason.
+    - `closed_at`: when it recovered, or ceased to exist.
+    """
+
+    subject: str
+    trouble: Trouble
+    since: str
+    failures: int
+    run_id: str | None
+    reason: str
+    closed_at: str | None
+
+
 class KeptDeployment(TypedDict):
     """A deployment that stays active without a valid document in git, and why."""
 
@@ -714,10 +816,35 @@ class LogSearch(TypedDict):
 
 
 class NextFire(TypedDict):
-    """The next fire time of a deployment."""
+    """When the next run of a deployment starts: its next fire time, or before it if jitter delays a run."""
 
     deployment: str
     fire_time: str
+
+
+class NotificationMessage(TypedDict):
+    """One message to a channel. It is written in a transaction, and sent afterwards, at least once.
+
+    - `id`: a UUIDv7, the delivery id by which a receiver detects repetitions.
+    - `state`: the trouble that it reports, `recovered`, `flapping`, `digest`, `test`, or `heartbeat`.
+    - `title` and `body`: the text for people; `payload`: the JSON for webhooks.
+    - `not_before`: the time of the next attempt. `attempts`: how many were made. `error`: why the last one failed.
+    """
+
+    id: str
+    channel: str
+    state: str
+    title: str
+    body: str
+    created_at: str
+    deployment: str | None
+    run_id: str | None
+    reason: str
+    incident_id: int | None
+    delivery: MessageState
+    attempts: int
+    sent_at: str | None
+    error: str | None
 
 
 class Occurrence(TypedDict):
@@ -1045,6 +1172,7 @@ class Status(TypedDict):
     """The output of `controller status -o json`.
 
     `withheld` is None if no deletion is; passes are newest first. `commit` is that of the last applied revision.
+    `problems` are the first 100 groups of problems with the same cause, the worst first.
     """
 
     controller: Controller
@@ -1056,6 +1184,7 @@ class Status(TypedDict):
     events: list[Event]
     passes: list[Pass]
     commit: Commit | None
+    problems: list[AttentionGroup]
 
 
 class StatusSummary(TypedDict):
@@ -1219,18 +1348,27 @@ class PythonEnvironmentDetail(PythonEnvironment):
 
 
 class RecordedCommit(Commit):
-    """A commit that a pass has seen, with the deployments that it added, changed and removed."""
+    """A commit that a pass has seen, with the deployments that it added, changed and removed.
+
+    `pr_url` is the URL of the pull or merge request that its subject names; None if it names none that is known.
+    """
 
     added: DeploymentNames
     changed: DeploymentNames
     removed: DeploymentNames
+    pr_url: str | None
 
 
 class RunDetail(Run):
-    """All details of one run. `history` has its attempts so far, oldest first; `commit` is that of its revision."""
+    """All details of one run. `history` has its attempts so far, oldest first; `commit` is that of its revision.
+
+    `author` is who triggered or retried it; None for a run of a schedule or of a backfill, or if that is not
+    recorded.
+    """
 
     history: list[Attempt]
     commit: Commit | None
+    author: str | None
 
 
 class RunningRun(Run):

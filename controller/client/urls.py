@@ -17,8 +17,11 @@ def query(filters: Mapping[str, Any]) -> str:
 
 
 def part(text: str, kind: str = "deployment", command: str | None = None) -> str:
-    """Quote a name or id for use in a path. Raises ProblemError (404) if it cannot be one."""
+    """Quote a name or id for use in a path. Raises ProblemError (404) if it cannot be one.
+
+    `command` lists what exists; its default is `list` of the group with the plural of `kind`.
+    """
     if "/" in text or text in ("", ".", ".."):
-        hint = f"See `controller {command or f'{kind}s'} list`."
+        hint = f"See `controller {command or f'{kind}s list'}`."
         raise ProblemError({"reason": "NotFound", "detail": f"There is no {kind} {text!r}.", "hint": hint}, 404)
     return quote(text, safe="", errors="surrogatepass")

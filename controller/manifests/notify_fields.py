@@ -1,9 +1,9 @@
 """Reads what a document says about notifications: its notification rules, its deadlines and its heartbeat.
 
-`build` calls `read_notify_fields`.
+`build` calls `read_notify_fields`; `notify_file` reads the operator's rules with the same functions.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, TypedDict
 
@@ -42,9 +42,11 @@ def read_notify_fields(context: ValidationContext) -> NotifyFields:
     )
 
 
-def read_rule(context: ValidationContext, path: Path, rule: Mapping[str, Any]) -> NotifyRule:
+def read_rule(
+    context: ValidationContext, path: Path, rule: Mapping[str, Any], default_on: Iterable[Trouble] = DEFAULT_ON
+) -> NotifyRule:
     """Return the notification rule at `path`, which matches the schema."""
-    to, on = rule["to"], rule.get("on", DEFAULT_ON)
+    to, on = rule["to"], rule.get("on", default_on)
     return NotifyRule(
         to=(to,) if isinstance(to, str) else tuple(dict.fromkeys(to)),
         on=tuple(dict.fromkeys(Trouble(word) for word in on)),

@@ -147,7 +147,7 @@ def _type(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     allowed = fault.rule if isinstance(fault.rule, list) else [fault.rule]
     expected = join_or([_TYPES[name] for name in allowed])
     node, actual = root.at(path), kind_of(fault.instance)
-    if node.text and not _is_secret(path):
+    if node.text and not _hides_value(path):
         actual = f"{actual} ({shorten(node.text)})"
     if not path:
         message = f"a deployment must be a mapping, not {actual}"
@@ -158,15 +158,29 @@ def _type(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
         message=f"{_label(path)} must be {expected}, not {actual}",
         place=node.place,
         path=path,
-        hint=_SECRET
-        if _is_secret(path)
+        hint=_hidden_type_hint(path, allowed)
+        if _hides_value(path)
         else foreign_type_hint(path, fault.instance) or _type_hint(fault.instance, node.text, allowed, path),
     )
 
 
 def _is_secret(path: Path) -> bool:
-    """Return whether `path` is that of a secret, whose value must never appear in a message."""
-    return len(path) > 1 and path[-2] == "secrets"
+    """Return whether `path` is that of a secret."""
+    return len(path) > 1 and (path[-2] == "secrets" or (path[0] == "channels" and path[2:] == ("hmac",)))
+
+
+def _hides_value(path: Path) -> bool:
+    """Return whether the value at `path` must never appear in a message: secrets, and channels with their URLs."""
+    return _is_secret(path) or path[:1] == ("channels",)
+
+
+def _hidden_type_hint(path: Path, allowed: list[str]) -> str | None:
+    """Return the hint for a value of the wrong type that must not appear in it."""
+    if _is_secret(path):
+        return _SECRET
+    if len(path) == 2:
+        return "write its URL under the key url or webhook: {url: {env: NAME}}"
+    return "write it in quotes" if "string" in allowed else None
 
 
 def _type_hint(value: Any, text: str, allowed: list[str], path: Path) -> str | None:
@@ -195,7 +209,7 @@ def _list_hint(value: str, path: Path) -> str | None:
 
 def _pattern(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     key = str(path[-1]) if path else ""
-    message = f"invalid {_label(path)}: {quote(fault.instance)}"
+    message = f"invalid {_label(path)}" if _hides_value(path) else f"invalid {_label(path)}: {quote(fault.instance)}"
     if key in _ABSOLUTE_PATHS:
         message = f"{key} must be an absolute path, not {quote(fault.instance)}"
     yield _invalid(root, path, message, _PATTERNS.get(key))

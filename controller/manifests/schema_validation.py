@@ -24,11 +24,12 @@ MAX_PROBLEMS = 50
 
 DEPLOYMENT = "deployment"
 PROJECT = "project"
+NOTIFY = "notify"
 
 
 @cache
 def schema_text(which: str = DEPLOYMENT) -> str:
-    """Return the JSON Schema of a deployment or of controller.yaml, as `controller schema` prints it."""
+    """Return the JSON Schema of a deployment, controller.yaml or notify.yaml, as `controller schema` prints it."""
     return (files("controller") / "schemas" / f"{which}.v1.schema.json").read_text(encoding="utf-8")
 
 

@@ -1,6 +1,7 @@
 """The cause of a failed run: the first failed task that is not a consequence of another one.
 
-`runs.task_reports` calls it when an attempt has ended, so that every surface shows the same reason.
+`runs.task_reports` calls `find_cause` when an attempt has ended, so that every surface shows the same reason. The
+overview and the notifications group runs of several deployments that failed for the same cause.
 """
 
 import re
@@ -10,6 +11,13 @@ from controller.model.task_runs import TaskRun
 
 _NOT_RUN = re.compile(r"not run: upstream task (.+) (?:was skipped|was cancelled|timed out|failed|crashed)$")
 _UNREAD = re.compile(r"^TasksFailedError: \d+ of \d+ tasks did not succeed: ")
+_TASK = re.compile(r"^[\w.-]+-\d+: (?=[A-Za-z_][\w.]*: )")
+_CONSEQUENCES = re.compile(r" → .*$", re.DOTALL)
+_ERROR = re.compile(r"[A-Za-z_][\w.]*: \S")
+_VARIABLE = re.compile(
+    r"0x[0-9a-f]+|\b[0-9a-f]{8,}(?:-[0-9a-f]{4,})*\b|\b\d+\.\d+\b|\b\d{4}-\d\d-\d\d[T ][\d:.]+Z?", re.IGNORECASE
+)
+"""The parts of an error that differ from run to run: addresses, ids, decimal numbers and times."""
 _MAX_NAMED = 3
 _MAX_STEPS = 50
 
@@ -32,6 +40,25 @@ def find_cause(reason: str, tasks: Sequence[TaskRun]) -> str:
     if cause is None or _NOT_RUN.search(text):
         return reason
     return (text if text.startswith(cause.label) else f"{cause.label}: {text}") + _consequences(cause, tasks)
+
+
+def shared_cause(reason: str) -> str:
+    """Return the part of a run's reason that other deployments may share: the error, without the task that raised it.
+
+    An empty string if the reason names no error: two commands with the same exit code have no common cause.
+    """
+    error = _TASK.sub("", without_consequences(reason))
+    return error if _ERROR.match(error) else ""
+
+
+def without_consequences(reason: str) -> str:
+    """Return a run's reason without the tasks that were not run because of it."""
+    return _CONSEQUENCES.sub("", reason)
+
+
+def cause_key(reason: str) -> str:
+    """Return a text that is equal for reasons with the same shared cause; an empty string without one."""
+    return _VARIABLE.sub("…", shared_cause(reason))
 
 
 def _explanation(text: str, by_label: Mapping[str, TaskRun], failed: Sequence[TaskRun]) -> TaskRun | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from controller.model import INTERNAL
 from controller.model.policies import Secret
+from controller.time_format import in_utc
 
 
 class Trouble(StrEnum):
@@ -59,8 +60,8 @@ class Channel:
     """
 
     name: str
-    url: str | Secret | None = None
-    webhook: str | Secret | None = None
+    url: str | Secret | None = field(default=None, repr=False)
+    webhook: str | Secret | None = field(default=None, repr=False)
     hmac: Secret | None = None
     quiet: QuietHours | None = None
     digest: time | None = None
@@ -112,11 +113,79 @@ class Expectation:
         return not (self.start_within is self.finish_within is self.success_every is None)
 
 
+class DeadlineKind(StrEnum):
+    """A key of `expect`."""
+
+    START_WITHIN = "start_within"
+    FINISH_WITHIN = "finish_within"
+    SUCCESS_EVERY = "success_every"
+
+    @property
+    def trouble(self) -> Trouble:
+        """The trouble that a missed deadline of this kind is."""
+        return Trouble.LATE if self is DeadlineKind.START_WITHIN else Trouble.OVERDUE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissedDeadline:
+    """A deadline that a deployment has missed, and that is not met yet.
+
+    - `due_time`: the due time that was missed last; None for `success_every` and for runs without a due time.
+    - `deadline`: the deadline of that due time or run. `since`: that of the first one that was missed in a row.
+    - `count`: how many were missed in a row.
+    - `run_id`: the run that is late, if one was created. `reason`: why it is late, as a fragment that names no run, so
+      that deployments that are late for the same reason have the same text.
+    """
+
+    deployment: str
+    kind: DeadlineKind
+    due_time: datetime | None
+    deadline: datetime
+    since: datetime
+    count: int = 1
+    run_id: str | None = None
+    reason: str = ""
+
+    @property
+    def trouble(self) -> Trouble:
+        """`late` or `overdue`."""
+        return self.kind.trouble
+
+    @property
+    def message(self) -> str:
+        """A sentence that says what was missed, and why."""
+        deadline = in_utc(self.deadline)
+        reason = f": {self.reason}" if self.reason else ""
+        if self.kind is DeadlineKind.SUCCESS_EVERY:
+            return f"No run has succeeded by {deadline}{reason}."
+        run = "A run without a due time" if self.due_time is None else f"The run due at {in_utc(self.due_time)}"
+        verb = "start" if self.kind is DeadlineKind.START_WITHIN else "finish"
+        return f"{run} did not {verb} by {deadline}{reason}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadlineRecord:
+    """What is recorded about a deadline that a deployment declares.
+
+    - `length`: the declared duration.
+    - `checked_at`: deadlines up to this instant were evaluated, or do not apply because their due times are from before
+      the deployment was declared, resumed or no longer suspended. With `success_every`: the later one of the last
+      success and that time.
+    - `miss`: the deadline that was missed and is not met yet.
+    """
+
+    deployment: str
+    kind: DeadlineKind
+    length: timedelta
+    checked_at: datetime
+    miss: MissedDeadline | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentMember:
     """A deployment that an incident affects, or `source` or `controller`, which is its `subject`.
 
-    - `trouble`: what happened last. `since`: the start of the first failed run, or the time of the missed deadline.
+    - `trouble`: what happened last. `since`: the end of the first failed run, or the time of the missed deadline.
     - `failures`: the number of consecutive failures. `run_id`: the last failed run. `reason`: its reason.
     - `closed_at`: when it recovered, or ceased to exist.
     """
@@ -148,19 +217,28 @@ class Incident:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announcement:
-    """That an incident must be reported to a channel, or was.
+    """What a channel was told about an incident, and when the next message about it is due.
 
-    - `due_at`: when the first message must be written, after deployments with the same cause were collected.
-    - `announced_at`: when it was written; None until then. `subjects`: the members that it named.
+    - `due_at`: when to compare `subjects` with what is failing; None if nothing has changed.
+    - `announced_at`: when the first message was written; None until then, and again after a recovery.
+    - `updated_at`: when the last message was written.
+    - `subjects`: the members that failed according to the last message.
     - `recovered_at`: when the recovery was written.
+    - `openings`: when the last failures with this key were announced, at most three.
+    - `flapping_since`: since when it fails and recovers too often to report each change; None if it doesn't.
+    - `changed_at`: while it is flapping, when it last failed or recovered.
     """
 
     incident_id: int
     channel: str
-    due_at: datetime
+    due_at: datetime | None = None
     announced_at: datetime | None = None
+    updated_at: datetime | None = None
     subjects: tuple[str, ...] = ()
     recovered_at: datetime | None = None
+    openings: tuple[datetime, ...] = ()
+    flapping_since: datetime | None = None
+    changed_at: datetime | None = None
 
 
 class MessageState(StrEnum):
@@ -221,3 +299,12 @@ class ChannelStatus:
     message: str
     since: datetime
     sent_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsProblem:
+    """Why the current version of `notify.yaml` is not used, and since when. The last valid version stays in use."""
+
+    message: str
+    hint: str | None = None
+    since: datetime

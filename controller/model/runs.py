@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NewType
 
@@ -21,6 +21,11 @@ def first_id(moment: datetime) -> str:
     """Return a lower bound for the ids of runs created at or after `moment`."""
     millis = f"{max(0, int(moment.timestamp() * 1000)):012x}"
     return f"{millis[:8]}-{millis[8:]}"
+
+
+def creation_time(run_id: RunId | str) -> datetime:
+    """Return when the run with this id was created, in UTC."""
+    return datetime.fromtimestamp(int(run_id.replace("-", "")[:12], 16) / 1000, UTC)
 
 
 class RunState(StrEnum):
@@ -189,6 +194,8 @@ class LastRun:
     finished_at: datetime | None
     not_before: datetime | None = field(default=None, metadata=INTERNAL)
     """The earliest start, None if it may start immediately."""
+    backfill_id: str | None = field(default=None, metadata=INTERNAL)
+    """The backfill that the run belongs to."""
     before: "LastRun | None" = field(default=None, metadata=INTERNAL)
     """If this run was skipped, the newest run before it that was not."""
     streak: FailureStreak | None = field(default=None, compare=False, metadata=INTERNAL)
@@ -220,10 +227,14 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunDetail(Run):
-    """All details of one run. `history` has its attempts so far, oldest first; `commit` is that of its revision."""
+    """All details of one run. `history` has its attempts so far, oldest first; `commit` is that of its revision.
+
+    `author` is who triggered or retried it; None for a run of a schedule or of a backfill, or if that is not recorded.
+    """
 
     history: tuple[Attempt, ...]
     commit: Commit | None = None
+    author: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

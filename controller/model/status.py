@@ -19,6 +19,8 @@ class ConditionType(StrEnum):
     PRUNE_WITHHELD = "PruneWithheld"
     STORAGE_FULL = "StorageFull"
     PYTHON_READY = "PythonReady"
+    LATE = "Late"
+    OVERDUE = "Overdue"
 
 
 class ConditionStatus(StrEnum):

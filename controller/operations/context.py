@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from controller.clock import Clock
 from controller.errors import NotFoundError, UsageError
+from controller.model.notifications import Message, NotifySettings
 from controller.model.runs import Run, RunId
 from controller.model.status import Event, EventSeverity, InventoryEntry
 from controller.operations.parameter_check import Parameters
@@ -23,7 +24,8 @@ class OperationContext:
     """The parts of the controller that operations use. Thread-safe.
 
     `wake` wakes the engine, and `notify_due` also tells it that a deployment may have due runs. `request_pass` requests
-    a reconcile pass.
+    a reconcile pass. `test_channel` sends a test message to a channel, and returns a future with its result.
+    `notify_settings` returns the channels and rules of the operator.
     """
 
     store: Store
@@ -33,6 +35,8 @@ class OperationContext:
     wake: Callable[[], None]
     notify_due: Callable[[str], None]
     request_pass: Callable[[], Future[PassResult]]
+    test_channel: Callable[[str], Future[Message]]
+    notify_settings: Callable[[], NotifySettings] = NotifySettings
 
     def record_event(
         self,

@@ -8,7 +8,7 @@ that a commit always gives the same documents.
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from controller.errors import SourceError
 from controller.model.commits import Commit, ListedCommit
 from controller.model.snapshots import Code, ManifestFile, RefusedFile, Snapshot, is_spec
 from controller.python_specs.render_process import Renderer, Rendering
+from controller.sources.git import RemoteSource
 from controller.sources.source import Change, Source, WatchedPath
 
 _MAX_CACHED = 512
@@ -46,6 +47,11 @@ class RenderedSource:
         self._is_stopping = threading.Event()
         self._newest: dict[str, _CachedFile] = {}
         self._pinned: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+
+    @property
+    def git_requests(self) -> Mapping[tuple[str, str], int]:
+        """The requests to the server of a remote repository, by git command and result (`success` or `failure`)."""
+        return self._source.requests if isinstance(self._source, RemoteSource) else {}
 
     def observe(self) -> str:
         """Return the current revision."""

@@ -89,15 +89,7 @@ def find_attention(source: SourceStatus | None, views: Iterable[DeploymentView])
             )
     yield from _withheld(source)
     for view in by_rank.get(Rank.LATE, ()):
-        assert view.last_run is not None
-        yield _of_deployment(
-            view,
-            code=AttentionCode.LATE,
-            kind="warning",
-            title=f"{view.name}: a run is late",
-            message="It has not started although the next due time has passed.",
-            since=view.last_run.scheduled_for,
-        )
+        yield from _late(view)
     for view in views:
         if view.hold is not None:
             yield _of_deployment(
@@ -133,6 +125,33 @@ def _failing(view: DeploymentView) -> Attention | None:
         since=streak.since,
         count=streak.count,
     )
+
+
+def _late(view: DeploymentView) -> Iterator[Attention]:
+    """Yield the deadlines that the deployment missed, or else that its newest run waits beyond the next due time."""
+    titles = {
+        ConditionType.LATE: f"{view.name}: a run is late",
+        ConditionType.OVERDUE: f"{view.name} is overdue",
+    }
+    missed = [condition for condition in view.conditions if condition.type in titles]
+    for condition in missed:
+        yield _of_deployment(
+            view,
+            code=AttentionCode.LATE,
+            kind="warning",
+            title=titles[condition.type],
+            message=condition.message,
+            since=condition.last_transition_time,
+        )
+    if not missed:
+        yield _of_deployment(
+            view,
+            code=AttentionCode.LATE,
+            kind="warning",
+            title=f"{view.name}: a run is late",
+            message="It has not started, and a later due time has passed already.",
+            since=None if view.last_run is None else view.last_run.scheduled_for,
+        )
 
 
 def _of_deployment(view: DeploymentView, *, kind: str = "error", **values: Any) -> Attention:

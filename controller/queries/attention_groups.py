@@ -3,20 +3,17 @@
 The overview page shows the groups in the order of their first problem.
 """
 
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from controller.model import INTERNAL
+from controller.model.failure_cause import cause_key, shared_cause
 from controller.queries.attention import Attention, AttentionCode
 
-_TASK = re.compile(r"^[\w.-]+-\d+: (?=[A-Za-z_][\w.]*: )")
-_CONSEQUENCES = re.compile(r" → .*$", re.DOTALL)
-_ERROR = re.compile(r"[A-Za-z_][\w.]*: \S")
-_VARIABLE = re.compile(
-    r"0x[0-9a-f]+|\b[0-9a-f]{8,}(?:-[0-9a-f]{4,})*\b|\b\d+\.\d+\b|\b\d{4}-\d\d-\d\d[T ][\d:.]+Z?", re.IGNORECASE
-)
-"""The parts of an error that differ from run to run: addresses, ids, decimal numbers and times."""
+MOST_SUBJECTS = 20
+MOST_GROUPS = 100
+"""The number of groups that lists in the JSON have."""
 _SHARED = {
     AttentionCode.INVALID_DEPLOYMENT: "are invalid",
     AttentionCode.NO_PYTHON: "wait for their Python environments",
@@ -27,7 +24,8 @@ _SHARED = {
 class AttentionGroup:
     """Problems with the same cause, in the order of `rank`; mostly a single one.
 
-    `title` and `cause` describe all of them, `since` is when the first of them began.
+    - `title`, `cause`: describe all of them. `since`: when the first of them began.
+    - `count`: the number of problems. `subjects`: the first 20 of what has them.
     """
 
     code: AttentionCode
@@ -35,7 +33,9 @@ class AttentionGroup:
     title: str
     cause: str
     since: datetime | None
-    items: tuple[Attention, ...]
+    count: int
+    subjects: tuple[str, ...]
+    items: tuple[Attention, ...] = field(metadata=INTERNAL)
 
 
 def group_attention(items: Iterable[Attention]) -> list[AttentionGroup]:
@@ -46,20 +46,11 @@ def group_attention(items: Iterable[Attention]) -> list[AttentionGroup]:
     return [_group(members) for members in groups.values()]
 
 
-def shared_cause(reason: str) -> str:
-    """Return the part of a run's reason that other deployments may share: the error, without the task that raised it.
-
-    An empty string if the reason names no error: two commands with the same exit code have no common cause.
-    """
-    error = _TASK.sub("", _CONSEQUENCES.sub("", reason))
-    return error if _ERROR.match(error) else ""
-
-
 def _key(index: int, item: Attention) -> object:
     if item.code in _SHARED:
         return item.code, item.message
-    if item.code is AttentionCode.FAILED_RUN and (cause := shared_cause(item.message)):
-        return item.code, _VARIABLE.sub("…", cause)
+    if item.code is AttentionCode.FAILED_RUN and (key := cause_key(item.message)):
+        return item.code, key
     return item.title if item.deployment is None else index
 
 
@@ -78,5 +69,7 @@ def _group(members: list[Attention]) -> AttentionGroup:
         title=title,
         cause=cause,
         since=min(starts, default=None),
+        count=len(members),
+        subjects=tuple(item.subject for item in members[:MOST_SUBJECTS]),
         items=tuple(members),
     )

@@ -10,7 +10,8 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 
 from controller.clock import Clock
-from controller.model.runs import LastRun, RunId, first_id
+from controller.model.notifications import MissedDeadline
+from controller.model.runs import LastRun, creation_time, first_id
 from controller.model.schedules import Schedule
 from controller.model.status import Hold, SourceStatus
 from controller.queries.attention import Attention, find_attention
@@ -49,6 +50,7 @@ class DeploymentCache:
         self._newest = _NewestRuns()
         self._source: SourceStatus | None = None
         self._holds: Mapping[str, Hold] = {}
+        self._missed: Mapping[str, tuple[MissedDeadline, ...]] = {}
         self._rows = _Rows()
         self._timeline = Timeline(clock)
         self._attention: list[Attention] = []
@@ -98,7 +100,7 @@ class DeploymentCache:
         moment = read_moment(tx, now)
         changed = self._entries.refresh(tx, moment.source)
         stale = changed | self._newest.refresh(tx, now, changed=changed)
-        stale |= {name for name in {*moment.holds, *self._holds} if moment.holds.get(name) != self._holds.get(name)}
+        stale |= _differing(moment.holds, self._holds) | _differing(moment.missed, self._missed)
         stale |= self._rows.due(now)
         bases = self._entries.bases
         if self._source != moment.source or now < self._at:
@@ -107,7 +109,7 @@ class DeploymentCache:
         rows = {name: complete_row(bases[name], self._newest.runs.get(name), moment) for name in stale if name in bases}
         rows |= {name: never_valid_row(finding) for name, finding in errors.items()}
         self._rows.replace(stale | errors.keys(), rows)
-        self._source, self._holds = moment.source, moment.holds
+        self._source, self._holds, self._missed = moment.source, moment.holds, moment.missed
         ends = [hold.until for hold in moment.holds.values() if hold.until is not None]
         self._until = min([now + _FULL_REFRESH, *ends, *self._rows.first_start()])
 
@@ -161,7 +163,7 @@ class _NewestRuns:
         unsettled = [name for name, run in self.runs.items() if run.before and not run.before.state.is_terminal]
         of_changed = [run for name in (*changed, *unsettled) if (run := last_runs.find(tx, name)) is not None]
         active = [run.id for run in self.runs.values() if not run.state.is_terminal]
-        since = last_runs.find_since(tx, _lower_bound(self._last_id))
+        since = last_runs.find_since(tx, lower_bound(self._last_id))
         updated = set()
         for run in (*last_runs.find_many(tx, active), *since, *of_changed):
             cached = self.runs.get(run.deployment)
@@ -169,7 +171,11 @@ class _NewestRuns:
                 self.runs[run.deployment] = run
                 updated.add(run.deployment)
             self._last_id = max(self._last_id, run.id)
-        self.runs |= last_runs.add_streaks(tx, {name: self.runs[name] for name in updated})
+        # An older run may have failed while the newest one is in progress, so that the number of failures has changed.
+        in_progress = {name for name, run in self.runs.items() if not run.state.is_terminal}
+        counted = last_runs.add_streaks(tx, {name: self.runs[name] for name in updated | in_progress})
+        updated |= {name for name, run in counted.items() if run.streak != self.runs[name].streak}
+        self.runs |= counted
         return updated
 
 
@@ -209,9 +215,12 @@ class _Rows:
         self.in_order = rows
 
 
-def _lower_bound(last_id: str) -> str:
+def _differing(new: Mapping[str, object], old: Mapping[str, object]) -> set[str]:
+    return {name for name in {*new, *old} if new.get(name) != old.get(name)}
+
+
+def lower_bound(last_id: str) -> str:
     """Return a lower bound for the ids of runs not read yet, given the last id read."""
     if not last_id:
         return ""
-    created_at = datetime.fromtimestamp(int(RunId(last_id).replace("-", "")[:12], 16) / 1000, UTC)
-    return first_id(created_at - _COMMIT_DELAY)
+    return first_id(creation_time(last_id) - _COMMIT_DELAY)

@@ -8,8 +8,7 @@ from enum import StrEnum
 from controller.model.schedules import Schedule
 from controller.model.status import ConditionType, SourceStatus
 from controller.queries.attention import RECENT, Attention, find_attention
-from controller.queries.deployment_states import DeploymentState, deployment_state
-from controller.queries.deployments import DeploymentView, Health, rank
+from controller.queries.deployments import DeploymentState, DeploymentView, Health, rank
 from controller.schedules import describe
 from controller.store import Transaction, run_statistics
 from controller.store.run_statistics import Bar
@@ -75,10 +74,10 @@ def _row(
     view: DeploymentView, problem: Attention | None, schedules: Sequence[Schedule], bars: Sequence[Bar]
 ) -> DeploymentRow:
     since, why = (problem.since, problem.message) if problem else _unapplied(view)
-    is_running = view.health is Health.RUNNING and deployment_state(view) is DeploymentState.OK
+    is_running = view.health is Health.RUNNING and view.state is DeploymentState.OK
     return DeploymentRow(
         view=view,
-        state="running" if is_running else deployment_state(view).value,
+        state="running" if is_running else view.state.value,
         since=since,
         why=why,
         schedules=tuple(describe(schedule) for schedule in schedules),

@@ -1,20 +1,34 @@
 """Deployments as all user interfaces show them: declared and applied versions, sync status, health and last run."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import IntEnum, StrEnum
+from itertools import groupby
+from operator import attrgetter
 
 from controller.errors import SOURCE_REASONS, ControllerError
 from controller.manifests.build import build_deployment
 from controller.model import INTERNAL
 from controller.model.deployments import CommandTarget, Deployment
 from controller.model.findings import Finding, Severity
+from controller.model.notifications import MissedDeadline
 from controller.model.runs import FAILURES, FailureStreak, LastRun, RunState
 from controller.model.schedules import Schedule
-from controller.model.status import INVALID, KEPT, NO_PYTHON, WITHHELD, Condition, Hold, InventoryEntry, SourceStatus
+from controller.model.status import (
+    INVALID,
+    KEPT,
+    NO_PYTHON,
+    WITHHELD,
+    Condition,
+    Hold,
+    InventoryEntry,
+    SourceStatus,
+)
+from controller.queries.deadline_conditions import deadline_conditions
 from controller.schedules import next_fire_times
-from controller.store import Transaction, holds, inventory, last_runs, source_status
+from controller.store import Transaction, deadlines, holds, inventory, last_runs, source_status
 
 
 class Sync(StrEnum):
@@ -48,6 +62,26 @@ class Health(StrEnum):
     UNKNOWN = "Unknown"
 
 
+class DeploymentState(StrEnum):
+    """The state of a deployment in one word, the worst first."""
+
+    INVALID = "invalid"
+    FAILING = "failing"
+    OUT_OF_SYNC = "out_of_sync"
+    LATE = "late"
+    HELD = "held"
+    SUSPENDED = "suspended"
+    OK = "ok"
+
+
+_STATES = {
+    Rank.INVALID: DeploymentState.INVALID,
+    Rank.FAILING: DeploymentState.FAILING,
+    Rank.OUT_OF_SYNC: DeploymentState.OUT_OF_SYNC,
+    Rank.LATE: DeploymentState.LATE,
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentView:
     """One deployment in a list.
@@ -55,6 +89,7 @@ class DeploymentView:
     `file` (relative to the repository root) and `line` say where it is declared; `flow` is None for a command.
     `generation` counts the versions of its document; `observed_generation` lags behind while the newest is not applied.
     `next_start` is when its next run starts: at `next_fire_time`, or before it, if jitter delays a run that was due.
+    `state` sums up `sync`, `health` and the hold; a deployment that is running and has no problem is `ok`.
     """
 
     name: str
@@ -76,8 +111,10 @@ class DeploymentView:
     next_start: datetime | None
     last_run: LastRun | None
     conditions: tuple[Condition, ...]
+    state: DeploymentState = DeploymentState.OK
     is_late: bool = field(default=False, metadata=INTERNAL)
-    """Whether the newest run has not started although the next due time has passed."""
+    """Whether it has the condition `Late` or `Overdue`. Without `expect.start_within`, also whether the newest run has
+    not started although the next due time has passed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,15 +127,20 @@ class BaseRow:
     row: DeploymentView
     reason: str | None
     schedules: tuple[Schedule, ...]
+    has_start_deadline: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """The data that all rows share: the status of the source, the active holds, and the current time."""
+    """The data that all rows share: the status of the source, the active holds, and the current time.
+
+    `missed` has the missed deadlines that are not met yet, by deployment.
+    """
 
     source: SourceStatus | None
     holds: Mapping[str, Hold]
     now: datetime
+    missed: Mapping[str, tuple[MissedDeadline, ...]]
 
 
 def list_deployments(tx: Transaction, now: datetime) -> list[DeploymentView]:
@@ -128,7 +170,8 @@ def matching(
 def read_moment(tx: Transaction, now: datetime) -> Moment:
     """Read the data that all rows share at this time."""
     active = {name: hold for name, hold in holds.find_all(tx).items() if not hold.is_over(now)}
-    return Moment(source=source_status.find(tx), holds=active, now=now)
+    missed = {name: tuple(misses) for name, misses in groupby(deadlines.find_missed(tx), key=attrgetter("deployment"))}
+    return Moment(source=source_status.find(tx), holds=active, now=now, missed=missed)
 
 
 def base_row(entry: InventoryEntry) -> BaseRow:
@@ -157,14 +200,21 @@ def base_row(entry: InventoryEntry) -> BaseRow:
         last_run=None,
         conditions=entry.conditions,
     )
-    return BaseRow(row=row, reason=entry.reason, schedules=() if deployment is None else deployment.schedules)
+    return BaseRow(
+        row=row,
+        reason=entry.reason,
+        schedules=() if deployment is None else deployment.schedules,
+        has_start_deadline=deployment is not None and deployment.expect.start_within is not None,
+    )
 
 
 def complete_row(base: BaseRow, run: LastRun | None, moment: Moment) -> DeploymentView:
     """Return the row of an active deployment, with its newest run, its hold and its next fire time."""
     hold = moment.holds.get(base.row.name)
+    missed = deadline_conditions(moment.missed.get(base.row.name, ()))
+    waits = hold is None and not (base.row.suspended or base.has_start_deadline)
     fire_time = None if base.row.suspended else _next_fire_time(base.schedules, hold, moment.now)
-    return replace(
+    row = replace(
         base.row,
         sync=_sync(base.reason, moment.source),
         health=_health(run, suspended=base.row.suspended or hold is not None),
@@ -173,8 +223,10 @@ def complete_row(base: BaseRow, run: LastRun | None, moment: Moment) -> Deployme
         next_fire_time=fire_time,
         next_start=fire_time if hold is not None else _next_start(run, fire_time, moment.now),
         last_run=None if run is None else replace(run, state=run.state.public),
-        is_late=hold is None and not base.row.suspended and _is_late(run, base.schedules, moment.now),
+        conditions=(*base.row.conditions, *missed),
+        is_late=bool(missed) or (waits and _is_late(run, base.schedules, moment.now)),
     )
+    return replace(row, state=_state(row))
 
 
 def never_valid_row(finding: Finding) -> DeploymentView:
@@ -199,6 +251,7 @@ def never_valid_row(finding: Finding) -> DeploymentView:
         next_start=None,
         last_run=None,
         conditions=(),
+        state=DeploymentState.INVALID,
     )
 
 
@@ -244,6 +297,12 @@ def rank(view: DeploymentView) -> Rank:
     return {Health.RUNNING: Rank.RUNNING, Health.SUSPENDED: Rank.HELD}.get(view.health, Rank.HEALTHY)
 
 
+def count_states(views: Iterable[DeploymentView]) -> dict[DeploymentState, int]:
+    """Return the number of deployments in each state, including zeros."""
+    counts = Counter(view.state for view in views)
+    return {state: counts[state] for state in DeploymentState}
+
+
 def find_streak(view: DeploymentView) -> FailureStreak | None:
     """Return the consecutive failures of a deployment; None if its last run did not fail, or its schedules are off."""
     return None if view.last_run is None or view.health is Health.SUSPENDED else view.last_run.streak
@@ -280,9 +339,13 @@ def fires_after(hold: Hold | None, after: datetime) -> datetime | None:
 
 
 def _is_late(run: LastRun | None, schedules: Sequence[Schedule], now: datetime) -> bool:
-    if run is None or run.state is not RunState.PENDING or run.scheduled_for is None:
+    """Return whether the run waits although a due time after its own one, and after its creation, has passed.
+
+    Runs of backfills are never late: their due times lie in the past, and their backfill decides when they start.
+    """
+    if run is None or run.state is not RunState.PENDING or run.scheduled_for is None or run.backfill_id is not None:
         return False
-    later = next_fire_times(schedules, run.scheduled_for, 1)
+    later = next_fire_times(schedules, max(run.scheduled_for, run.created_at), 1)
     return bool(later) and later[0][0] <= now
 
 
@@ -297,6 +360,13 @@ def _next_start(run: LastRun | None, fire_time: datetime | None, now: datetime) 
     if run is None or run.state is not RunState.PENDING or run.not_before is None or run.not_before <= now:
         return fire_time
     return run.not_before if fire_time is None else min(run.not_before, fire_time)
+
+
+def _state(view: DeploymentView) -> DeploymentState:
+    place = rank(view)
+    if place is Rank.HELD:
+        return DeploymentState.HELD if view.held else DeploymentState.SUSPENDED
+    return _STATES.get(place, DeploymentState.OK)
 
 
 def _sync(reason: str | None, source: SourceStatus | None) -> Sync:

@@ -17,7 +17,7 @@ SEARCHED_BYTES = 1 << 18
 MOST_LINES = 15
 _COUNTED_BYTES = 1 << 20
 _MAX_MESSAGE_LINES = 20
-_MAX_LINE = 500
+_MAX_LINE = 2000
 _MAX_COMPARED = 100
 
 _HEADER = re.compile(r"[ +|]*(?:Exception Group )?Traceback \(most recent call last\):$")

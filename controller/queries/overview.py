@@ -16,8 +16,7 @@ from controller.model.runs import FAILURES, RunState
 from controller.queries.attention import RECENT, find_attention
 from controller.queries.attention_groups import AttentionGroup, group_attention
 from controller.queries.backfills import list_unfinished
-from controller.queries.deployment_states import DeploymentState, count_states
-from controller.queries.deployments import DeploymentView
+from controller.queries.deployments import DeploymentState, DeploymentView, count_states
 from controller.queries.fire_timeline import DAY, SLOT, SlotFires, Upcoming, floor
 from controller.queries.progress import RunsInProgress, runs_in_progress
 from controller.store import Transaction, run_statistics, source_status

@@ -8,9 +8,9 @@ from pathlib import Path
 from controller.errors import NotFoundError
 from controller.model import extend
 from controller.model.queues import missing_resource, schedule_queue
-from controller.model.runs import Attempt, Run, RunDetail, RunId, RunState
+from controller.model.runs import Attempt, Run, RunDetail, RunId, RunState, Trigger
 from controller.model.task_runs import TaskTree
-from controller.store import Transaction, commits, python_environments, queues, runs, task_trees
+from controller.store import Transaction, commits, events, python_environments, queues, runs, task_trees
 from controller.store.run_search import RunFilter, runs_page, select_all, select_oldest
 from controller.store.task_reports import read_tree
 
@@ -74,7 +74,15 @@ def _detail(tx: Transaction, run: Run, directory: Path | None) -> RunDetail:
     attempts = runs.attempts_of(tx, run.id)
     history = tuple(replace(attempt, state=attempt.state.public) for attempt in attempts)
     commit = commits.find(tx, run.revision)
-    return extend(RunDetail, _with_task_tree(tx, run, attempts, directory), history=history, commit=commit)
+    whole = _with_task_tree(tx, run, attempts, directory)
+    return extend(RunDetail, whole, history=history, commit=commit, author=_author(tx, run))
+
+
+def _author(tx: Transaction, run: Run) -> str | None:
+    """Return who triggered or retried this run, from the event that says so."""
+    verb = {Trigger.MANUAL: "triggered run", Trigger.RETRY: "retried run"}.get(run.trigger)
+    message = verb and events.find_message(tx, run.id, ("Triggered", "Retried"))
+    return message.partition(f" {verb} ")[0] if message else None
 
 
 def public_runs(tx: Transaction, matches: list[Run], now: datetime) -> list[Run]:

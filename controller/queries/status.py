@@ -16,7 +16,9 @@ from controller.model.status import (
     SourceStatus,
     Withheld,
 )
-from controller.queries.deployments import DeploymentView, Health, list_deployments
+from controller.queries.attention import find_attention
+from controller.queries.attention_groups import MOST_GROUPS, AttentionGroup, group_attention
+from controller.queries.deployments import DeploymentState, DeploymentView, Health, list_deployments
 from controller.queries.in_progress import InProgress, find_in_progress
 from controller.queries.runs import list_runs
 from controller.settings import Location
@@ -57,6 +59,7 @@ class StatusView:
     """The output of `controller status -o json`.
 
     `withheld` is None if no deletion is; passes are newest first. `commit` is that of the last applied revision.
+    `problems` are the first 100 groups of problems with the same cause, the worst first.
     """
 
     controller: ControllerView
@@ -69,6 +72,7 @@ class StatusView:
     events: tuple[Event, ...]
     passes: tuple[PassRecord, ...]
     commit: Commit | None = None
+    problems: tuple[AttentionGroup, ...] = ()
 
 
 def read_status(location: Location, now: datetime) -> StatusView:
@@ -122,7 +126,8 @@ def _with_notices(view: StatusView, notices: tuple[Condition, ...]) -> StatusVie
         view,
         source=replace(view.source, conditions=with_notices(view.source.conditions, notices)),
         deployments=tuple(
-            replace(row, health=Health.DEGRADED) if row.health is Health.HEALTHY else row for row in view.deployments
+            replace(row, health=Health.DEGRADED, state=DeploymentState.FAILING) if row.health is Health.HEALTHY else row
+            for row in view.deployments
         ),
     )
 
@@ -159,6 +164,7 @@ def _status(
         events=tuple(events.latest(tx, RECENT_EVENTS)),
         passes=tuple(passes.latest(tx, RECENT_PASSES)),
         commit=None if source is None else commits.find(tx, source.last_applied_revision),
+        problems=tuple(group_attention(find_attention(source, deployments))[:MOST_GROUPS]),
     )
 
 

@@ -22,7 +22,7 @@ _AFTER_NAMES = "~"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NextFire:
-    """The next fire time of a deployment."""
+    """When the next run of a deployment starts: its next fire time, or before it if jitter delays a run."""
 
     deployment: str
     fire_time: datetime
@@ -85,7 +85,7 @@ def summarize_status(
     `notices` are the conditions that can't be recorded, `problems` is the number of those that need attention.
     """
     counts = runs.counts(tx)
-    fires = sorted((view.next_fire_time, view.name) for view in views if view.next_fire_time is not None)
+    fires = sorted((view.next_start, view.name) for view in views if view.next_start is not None)
     soon = bisect_right(fires, (now + _SOON, _AFTER_NAMES))
     later = fires[soon : soon + 1]
     return StatusSummary(

@@ -12,6 +12,7 @@ from controller.backoff import Backoff
 from controller.clock import Clock
 from controller.errors import ControllerError, ResourceError, StateLostError, StoppingError
 from controller.reconcile.pass_deadline import PassDeadline
+from controller.reconcile.pass_statistics import PassStatistics
 from controller.reconcile.reconciler import PassResult, Reconciler
 from controller.sources.source import Source
 from controller.sources.watch import Watcher
@@ -50,6 +51,7 @@ class Loop:
         self._interval = interval.total_seconds()
         self._on_failure = on_failure
         self._deadline = deadline
+        self.statistics = PassStatistics()
         self._lock = threading.Lock()
         self._requests: list[Future[PassResult]] = []
         self._quiet_passes = 0
@@ -156,6 +158,7 @@ class Loop:
     def _pass(self) -> None:
         with self._lock:
             count = len(self._requests)
+        began = self._clock.monotonic()
         outcome: PassResult | ControllerError
         try:
             outcome = result = self._reconciler.run_pass(is_requested=count > 0)
@@ -170,9 +173,19 @@ class Loop:
             outcome = error if isinstance(error, ControllerError) else ResourceError(f"The pass failed: {error}.")
             if self._retries.fail(outcome.message) and not self._stopping.is_set():
                 log.error("The pass failed", extra={"reason": outcome.reason, "error": str(error)})
+        self._record(outcome, self._clock.monotonic() - began)
         with self._lock:
             served, self._requests = self._requests[:count], self._requests[count:]
         _resolve(served, outcome)
+
+    def _record(self, outcome: PassResult | ControllerError, seconds: float) -> None:
+        now = self._clock.now()
+        revision = self.statistics.record(outcome, seconds, now)
+        self.statistics.drifts = self._reconciler.drifts
+        if revision is not None:
+            with contextlib.suppress(ControllerError, OSError):
+                if (committed_at := self._source.committed_at(revision)) is not None:
+                    self.statistics.commit_to_active.observe((now - committed_at).total_seconds())
 
     def _check_drift(self, result: PassResult, *, is_requested: bool) -> None:
         """Check for drift after a requested pass, and after `DRIFT_PASSES` passes without changes."""

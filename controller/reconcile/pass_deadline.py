@@ -32,6 +32,11 @@ class PassDeadline:
             recorded = source_status.find(tx)
         self._is_marked = recorded is not None and recorded.overdue_since is not None
 
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the current pass has not finished in time, as of the last check."""
+        return self._is_marked
+
     @contextmanager
     def watch_pass(self) -> Iterator[None]:
         """Measure the pass that runs in this context."""

@@ -92,6 +92,7 @@ class Reconciler:
         self._project = project
         self._python = python
         self._is_atomic = is_atomic
+        self.drifts = 0
         self._reader = ManifestReader(initial.environment)
         self._deployments = deployments
         self._is_fresh = True
@@ -322,6 +323,7 @@ class Reconciler:
 
     def _report_drift(self, names: Iterable[str]) -> None:
         drifted = sorted(names)
+        self.drifts += len(drifted)
         message = "The scheduled job did not match the deployment, and was repaired."
         with self._store.write() as tx:
             events.append(tx, [self._event("Drift", message, name, EventSeverity.WARNING) for name in drifted])

@@ -72,6 +72,7 @@ class Engine:
         self._pinned_deployments = pinned_deployments
         self.python = PythonRuntimes(None, self._source)
         self._monitor = RunMonitor(store, clock, launcher)
+        self.statistics = self._monitor.statistics
         self._clock_monitor = ClockMonitor(store, clock)
         self._queue = Queue(store, clock, max_running)
         self._backfill_runs = BackfillRuns(admission)

@@ -24,6 +24,7 @@ from controller.runs.executors.local.supervisor import temporary_directory
 from controller.runs.ids import new_nonce
 from controller.runs.outcomes import log_observations, log_outcome, record_outcomes
 from controller.runs.recovery import Alive, AttemptStatus, NotStarted, recover, why_unprepared
+from controller.runs.run_statistics import RunStatistics
 from controller.settings import boot_id
 from controller.store import Store, Transaction, run_transitions, runs
 from controller.store.run_search import RunFilter, select_all
@@ -48,6 +49,7 @@ class RunMonitor:
         self._store = store
         self._clock = clock
         self._launcher = launcher
+        self.statistics = RunStatistics()
         self._boot_id = boot_id()
         self._active: dict[str, ActiveRun] = {}
         self._launches: Counter[str] = Counter()
@@ -139,8 +141,10 @@ class RunMonitor:
         reach("settled", ended)
         reach("running", going)
         reach("claimed", batch)
-        for active, _ in ended:
+        for active, status in ended:
             self._remove(active)
+            if isinstance(status, RunOutcome):
+                self.statistics.attempts[status.state] += 1
         self._log_outcomes(changed)
         for active in going:
             self._go(active, now, may_go=active.run.id in running)
@@ -233,9 +237,11 @@ class RunMonitor:
                 launch.detach()
                 raise
         except (OSError, ValueError) as error:
+            self.statistics.launch_failures += 1
             if (lacking := shortage(error)) is None:
                 self.refuse(run, f"its supervisor could not be started: {error}")
             return lacking
+        self.statistics.record_launch(is_cold=launch.process is not None)
         self._active[run.id] = active
         return None
 
@@ -248,6 +254,7 @@ class RunMonitor:
         assert active.launch is not None
         active.run = replace(active.run, state=RunState.RUNNING, started_at=now)
         active.launch.send_go()
+        self.statistics.record_start(active.run, now)
         active.awaits_exit = True
         active.register(self._selector)
         fields = {"deployment": active.run.deployment, "run": active.run.id, "revision": active.run.revision}
@@ -256,6 +263,7 @@ class RunMonitor:
     def _abandon(self, active: ActiveRun) -> None:
         """Abandon a supervisor that never gets GO: its directory shows whether anything ran."""
         assert active.launch is not None
+        self.statistics.launch_failures += 1
         active.unregister(self._selector)
         active.launch.terminate()
         active.launch.detach()

@@ -7,8 +7,9 @@
 import logging
 
 from controller.errors import UsageError
+from controller.git_directory import is_git_repository
 from controller.remotes import RemoteUrl
-from controller.settings import Location, git_access, is_git_repository
+from controller.settings import Location, git_access
 from controller.sources.directory.source import DirectorySource
 from controller.sources.git import GitSource, NamedCommit, RemoteSource
 from controller.sources.source import Source

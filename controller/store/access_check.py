@@ -11,8 +11,9 @@ from contextlib import closing
 from urllib.parse import quote
 
 from controller.errors import NoStateError, StateError, UsageError
+from controller.git_directory import git_directory
 from controller.remotes import RemoteUrl, canonical, local_path
-from controller.settings import PROJECT, STATE_BESIDE, STATE_IN_GIT, Location, git_directory
+from controller.settings import PROJECT, STATE_BESIDE, STATE_IN_GIT, Location
 from controller.store.state_directory import StateDirectory
 
 

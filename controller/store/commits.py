@@ -60,6 +60,19 @@ def latest(tx: Transaction, limit: int, before: str | None = None) -> list[Recor
     return [_from_row(row) for row in tx.connection.execute(query)]
 
 
+def between(tx: Transaction, earlier: str, later: str, limit: int) -> list[RecordedCommit]:
+    """Return the commits after that of the revision `earlier`, up to that of `later`, newest first, at most `limit`.
+
+    None if one of the two is not recorded.
+    """
+    ids = [
+        select(commits.c.id).where(commits.c.project == tx.project, commits.c.sha == commit_id(each)).scalar_subquery()
+        for each in (earlier, later)
+    ]
+    query = select(commits).where(commits.c.project == tx.project, commits.c.id > ids[0], commits.c.id <= ids[1])
+    return [_from_row(row) for row in tx.connection.execute(query.order_by(commits.c.id.desc()).limit(limit))]
+
+
 def _shas(tx: Transaction, shas: Collection[str]) -> Iterable[str]:
     candidates = list(shas)
     for start in range(0, len(candidates), _BATCH):

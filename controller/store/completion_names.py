@@ -49,6 +49,11 @@ def backfills(database: Path) -> list[tuple[str, str]]:
     return [(backfill_id, f"{deployment} {state}") for backfill_id, deployment, state in _read(database, query)]
 
 
+def channels(database: Path) -> list[str]:
+    """Return the names of the channels of notifications."""
+    return [name for (name,) in _read(database, "SELECT name FROM channels ORDER BY name")]
+
+
 def withheld_digests(database: Path) -> list[str]:
     """Return the digest of the deletions that wait for approval, if there are any."""
     rows = _read(database, "SELECT json_extract(withheld, '$.digest') FROM source")

@@ -17,7 +17,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
 from sqlalchemy.pool import QueuePool
 
 from controller.errors import StateError, StorageFullError
-from controller.store.schema import create_tables
+from controller.store.table_creation import create_tables
 
 READERS = 4
 """The number of reading connections kept open for user interfaces; up to twice as many may be open at once."""

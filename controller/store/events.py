@@ -61,6 +61,13 @@ def after(tx: Transaction, last: int, *, about: str | None = None, limit: int | 
     return [(row.id, _from_row(row)) for row in tx.connection.execute(query)]
 
 
+def find_message(tx: Transaction, run_id: str, reasons: Iterable[str]) -> str | None:
+    """Return the message of the first event about this run that has one of these reasons; None if there is none."""
+    is_event = (events.c.run_id == run_id, events.c.reason.in_(list(reasons)))
+    query = select(events.c.message).where(without_index(events.c.project) == tx.project, *is_event)
+    return tx.connection.execute(query.order_by(events.c.id).limit(1)).scalar()
+
+
 def last_number(tx: Transaction) -> int:
     """Return the number of the newest event, or 0 if there is none."""
     query = select(events.c.id).where(*_about(tx, None)).order_by(events.c.id.desc()).limit(1)

@@ -1,17 +1,19 @@
 """The tables of incidents, of the deployments that they affect, and of what was announced to which channel."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from controller.model.notifications import Announcement, Incident, IncidentMember, Trouble
+from controller.store.notification_tables import announcements, incident_members, incidents, notifier
 from controller.store.rows import from_row, to_row
-from controller.store.schema import announcements, incident_members, incidents, notifier
 from controller.store.store import Transaction
+
+_OF_INCIDENT = ("key", "trouble", "cause", "opened_at", "closed_at")
 
 
 def find_cursor(tx: Transaction) -> int | None:
@@ -45,6 +47,24 @@ def find_recent(tx: Transaction, *, since: datetime, key: str | None = None, lim
     return [_incident(row) for row in rows]
 
 
+def find_openings(
+    tx: Transaction, *, since: datetime, keys: Collection[str], subjects: Collection[str]
+) -> list[tuple[Incident, str, Announcement]]:
+    """Return the announcements of incidents that were closed after `since`, with these keys or with these members.
+
+    Each comes with its incident and with the subject of a member.
+    """
+    of_key = incidents.c.key.in_(sorted(keys))
+    is_listed = of_key | incident_members.c.subject.in_(sorted(subjects))
+    query = select(announcements, incidents.c.id.label("id"), incident_members.c.subject)
+    query = query.join_from(incidents, incident_members).join(
+        announcements, announcements.c.incident_id == incidents.c.id
+    )
+    query = query.where(incidents.c.project == tx.project, incidents.c.closed_at > since, is_listed)
+    rows = tx.connection.execute(query.add_columns(*(incidents.c[name] for name in _OF_INCIDENT))).all()
+    return [(_incident(row), row.subject, _announcement(row)) for row in rows]
+
+
 def find_members(tx: Transaction, incident_ids: Collection[int]) -> dict[int, list[IncidentMember]]:
     """Return the members of these incidents, by the incident's id, in the order of `since`."""
     members: dict[int, list[IncidentMember]] = {number: [] for number in incident_ids}
@@ -55,11 +75,38 @@ def find_members(tx: Transaction, incident_ids: Collection[int]) -> dict[int, li
     return members
 
 
+def find_first_members(tx: Transaction, incident_id: int, limit: int) -> list[IncidentMember]:
+    """Return up to `limit` members of this incident: open ones first, in the order of `since`."""
+    order = (incident_members.c.closed_at.is_not(None), incident_members.c.since, incident_members.c.subject)
+    query = select(incident_members).where(incident_members.c.incident_id == incident_id).order_by(*order).limit(limit)
+    return [from_row(IncidentMember, row, trouble=Trouble(row.trouble)) for row in tx.connection.execute(query)]
+
+
+def count_members(tx: Transaction, incident_ids: Collection[int]) -> dict[int, int]:
+    """Return the number of members of each of these incidents."""
+    query = select(incident_members.c.incident_id, func.count()).where(
+        incident_members.c.incident_id.in_(sorted(incident_ids))
+    )
+    rows = tx.connection.execute(query.group_by(incident_members.c.incident_id)) if incident_ids else ()
+    return dict.fromkeys(incident_ids, 0) | {row[0]: row[1] for row in rows}
+
+
+def page(tx: Transaction, limit: int, *, before: int | None = None, is_open: bool = False) -> list[Incident]:
+    """Return the newest incidents, newest first, only those with ids below `before` if given."""
+    conditions = [incidents.c.project == tx.project]
+    if before is not None:
+        conditions.append(incidents.c.id < before)
+    if is_open:
+        conditions.append(incidents.c.closed_at.is_(None))
+    rows = tx.connection.execute(select(incidents).where(*conditions).order_by(incidents.c.id.desc()).limit(limit))
+    return [_incident(row) for row in rows]
+
+
 def find_announcements(tx: Transaction, incident_ids: Collection[int]) -> list[Announcement]:
     """Return the announcements of these incidents."""
     query = select(announcements).where(announcements.c.incident_id.in_(sorted(incident_ids)))
     rows = tx.connection.execute(query.order_by(announcements.c.incident_id, announcements.c.channel))
-    return [from_row(Announcement, row, subjects=tuple(row.subjects)) for row in rows] if incident_ids else []
+    return [_announcement(row) for row in rows] if incident_ids else []
 
 
 def add(tx: Transaction, incident: Incident) -> Incident:
@@ -88,13 +135,34 @@ def save_members(tx: Transaction, members: Iterable[IncidentMember]) -> None:
 
 def save_announcements(tx: Transaction, new: Iterable[Announcement]) -> None:
     """Save announcements; each replaces the record of the same incident and channel."""
-    rows = [{**_values(announcement), "subjects": list(announcement.subjects)} for announcement in new]
+    rows = [
+        {
+            **_values(announcement),
+            "subjects": list(announcement.subjects),
+            "openings": [opening.isoformat() for opening in announcement.openings],
+        }
+        for announcement in new
+    ]
     if rows:
         statement = upsert(announcements)
         changed = {name: statement.excluded[name] for name in rows[0] if name not in ("incident_id", "channel")}
         tx.connection.execute(
             statement.on_conflict_do_update(index_elements=["incident_id", "channel"], set_=changed), rows
         )
+
+
+def rename(tx: Transaction, old: str, new: str) -> None:
+    """Rename a member of all incidents, and in what was announced. Earlier members with the new name are deleted."""
+    of_project = select(incidents.c.id).where(incidents.c.project == tx.project)
+    is_member = (incident_members.c.incident_id.in_(of_project), incident_members.c.subject == old)
+    affected = list(tx.connection.execute(select(incident_members.c.incident_id).where(*is_member)).scalars())
+    if affected:
+        is_new = (incident_members.c.incident_id.in_(affected), incident_members.c.subject == new)
+        tx.connection.execute(delete(incident_members).where(*is_new))
+        tx.connection.execute(update(incident_members).where(*is_member).values(subject=new))
+        announced = [each for each in find_announcements(tx, affected) if old in each.subjects]
+        renamed = {each: tuple(sorted({*each.subjects, new} - {old})) for each in announced}
+        save_announcements(tx, [replace(each, subjects=subjects) for each, subjects in renamed.items()])
 
 
 def delete_old(tx: Transaction, *, before: datetime, limit: int) -> int:
@@ -110,6 +178,11 @@ def delete_old(tx: Transaction, *, before: datetime, limit: int) -> int:
 
 def _values(value: Any) -> dict[str, Any]:
     return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+def _announcement(row: Row[Any]) -> Announcement:
+    openings = tuple(datetime.fromisoformat(opening) for opening in row.openings)
+    return from_row(Announcement, row, subjects=tuple(row.subjects), openings=openings)
 
 
 def _incident(row: Row[Any]) -> Incident:

@@ -7,20 +7,10 @@ from typing import Any
 from sqlalchemy import Row, Text, bindparam, delete, exists, func, insert, select, type_coerce, update
 
 from controller.model.status import InventoryEntry
-from controller.store import json_columns
+from controller.store import incidents, json_columns
+from controller.store.notification_tables import deadlines, heartbeats, messages
 from controller.store.rows import from_row, to_row
-from controller.store.schema import (
-    backfills,
-    events,
-    heartbeats,
-    holds,
-    incident_members,
-    incidents,
-    inventory,
-    messages,
-    occurrences,
-    runs,
-)
+from controller.store.schema import backfills, events, holds, inventory, occurrences, runs
 from controller.store.store import Transaction
 
 _BATCH = 500
@@ -122,11 +112,8 @@ def rename(tx: Transaction, old: str, new: str) -> None:
     old_hold = holds.alias()
     has_old_hold = exists().where(old_hold.c.project == tx.project, old_hold.c.deployment == old)
     tx.connection.execute(delete(holds).where(holds.c.project == tx.project, holds.c.deployment == new, has_old_hold))
-    tx.connection.execute(delete(heartbeats).where(heartbeats.c.project == tx.project, heartbeats.c.deployment == new))
-    of_project = incident_members.c.incident_id.in_(select(incidents.c.id).where(incidents.c.project == tx.project))
-    tx.connection.execute(delete(incident_members).where(of_project, incident_members.c.subject == new))
-    is_old = (of_project, incident_members.c.subject == old)
-    tx.connection.execute(update(incident_members).where(*is_old).values(subject=new))
+    tx.connection.execute(delete(deadlines).where(deadlines.c.project == tx.project, deadlines.c.deployment == new))
+    incidents.rename(tx, old, new)
     existing = occurrences.alias()
     is_recorded = exists().where(
         existing.c.project == tx.project,
@@ -142,9 +129,18 @@ def rename(tx: Transaction, old: str, new: str) -> None:
         (events, events.c.deployment, ()),
         (messages, messages.c.deployment, ()),
         (heartbeats, heartbeats.c.deployment, ()),
+        (deadlines, deadlines.c.deployment, ()),
     ):
         statement = update(table).where(table.c.project == tx.project, column == old, *conditions)
         tx.connection.execute(statement.values({column: new}))
+
+
+def digests_with_key(tx: Transaction, key: str) -> dict[str, str]:
+    """Return the spec digests of the active deployments whose documents have this key, by name."""
+    is_active = (inventory.c.project == tx.project, inventory.c.removed_at.is_(None))
+    has_key = func.json_type(inventory.c.document, f"$.{key}").is_not(None)
+    rows = tx.connection.execute(select(inventory.c.name, inventory.c.spec_digest).where(*is_active, has_key))
+    return {row.name: row.spec_digest for row in rows}
 
 
 def has_history(tx: Transaction, name: str) -> bool:

@@ -1,10 +1,23 @@
 """Which deployment asks for which Python environment: its active version, and a newer one that waits."""
 
+from dataclasses import dataclass
+
 from sqlalchemy import select
 
-from controller.model.python_environments import PythonUse
-from controller.store.schema import inventory
+from controller.model.python_environments import PythonState, PythonUse
+from controller.store.schema import inventory, python_requests
 from controller.store.store import Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonProblem:
+    """Why the Python environment of a deployment is not ready: the state and the reason of its request."""
+
+    deployment: str
+    request: str
+    state: PythonState
+    reason: str
+    message: str
 
 
 def find(tx: Transaction, deployment: str | None = None) -> list[PythonUse]:
@@ -19,4 +32,30 @@ def find(tx: Transaction, deployment: str | None = None) -> list[PythonUse]:
         for row in tx.connection.execute(query.order_by(inventory.c.name))
         for request, is_active in ((row.python, True), (row.python_waiting, False))
         if request is not None
+    ]
+
+
+def find_not_ready(tx: Transaction) -> list[PythonProblem]:
+    """Return the active deployments whose Python environment is not ready, sorted by name."""
+    query = select(inventory.c.name, python_requests.c.request, python_requests.c.state)
+    query = query.add_columns(python_requests.c.reason, python_requests.c.message).join_from(
+        python_requests,
+        inventory,
+        (inventory.c.project == python_requests.c.project)
+        & (
+            (inventory.c.python == python_requests.c.request)
+            | (inventory.c.python_waiting == python_requests.c.request)
+        ),
+    )
+    of_project = (python_requests.c.project == tx.project, inventory.c.removed_at.is_(None))
+    query = query.where(*of_project, python_requests.c.state != PythonState.READY.value).order_by(inventory.c.name)
+    return [
+        PythonProblem(
+            deployment=row.name,
+            request=row.request,
+            state=PythonState(row.state),
+            reason=row.reason,
+            message=row.message,
+        )
+        for row in tx.connection.execute(query)
     ]

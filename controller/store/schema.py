@@ -12,7 +12,6 @@ from sqlalchemy import (
     Boolean,
     Column,
     ColumnElement,
-    Connection,
     DateTime,
     Dialect,
     ForeignKey,
@@ -58,7 +57,7 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
-_Id = BigInteger().with_variant(Integer, "sqlite")
+Id = BigInteger().with_variant(Integer, "sqlite")
 
 source = Table(
     "source",
@@ -103,7 +102,7 @@ inventory = Table(
 commits = Table(
     "commits",
     metadata,
-    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("id", Id, primary_key=True, autoincrement=True),
     Column("project", String(63), nullable=False),
     Column("sha", String(64), nullable=False),
     Column("author", Text, nullable=False),
@@ -137,7 +136,7 @@ queues = Table(
 passes = Table(
     "passes",
     metadata,
-    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("id", Id, primary_key=True, autoincrement=True),
     Column("project", String(63), nullable=False),
     Column("started_at", Instant, nullable=False),
     Column("revision", Text),
@@ -150,7 +149,7 @@ passes = Table(
 occurrences = Table(
     "occurrences",
     metadata,
-    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("id", Id, primary_key=True, autoincrement=True),
     Column("project", String(63), nullable=False),
     Column("deployment", String(63), nullable=False),
     Column("scheduled_for", Instant, nullable=False),
@@ -206,6 +205,7 @@ runs = Table(
     Index("ix_runs_backfill_id_state", "backfill_id", "state"),
     Index("ix_runs_project_state_id", "project", "state", "id"),
     Index("ix_runs_python", "python", sqlite_where=text("python IS NOT NULL")),
+    Index("ix_runs_success", "project", "deployment", "finished_at", sqlite_where=text("state = 'succeeded'")),
 )
 
 IS_REDO = and_(runs.c.scheduled_for.is_not(None), runs.c.trigger != Trigger.SCHEDULE.value)
@@ -320,7 +320,7 @@ python_environments = Table(
 events = Table(
     "events",
     metadata,
-    Column("id", _Id, primary_key=True, autoincrement=True),
+    Column("id", Id, primary_key=True, autoincrement=True),
     Column("project", String(63), nullable=False),
     Column("time", Instant, nullable=False),
     Column("severity", String(16), nullable=False),
@@ -333,122 +333,10 @@ events = Table(
     Column("tags", JSON, nullable=False, server_default="[]"),
     Column("environment", Text),
     Index("ix_events_project_about_id", "project", "about", "id"),
-)
-
-incidents = Table(
-    "incidents",
-    metadata,
-    Column("id", _Id, primary_key=True, autoincrement=True),
-    Column("project", String(63), nullable=False),
-    Column("key", Text, nullable=False),
-    Column("trouble", String(16), nullable=False),
-    Column("cause", Text, nullable=False),
-    Column("opened_at", Instant, nullable=False),
-    Column("closed_at", Instant),
-    Index("ix_incidents_project_closed_at", "project", "closed_at"),
-    Index("ix_incidents_project_key", "project", "key"),
-)
-
-incident_members = Table(
-    "incident_members",
-    metadata,
-    Column("incident_id", _Id, ForeignKey("incidents.id", ondelete="CASCADE"), primary_key=True),
-    Column("subject", String(100), primary_key=True),
-    Column("trouble", String(16), nullable=False),
-    Column("since", Instant, nullable=False),
-    Column("failures", Integer, nullable=False),
-    Column("run_id", String(36)),
-    Column("reason", Text, nullable=False),
-    Column("closed_at", Instant),
-    Index("ix_incident_members_subject", "subject"),
-)
-
-announcements = Table(
-    "announcements",
-    metadata,
-    Column("incident_id", _Id, ForeignKey("incidents.id", ondelete="CASCADE"), primary_key=True),
-    Column("channel", String(63), primary_key=True),
-    Column("due_at", Instant, nullable=False),
-    Column("announced_at", Instant),
-    Column("subjects", JSON, nullable=False),
-    Column("recovered_at", Instant),
-)
-
-messages = Table(
-    "messages",
-    metadata,
-    Column("id", String(36), primary_key=True),
-    Column("project", String(63), nullable=False),
-    Column("channel", Text, nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("title", Text, nullable=False),
-    Column("body", Text, nullable=False),
-    Column("created_at", Instant, nullable=False),
-    Column("not_before", Instant, nullable=False),
-    Column("deployment", String(63)),
-    Column("run_id", String(36)),
-    Column("reason", Text, nullable=False),
-    Column("payload", JSON, nullable=False),
-    Column("incident_id", _Id),
-    Column("delivery", String(16), nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("sent_at", Instant),
-    Column("error", Text),
-    Index("ix_messages_project_delivery_not_before", "project", "delivery", "not_before"),
-    Index("ix_messages_project_deployment_id", "project", "deployment", "id"),
-)
-
-channels = Table(
-    "channels",
-    metadata,
-    Column("project", String(63), primary_key=True),
-    Column("name", String(63), primary_key=True),
-    Column("kind", Text, nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("message", Text, nullable=False),
-    Column("since", Instant, nullable=False),
-    Column("sent_at", Instant),
-)
-
-notifier = Table(
-    "notifier",
-    metadata,
-    Column("project", String(63), primary_key=True),
-    Column("event_id", _Id, nullable=False),
-)
-
-heartbeats = Table(
-    "heartbeats",
-    metadata,
-    Column("project", String(63), primary_key=True),
-    Column("deployment", String(63), primary_key=True),
-    Column("run_id", String(36), nullable=False),
-    Column("state", String(16), nullable=False),
+    Index("ix_events_run_id", "run_id"),
 )
 
 
 def without_index(column: ColumnElement[str]) -> ColumnElement[str]:
     """Return an expression equal to the column for which SQLite uses no index, so that it chooses another index."""
     return column.concat("")
-
-
-_ADD_ONE = """
-INSERT INTO run_counts (project, state, count) VALUES (NEW.project, NEW.state, 1)
-ON CONFLICT (project, state) DO UPDATE SET count = count + 1;
-"""
-_SUBTRACT_ONE = "UPDATE run_counts SET count = count - 1 WHERE project = OLD.project AND state = OLD.state;"
-_MOVE_ONE = f"WHEN OLD.state <> NEW.state OR OLD.project <> NEW.project BEGIN {_SUBTRACT_ONE} {_ADD_ONE} END"
-_TRIGGERS = (
-    f"CREATE TRIGGER run_counts_insert AFTER INSERT ON runs BEGIN {_ADD_ONE} END",
-    f"CREATE TRIGGER run_counts_delete AFTER DELETE ON runs BEGIN {_SUBTRACT_ONE} END",
-    f"CREATE TRIGGER run_counts_update AFTER UPDATE OF state, project ON runs {_MOVE_ONE}",
-)
-
-
-def create_tables(connection: Connection, version: str) -> None:
-    """Create all tables and triggers in an empty database, as the migrations up to `version` do, only faster."""
-    metadata.create_all(connection, checkfirst=False)
-    for trigger in _TRIGGERS:
-        connection.execute(text(trigger))
-    connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
-    connection.execute(text("INSERT INTO alembic_version VALUES (:version)"), {"version": version})

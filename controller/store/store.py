@@ -1,6 +1,7 @@
 """Access to one state database: the controller opens it for writing, all other commands read-only."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -8,8 +9,11 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
+from controller.counters import Histogram
 from controller.errors import StateError, StateLostError
 from controller.store import database
+
+_WRITE_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ class Store:
     """The database of one state directory. Safe to share between threads: write transactions wait for each other.
 
     `check` is called before every write. It raises StateLostError if the files are no longer those that were opened.
+    `writes` has the durations of all write transactions, including those that failed, in seconds.
     """
 
     def __init__(
@@ -40,6 +45,7 @@ class Store:
         *,
         write_lock: "threading.Lock | None" = None,
         listeners: "set[Callable[[], None]] | None" = None,
+        writes: Histogram | None = None,
     ) -> None:
         self.check = check
         self._reader = reader
@@ -47,6 +53,7 @@ class Store:
         self._project = project
         self._write_lock = write_lock or threading.Lock()
         self._listeners: set[Callable[[], None]] = set() if listeners is None else listeners
+        self.writes = writes or Histogram(_WRITE_SECONDS)
 
     @classmethod
     def open(cls, path: Path, *, project: str = "default", check: Callable[[], None] = lambda: None) -> "Store":
@@ -65,8 +72,9 @@ class Store:
         those of all other parts. Close it before this store.
         """
         reader = database.reader_like(self._reader, count)
+        lock, writes, listeners = self._write_lock, self.writes, self._listeners
         return Store(
-            reader, self._writer, self._project, self.check, write_lock=self._write_lock, listeners=self._listeners
+            reader, self._writer, self._project, self.check, write_lock=lock, writes=writes, listeners=listeners
         )
 
     @classmethod
@@ -106,9 +114,13 @@ class Store:
             raise StateError("The state is open read-only.")
         with self._write_lock:
             self.check()
-            with database.translate_errors(), self._writer.begin() as connection:
-                tx = Transaction(connection, self._project)
-                yield tx
+            began = time.monotonic()
+            try:
+                with database.translate_errors(), self._writer.begin() as connection:
+                    tx = Transaction(connection, self._project)
+                    yield tx
+            finally:
+                self.writes.observe(time.monotonic() - began)
         for callback in (*tx._committed, *self._listeners):
             callback()
 

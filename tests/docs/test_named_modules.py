@@ -14,7 +14,7 @@ from controller.cli.main import cli
 from tests.docs.pages import PAGES, ROOT
 
 PACKAGE = ROOT / "controller"
-FILES_OF_USERS = {"controller.yaml", "controller.log", "controller.lock"}
+FILES_OF_USERS = {"controller.yaml", "notify.yaml", "controller.log", "controller.lock"}
 _CODE = re.compile(r"`([^`\n]+)`")
 _NAMES = r"((?:`[\w.]+`(?:, and |, | and )?)+)"
 _CALLED_BY = re.compile(rf"\b(?:[Cc]alled|[Uu]sed|[Rr]ead|[Aa]sked|[Mm]ade)(?: only)? by {_NAMES}")

@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from tests.conftest import wait_until
 from tests.docs.pages import DOCS
+from tests.docs.walkthrough import commands, matches, new_environment
 
 pytestmark = pytest.mark.acceptance
 
@@ -50,28 +50,8 @@ def steps() -> Iterator[tuple[str, str, str]]:
             yield match[2], name, match[3]
 
 
-def commands(block: str) -> Iterator[tuple[str, str]]:
-    """Each command with what it prints."""
-    for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-        command, _, output = part.partition("\n")
-        yield command, output
-
-
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    identity = {f"GIT_{who}_{what}": "a@b.c" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
-    return {"PATH": path, "HOME": str(tmp_path / "home"), "LANG": "C.UTF-8", "TZ": "UTC", "COLUMNS": "200", **identity}
-
-
-def matches(said: str, expected: str) -> bool:
-    pattern = ".*".join(re.escape(part) for part in expected.rstrip("\n").split("…"))
-    return (
-        re.fullmatch(pattern, "\n".join(line.rstrip() for line in said.rstrip("\n").split("\n")), re.DOTALL) is not None
-    )
-
-
-def test_the_tutorial_commands_print_the_documented_output(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_the_tutorial_commands_print_the_documented_output(tmp_path: Path) -> None:
+    environment = new_environment(tmp_path / "home")
     work = tmp_path / "workflows"
     work.mkdir()
     running: subprocess.Popen[bytes] | None = None
@@ -95,9 +75,7 @@ def test_the_tutorial_commands_print_the_documented_output(tmp_path: Path, envir
                     stderr=subprocess.STDOUT,
                     text=True,
                 )
-                expected = "\n".join(line.rstrip() for line in output.split("\n"))
-                said = done.stdout
-                assert matches(said, expected), f"$ {command}\n{said}"
+                assert matches(done.stdout, output), f"$ {command}\n{done.stdout}"
     finally:
         if running is not None:
             running.terminate()

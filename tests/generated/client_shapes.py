@@ -14,11 +14,14 @@ from controller.api.http.application import make_routes
 
 FILE = "controller/client/shapes.py"
 NAMES = {
+    "CommitEntry": "RecordedCommit",
     "ControllerView": "Controller",
     "DeploymentChange": "Change",
     "DeploymentView": "Deployment",
     "FormView": "Form",
+    "IncidentView": "Incident",
     "LogChunk": "LogPart",
+    "Message": "NotificationMessage",
     "ParameterFault": "Fault",
     "PassRecord": "Pass",
     "Preview": "Plan",

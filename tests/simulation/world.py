@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.model.commits import Commit, ListedCommit
+from controller.model.notifications import Message
 from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, Snapshot
 from controller.model.status import SourceStatus
 from controller.operations.context import OperationContext
@@ -199,6 +200,7 @@ class World:
             wake=lambda: None,
             notify_due=lambda _: None,
             request_pass=Future[PassResult],
+            test_channel=lambda _: Future[Message](),
         )
         self.sweeper = Sweeper(self.store, self.clock, admission, self._path.parent)
         initial = SourceStatus(

@@ -176,6 +176,7 @@ GITLAB = "https://gitlab.example.org/team/shop/-/commit/{commit}"
     [
         (GITHUB, "Keep 98 % of the rows (#123)", ("#123", "https://github.com/acme/shop/pull/123")),
         (GITLAB, "Keep rows (!7)", ("!7", "https://gitlab.example.org/team/shop/-/merge_requests/7")),
+        (GITHUB, "Merge pull request #8 from acme/rows", ("#8", "https://github.com/acme/shop/pull/8")),
         (GITHUB, "Fix (#12) and more", None),
         ("https://git.example.org/shop/commit/{commit}", "Keep rows (#1)", None),
         (None, "Keep rows (#1)", None),

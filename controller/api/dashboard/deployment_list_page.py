@@ -12,8 +12,7 @@ from controller.api.dashboard.templating import render
 from controller.api.http.responses import dependencies_of
 from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.deployment_list import DeploymentSort, deployment_rows, sort_deployments
-from controller.queries.deployment_states import DeploymentState, count_states, deployment_state
-from controller.queries.deployments import Health, Sync, matching
+from controller.queries.deployments import DeploymentState, Health, Sync, count_states, matching
 from controller.store import source_status
 
 router = APIRouter()
@@ -49,7 +48,7 @@ def deployments(
         sync=Sync(sync) if sync else None,
         health=Health(health) if health else None,
     )
-    of_state = [view for view in candidates if not state or deployment_state(view) == state]
+    of_state = [view for view in candidates if not state or view.state == state]
     matches = sort_deployments(of_state, DeploymentSort(sort or "problems"))
     pages = max(1, -(-len(matches) // ROWS))
     page = filters.page(page, pages)

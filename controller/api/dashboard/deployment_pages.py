@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from controller.api.dashboard.density_chart import density_chart
+from controller.api.dashboard.deployment_notifications import describe_notifications
 from controller.api.dashboard.pages import Filters
 from controller.api.dashboard.run_history_chart import history_chart
 from controller.api.dashboard.templating import render
@@ -19,6 +20,7 @@ from controller.model.commits import commit_id
 from controller.model.deployments import Deployment
 from controller.model.runs import Run
 from controller.model.status import InventoryEntry
+from controller.queries.deployment_deadlines import list_deadlines
 from controller.queries.deployment_details import DeploymentDetail, show_deployment
 from controller.queries.deployments import build_entry, fires_after
 from controller.queries.events import list_events
@@ -86,6 +88,8 @@ def deployment(
         limit = CHART_RUNS if tab == "runs" else RECENT_RUNS
         runs = list_runs(tx, RunFilter(deployment=name), now, limit=limit)
         content = _CONTENTS[tab](tx, subject, runs)
+        declared = subject.declared
+        deadlines = () if declared is None else list_deadlines(tx, declared, view.next_fire_time)
     return render(
         request,
         "deployment.html",
@@ -97,8 +101,9 @@ def deployment(
         newest=runs[0] if runs else None,
         recent=runs[:RECENT_RUNS],
         like=like,
-        overlap=None if subject.declared is None else subject.declared.overlap,
-        catchup=None if subject.declared is None else subject.declared.catchup.policy,
+        deadlines=deadlines,
+        overlap=None if declared is None else declared.overlap,
+        catchup=None if declared is None else declared.catchup.policy,
         form=dependencies.operations.parameters.form(name, now),
         filter_problems=filters.problems,
         zone_of=name,
@@ -148,7 +153,11 @@ def _parameters(tx: Transaction, subject: _Subject, _runs: list[Run]) -> dict[st
 
 
 def _events(tx: Transaction, subject: _Subject, _runs: list[Run]) -> dict[str, Any]:
-    return {"events": list_events(tx, EventFilter(limit=EVENTS, about=subject.view.name))}
+    name, settings = subject.view.name, subject.dependencies.operations.notify_settings()
+    return {
+        "events": list_events(tx, EventFilter(limit=EVENTS, about=name)),
+        **describe_notifications(tx, settings, name, subject.declared),
+    }
 
 
 _CONTENTS: dict[str, Callable[[Transaction, _Subject, list[Run]], dict[str, Any]]] = {

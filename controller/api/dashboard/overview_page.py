@@ -11,7 +11,7 @@ from controller.api.dashboard.templating import render
 from controller.api.dashboard.timeline_chart import success_spark, timeline
 from controller.api.http.responses import dependencies_of
 from controller.queries.deployment_cache import DeploymentCache
-from controller.queries.deployment_states import DeploymentState
+from controller.queries.deployments import DeploymentState
 from controller.queries.overview import MOST_IN_GROUP, overview
 from controller.store import runs
 

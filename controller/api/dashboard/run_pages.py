@@ -25,7 +25,7 @@ from controller.queries.occurrences import list_due_runs
 from controller.queries.run_diff import CommitRange, FileChanges, RunDiff, diff_runs, find_other_run
 from controller.queries.runs import neighbours, run_detail
 from controller.runs.log_files import log_pieces
-from controller.store import Transaction
+from controller.store import Transaction, inventory
 from controller.store.run_search import RunFilter, runs_page
 
 router = APIRouter()
@@ -100,6 +100,7 @@ def run(
         has_summary = is_failed and section == "log"
         comparison = diff_runs(tx, view) if has_summary or section in ("parameters", "details") else None
         others = list(_other_runs(tx, view)) if has_summary or section == "details" else []
+        is_active = inventory.find(tx, view.deployment) is not None
         due_runs = list_due_runs(tx, view.deployment, view.scheduled_for) if view.scheduled_for is not None else ()
     calls = [task for task in view.tasks if not _is_whole(task)]
     values: dict[str, Any] = {}
@@ -112,6 +113,7 @@ def run(
         view=view,
         is_final=RunState(view.state).is_terminal,
         is_failed=is_failed,
+        is_active=is_active,
         section=section,
         sections=SECTIONS,
         counts={"tasks": len(calls), "artifacts": len(view.artifacts), "parameters": len(view.parameters)},

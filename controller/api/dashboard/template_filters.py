@@ -15,21 +15,26 @@ from controller.text import format_bytes
 from controller.time_format import format_time
 
 _TONES = {
-    "good": frozenset({"succeeded", "Healthy", "Synced", "True", "ok"}),
+    "good": frozenset({"succeeded", "Healthy", "Synced", "True", "ok", "sent", "ready", "recovered"}),
     "bad": frozenset(
-        {"failed", "timed_out", "crashed", "Degraded", "Invalid", "error", "False"} | {"invalid", "failing"}
+        {"failed", "timed_out", "crashed", "Degraded", "Invalid", "error", "False"}
+        | {"invalid", "failing", "undeliverable", "misconfigured", "overdue", "source", "storage"}
     ),
-    "busy": frozenset({"running", "Running", "retrying", "pending"}),
+    "busy": frozenset({"running", "Running", "retrying", "pending", "waiting"}),
     "warn": frozenset(
         {"OutOfSync", "warning", "cancelled", "paused", "Suspended", "held", "suspended in git"}
-        | {"out_of_sync", "late", "suspended"}
+        | {"out_of_sync", "late", "suspended", "withheld", "python", "flapping"}
     ),
 }
 _RUN_ICONS = frozenset({"timed_out", "crashed", "running", "retrying", "pending", "cancelled", "skipped"})
 _STATE_ICONS = {"Running": "running", "scheduled": "pending", "paused": "held", "held": "held", "Suspended": "held"}
-_STATE_ICONS |= {"suspended in git": "held", "suspended": "held", "late": "pending", "info": "info"} | {
-    state: state for state in _RUN_ICONS
-}
+_STATE_ICONS |= {
+    "suspended in git": "held",
+    "suspended": "held",
+    "late": "pending",
+    "info": "info",
+    "waiting": "pending",
+} | {state: state for state in _RUN_ICONS}
 _TONE_ICONS = {"good": "succeeded", "bad": "failed", "warn": "warning"}
 _ID = re.compile(r"([Bb]ackfill )?([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12})")
 _REVISION = re.compile(r"([\w./-]+@)sha(?:1|256):([0-9a-f]{9})[0-9a-f]{20,}")

@@ -16,6 +16,7 @@ from controller.api.dashboard import (
     deployment_list_page,
     deployment_pages,
     login_page,
+    notification_page,
     overview_page,
     pages,
     run_list_page,
@@ -33,6 +34,7 @@ from controller.api.http.routes import (
     deployments,
     events,
     health,
+    notifications,
     python,
     reconcile,
     run_logs,
@@ -61,6 +63,7 @@ STRICT = (
     runs.router,
     run_logs.router,
     python.router,
+    notifications.router,
     events.router,
     search.router,
 )
@@ -75,6 +78,7 @@ PAGES = (
     run_list_page.router,
     run_pages.router,
     source_page.router,
+    notification_page.router,
     settings_page.router,
 )
 

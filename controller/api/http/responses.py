@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any, cast, overload
+from urllib.parse import unquote
 
 from fastapi import Header, Path, Request
 from pydantic import AfterValidator, BaseModel, BeforeValidator
@@ -21,7 +22,6 @@ from controller.api.http.sse import Streams
 from controller.client.idempotency_keys import MAX_KEY
 from controller.clock import Clock, in_utc
 from controller.manifests.extract import Excerpt
-from controller.model.python_environments import PythonStatistics
 from controller.model.runs import Run
 from controller.model.status import InventoryEntry
 from controller.operations.context import MAX_REASON, OperationContext
@@ -33,6 +33,7 @@ from controller.runs.log_search import LogSearcher
 from controller.settings import Location, Settings
 from controller.store import Store
 from controller.store.state_directory import StateDirectory
+from controller.text import visible
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ class Dependencies:
 
     `plan` returns the plan of a ref (None: the ref that the controller follows), `code_changes` the files that differ
     between the commits of two runs, `commits_between` the commits between two revisions, `document` the last valid
-    document of an inventory entry, and `python_statistics` what was built and which fork servers run.
+    document of an inventory entry, and `metrics` all metrics and their content type for an `Accept` header.
     `web_url_template` is the URL of the web page of a commit, with `{commit}`, and `url` that of the dashboard.
     """
 
@@ -59,7 +60,7 @@ class Dependencies:
     code_changes: Callable[[Run, Run], FileChanges]
     commits_between: Callable[[str, str], CommitRange | None]
     document: Callable[[InventoryEntry], Excerpt]
-    python_statistics: Callable[[], PythonStatistics]
+    metrics: Callable[[str], tuple[bytes, str]]
     login_link: Callable[[], str]
     url: Callable[[], str | None]
     web_url_template: str | None
@@ -69,6 +70,7 @@ class Dependencies:
     log_indexes: LogIndexes = field(default_factory=LogIndexes)
 
 
+_MAX_PERSON = 50
 LINE: dict[str, Any] = {"minLength": 1, "maxLength": MAX_REASON}
 """JSON schema of a reason. `controller.operations` checks it and explains what is wrong."""
 IdempotencyKey = Annotated[str | None, Header(json_schema_extra={"minLength": 1, "maxLength": MAX_KEY})]
@@ -123,9 +125,17 @@ def text_responses(*media_types: str) -> dict[int | str, dict[str, Any]]:
 
 
 def author_of(request: Request) -> str:
-    """Return the author of a request, as recorded in events."""
+    """Return the author of a request, as recorded in events: for the dashboard, with the name that its user has set."""
     caller: Caller | None = request.scope.get("caller")
-    return "unknown" if caller is None else caller.author
+    if caller is None:
+        return "unknown"
+    name = _person(request.headers.get("x-controller-author", "")) if caller.is_session else ""
+    return f"{caller.author}: {name}" if name else caller.author
+
+
+def _person(header: str) -> str:
+    """Return the percent-encoded name in a header, on one line and at most 50 characters long."""
+    return visible(" ".join(unquote(header).split()))[:_MAX_PERSON]
 
 
 def json_response(request: Request, value: Any, *, status: int = 200) -> Response:

@@ -8,7 +8,10 @@ from controller.cli.live_view.listing import Target
 from controller.cli.live_view.loader import Loader
 from controller.cli.live_view.pages import DeploymentPage, Page, WithheldPage
 from controller.cli.live_view.prompt import Prompt, question
+from controller.cli.live_view.values import clock_time
 from controller.client import Client
+from controller.clock import Clock
+from controller.errors import ScheduleError
 from controller.text import format_count
 
 _MOST_FIELDS = 6
@@ -17,6 +20,7 @@ _MOST_FIELDS = 6
 class OpenView(Protocol):
     """The part of the view that the actions use."""
 
+    clock: Clock
     loader: Loader
     prompt: Prompt | None
 
@@ -108,15 +112,29 @@ def ask_hold(view: OpenView) -> None:
         view.say("Select a deployment first.")
         return
 
-    def hold(reason: str) -> None:
-        text = reason.strip() or "held in the live view"
-        _send(view, lambda client: client.hold(name, text), lambda _: f"Held {name}: its schedules do not fire.")
+    def ask_end(reason: str) -> None:
+        label = "For how long? 2h, tomorrow 06:00; empty: until you resume it: "
+        view.prompt = Prompt(
+            label=label, submit=lambda end: hold(reason.strip() or "held in the live view", end.strip())
+        )
+
+    def hold(reason: str, end: str) -> None:
+        from controller.schedules import parse_moment
+
+        try:
+            until = None if not end else parse_moment(end, view.clock.now(), None, sign=1).isoformat()
+        except ScheduleError:
+            view.say(f"{name} is not held: {end!r} is neither a duration such as 2h nor a date-time.")
+            return
+        limit = "" if until is None else f" until {clock_time(until)}"
+        message = f"Held {name}{limit}: its schedules do not fire."
+        _send(view, lambda client: client.hold(name, reason, until), lambda _: message)
 
     def ask(detail: Mapping[str, Any]) -> None:
         if detail["held"]:
             _ask(view, f"Resume {name}?", lambda client: client.resume(name), lambda _: f"Resumed {name}.")
         else:
-            view.prompt = Prompt(label=f"Hold {name}? Reason (Esc cancels): ", submit=hold)
+            view.prompt = Prompt(label=f"Hold {name}? Reason (Esc cancels): ", submit=ask_end)
 
     view.loader.submit("hold", lambda client: client.deployment(name), ask)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from textwrap import wrap
 
 from rich.text import Text
 
@@ -12,6 +13,7 @@ from controller.cli.live_view.pages import HelpPage, Names, WithheldPage
 from controller.cli.live_view.tabs import Git, Problems
 from controller.cli.live_view.values import DIM, WARN, age, plain, run_progress, run_state
 from controller.cli.live_view.view import View
+from controller.text import visible
 
 _MARK = "> "
 _RUN_KEYS = (("r", " run"), ("c", " cancel"))
@@ -95,7 +97,19 @@ def _table(listing: Listing, height: int, width: int, now: datetime, *, has_note
         if is_selected:
             line = styled(line.plain + " " * (width - line.cell_len), "reverse")
         lines.append(line)
-    return lines
+    whole = _whole_text(listing, lines, width)
+    return lines[: len(lines) - len(whole)] + whole
+
+
+def _whole_text(listing: Listing, lines: Sequence[Text], width: int) -> list[Text]:
+    """Return the whole reason or message of the selected row, if its row cuts it and the list leaves room."""
+    item = listing.item(listing.selected)
+    text = None if item is None else listing.target(item).text
+    if not text or " " not in text or any(" ".join(visible(text).split()) in line.plain for line in lines):
+        return []
+    free = len(lines) - 1 - (listing.end - listing.top)
+    parts = wrap(visible(text), max(1, width - 2 * len(_MARK)))[: max(0, free - 1)]
+    return [Text(), *[Text(" " * len(_MARK)) + plain(part) for part in parts]] if parts else []
 
 
 def _pinned_line(item: Item, now: datetime, width: int) -> Text:

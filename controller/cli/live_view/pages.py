@@ -129,6 +129,8 @@ class DeploymentPage(Page):
         if detail["changed_in"] is not None:
             lines.append(styled("changed in ", DIM) + short_commit(detail["changed_in"], now))
         lines += [line for schedule in detail["schedules"][:_MOST_SCHEDULES] for line in _schedule(schedule)]
+        if self._failing is not None:
+            lines.append(plain(fit(f"✕ {self._failing['message']}", width), BAD))
         problems = [c["message"] for c in detail["conditions"] if c["status"] != "True"]
         problems += [f"{f['file']}:{f['line']}: {f['message']}" for f in detail["findings"]]
         lines += [plain(fit(f"! {problem}", width), WARN) for problem in problems[:_MOST_PROBLEMS]]

@@ -7,8 +7,8 @@ from typing import Any
 from rich.text import Text
 
 from controller.cli.live_view.cells import styled
-from controller.cli.terminal.text_format import span
 from controller.text import visible
+from controller.time_format import format_span
 
 BAD, WARN, GOOD, BUSY, DIM = "bold red", "yellow", "green", "cyan", "dim"
 _SYMBOLS = {
@@ -22,12 +22,15 @@ _SYMBOLS = {
     "pending": ("○", WARN),
     "retrying": ("↻", WARN),
 }
-_HEALTH = {
-    "Healthy": ("✓", GOOD),
-    "Degraded": ("✕", BAD),
-    "Running": ("●", BUSY),
-    "Suspended": ("‖", WARN),
-    "Unknown": ("?", DIM),
+_DEPLOYMENTS = {
+    "invalid": ("✕", BAD),
+    "failing": ("✕", BAD),
+    "out_of_sync": ("!", WARN),
+    "late": ("○", WARN),
+    "held": ("‖", WARN),
+    "suspended": ("‖", WARN),
+    "running": ("●", BUSY),
+    "ok": ("✓", GOOD),
 }
 _SHORT_SECONDS = timedelta(minutes=10)
 _SHORT_MINUTES = timedelta(hours=3)
@@ -53,9 +56,9 @@ def age(time: str | None, now: datetime) -> str:
 def short_span(duration: timedelta) -> str:
     """Return a duration in at most six characters, with fewer units the longer it is."""
     if duration < _SHORT_SECONDS:
-        return span(duration)
+        return format_span(duration)
     if duration < _SHORT_MINUTES:
-        return span(timedelta(minutes=int(duration.total_seconds() // 60)))
+        return format_span(timedelta(minutes=int(duration.total_seconds() // 60)))
     if duration < timedelta(days=2):
         return f"{int(duration.total_seconds() // 3600)}h"
     return f"{duration.days}d"
@@ -83,15 +86,10 @@ def recent_states(states: Sequence[str]) -> Text:
 
 
 def deployment_state(deployment: Mapping[str, Any]) -> Text:
-    """Return the most important of a deployment: invalid, held, out of sync, or its health."""
-    if deployment["sync"] == "Invalid":
-        return styled("✕ invalid", BAD)
-    if deployment["held"]:
-        return styled("‖ held", WARN)
-    symbol, style = _HEALTH.get(deployment["health"], ("?", ""))
-    if deployment["sync"] == "OutOfSync" and deployment["health"] == "Healthy":
-        return styled("! out of sync", WARN)
-    return styled(f"{symbol} {deployment['health'].lower()}", style)
+    """Return the symbol and the name of a deployment's state; a deployment without a problem may be running."""
+    state = "running" if deployment["state"] == "ok" and deployment["health"] == "Running" else deployment["state"]
+    symbol, style = _DEPLOYMENTS.get(state, ("?", ""))
+    return styled(f"{symbol} {state.replace('_', ' ')}", style)
 
 
 def short_commit(commit: Mapping[str, Any], now: datetime) -> Text:

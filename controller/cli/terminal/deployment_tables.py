@@ -12,6 +12,7 @@ from controller.model.status import ConditionType, Hold
 from controller.queries.deployment_details import DeploymentDetail
 from controller.queries.deployments import DeploymentView, find_streak
 from controller.schedules import shared_zone, zone
+from controller.time_format import format_span
 
 _NO_MATCH = "No deployments match. `controller deployments list` lists all."
 _NO_DEPLOYMENTS = "No deployments. Commit a file to deployments/, or create an example with `controller init`."
@@ -86,10 +87,15 @@ def _hold(hold: Hold, zone: tzinfo | None) -> Text:
 
 
 def _remark(view: DeploymentView, now: datetime) -> Text:
-    """Return the last run, and why the Python environment is not ready."""
+    """Return the last run, and why the Python environment is not ready, or which deadline was missed."""
     run = _last_run(view, now)
-    conditions = (one for one in view.conditions if one.type is ConditionType.PYTHON_READY and not one.is_true)
-    problem = next(conditions, None)
+    late = (ConditionType.LATE, ConditionType.OVERDUE)
+    problems = (
+        condition
+        for condition in view.conditions
+        if condition.type in late or (condition.type is ConditionType.PYTHON_READY and not condition.is_true)
+    )
+    problem = next(problems, None)
     if problem is None:
         return run
     reason = text_format.plain(f"{problem.type}={problem.status} {problem.reason}: {problem.message}")
@@ -108,7 +114,7 @@ def _last_run(view: DeploymentView, now: datetime) -> Text:
     streak = find_streak(view)
     if streak is not None and streak.count > 1:
         failures = "" if run.id == streak.run_id else "failures "
-        duration = text_format.span(now - streak.since)
+        duration = format_span(now - streak.since)
         text += Text(f" {streak.count} {failures}in a row for {duration}", style="bold red")
     reason = run.reason or (None if streak is None else streak.reason)
     return text if reason is None else text + Text(" ") + text_format.first_line(reason)

@@ -15,6 +15,7 @@ from controller.cli.terminal.task_tree import task_tree
 from controller.clock import Clock
 from controller.model.runs import RunDetail
 from controller.text import format_count
+from controller.time_format import format_span
 
 REFRESH_SECONDS = 0.25
 _UNFINISHED = ("pending", "running", "retrying")
@@ -41,7 +42,7 @@ def progress_line(run: RunDetail, now: datetime) -> Text:
     if run.waiting is not None:
         return line.append(": waiting: ").append_text(text_format.plain(run.waiting))
     if run.started_at is not None:
-        line.append(f" {text_format.span((run.finished_at or now) - run.started_at)}", style="dim")
+        line.append(f" {format_span((run.finished_at or now) - run.started_at)}", style="dim")
     states = [task.state for task in run.tasks if task.kind == "task"]
     if states:
         done = sum(state not in _UNFINISHED for state in states)

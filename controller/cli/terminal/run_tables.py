@@ -13,6 +13,7 @@ from controller.cli.terminal.tables import SHORT_ID, CompactTable, Details
 from controller.cli.terminal.task_tree import task_tree
 from controller.model.queues import SHORTAGE
 from controller.model.runs import Attempt, Run, RunDetail
+from controller.time_format import format_span
 
 _NO_RUNS = "No runs yet. A due time starts one, and so does `controller trigger NAME`."
 _NO_MATCH = "No runs match. `controller runs list` without filters lists the newest runs."
@@ -70,7 +71,7 @@ def run_detail(run: RunDetail, now: datetime, zone: tzinfo | None) -> Renderable
         ("waiting", text_format.plain(run.waiting or "-")),
         ("reason", text_format.lines(_reason(run) or "-")),
         ("result", text_format.plain(_result(run) or "-")),
-        ("trigger", text_format.plain(run.trigger)),
+        ("trigger", text_format.plain(run.trigger if run.author is None else f"{run.trigger}, by {run.author}")),
         ("due time", text_format.local(run.scheduled_for, zone)),
         ("not before", text_format.local(run.not_before, zone)),
         ("start by", text_format.local(run.start_by, zone)),
@@ -123,7 +124,7 @@ def _took(run: Run, now: datetime) -> str:
         duration = timedelta(seconds=run.took)
     else:
         return "-"
-    return f"{duration.total_seconds():.2f}s" if duration < timedelta(seconds=10) else text_format.span(duration)
+    return f"{duration.total_seconds():.2f}s" if duration < timedelta(seconds=10) else format_span(duration)
 
 
 def _remark(run: Run) -> str:

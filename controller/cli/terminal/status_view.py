@@ -10,22 +10,24 @@ from controller.cli.terminal import text_format
 from controller.cli.terminal.deployment_tables import deployment_table
 from controller.cli.terminal.run_tables import run_table
 from controller.cli.terminal.tables import CompactTable, Details
-from controller.queries.deployments import group_withheld
+from controller.queries.deployments import find_streak, group_withheld
 from controller.queries.findings import group_findings
 from controller.queries.in_progress import WaitingGroup
 from controller.queries.status import RECENT_RUNS, StatusView
-from controller.time_format import format_time
+from controller.time_format import format_span, format_time
 
 MOST_FINDINGS = 5
+MOST_CAUSES = 5
 
 
 def render_status(view: StatusView, now: datetime, *, rows: int | None = None) -> RenderableType:
     """Return the whole status, with the list of deployments cut to fit a screen of `rows` lines."""
     deployments = group_withheld(view.deployments)
-    room = None if rows is None else max(3, rows - 24)
+    causes = _Causes(view)
+    room = None if rows is None else max(3, rows - 24 - causes.height)
     more = 0 if room is None else max(0, len(deployments) - room)
     deployments = deployments[:room]
-    parts: list[RenderableType] = [_head(view, now), *_findings(view)]
+    parts: list[RenderableType] = [_head(view, now), *_findings(view), causes]
     parts += [_Heading(f"Deployments ({len(view.deployments)})"), deployment_table(deployments, now)]
     if more:
         parts.append(Text(f"… and {more} more", style="dim"))
@@ -60,11 +62,36 @@ class _Heading:
         yield Rule(self._title, align="left", style="dim") if console.is_terminal else Text("\n") + self._title
 
 
+class _Causes:
+    """Why deployments fail, in whole on a terminal, whose table of deployments has no room for it.
+
+    In a pipe, the table says it.
+    """
+
+    def __init__(self, view: StatusView) -> None:
+        streaks = [(row.name, streak) for row in view.deployments if (streak := find_streak(row)) and streak.reason]
+        self._rows = [(name, text_format.plain(streak.reason or "")) for name, streak in streaks[:MOST_CAUSES]]
+        self._count = len(streaks)
+
+    @property
+    def height(self) -> int:
+        """The number of lines, if each cause has one."""
+        return len(self._rows) + (self._count > 0) + (self._count > len(self._rows))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if not self._rows or not console.is_terminal:
+            return
+        yield _Heading(f"Failing ({self._count})")
+        yield Details(self._rows)
+        if self._count > len(self._rows):
+            yield Text(f"… and {self._count - len(self._rows)} more", style="dim")
+
+
 def _head(view: StatusView, now: datetime) -> RenderableType:
     controller = view.controller
     if controller.running and controller.started_at is not None:
         running = Text("running", style="green") + Text(
-            f", pid {controller.pid}, version {controller.version}, up {text_format.span(now - controller.started_at)}"
+            f", pid {controller.pid}, version {controller.version}, up {format_span(now - controller.started_at)}"
         )
     else:
         running = Text("not running", style="yellow")
@@ -83,7 +110,7 @@ def _head(view: StatusView, now: datetime) -> RenderableType:
         is_good = condition.type == "Ready" and condition.status == "True"
         style = "green" if is_good else "bold red" if condition.type == "Ready" else "yellow"
         state = Text(f"{condition.type}={condition.status} {condition.reason}", style=style)
-        since = text_format.span(now - condition.last_transition_time)
+        since = format_span(now - condition.last_transition_time)
         message = Text() if is_good else Text(": ") + text_format.plain(condition.message)
         rows.append(("", state + Text(f" for {since}") + message))
     return Details(rows)

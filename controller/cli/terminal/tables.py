@@ -1,6 +1,6 @@
 """Tables and lists of details: aligned on a terminal, and in a pipe complete and easy to split."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
@@ -87,7 +87,8 @@ class CompactTable:
 class WrappedTable(CompactTable):
     """A table whose last column is shown whole on a terminal too: its cells are wrapped.
 
-    `min_widths` are those of the other columns, so that tables that follow each other are aligned.
+    `min_widths` are those of the other columns, so that tables that follow each other are aligned. On a terminal too
+    narrow for that, the last column has lines of its own, and the cell before the last two is shortened if necessary.
     """
 
     def __init__(
@@ -104,15 +105,40 @@ class WrappedTable(CompactTable):
         indent = sum(widths) + GAP * len(widths)
         room = options.max_width - indent
         titles = [[Text(title, style="bold") for title in self._titles]] if any(self._titles) else []
+        if room < NARROWEST_TEXT:
+            yield from self._stacked(console, [*titles, *self._rows], options.max_width)
+            return
         for cells in (*titles, *self._rows):
-            first = Text()
-            for cell, width in zip(cells, widths, strict=False):
-                first += cell + Text(" " * (width + GAP - cell.cell_len))
-            # Below that, the terminal wraps the lines.
-            lines = cells[-1].wrap(console, room) if room >= NARROWEST_TEXT else [cells[-1]]
-            for number, line in enumerate(lines):
-                line.rstrip()
-                yield Text.assemble(" " * indent if number else first, line, no_wrap=True, overflow="ignore")
+            yield from _hanging(console, _padded(cells, widths), cells[-1], indent, room)
+
+    def _stacked(self, console: Console, rows: Sequence[Sequence[Text]], width: int) -> Iterator[Text]:
+        """Yield the rows, each with its last cell on lines of their own."""
+        for cells in rows:
+            widths = [max(pair) for pair in zip(self._min_widths, [cell.cell_len for cell in cells], strict=False)]
+            shortened = list(cells)
+            excess = max(0, sum(widths) + GAP * (len(widths) - 1) - width)
+            if excess:
+                widths[-2] = max(NARROWEST, widths[-2] - excess)
+                shortened[len(widths) - 2] = cells[len(widths) - 2].copy()
+                shortened[len(widths) - 2].truncate(widths[-2], overflow="ellipsis")
+            first = _padded(shortened, widths)
+            first.rstrip()
+            yield Text.assemble(first, no_wrap=True, overflow="ignore")
+            yield from _hanging(console, Text(" " * GAP), cells[-1], GAP, max(1, width - GAP))
+
+
+def _padded(cells: Sequence[Text], widths: Sequence[int]) -> Text:
+    line = Text()
+    for cell, width in zip(cells, widths, strict=False):
+        line += cell + Text(" " * (width + GAP - cell.cell_len))
+    return line
+
+
+def _hanging(console: Console, first: Text, text: Text, indent: int, room: int) -> Iterator[Text]:
+    """Yield a wrapped text after `first`; its other lines have this indentation."""
+    for number, line in enumerate(text.wrap(console, room)):
+        line.rstrip()
+        yield Text.assemble(" " * indent if number else first, line, no_wrap=True, overflow="ignore")
 
 
 class Details:

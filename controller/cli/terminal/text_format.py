@@ -11,7 +11,7 @@ from rich.text import Text
 from controller.model.commits import Commit
 from controller.model.python_environments import PythonSummary
 from controller.text import visible, visible_lines
-from controller.time_format import format_time
+from controller.time_format import format_span, format_time
 
 _STYLES = {
     "Synced": "green",
@@ -32,6 +32,15 @@ _STYLES = {
     "retrying": "yellow",
     "skipped": "dim",
     "run": "green",
+    "sent": "green",
+    "waiting": "yellow",
+    "undeliverable": "bold red",
+    "ready": "green",
+    "failing": "bold red",
+    "misconfigured": "bold red",
+    "recovered": "green",
+    "late": "yellow",
+    "overdue": "bold red",
     "info": "green",
     "warning": "yellow",
     "error": "bold red",
@@ -79,7 +88,7 @@ def ago(instant: datetime | None, now: datetime) -> Text:
     if instant is None:
         return Text("-", style="dim")
     distance = now - instant
-    return Text(f"{span(distance)} ago" if distance >= timedelta(0) else f"in {span(-distance)}")
+    return Text(f"{format_span(distance)} ago" if distance >= timedelta(0) else f"in {format_span(-distance)}")
 
 
 def past(instant: datetime | None, now: datetime) -> Text:
@@ -87,14 +96,6 @@ def past(instant: datetime | None, now: datetime) -> Text:
     if instant is None or instant - now < CLOCK_SKEW:
         return ago(instant if instant is None else min(instant, now), now)
     return local(instant)
-
-
-def span(duration: timedelta) -> str:
-    """Return the two largest units of a duration; `0s` if it is negative because a clock was set back."""
-    seconds = max(0, round(duration.total_seconds()))
-    parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")]
-    filled = [f"{count}{unit}" for count, unit in parts if count]
-    return "".join(filled[:2]) or "0s"
 
 
 def parameters(values: Mapping[str, Any]) -> Text:

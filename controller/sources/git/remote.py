@@ -6,6 +6,7 @@ each commit. An error that remains after that is attributed to the server.
 
 import contextlib
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,6 +65,8 @@ class RemoteSource(CommitReader):
         self._is_mirror_suspect = False
         self._has_renewal_failed = False
         self._renewed_for = ""
+        self.requests: Counter[tuple[str, str]] = Counter()
+        """The git commands that connected to the server: by `ls-remote` or `fetch`, and `success` or `failure`."""
 
     @property
     def mirror(self) -> Path:
@@ -207,7 +210,9 @@ class RemoteSource(CommitReader):
             try:
                 output = repo.run(*arguments, timeout=timeout.total_seconds(), environment=variables)
             except GitError as error:
+                self.requests[arguments[0], "failure"] += 1
                 raise server_error(error, self._url, self._access) from error
+        self.requests[arguments[0], "success"] += 1
         return output.decode("utf-8", "replace")
 
 

@@ -113,7 +113,8 @@ def test_attempts_levels_and_errors_of_a_failed_run(page: Page, repository: Repo
     expect(state).to_contain_text("2 of ")
     page.get_by_role("button", name="Warnings").click()
     page.get_by_role("button", name="First error").click()
-    expect(page.locator("#log .here .line")).to_have_text("Traceback (most recent call last):")
+    expect(page.locator("#log .marked .line")).to_have_text("Traceback (most recent call last):")
+    assert page.url.endswith("#L" + page.locator("#log .marked .num").inner_text())
     page.get_by_label("Search").fill("row 99 of attempt 1")
     expect(page.locator("#log .separator .line")).to_contain_text("after attempt 1 failed")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -123,8 +124,7 @@ def test_attempts_levels_and_errors_of_a_failed_run(page: Page, repository: Repo
     expect(state).to_have_text("Copied 1 line.")
     assert page.evaluate("navigator.clipboard.readText()") == "12:00:00 | INFO | row 99 of attempt 1"
     page.get_by_role("button", name="Full screen").click()
-    box = page.locator("#log-viewer").bounding_box()
-    assert box == {"x": 0, "y": 0, **(page.viewport_size or {})}
+    assert page.locator("#log-viewer").bounding_box() == {"x": 0, "y": 0, **(page.viewport_size or {})}
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="Full screen")).to_have_attribute("aria-pressed", "false")
     for width in (1280, 390):

@@ -109,12 +109,16 @@ def test_hold_a_deployment_and_resume_it(page: Page, repository: Repository, url
     page.get_by_role("link", name="Hold").press("Enter")
     expect(page.get_by_label("Reason for hold")).to_be_focused()
     page.get_by_label("Reason for hold").fill("the disk is full")
-    page.locator("#hold-form select").select_option("1 hour")
+    page.locator("#hold-form select").select_option("2 hours")
     page.get_by_role("button", name="Hold").click()
     expect(page.get_by_role("dialog")).to_be_hidden()
     expect(page.locator("#heading")).to_contain_text("Held by dashboard")
     expect(page.locator("#heading")).to_contain_text("the disk is full")
     assert repository.deployment("daily")["held"] is True
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    expect(page.get_by_role("link", name="Backfill", exact=True)).not_to_be_focused()
+    tabs = page.get_by_role("navigation", name="Parts of daily")
+    assert tabs.evaluate("element => getComputedStyle(element).overflowY") == "visible", "the tabs have a scrollbar"
     page.get_by_role("button", name="Resume").click()
     expect(page.locator("#heading .badge")).to_have_text(["Synced", "Healthy"])
     assert repository.deployment("daily")["held"] is False
@@ -286,16 +290,19 @@ def test_only_the_changed_parts_of_a_page_are_replaced(page: Page, repository: R
 
 
 def test_a_filter_applies_while_it_is_typed_and_survives_a_reload(page: Page, repository: Repository, url: str) -> None:
+    manifest = "name: monthly-invoices\nflow: flows/greet.py:greet\nparameters: {name: Ada}\n"
+    repository.write("deployments/monthly-invoices.yaml", manifest)
+    repository.wait_for_revision(repository.commit())
     log_in(page, repository, url)
     page.goto(f"{url}/deployments")
     search = page.get_by_role("searchbox", name="Search")
-    search.press_sequentially("gree")
+    search.press_sequentially("invoi")
     expect(page.locator("#deployments tbody tr")).to_have_count(1)
     expect(search).to_be_focused()
     page.get_by_label("Sync").select_option("Synced")
-    page.wait_for_url(f"{url}/deployments?search=gree&sync=Synced")
+    page.wait_for_url(f"{url}/deployments?search=invoi&sync=Synced")
     page.get_by_role("link", name="Next run").click()
-    page.wait_for_url(f"{url}/deployments?search=gree&sync=Synced&sort=next")
+    page.wait_for_url(f"{url}/deployments?search=invoi&sync=Synced&sort=next")
     expect(page.locator("#deployments [aria-sort]")).to_have_text("Next run")
     search.fill("nobody")
     expect(page.get_by_text("No deployments match.")).to_be_visible()

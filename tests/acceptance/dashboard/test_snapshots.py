@@ -13,8 +13,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from controller.api.http.application import PAGES as ROUTERS
-from tests.acceptance.dashboard.prepared_site import BACKFILL, FAILED, PreparedSite
 from tests.acceptance.dashboard.image_comparison import DIRECTORY, Snapshots
+from tests.acceptance.dashboard.prepared_site import BACKFILL, FAILED, PreparedSite
 from tests.conftest import NOW
 from tests.thoroughness import THOROUGH
 

@@ -154,7 +154,7 @@ def test_a_paused_backfill_can_be_resumed_and_cancelled(fresh: Served) -> None:
     text = fresh.get("/metrics").text
     assert 'controller_backfills{state="paused"} 1' in text
     assert 'controller_backfills{state="running"} 0' in text
-    left = re.findall(r'controller_backfill_due_times\{state="(?:waiting|running)"\} (\d)', text)
+    left = re.findall(r'controller_backfill_due_times\{state="(?:waiting|running)"\} (\d)\.0', text)
     assert sum(map(int, left)) == 3
     fresh.post(f"/api/v1{path}/cancel")
     assert title not in page_of(fresh, "/")
@@ -163,8 +163,8 @@ def test_a_paused_backfill_can_be_resumed_and_cancelled(fresh: Served) -> None:
 def test_the_metrics_of_due_times_do_not_count_ended_backfills(fresh: Served) -> None:
     wait_for_end(fresh, start(fresh))
     lines = fresh.get("/metrics").text.splitlines()
-    assert 'controller_backfills{state="failed"} 1' in lines
-    assert 'controller_backfill_due_times{state="done"} 0' in lines
+    assert 'controller_backfills{state="failed"} 1.0' in lines
+    assert 'controller_backfill_due_times{state="done"} 0.0' in lines
 
 
 def test_runs_are_filtered_by_a_backfill_and_by_a_part_of_its_id(fresh: Served) -> None:

@@ -50,6 +50,7 @@ def test_each_commit_has_a_row_with_its_author_and_what_it_changed(fresh: Served
             "added": {"count": 0, "names": []},
             "changed": {"count": 1, "names": ["nightly"]},
             "removed": {"count": 0, "names": []},
+            "pr_url": None,
         }
     ]
 
@@ -88,6 +89,8 @@ def test_the_history_counts_failed_runs_and_links_pull_requests_and_lines(tmp_pa
         assert [row.split()[-1] for row in history(page)] == ["0", "2"]
         assert f'href="/runs?state=failed&amp;state=timed_out&amp;state=crashed&amp;revision={first}"' in page
         assert 'href="https://github.com/acme/shop/pull/123"' in page
+        [newest, _] = served.get("/api/v1/commits").json()
+        assert newest["pr_url"] == "https://github.com/acme/shop/pull/123"
         for sha in (first, head):
             link = f'href="https://github.com/acme/shop/commit/{sha}"'
             assert link in page

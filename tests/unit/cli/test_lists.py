@@ -33,6 +33,16 @@ def test_deployments_are_filtered_sorted_and_limited(followed: Followed) -> None
     assert (unknown.code, "Did you mean math?" in unknown.err) == (2, True)
 
 
+def test_a_name_instead_of_a_command_and_the_cause_of_a_failure_on_a_terminal(followed: Followed) -> None:
+    followed("trigger", "fails", "--wait")
+    mistaken = followed("deployments", "fails")
+    assert (mistaken.code, "To show one: controller deployments show fails" in mistaken.err) == (2, True)
+    status = on_terminal(followed, ["status"], {"TERM": "xterm", "COLUMNS": "60"})
+    _, causes = status.split("Failing (1)")
+    assert "fails" in causes.splitlines()[1]
+    assert followed("status").out.count("Failing") == 0
+
+
 def test_all_formats_have_the_same_rows(followed: Followed) -> None:
     followed("trigger", "sums", "--wait")
     followed("backfill", "sums", "--from", "2026-06-02", "--to", "2026-06-03", "--wait")

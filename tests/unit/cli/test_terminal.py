@@ -80,9 +80,9 @@ def on_terminal(cwd: Path, *arguments: str, term: str | None) -> Iterator[Termin
     program = str(Path(sys.executable).parent / "controller")
     fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
     # In a session of its own, the group would be orphaned, and the kernel would ignore SIGTSTP.
-    process = subprocess.Popen(
-        [program, *arguments], cwd=cwd, env=env, stdin=end, stdout=end, stderr=end, process_group=0
-    )
+    # A controller respects an ignored SIGHUP, which it would inherit from tests that nohup runs.
+    command = ["env", "--default-signal=HUP", program, *arguments]
+    process = subprocess.Popen(command, cwd=cwd, env=env, stdin=end, stdout=end, stderr=end, process_group=0)
     os.close(end)
     try:
         yield Terminal(process, screen)

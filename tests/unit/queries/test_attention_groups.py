@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from controller.model.failure_cause import shared_cause
 from controller.queries.attention import Attention, AttentionCode
-from controller.queries.attention_groups import group_attention, shared_cause
+from controller.queries.attention_groups import group_attention
 from tests.conftest import NOW
 
 REFUSED = "ConnectionError: warehouse.internal:5432 refused the connection"

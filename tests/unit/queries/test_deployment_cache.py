@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sqlalchemy import event
 
 from controller.model.findings import Finding
+from controller.model.notifications import DeadlineKind, DeadlineRecord, MissedDeadline
 from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.model.status import (
     Condition,
@@ -28,7 +29,7 @@ from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.deployments import build_entry, find_streak, list_deployments
 from controller.queries.fire_timeline import find_upcoming
 from controller.runs.ids import RunIds
-from controller.store import Store, Transaction, holds, inventory, passes, runs, source_status
+from controller.store import Store, Transaction, deadlines, holds, inventory, passes, runs, source_status
 from controller.store.commit_counter import CommitCounter
 from tests.conftest import NOW, ManualClock
 from tests.thoroughness import scaled
@@ -168,6 +169,14 @@ class CacheMachine(RuleBasedStateMachine):
         with self.world.store.write() as tx:
             end = None if until is None else now + until
             holds.save(tx, Hold(deployment=name, reason="r", author="t", since=now, until=end))
+
+    @rule(name=NAMES, kind=st.sampled_from(DeadlineKind), is_missed=st.booleans())
+    def miss_a_deadline(self, name: str, kind: DeadlineKind, is_missed: bool) -> None:
+        now = self.world.clock.now()
+        miss = MissedDeadline(deployment=name, kind=kind, due_time=None, deadline=now, since=now)
+        record = DeadlineRecord(deployment=name, kind=kind, length=timedelta(hours=1), checked_at=now)
+        with self.world.store.write() as tx:
+            deadlines.save(tx, [replace(record, miss=miss if is_missed else None)])
 
     @rule(name=NAMES)
     def resume(self, name: str) -> None:

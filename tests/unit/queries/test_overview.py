@@ -11,8 +11,7 @@ from sqlalchemy import event
 
 from controller.model.runs import RunState
 from controller.model.status import Hold
-from controller.queries.deployment_states import DeploymentState, count_states
-from controller.queries.deployments import list_deployments
+from controller.queries.deployments import DeploymentState, count_states, list_deployments
 from controller.queries.fire_timeline import find_upcoming
 from controller.queries.overview import overview
 from controller.store import Store, Transaction, holds, inventory, run_statistics, runs, source_status

@@ -10,6 +10,7 @@ from sqlalchemy import event
 
 from controller.errors import NotFoundError
 from controller.model.findings import Finding
+from controller.model.notifications import DeadlineKind, DeadlineRecord, MissedDeadline
 from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.model.status import Condition, ConditionStatus, ConditionType, InventoryEntry, SourceStatus, Withheld
 from controller.queries.deployment_details import show_deployment
@@ -18,7 +19,7 @@ from controller.queries.fire_timeline import NOTHING
 from controller.queries.overview import overview
 from controller.queries.runs import find_run, list_runs, stored_states
 from controller.runs.ids import RunIds
-from controller.store import Store, inventory, last_runs, runs, source_status
+from controller.store import Store, deadlines, inventory, last_runs, runs, source_status
 from controller.store.run_search import RunFilter
 from tests.conftest import NOW
 
@@ -176,22 +177,57 @@ def test_failing_deployments_rank_before_withheld_ones_by_consecutive_failures(s
 def test_a_run_that_waits_beyond_the_next_due_time_is_late(store: Store) -> None:
     hourly = [{"cron": "0 * * * *", "timezone": "UTC"}]
     waiting = [
-        replace(run(1, "late", RunState.PENDING), scheduled_for=NOW - HOUR),
+        replace(run(1, "late", RunState.PENDING), scheduled_for=NOW - HOUR, created_at=NOW - HOUR),
         replace(run(2, "soon", RunState.PENDING), scheduled_for=NOW),
+        replace(run(3, "again", RunState.PENDING), scheduled_for=NOW - 9 * HOUR, created_at=NOW),
+        replace(run(4, "filled", RunState.PENDING), scheduled_for=NOW - HOUR, created_at=NOW - HOUR, backfill_id="b"),
     ]
     with store.write() as tx:
         source_status.save(tx, source())
-        inventory.save(tx, [entry(name, schedules=hourly) for name in ("good", "late", "soon")])
+        inventory.save(tx, [entry(name, schedules=hourly) for name in ("again", "filled", "good", "late", "soon")])
         runs.insert_all(tx, waiting)
     with store.read() as tx:
         listed = list_deployments(tx, NOW)
         overall = overview(tx, listed, NOW, NOTHING, Path())
     assert [(view.name, rank(view)) for view in listed] == [
         ("late", Rank.LATE),
+        ("again", Rank.RUNNING),
+        ("filled", Rank.RUNNING),
         ("soon", Rank.RUNNING),
         ("good", Rank.HEALTHY),
     ]
     assert [item.title for item in overall.attention] == ["late: a run is late"]
+
+
+def test_a_missed_deadline_is_a_condition_and_needs_attention(store: Store) -> None:
+    hourly = [{"cron": "0 * * * *", "timezone": "UTC"}]
+    waiting = [replace(run(1, "a", RunState.PENDING), scheduled_for=NOW - HOUR)]
+    late = MissedDeadline(
+        deployment="b", kind=DeadlineKind.START_WITHIN, due_time=NOW - HOUR, deadline=NOW, since=NOW, reason="it waits"
+    )
+    overdue = replace(late, kind=DeadlineKind.SUCCESS_EVERY, due_time=None, reason="")
+    records = [
+        DeadlineRecord(deployment="b", kind=miss.kind, length=HOUR, checked_at=NOW, miss=miss)
+        for miss in (late, overdue)
+    ]
+    with store.write() as tx:
+        source_status.save(tx, source())
+        inventory.save(tx, [entry(name, schedules=hourly, expect={"start_within": "3h"}) for name in "ab"])
+        runs.insert_all(tx, waiting)
+        deadlines.save(tx, records)
+    with store.read() as tx:
+        listed = list_deployments(tx, NOW)
+        attention = overview(tx, listed, NOW, NOTHING, Path()).attention
+        detail = show_deployment(tx, "b", NOW)
+    assert [(view.name, rank(view)) for view in listed] == [("b", Rank.LATE), ("a", Rank.RUNNING)]
+    missed = detail.conditions[1:]
+    conditions = [(each.type, each.status, each.reason, each.last_transition_time) for each in missed]
+    assert conditions == [("Late", "True", "NotStarted", NOW), ("Overdue", "True", "NoSuccess", NOW)]
+    assert detail.conditions == listed[0].conditions
+    assert [(item.title, item.cause, item.since) for item in attention] == [
+        ("b: a run is late", late.message, NOW),
+        ("b is overdue", "No run has succeeded by 2026-06-01 12:00:00 UTC.", NOW),
+    ]
 
 
 def test_streaks_of_all_deployments_are_one_statement(store: Store) -> None:

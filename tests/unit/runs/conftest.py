@@ -17,6 +17,7 @@ import pytest
 
 from controller.clock import SystemClock
 from controller.manifests.active_deployments import ActiveDeployments
+from controller.model.notifications import Message
 from controller.model.python_environments import PythonRuntime
 from controller.model.runs import Attempt, Run, RunState
 from controller.model.status import Event, SourceStatus
@@ -246,6 +247,7 @@ class World:
             wake=(lambda: None) if self.engine is None else self.engine.wake,
             notify_due=(lambda _: None) if self.engine is None else self.engine.notify_due,
             request_pass=Future[PassResult],
+            test_channel=lambda _: Future[Message](),
         )
 
     @property

@@ -10,6 +10,7 @@ from controller.model.runs import Run, RunOutcome, RunState
 from controller.runs.outcomes import record_outcomes
 from controller.runs.recovery import recover
 from controller.store import runs
+from controller.time_format import format_span
 from tests.conftest import NOW
 from tests.unit.runs.conftest import NONCE, Supervise, World
 from tests.unit.runs.test_queueing import account, hourly
@@ -82,4 +83,4 @@ def test_past_times_are_never_shown_as_future() -> None:
     assert text_format.past(NOW + DAYS, NOW).plain == text_format.local(NOW + DAYS).plain
     assert text_format.past(None, NOW).plain == "-"
     assert text_format.ago(NOW + DAYS, NOW).plain == "in 3d"
-    assert text_format.span(-DAYS) == "0s"
+    assert format_span(-DAYS) == "0s"

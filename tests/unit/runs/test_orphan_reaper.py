@@ -19,7 +19,7 @@ can_unshare = subprocess.run([*NAMESPACE, "true"], capture_output=True, check=Fa
 needs_namespaces = pytest.mark.skipif(not can_unshare, reason="NOT TESTED: no process id namespace can be created here")
 
 AS_SUBREAPER = "import ctypes; ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)\n"
-BEGIN = "import os, select, signal, subprocess, sys\nfrom controller.runs.orphan_reaper import leave_reaper_behind\n"
+BEGIN = "import os, signal, subprocess, sys\nfrom controller.runs.orphan_reaper import leave_reaper_behind\n"
 ORPHAN = "subprocess.run(['sh', '-c', '(sh -c \"exec sleep 0\") & (exec sleep 0) &'])\n"
 
 
@@ -59,9 +59,9 @@ def test_a_subreaper_reaps_orphans_and_keeps_exit_codes_for_their_waiters() -> N
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
 def test_the_reaper_forwards_signals_once_and_reports_a_death_by_signal(number: signal.Signals) -> None:
     script = AS_SUBREAPER + BEGIN + f"signal.signal({int(number)}, lambda *_: os.write(1, b'heard\\n'))\n"
-    script += "leave_reaper_behind()\nprint('up', flush=True)\n"
-    # Python would call the handler after a blocking read, if the signal arrived just before it.
-    script += "while not select.select([0], [], [], 0.1)[0]: pass\nos.kill(os.getpid(), 9)\n"
+    script += "import select\nleave_reaper_behind()\nprint('up', flush=True)\n"
+    # The interpreter calls a handler between two operations: a signal just before a read that blocks would be lost.
+    script += "while not select.select([0], [], [], 0.05)[0]:\n    pass\nos.kill(os.getpid(), 9)\n"
     with run(script) as running:
         assert running.stdout is not None
         assert running.stdout.readline() == "up\n"

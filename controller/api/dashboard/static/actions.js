@@ -1,10 +1,11 @@
 // Binds the buttons and the hold form to the HTTP API. They are disabled in the HTML until this script enables them.
 import { confirmAction } from "./ask.js";
+import { authorHeader } from "./author.js";
 
 export async function post(path, body, headers = {}) {
   const response = await fetch(path, {
     method: "POST",
-    headers: { "Content-Type": "application/json", ...headers },
+    headers: { "Content-Type": "application/json", ...authorHeader(), ...headers },
     body: JSON.stringify(body ?? {}),
   }).catch(() => { throw Object.assign(new Error("The controller is not responding."), { isLost: true }); });
   const result = await response.json().catch(() => ({}));
@@ -47,6 +48,12 @@ export function showBulkResult(result, verb) {
   notice(lines.join("\n"), leftOut.length ? "warn" : "good");
 }
 
+// Show whether a test message has reached its channel.
+function showDelivery(message, channel) {
+  if (message.delivery === "sent") notice(`The test message was delivered to ${channel}.`);
+  else notice(`The test message was not delivered to ${channel}: ${message.error ?? "no reason is known"}`, "bad");
+}
+
 // Send a request for the runs that match filters, page by page, and return the results of all pages. Ends when `onPage` returns false.
 export async function postPages(path, body, { headers = {}, cursor = null, onPage = () => true } = {}) {
   const all = { count: 0, runs: [] };
@@ -69,7 +76,9 @@ async function runAction(button, action, successText) {
   button.disabled = true;
   try {
     const result = await action();
-    if (button.dataset.bulk) showBulkResult(result, button.dataset.bulk); else if (successText) notice(successText);
+    if (button.dataset.bulk) showBulkResult(result, button.dataset.bulk);
+    else if (button.dataset.delivery) showDelivery(result, button.dataset.delivery);
+    else if (successText) notice(successText);
   } catch (error) {
     showError(error);
   }

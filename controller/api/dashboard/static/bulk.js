@@ -101,8 +101,9 @@ export function bindBulk(form) {
 
   const start = async (action, verb, name, body, headers, question, note) => {
     const path = `/api/v1/runs/bulk/${action}`;
+    const button = action === "cancel" ? cancel : retry;
     if (!isAll) {
-      if (!(await confirmAction(`${question(count(selected.size))} ${note}`, `${name} ${count(selected.size)}`))) return;
+      if (!(await confirmAction(`${question(count(selected.size))} ${note}`, `${name} ${count(selected.size)}`, button))) return;
       run(action, verb, () => post(path, { run_ids: [...selected], ...body }, headers));
       return;
     }
@@ -111,7 +112,7 @@ export function bindBulk(form) {
     if (!dry) return;
     const lines = describeMatches(dry.matches);
     if (!dry.count) { notice([`No run that matches can be ${verb}.`, ...lines].join("\n"), "warn"); return; }
-    if (!(await confirmAction([question(count(dry.count)), ...lines].join("\n"), `${name} ${count(dry.count)}`))) return;
+    if (!(await confirmAction([question(count(dry.count)), ...lines].join("\n"), `${name} ${count(dry.count)}`, button))) return;
     const showProgress = (result) => {
       notice(`${result.count.toLocaleString()} of ${count(dry.count)} ${verb}…`);
       return !isStopped;

@@ -84,6 +84,12 @@ function setConnection(value) {
   }
 }
 
+// Remove what acts on a deployment, a run or a backfill that no longer exists. Links to its history stay.
+function removeActions() {
+  for (const element of document.querySelectorAll("#main :is([data-post], a[href='#run'], a[href='#hold'], a[href='#backfill'])")) element.remove();
+  for (const button of document.querySelectorAll("dialog.sheet [data-submit]")) button.disabled = true;
+}
+
 function noteInput() {
   const wasIdle = isIdle();
   lastInput = Date.now();
@@ -107,6 +113,7 @@ export function watch() {
     end();
     timers.forEach(clearInterval);
     document.removeEventListener("visibilitychange", change);
+    removeActions();
     showState("not updated", "", "The controller has deleted what this page shows");
     showLost("The controller has deleted what this page shows. The page keeps its last state until you leave it.");
   };

@@ -254,7 +254,9 @@ control("levels").addEventListener("click", ({ target }) => {
   const levels = selectedLevels();
   selectView(attempt, levels.includes(level) ? levels.filter((other) => other !== level) : [...levels, level]).then(showStart);
 });
-control("error").addEventListener("click", () => { search.current = errors[0]; goTo(errors[0]); decorateAll(); });
+control("error").addEventListener("click", () => {
+  if (location.hash === `#L${errors[0]}`) goTo(errors[0]); else location.hash = `L${errors[0]}`;
+});
 control("copy").addEventListener("click", () => copy().catch((error) => showState(error.message)));
 control("full").addEventListener("click", () => setFull(!viewer.classList.contains("full")));
 viewer.addEventListener("keydown", (event) => {

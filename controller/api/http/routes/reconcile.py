@@ -2,6 +2,7 @@
 
 import asyncio
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -14,6 +15,7 @@ from controller.api.http.security_middleware import Caller
 from controller.api.http.sse import wait_for_disconnect
 from controller.api.http.strict_json import StrictRoute
 from controller.errors import ConflictError, ControllerError, StoppingError
+from controller.model import extend
 from controller.model.commits import RecordedCommit
 from controller.model.status import PassRecord, SourceStatus
 from controller.operations.approval import Approved, approval_result, approve_deletions
@@ -21,6 +23,7 @@ from controller.queries.status import StatusView, current_status
 from controller.queries.status_summary import NextFire
 from controller.reconcile.preview import Preview
 from controller.reconcile.reconciler import PassResult
+from controller.remotes import pull_request_url
 from controller.store import commits, passes
 
 router = APIRouter(prefix="/api/v1", tags=["source"], route_class=StrictRoute)
@@ -47,6 +50,16 @@ class ReconcileAnswer(BaseModel):
     """Whether the requested pass is done."""
 
     is_done: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitEntry(RecordedCommit):
+    """A commit that a pass has seen, with the deployments that it added, changed and removed.
+
+    `pr_url` is the URL of the pull or merge request that its subject names; None if it names none that is known.
+    """
+
+    pr_url: str | None
 
 
 class LoginLink(BaseModel):
@@ -89,11 +102,13 @@ def history(request: Request, limit: Annotated[int, Query(ge=1, le=50)] = 50) ->
         return json_response(request, passes.latest(tx, limit))
 
 
-@router.get("/commits", response_model=list[RecordedCommit], summary="List commits, newest first")
+@router.get("/commits", response_model=list[CommitEntry], summary="List commits, newest first")
 def list_commits(request: Request, limit: Annotated[int, Query(ge=1, le=500)] = 50) -> Response:
     """The commits that passes have seen, with the deployments that each of them added, changed and removed."""
-    with dependencies_of(request).store.read() as tx:
-        return json_response(request, commits.latest(tx, limit))
+    dependencies = dependencies_of(request)
+    with dependencies.store.read() as tx:
+        rows = commits.latest(tx, limit)
+    return json_response(request, [_with_request(commit, dependencies.web_url_template) for commit in rows])
 
 
 @router.get("/plan", response_model=Preview, summary="Plan a ref")
@@ -154,6 +169,11 @@ def login_link(request: Request) -> Response:
     if caller.is_session:
         raise ConflictError("A browser session cannot create a login link.", hint="Run `controller login`.")
     return json_response(request, {"url": dependencies_of(request).login_link()}, status=201)
+
+
+def _with_request(commit: RecordedCommit, template: str | None) -> CommitEntry:
+    pull_request = pull_request_url(template, commit.subject)
+    return extend(CommitEntry, commit, pr_url=None if pull_request is None else pull_request[1])
 
 
 async def _wait_for_pass(request: Request, future: Future[PassResult]) -> PassResult:

@@ -10,6 +10,7 @@ from controller.api.http.pagination import Limit
 from controller.api.http.responses import dependencies_of, json_response
 from controller.api.http.strict_json import StrictRoute
 from controller.queries.attention import Attention, with_recent_runs
+from controller.queries.attention_groups import MOST_GROUPS, AttentionGroup, group_attention
 from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.progress import RunsInProgress, runs_in_progress
 from controller.queries.status import public_source, read_controller
@@ -23,10 +24,14 @@ Offset = Annotated[int, Query(ge=0, le=1_000_000)]
 
 
 class AttentionPage(BaseModel):
-    """A part of the list of problems. `total` is the number of all problems."""
+    """A part of the list of problems. `total` is the number of all problems.
+
+    `groups` are the first 100 groups of problems with the same cause, of all problems that match.
+    """
 
     items: list[Attention]
     total: int
+    groups: list[AttentionGroup]
 
 
 @router.get("/summary", response_model=StatusSummary, summary="Get the status in a few numbers")
@@ -60,6 +65,8 @@ def attention(
 ) -> Response:
     """Problems of the source, of files and of deployments, each with the last runs of its deployment.
 
+    `groups` has the problems with the same cause together, as the overview page shows them.
+
     `search` is a part of the subject or the message.
     """
     text = search.strip().lower()
@@ -67,7 +74,9 @@ def attention(
     matches = [item for item in problems if not text or text in f"{item.subject} {item.message}".lower()]
     with dependencies_of(request).store.read() as tx:
         items = with_recent_runs(tx, matches[offset : offset + limit])
-    return json_response(request, {"items": items, "total": len(matches)})
+    return json_response(
+        request, {"items": items, "total": len(matches), "groups": group_attention(matches)[:MOST_GROUPS]}
+    )
 
 
 @router.get("/in-progress", response_model=RunsInProgress, summary="List runs in progress, and the queues")

@@ -14,6 +14,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("run_id", sa.String(length=36), nullable=True))
         batch_op.add_column(sa.Column("tags", sa.JSON(), nullable=False, server_default="[]"))
         batch_op.add_column(sa.Column("environment", sa.Text(), nullable=True))
+    op.create_index("ix_events_run_id", "events", ["run_id"])
     op.execute("UPDATE events SET deployment = about WHERE about NOT IN ('source', 'controller')")
     _create_incidents()
     op.create_table(
@@ -39,6 +40,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_messages_project_delivery_not_before", "messages", ["project", "delivery", "not_before"])
     op.create_index("ix_messages_project_deployment_id", "messages", ["project", "deployment", "id"])
+    op.create_index("ix_messages_project_delivery_channel_id", "messages", ["project", "delivery", "channel", "id"])
     op.create_table(
         "channels",
         sa.Column("project", sa.String(length=63), nullable=False),
@@ -53,17 +55,43 @@ def upgrade() -> None:
     op.create_table(
         "notifier",
         sa.Column("project", sa.String(length=63), nullable=False),
-        sa.Column("event_id", _ID, nullable=False),
+        sa.Column("event_id", _ID, nullable=True),
+        sa.Column("settings_problem", sa.Text(), nullable=True),
+        sa.Column("settings_hint", sa.Text(), nullable=True),
+        sa.Column("settings_problem_since", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("project"),
     )
     op.create_table(
         "heartbeats",
         sa.Column("project", sa.String(length=63), nullable=False),
-        sa.Column("deployment", sa.String(length=63), nullable=False),
         sa.Column("run_id", sa.String(length=36), nullable=False),
+        sa.Column("deployment", sa.String(length=63), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
-        sa.PrimaryKeyConstraint("project", "deployment"),
+        sa.PrimaryKeyConstraint("project", "run_id"),
     )
+    _create_deadlines()
+
+
+def _create_deadlines() -> None:
+    op.create_table(
+        "deadlines",
+        sa.Column("project", sa.String(length=63), nullable=False),
+        sa.Column("deployment", sa.String(length=63), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("length", sa.Float(), nullable=False),
+        sa.Column("checked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("due_time", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("deadline", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.String(length=36), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("project", "deployment", "kind"),
+    )
+    is_missed = sa.text("since IS NOT NULL")
+    op.create_index("ix_deadlines_project", "deadlines", ["project"], sqlite_where=is_missed)
+    has_succeeded = sa.text("state = 'succeeded'")
+    op.create_index("ix_runs_success", "runs", ["project", "deployment", "finished_at"], sqlite_where=has_succeeded)
 
 
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
@@ -101,10 +129,14 @@ def _create_incidents() -> None:
         "announcements",
         sa.Column("incident_id", _ID, nullable=False),
         sa.Column("channel", sa.String(length=63), nullable=False),
-        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("announced_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("subjects", sa.JSON(), nullable=False),
         sa.Column("recovered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("openings", sa.JSON(), nullable=False),
+        sa.Column("flapping_since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["incident_id"], ["incidents.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("incident_id", "channel"),
     )

@@ -247,7 +247,12 @@ def test_c_cancels_a_run_and_h_holds_and_resumes(own: State) -> None:
         assert "is being cancelled" in await user.press("y")
         await user.press("h")
         assert "Reason" in user.text
-        assert "Held finance-close-month" in await user.press("o", "k", "enter")
+        assert "For how long?" in await user.press("o", "k", "enter")
+        await user.type("soon")
+        assert "'soon' is neither a duration such as 2h nor a date-time" in await user.press("enter")
+        await user.press("h", "o", "k", "enter")
+        await user.type("2h")
+        assert "Held finance-close-month until " in await user.press("enter")
         await user.press("3", "slash")
         await user.type("month")
         assert "‖ held" in await user.press("enter")

@@ -32,8 +32,18 @@ def test_tables_of_events_are_aligned_and_messages_are_wrapped() -> None:
     assert last[place:] == "exit code 1"
 
 
-def test_a_narrow_terminal_gets_lines_without_padding() -> None:
-    header, first, last = lines(80)
-    assert first.endswith("end")
-    assert last.endswith("exit code 1")
-    assert len(last) < len(header) + 10
+def test_on_a_narrow_terminal_a_message_has_lines_of_its_own() -> None:
+    header, title, first, *message, last, text = lines(80)
+    assert (header.split(), title) == (["TIME", "SEVERITY", "ABOUT", "REASON"], "  MESSAGE")
+    assert first.split() == ["2026-06-01", "12:00:00", "UTC", "info", "sums", "Created"]
+    assert " ".join(line[2:] for line in message) == MESSAGE.replace("\n", r"\n")
+    assert last.endswith("RunFailed")
+    assert text == "  exit code 1"
+
+
+def test_a_long_name_is_shortened_on_a_narrow_terminal() -> None:
+    console = Console(width=80, record=True, color_system=None, force_terminal=True)
+    console.print(event_table([replace(EVENT, about="n" * 63, message="created")], UTC), crop=False)
+    row = console.export_text().splitlines()[2]
+    assert len(row.rstrip()) <= 80
+    assert "nnn…  Created" in row

@@ -56,6 +56,7 @@ def test_without_changes_one_ref_is_listed_and_nothing_is_fetched(
     assert [source.observe() for _ in range(3)] == [revision] * 3
     assert source.work.processes - processes == 3
     assert len(server.requests) == 6
+    assert source.requests == {("ls-remote", "success"): 4, ("fetch", "success"): 1}
     assert not any("fetch" in request for request in server.requests)
     # A new controller uses the mirror of the previous one.
     again = follow(f"{server.url}/repo/.git")
@@ -139,6 +140,7 @@ def test_each_failure_has_a_reason_and_the_source_recovers_from_it(
     repository.path.rename(away)
     with pytest.raises(RepositoryNotFoundError):
         source.observe()
+    assert source.requests["ls-remote", "failure"] > 0
     away.rename(repository.path)
     assert contents(source) == [b"1"]
 

@@ -1,0 +1,25 @@
+"""The sources of the metrics: the running parts of the controller, as `app` connects them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from controller.model.python_environments import PythonStatistics
+from controller.notify.delivery_statistics import DeliveryStatistics
+from controller.reconcile.pass_statistics import PassStatistics
+from controller.runs.run_statistics import RunStatistics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningParts:
+    """The statistics of the running parts.
+
+    `python` returns what was built and which fork servers run. `git_requests` counts the requests to the server of a
+    remote repository, by command and result. `has_deployment_series` includes series of each deployment.
+    """
+
+    passes: PassStatistics
+    runs: RunStatistics
+    python: Callable[[], PythonStatistics]
+    deliveries: DeliveryStatistics
+    git_requests: Mapping[tuple[str, str], int]
+    has_deployment_series: bool = True

@@ -1,0 +1,27 @@
+"""Connects the running parts of the controller with the metrics that show their statistics."""
+
+from dataclasses import replace
+
+from controller.api.metrics.parts import RunningParts
+from controller.model.python_environments import PythonStatistics
+from controller.notify.delivery_statistics import DeliveryStatistics
+from controller.python_environments import PythonEnvironments
+from controller.python_specs import RenderedSource
+from controller.reconcile.loop import Loop
+from controller.runs.engine import Engine
+
+
+def running_parts(loop: Loop, engine: Engine, python: PythonEnvironments, source: RenderedSource) -> RunningParts:
+    """Return the statistics of these parts."""
+
+    def python_statistics() -> PythonStatistics:
+        servers = engine.launcher.python_servers
+        return replace(python.statistics, fork_servers=0 if servers is None else servers.count())
+
+    return RunningParts(
+        passes=loop.statistics,
+        runs=engine.statistics,
+        python=python_statistics,
+        deliveries=DeliveryStatistics(),
+        git_requests=source.git_requests,
+    )

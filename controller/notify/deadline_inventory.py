@@ -1,0 +1,118 @@
+"""The deployments that have deadlines now, and the records of these deadlines. `deadlines` reads it at each check.
+
+A deployment that is suspended or held is not expected to run, so it has no deadlines until that ends.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from controller.manifests.active_deployments import ActiveDeployments
+from controller.model.deployments import Deployment
+from controller.model.notifications import DeadlineKind, DeadlineRecord
+from controller.model.runs import first_id
+from controller.model.status import Hold
+from controller.notify.declared import DeclaredDeployments
+from controller.store import deadlines, holds, runs
+from controller.store.deadlines import TimedRun
+from controller.store.store import Transaction
+
+Key = tuple[str, DeadlineKind]
+_COMMIT_DELAY = timedelta(seconds=10)
+"""The longest time from the creation of a run's id to the commit of the run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refreshed:
+    """The changes of a refresh.
+
+    - `changed`: deadlines that are new, or whose deployment has changed. `adjusted`: missed ones with another length.
+    - `removed`: records of deadlines that no longer apply.
+    """
+
+    changed: set[Key]
+    adjusted: set[Key]
+    removed: list[DeadlineRecord]
+
+
+class DeadlineInventory:
+    """The deployments and the records, read again only if a pass or a hold may have changed them."""
+
+    def __init__(self, built: ActiveDeployments) -> None:
+        self._declared = DeclaredDeployments(built, "expect")
+        self._held: set[str] = set()
+        self._last_id: str | None = None
+        self.deployments: dict[str, Deployment] = {}
+        self.records: dict[Key, DeadlineRecord] = {}
+
+    def refresh(self, tx: Transaction, now: datetime, *, reload: bool) -> Refreshed:
+        """Read what may have changed, and record the deadlines that are new. With `reload`, read everything."""
+        is_read = self._declared.refresh(tx, reload=reload)
+        every_hold = holds.find_all(tx)
+        held = {name for name, hold in every_hold.items() if not hold.is_over(now)}
+        if not is_read and held == self._held:
+            return Refreshed(changed=set(), adjusted=set(), removed=[])
+        if is_read:
+            self.records = {(record.deployment, record.kind): record for record in deadlines.find_all(tx)}
+        before, self._held = self.deployments, held
+        self.deployments = {
+            name: deployment
+            for name, deployment in self._declared.deployments.items()
+            if not deployment.suspend and name not in held
+        }
+        adjusted = self._adjust(tx, now, every_hold)
+        removed = self._remove_obsolete(tx)
+        changed = {key for key in self.records if reload or before.get(key[0]) is not self.deployments.get(key[0])}
+        return Refreshed(changed=changed | adjusted, adjusted=adjusted, removed=removed)
+
+    def new_manual_runs(self, tx: Transaction) -> list[TimedRun]:
+        """Return the runs without a due time that were created since the last call; none for the first call."""
+        last, self._last_id = self._last_id, runs.newest_id(tx) or ""
+        if last is None:
+            return []
+        if not last:
+            return deadlines.find_new_manual_runs(tx, "")
+        created_at = datetime.fromtimestamp(int(last.replace("-", "")[:12], 16) / 1000, UTC)
+        return deadlines.find_new_manual_runs(tx, first_id(created_at - _COMMIT_DELAY))
+
+    def _adjust(self, tx: Transaction, now: datetime, every_hold: dict[str, Hold]) -> set[Key]:
+        """Add records of new deadlines, and change those with another length. Return those that must be evaluated."""
+        new: dict[Key, DeadlineRecord] = {}
+        for deployment in self.deployments.values():
+            hold = every_hold.get(deployment.name)
+            resumed_at = now if hold is None or hold.until is None else min(hold.until, now)
+            for kind, length in declared_lengths(deployment):
+                key = (deployment.name, kind)
+                old = self.records.get(key)
+                if old is None:
+                    is_success = kind is DeadlineKind.SUCCESS_EVERY
+                    checked_at = resumed_at if is_success else resumed_at + length  # no earlier due time has a deadline
+                    new[key] = DeadlineRecord(deployment=key[0], kind=kind, length=length, checked_at=checked_at)
+                elif old.length != length:
+                    new[key] = _with_length(old, length, now)
+        self.records |= new
+        deadlines.save(tx, new.values())
+        return {key for key, record in new.items() if record.miss is not None}
+
+    def _remove_obsolete(self, tx: Transaction) -> list[DeadlineRecord]:
+        current = {(name, kind) for name, of in self.deployments.items() for kind, _ in declared_lengths(of)}
+        removed = [self.records.pop(key) for key in sorted(self.records.keys() - current)]
+        deadlines.remove(tx, removed)
+        return removed
+
+
+def declared_lengths(deployment: Deployment) -> Iterable[tuple[DeadlineKind, timedelta]]:
+    """Yield the deadlines that the deployment declares."""
+    for kind in DeadlineKind:
+        length: timedelta | None = getattr(deployment.expect, kind.value)
+        if length is not None:
+            yield kind, length
+
+
+def _with_length(record: DeadlineRecord, length: timedelta, now: datetime) -> DeadlineRecord:
+    """Return the record with another length: earlier due times are not evaluated again, except for the missed one."""
+    is_success = record.kind is DeadlineKind.SUCCESS_EVERY
+    miss, change = record.miss, length - record.length
+    if miss is not None:
+        miss = replace(miss, since=miss.since + change, deadline=miss.deadline + change)
+    return replace(record, length=length, checked_at=record.checked_at if is_success else now, miss=miss)

@@ -1,0 +1,36 @@
+"""The active deployments that declare something of interest to notifications, such as `expect`.
+
+`deadline_inventory` and `heartbeats` use it. They call it in each evaluation, so it reads only what can have changed.
+"""
+
+from controller.errors import ControllerError
+from controller.manifests.active_deployments import ActiveDeployments
+from controller.model.deployments import Deployment
+from controller.model.status import SourceStatus
+from controller.store import inventory, passes, source_status
+from controller.store.store import Transaction
+
+
+class DeclaredDeployments:
+    """The active deployments whose documents have a key, by name. A deployment that did not change stays the same."""
+
+    def __init__(self, built: ActiveDeployments, key: str) -> None:
+        self._built = built
+        self._key = key
+        self._stamp: tuple[SourceStatus | None, int | None] | None = None
+        self.deployments: dict[str, Deployment] = {}
+
+    def refresh(self, tx: Transaction, *, reload: bool = False) -> bool:
+        """Read the deployments again if a pass may have changed them. Return whether it did."""
+        stamp = (source_status.find(tx), passes.last_number(tx))
+        if stamp == self._stamp and not reload:
+            return False
+        digests = inventory.digests_with_key(tx, self._key)
+        declared = {name: old for name, old in self.deployments.items() if old.spec_digest == digests.get(name)}
+        for entry in inventory.find_many(tx, digests.keys() - declared.keys()):
+            try:
+                declared[entry.name] = self._built.build(entry)
+            except ControllerError:  # this version of controller can't read the document
+                continue
+        self.deployments, self._stamp = declared, stamp
+        return True

@@ -1,0 +1,332 @@
+"""Delivers the recorded messages: sends what is due, records the outcome, and decides when to try again.
+
+The notifier calls `deliver_due` after each evaluation, when `next_time` is reached, and when a delivery has finished.
+Each channel has its own order: its oldest waiting message is sent first, and while it fails, the others wait.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from controller.clock import Clock
+from controller.crashpoints import reach
+from controller.errors import NotFoundError, StateError
+from controller.model.notifications import ChannelState, Message
+from controller.model.policies import Secret
+from controller.notify.attempts import (
+    GIVE_UP_AFTER,
+    HEARTBEAT_EXPIRES_AFTER,
+    TEST,
+    Attempt,
+    as_sentence,
+    record_attempt,
+)
+from controller.notify.channels import ChannelRegistry
+from controller.notify.log_tail import ReadLog, with_log
+from controller.notify.message_requests import heartbeat_request, message_request
+from controller.notify.secret_lookup import SecretMissingError, find_secret
+from controller.notify.sender_process import Outcome, OutcomeStatus, SenderProcess
+from controller.notify.sending_times import sending_time
+from controller.store import messages
+from controller.store.store import Store, Transaction
+from controller.text import did_you_mean
+
+log = logging.getLogger(__name__)
+
+MAX_PROCESSES = 4
+"""How many processes send messages at the same time, each for one channel."""
+MAX_FAILING = 3
+"""How many of them may be for channels that failed last, so that these don't delay the others."""
+MAX_IN_TURN = 50
+"""How many messages a channel sends before other channels get a turn."""
+MAX_IN_DIGEST = 100
+PAUSE = timedelta(minutes=1)
+"""The pause of a channel after an unexpected error."""
+STOP_SECONDS = 1.0
+_HEARTBEATS, _CHECK = "/heartbeats", "/check"
+"""The lanes of all heartbeats and of the check of URLs; the other lanes have the names of their channels."""
+MAX_HEARTBEATS = 24
+SECRET_RECHECK = timedelta(minutes=1)
+
+
+class Delivery:
+    """The delivery of messages. Child processes send them, so that a server that does not respond delays nothing.
+
+    `new_id` returns a new UUIDv7. `ca`: a file with further certificate authorities. `wake`: called when a delivery has
+    finished, so that the notifier calls `deliver_due` again. `find_heartbeat_url` returns the URL of a heartbeat.
+    `read_log` returns the last lines of the log of a run; by default none.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        registry: ChannelRegistry,
+        *,
+        new_id: Callable[[datetime], str],
+        ca: Path | None = None,
+        wake: Callable[[], None] = lambda: None,
+        find_heartbeat_url: Callable[[Transaction, Message], str | Secret | None] = lambda _, __: None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._registry = registry
+        self._new_id = new_id
+        self._ca = ca
+        self._wake = wake
+        self._find_heartbeat_url = find_heartbeat_url
+        self.read_log: ReadLog = lambda _run_id, _count: ()
+        self._lock = threading.Lock()
+        self._recording = threading.Lock()
+        self._senders: set[SenderProcess] = set()
+        self._lanes: dict[str, threading.Thread] = {}
+        self._paused: dict[str, datetime] = {}
+        self._unrecorded: list[Attempt] = []
+        self._stopping = threading.Event()
+        self._version: int | None = None
+        self._needs_check = False
+
+    def deliver_due(self, now: datetime) -> None:
+        """Start to deliver the messages that are due. Returns at once. Raises StateError."""
+        self._record_late()
+        if self._version != self._registry.version:
+            # Channels may work now that their declaration has changed, or after the controller was started again.
+            with self._store.write() as tx:
+                messages.hasten(tx, now)
+            self._version = self._registry.version
+            self._needs_check = True
+        due = [(is_failing, time, lane) for time, lane, is_failing in self._find_lanes(now) if time <= now]
+        for is_failing, _, lane in sorted(due):
+            self._start(lane, is_failing=is_failing)
+
+    def next_time(self) -> datetime | None:
+        """Return when a message that is not being sent will be due; None if there is none. Raises StateError."""
+        now = self._clock.now()
+        with self._store.read() as tx:
+            aside = messages.next_set_aside(tx, now)
+        # What is due already waits for a process, or for a lane to finish: both wake the notifier.
+        times = [time for time, _, _ in self._find_lanes(now) if time > now]
+        return min([*times, *([] if aside is None else [aside])], default=None)
+
+    def send_test(self, channel: str) -> Message:
+        """Send a test message to a channel, and return it with its outcome. Takes at most a minute.
+
+        Raises NotFoundError if there is no such channel, StateError.
+        """
+        if channel not in self._registry.settings.channels:
+            hint = did_you_mean(channel, self._registry.settings.channels) or "See `controller notify channels`."
+            raise NotFoundError(f"There is no channel {channel!r}.", hint=hint)
+        now = self._clock.now()
+        message = Message(
+            id=self._new_id(now),
+            channel=channel,
+            state=TEST,
+            title="Test message of controller",
+            body="This channel works. Messages about failures will look like this one.",
+            reason="Somebody requested a test.",
+            created_at=now,
+            not_before=now,
+        )
+        with self._open_sender() as sender:
+            outcome = self._send(sender, (message,), now)
+        at = self._clock.now()
+        with self._store.write() as tx:
+            messages.add(tx, [message])
+            [recorded] = record_attempt(tx, self._registry, Attempt(batch=(message,), outcome=outcome, at=at))
+            if outcome.status is OutcomeStatus.SENT:
+                messages.hasten(tx, at, channel)
+        self._wake()
+        return recorded
+
+    def stop(self) -> None:
+        """Stop within a second. A message that is being sent may be sent again by the next controller."""
+        self._stopping.set()
+        with self._lock:
+            senders, threads = list(self._senders), list(self._lanes.values())
+        for sender in senders:
+            sender.kill()
+        deadline = self._clock.monotonic() + STOP_SECONDS
+        for thread in threads:
+            thread.join(max(0.0, deadline - self._clock.monotonic()))
+
+    @property
+    def active(self) -> frozenset[str]:
+        """The channels to which messages are being sent. Names with a slash are for heartbeats and checks."""
+        with self._lock:
+            return frozenset(self._lanes)
+
+    def _find_lanes(self, now: datetime) -> list[tuple[datetime, str, bool]]:
+        """Return when each lane that is not active is due, its name, and whether its channel failed last."""
+        with self._store.read() as tx:
+            heads = messages.find_first_waiting(tx, now)
+            heartbeat = messages.next_heartbeat(tx)
+        lanes = [(self._due_time(head, now), head.channel, self._registry.is_failing(head.channel)) for head in heads]
+        if heartbeat is not None:
+            lanes.append((heartbeat, _HEARTBEATS, False))
+        if self._needs_check:
+            lanes.append((now, _CHECK, False))
+        with self._lock:
+            idle = [lane for lane in lanes if lane[1] not in self._lanes]
+        return [(max(time, self._paused.get(lane, time)), lane, is_failing) for time, lane, is_failing in idle]
+
+    def _due_time(self, message: Message, now: datetime) -> datetime:
+        channel = self._registry.settings.channels.get(message.channel)
+        if channel is None:
+            return max(message.not_before, message.created_at + GIVE_UP_AFTER)
+        return sending_time(channel, message.created_at, max(message.not_before, now))
+
+    def _start(self, lane: str, *, is_failing: bool) -> None:
+        with self._lock:
+            failing = sum(self._registry.is_failing(name) for name in self._lanes)
+            is_full = len(self._lanes) >= MAX_PROCESSES or (is_failing and failing >= MAX_FAILING)
+            if is_full or lane in self._lanes or self._stopping.is_set():
+                return
+            # A daemon thread, so that the process can exit while a write hangs in the kernel.
+            thread = threading.Thread(target=self._run_lane, args=(lane,), name="delivery", daemon=True)
+            self._lanes[lane] = thread
+            thread.start()
+
+    def _run_lane(self, lane: str) -> None:
+        try:
+            if lane == _HEARTBEATS:
+                self._deliver_heartbeats()
+            elif lane == _CHECK:
+                self._check_channels()
+            else:
+                self._deliver_channel(lane)
+        except StateError as error:
+            log.warning("The outcome of a delivery can't be recorded yet", extra={"error": str(error)})
+        except Exception:
+            self._paused[lane] = self._clock.now() + PAUSE
+            log.exception("A delivery failed; it will be retried", extra={"channel": lane})
+        finally:
+            with self._lock:
+                del self._lanes[lane]
+            if not self._stopping.is_set():
+                self._wake()
+
+    def _deliver_channel(self, name: str) -> None:
+        """Send the messages of a channel one after another, until one fails or none is due."""
+        with self._open_sender() as sender:
+            for _ in range(MAX_IN_TURN):
+                now = self._clock.now()
+                batch = self._next_batch(name, now)
+                if not batch:
+                    return
+                reach("notify:send", batch)
+                outcome = self._send(sender, batch, now)
+                reach("notify:sent", batch)
+                if outcome.status is OutcomeStatus.INTERRUPTED:
+                    return
+                self._record(Attempt(batch=batch, outcome=outcome, at=self._clock.now()))
+                if outcome.status in (OutcomeStatus.FAILED, OutcomeStatus.MISCONFIGURED):
+                    return
+
+    def _next_batch(self, name: str, now: datetime) -> tuple[Message, ...]:
+        """Return the messages to send next as one: the oldest, or all for a digest. Empty if none is due."""
+        channel = self._registry.settings.channels.get(name)
+        has_digest = channel is not None and channel.digest is not None
+        with self._store.read() as tx:
+            waiting = messages.find_waiting(tx, name, now, MAX_IN_DIGEST if has_digest else 1)
+        due = [message for message in waiting if self._due_time(message, now) <= now]
+        return tuple(due) if waiting[:1] == due[:1] else ()
+
+    def _send(self, sender: SenderProcess, batch: tuple[Message, ...], now: datetime) -> Outcome:
+        """Send messages to their channel as one, and return the outcome."""
+        name = batch[0].channel
+        try:
+            endpoint = self._registry.endpoint(name)
+        except SecretMissingError as error:
+            return _misconfigured(error)
+        if endpoint is None:
+            return Outcome(status=OutcomeStatus.GONE, error=f"there is no channel {name} in notify.yaml")
+        if len(batch) == 1:
+            batch = (with_log(batch[0], endpoint.channel, self.read_log),)
+        return sender.send(message_request(endpoint, batch, now))
+
+    def _check_channels(self) -> None:
+        """Find the channels whose URLs apprise can't use, before there is a message for them."""
+        self._needs_check = False
+        with self._open_sender() as sender:
+            for name, channel in self._registry.settings.channels.items():
+                if channel.url is None:
+                    continue
+                try:
+                    endpoint = self._registry.endpoint(name)
+                except SecretMissingError:  # the registry has recorded it
+                    continue
+                outcome = sender.send({"kind": "check", "url": endpoint.url}) if endpoint is not None else None
+                if outcome is not None and outcome.status is OutcomeStatus.MISCONFIGURED:
+                    with self._store.write() as tx:
+                        self._registry.record(tx, name, ChannelState.MISCONFIGURED, as_sentence(outcome))
+
+    def _deliver_heartbeats(self) -> None:
+        """Send the heartbeats that are due. One that fails does not delay the others."""
+        with self._open_sender() as sender:
+            now = self._clock.now()
+            with self._store.read() as tx:
+                due = messages.find_due_heartbeats(tx, now, MAX_HEARTBEATS)
+                places = {message.id: self._find_heartbeat_url(tx, message) for message in due}
+            outcomes: dict[str, Outcome] = {}
+            requests: dict[str, dict[str, str]] = {}
+            for message in due:
+                place = places[message.id]
+                try:
+                    if place is None:
+                        outcomes[message.id] = Outcome(status=OutcomeStatus.GONE, error="heartbeat is not declared")
+                    elif now >= message.created_at + HEARTBEAT_EXPIRES_AFTER:
+                        outcomes[message.id] = Outcome(status=OutcomeStatus.GONE, error=message.error or "it expired")
+                    else:
+                        url = find_secret(place, self._registry.variables)
+                        requests[message.id] = heartbeat_request(url, message)
+                except SecretMissingError as error:
+                    outcomes[message.id] = _misconfigured(error)
+            if requests:
+                sent = sender.send_heartbeats(list(requests.values()))
+                outcomes |= dict(zip(requests, sent, strict=True))
+            at = self._clock.now()
+            finished = [message for message in due if outcomes[message.id].status is not OutcomeStatus.INTERRUPTED]
+            self._record(*(Attempt(batch=(each,), outcome=outcomes[each.id], at=at) for each in finished))
+
+    def _record(self, *attempts: Attempt) -> None:
+        """Record the outcomes, or keep them for later, so that nothing is sent a second time. Raises StateError."""
+        with self._lock:
+            self._unrecorded += attempts
+        self._record_late()
+
+    def _record_late(self) -> None:
+        """Record the outcomes that are not recorded yet. Raises StateError."""
+        with self._recording:
+            with self._lock:
+                pending = tuple(self._unrecorded)
+            if not pending:
+                return
+            with self._store.write() as tx:
+                for attempt in pending:
+                    record_attempt(tx, self._registry, attempt)
+            with self._lock:
+                del self._unrecorded[: len(pending)]
+
+    @contextmanager
+    def _open_sender(self) -> Iterator[SenderProcess]:
+        """Yield a process that sends messages, and end it. It starts with the first message."""
+        sender = SenderProcess(self._clock, self._registry.variables, self._ca)
+        with self._lock:
+            self._senders.add(sender)
+        if self._stopping.is_set():
+            sender.kill()
+        try:
+            yield sender
+        finally:
+            with self._lock:
+                self._senders.discard(sender)
+            sender.close()
+
+
+def _misconfigured(error: SecretMissingError) -> Outcome:
+    """Return the outcome for a secret that is missing. It is looked for again soon, since it may appear in a file."""
+    retry_after = SECRET_RECHECK.total_seconds()
+    return Outcome(status=OutcomeStatus.MISCONFIGURED, error=error.instruction, retry_after=retry_after)

@@ -1,0 +1,62 @@
+"""Observations of deployments, and the keys that failures with the same cause share. Pure; called by `evaluation`."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from controller.model.failure_cause import cause_key, shared_cause
+from controller.model.notifications import RUN_TROUBLES, Trouble
+
+_MAX_KEY = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """That a deployment, the source or the controller has a trouble at `at`.
+
+    - `key`: troubles with the same key have the same cause, whose text is `cause`.
+    - `run_id`: the failed run. Observations of the same run are one failure.
+    - `failures`: how many consecutive failures this is; with None, one more than before.
+    """
+
+    subject: str
+    trouble: Trouble
+    key: str
+    cause: str
+    at: datetime
+    run_id: str | None = None
+    reason: str = ""
+    failures: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """That `subject` recovered at `at` from all troubles of this kind; with None, from all, because it was deleted."""
+
+    subject: str
+    kind: str | None
+    at: datetime
+
+
+Observation = Failure | Recovery
+
+
+def kind(trouble: Trouble) -> str:
+    """Return the kind of a trouble: a success ends all troubles of runs, so these are one kind."""
+    return "run" if trouble in RUN_TROUBLES else trouble.value
+
+
+def run_failure(
+    deployment: str, trouble: Trouble, *, reason: str, at: datetime, run_id: str, failures: int | None = None
+) -> Failure:
+    """Return the failure of a run. Its cause is the error that others may share, or else the run's reason."""
+    shared = cause_key(reason)
+    return Failure(
+        subject=deployment,
+        trouble=trouble,
+        key=f"failed/{shared[:_MAX_KEY]}" if shared else f"failed/{deployment}",
+        cause=shared_cause(reason) or reason,
+        at=at,
+        run_id=run_id,
+        reason=reason,
+        failures=failures,
+    )

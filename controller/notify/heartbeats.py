@@ -1,0 +1,150 @@
+"""Heartbeats: requests to a monitor outside, such as Healthchecks, which alerts when they stop.
+
+`evaluation` calls `Heartbeats.collect` in the transaction of each evaluation: the outbox delivers the heartbeats of
+deployments. `notifier` sends that of the controller itself when `ControllerHeartbeat.is_due`.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from controller.clock import Clock
+from controller.manifests.active_deployments import ActiveDeployments
+from controller.model.notifications import Message
+from controller.model.policies import Secret
+from controller.model.runs import FAILURES, RunState, first_id
+from controller.notify.declared import DeclaredDeployments
+from controller.store import heartbeats, runs
+from controller.store.heartbeats import SignalledRun, SignalState
+from controller.store.store import Transaction
+
+STATE, CHANNEL_PREFIX = "heartbeat", "heartbeat/"
+"""The state of messages that are heartbeats, and the beginning of their channel, which ends with the deployment."""
+START, SUCCESS, FAILURE = "/start", "", "/fail"
+"""The suffixes of the path of the URL."""
+COMMIT_DELAY = timedelta(seconds=10)
+"""The longest time from the creation of a run's id to the commit of the run."""
+MARK_EVERY = timedelta(minutes=1)
+"""How often to record up to which run all were read, while only other deployments have runs."""
+EXPIRES_AFTER = timedelta(minutes=10)
+"""How long to try to deliver a heartbeat. A monitor outside has alerted by then."""
+PERIOD = timedelta(minutes=1)
+STALLED_AFTER = timedelta(minutes=5)
+"""A thread without a sign of life for this time has stalled."""
+
+
+class Heartbeats:
+    """The heartbeats of deployments, with the protocol of Healthchecks. Not thread-safe."""
+
+    def __init__(self, deployments: ActiveDeployments, new_id: Callable[[datetime], str]) -> None:
+        self._declared = DeclaredDeployments(deployments, "heartbeat")
+        self._new_id = new_id
+        self._may_have_others = True
+
+    def collect(self, tx: Transaction, now: datetime) -> list[Message]:
+        """Return the heartbeats of runs that started or ended since the last call, and record that they were collected.
+
+        The caller adds them to the outbox in the same transaction. A message has the state `heartbeat`, the channel
+        `heartbeat/<deployment>`, and the payload `{"suffix": "/start" | "" | "/fail"}`. Its body is the body of the
+        request. The URL may be a secret, and is resolved for each delivery: see `find_url`.
+
+        A run that was cancelled, or skipped before it started, has no heartbeat of its end.
+        """
+        self._refresh(tx)
+        names = self._declared.deployments.keys()
+        if self._may_have_others:
+            heartbeats.delete_others(tx, names)
+            tx.after_commit(self._confirm_deletion)
+        if not names:
+            return []
+        newest, last_run = heartbeats.newest_id(tx), runs.newest_id(tx)
+        if newest is None:  # runs that exist already have no heartbeats
+            begin = now if last_run is None else max(now, _created_at(last_run) + timedelta(milliseconds=1))
+            heartbeats.save(tx, [("", first_id(begin + COMMIT_DELAY), SignalState.ENDED)])
+            return []
+        mark = last_run or newest
+        since = _with_delay(newest)
+        new: list[Message] = []
+        records: list[tuple[str, str, SignalState]] = []
+        for run in heartbeats.find_unsignalled(tx, names, since):
+            state, suffixes = _signals(run)
+            new += [self._message(run, suffix, now) for suffix in suffixes]
+            if state is not run.signalled:
+                records.append((run.deployment, run.id, state))
+        if _created_at(mark) - _created_at(newest) > MARK_EVERY:
+            records.append(("", mark, SignalState.ENDED))
+        if records:
+            heartbeats.save(tx, records)
+            heartbeats.delete_ended(tx, since)
+        return new
+
+    def find_url(self, tx: Transaction, message: Message) -> str | Secret | None:
+        """Return the URL that the deployment declares, without the suffix; None if it declares none any more."""
+        self._refresh(tx)
+        deployment = self._declared.deployments.get(message.channel.removeprefix(CHANNEL_PREFIX))
+        return None if deployment is None else deployment.heartbeat
+
+    def _refresh(self, tx: Transaction) -> None:
+        self._may_have_others |= self._declared.refresh(tx)
+
+    def _confirm_deletion(self) -> None:
+        self._may_have_others = False
+
+    def _message(self, run: SignalledRun, suffix: str, now: datetime) -> Message:
+        reason = (run.reason or "") if suffix == FAILURE else ""
+        return Message(
+            id=self._new_id(now),
+            channel=f"{CHANNEL_PREFIX}{run.deployment}",
+            state=STATE,
+            title=f"Heartbeat of {run.deployment}",
+            body=f"Run {run.id} {run.state.value.replace('_', ' ')}" + (f": {reason}" if reason else ""),
+            created_at=now,
+            not_before=now,
+            deployment=run.deployment,
+            run_id=run.id,
+            reason=reason,
+            payload={"suffix": suffix},
+        )
+
+
+def _signals(run: SignalledRun) -> tuple[SignalState, list[str]]:
+    """Return what is signalled of a run from now on, and the suffixes of the heartbeats to send for that."""
+    is_started = run.started_at is not None
+    suffixes = [START] if is_started and run.signalled is not SignalState.STARTED else []
+    if not run.state.is_terminal:
+        return SignalState.STARTED if is_started else SignalState.WAITING, suffixes
+    if run.state in FAILURES:
+        suffixes.append(FAILURE)
+    elif run.state is RunState.SUCCEEDED or (run.state is RunState.SKIPPED and is_started):
+        suffixes.append(SUCCESS)
+    return SignalState.ENDED, suffixes
+
+
+def _with_delay(run_id: str) -> str:
+    """Return a lower bound for the ids of runs that may not have been committed when this one was read."""
+    return first_id(_created_at(run_id) - COMMIT_DELAY)
+
+
+def _created_at(run_id: str) -> datetime:
+    return datetime.fromtimestamp(int(run_id.replace("-", "")[:12], 16) / 1000, UTC)
+
+
+class ControllerHeartbeat:
+    """When to send the heartbeat of the controller: each minute while passes and turns of the engine progress.
+
+    `stamps` return when each thread last made progress, on the monotonic clock.
+    """
+
+    def __init__(self, clock: Clock, stamps: Callable[[], list[float]]) -> None:
+        self._clock = clock
+        self._stamps = stamps
+        self._sent_at: float | None = None
+
+    def is_due(self) -> bool:
+        """Return whether to send a heartbeat now, and take it as sent."""
+        now = self._clock.monotonic()
+        if self._sent_at is not None and now - self._sent_at < PERIOD.total_seconds():
+            return False
+        if any(now - stamp > STALLED_AFTER.total_seconds() for stamp in self._stamps()):
+            return False
+        self._sent_at = now
+        return True

@@ -1,0 +1,262 @@
+"""The process that sends messages: to services through apprise, to webhooks as signed JSON, and heartbeats.
+
+Started by `sender_process` as `python -m controller.notify.sender`. It reads one JSON request a line from standard
+input, and prints one JSON response a line. URLs and keys arrive only there, so that neither the list of processes nor
+the environment shows them. This is the only module that imports apprise, which takes seconds to load.
+"""
+
+import ctypes
+import hashlib
+import hmac
+import json
+import logging
+import os
+import re
+import signal
+import ssl
+import sys
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, TextIO
+
+from controller.notify.redaction import Redactor
+
+SENT, FAILED, REJECTED, GONE, MISCONFIGURED = "sent", "failed", "rejected", "gone", "misconfigured"
+"""The statuses of a response. `rejected`: the receiver does not accept this message, but may accept others. `gone`: it
+never accepts messages again."""
+WEBHOOK_SECONDS = 30.0
+HEARTBEAT_SECONDS = 10.0
+_PARALLEL_HEARTBEATS = 8
+_REJECTIONS = frozenset({400, 406, 409, 411, 413, 415, 422})
+"""HTTP statuses that are about the message, not about the address or the credentials."""
+_USER_AGENT = "controller-notify"
+_PR_SET_PDEATHSIG = 1
+_CAUSES = re.compile(
+    r"connection refused|connection reset by peer|connection aborted|remote end closed connection without response"
+    r"|name or service not known|temporary failure in name resolution|no address associated with hostname"
+    r"|no route to host|network is unreachable|certificate verify failed(?:: [a-z ,'-]+)?|wrong version number"
+    r"|(?:read |handshake operation )?timed out|connection unexpectedly closed|starttls[a-z ]+not supported[a-z ]*"
+    r"|unable to connect to proxy|(?<=\()\d{3}, b'[^']{0,200}'",
+    re.IGNORECASE,
+)
+"""The causes that are repeated from the exceptions in apprise's log. The rest of their texts contains URLs."""
+_APPRISE_STATUS = re.compile(r"error=(\d{3})\b")
+
+Response = dict[str, Any]
+
+
+def handle(request: dict[str, Any]) -> Response:
+    """Return the response to a request: `status`, `error` (None if sent), and `retry_after` in seconds or None."""
+    trust(request.get("ca"))
+    if request["kind"] == "heartbeats":
+        with ThreadPoolExecutor(_PARALLEL_HEARTBEATS) as pool:
+            return {"responses": list(pool.map(send_heartbeat, request["heartbeats"]))}
+    redactor = Redactor(request["url"], request.get("key"))
+    try:
+        response = send_webhook(request) if request["kind"] == "webhook" else send_by_apprise(request)
+    except Exception as error:  # noqa: BLE001 - a library's bug is a failed attempt; its text may contain the URL
+        response = _response(FAILED, f"{type(error).__name__} in the library that sends the message")
+    error_text = response["error"]
+    return {**response, "error": None if error_text is None else redactor.redact(error_text)}
+
+
+def send_webhook(request: dict[str, Any]) -> Response:
+    """Post the payload as JSON, signed with the key if there is one."""
+    body = json.dumps(request["payload"], ensure_ascii=False).encode("utf-8", "backslashreplace")
+    headers = {"Content-Type": "application/json; charset=utf-8", "X-Controller-Delivery": request["id"]}
+    headers["X-Controller-Timestamp"] = timestamp = str(request["timestamp"])
+    if request.get("key"):
+        headers["X-Controller-Signature"] = sign(request["key"], timestamp, body)
+    return _post(request["url"], body, headers, WEBHOOK_SECONDS)
+
+
+def sign(key: str, timestamp: str, body: bytes) -> str:
+    """Return the signature of a webhook: HMAC-SHA256 (RFC 2104) of the timestamp, a dot and the body, in hex."""
+    signed = timestamp.encode() + b"." + body
+    return f"sha256={hmac.new(key.encode('utf-8', 'surrogateescape'), signed, hashlib.sha256).hexdigest()}"
+
+
+def send_heartbeat(request: dict[str, Any]) -> Response:
+    """Post a heartbeat: an empty body, or the reason of a failure."""
+    response = _post(request["url"], request["body"].encode("utf-8", "backslashreplace"), {}, HEARTBEAT_SECONDS)
+    error = response["error"]
+    return {**response, "error": None if error is None else Redactor(request["url"]).redact(error)}
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: it would send the message to a server that the operator did not name."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Return None, so that the redirect is reported as an error."""
+
+
+def _post(url: str, body: bytes, headers: dict[str, str], seconds: float) -> Response:
+    try:
+        request = urllib.request.Request(url, data=body, headers={"User-Agent": _USER_AGENT, **headers}, method="POST")
+        if request.type not in ("http", "https") or not request.host:
+            raise ValueError
+        opener = urllib.request.build_opener(_NoRedirects, urllib.request.HTTPSHandler(context=_tls_context()))
+    except ssl.SSLError:
+        return _response(MISCONFIGURED, "the file with certificate authorities is invalid")
+    except ValueError:
+        return _response(MISCONFIGURED, "the URL does not begin with https:// or http://, or is invalid")
+    try:
+        with opener.open(request, timeout=seconds):
+            return _response(SENT)
+    except urllib.error.HTTPError as error:
+        with error:
+            return _http_failure(error.code, error.headers.get("Retry-After"), error.headers.get("Date"))
+    except Exception as error:  # noqa: BLE001 - everything that http.client and sockets raise is a failed attempt
+        return _response(FAILED, _cause(error))
+
+
+def _http_failure(status: int, retry_after: str | None, date: str | None) -> Response:
+    name = f"{status} {HTTPStatus(status).phrase}" if status in HTTPStatus._value2member_map_ else str(status)
+    if 300 <= status < 400:
+        return _response(FAILED, f"the receiver responded {name}; redirects are not followed, so use its final URL")
+    text = f"the receiver responded {name}"
+    if status == HTTPStatus.GONE:
+        return _response(GONE, text)
+    return _response(REJECTED if status in _REJECTIONS else FAILED, text, _retry_seconds(retry_after, date))
+
+
+def _retry_seconds(value: str | None, date: str | None) -> float | None:
+    """Return the pause that `Retry-After` asks for (RFC 9110, 10.2.3): seconds, or a time compared with `Date`."""
+    if value is None:
+        return None
+    if value.strip().isdecimal():
+        return float(value.strip()[:9])
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - parsedate_to_datetime(date or "")).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def _cause(error: BaseException) -> str:
+    """Return why a request failed, without its URL."""
+    reason = getattr(error, "reason", None)
+    inner = reason if isinstance(reason, BaseException) else error
+    if isinstance(inner, ssl.SSLCertVerificationError):
+        return f"the certificate of the server is not trusted: {inner.verify_message}"
+    if isinstance(inner, TimeoutError):
+        return "timed out"
+    if isinstance(inner, OSError) and inner.strerror:
+        return f"connection failed: {inner.strerror}"
+    return f"connection failed: {type(inner).__name__}"
+
+
+class _LogLines(logging.Handler):
+    """Keeps what apprise logs about one message."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.warnings: list[str] = []
+        self.causes: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep warnings and errors, and the cause from the text of an exception, which is logged for debugging."""
+        text = record.getMessage()
+        if record.levelno >= logging.WARNING:
+            self.warnings.append(text)
+        elif "Exception" in text or "Response" in text:
+            self.causes += _CAUSES.findall(text)[:1]
+
+    @property
+    def reason(self) -> str:
+        """What apprise reports, with the cause if it says one."""
+        text = self.warnings[0].strip().rstrip(".") if self.warnings else "the service did not accept the message"
+        cause = re.sub(r"^(\d{3}), b'(.*)'$", r"\1 \2", self.causes[0]) if self.causes else None
+        return text if cause is None or cause.lower() in text.lower() else f"{text}: {cause}"
+
+
+def send_by_apprise(request: dict[str, Any]) -> Response:
+    """Send the title and the body to a service, or only check its URL. apprise returns False, and logs why."""
+    import apprise
+
+    lines, logger = _LogLines(), logging.getLogger("apprise")
+    logger.setLevel(logging.DEBUG)
+    logger.handlers, logger.propagate = [lines], False
+    url = request["url"]
+    service = _services.get(url)
+    if service is None:
+        service = apprise.Apprise(asset=apprise.AppriseAsset(app_id="controller", async_mode=False))
+        if not service.add(url):
+            return _response(MISCONFIGURED, _unusable(url, lines))
+        _services[url] = service
+    if request["kind"] == "check":
+        return _response(SENT)
+    kind = apprise.NotifyType(request["severity"])
+    is_sent = service.notify(title=request["title"], body=request["body"], notify_type=kind, body_format="text")
+    if is_sent:
+        return _response(SENT)
+    status = _APPRISE_STATUS.search(" ".join(lines.warnings))
+    is_rejected = status is not None and int(status[1]) in _REJECTIONS
+    return _response(REJECTED if is_rejected else FAILED, lines.reason)
+
+
+_services: dict[str, Any] = {}
+"""The services by their URLs: apprise keeps the pause between messages that some of them require."""
+
+
+def _unusable(url: str, lines: _LogLines) -> str:
+    """Return why apprise can't use a URL."""
+    scheme = url.partition("://")[0].lower()
+    if scheme in ("http", "https"):
+        return "apprise has no service for this https URL; use the key `webhook` for a server of your own"
+    reasons = [line for line in lines.warnings if not line.startswith(("Could not load", "Unparseable", "Unsupported"))]
+    if not reasons and any("Unsupported" in line or "Unparseable" in line for line in lines.warnings):
+        return f"apprise has no service for URLs that begin with {scheme[:20]}://, or the URL is incomplete"
+    return f"apprise can't use the URL: {reasons[0].strip() if reasons else 'a part of it is missing or invalid'}"
+
+
+_certificates: int | None = None
+
+
+def trust(ca: str | None) -> None:
+    """Trust the certificate authorities in the file `ca` and in SSL_CERT_FILE, in addition to the usual ones.
+
+    The libraries read them from a file that exists only in memory.
+    """
+    global _certificates
+    files = [file for file in (ca, os.environ.get("SSL_CERT_FILE")) if file]
+    if not files or _certificates is not None:
+        return
+    import certifi
+
+    content = b"\n".join(Path(file).read_bytes() for file in (certifi.where(), *files) if Path(file).is_file())
+    _certificates = os.memfd_create("certificates", 0)
+    os.write(_certificates, content)
+    os.environ["SSL_CERT_FILE"] = os.environ["REQUESTS_CA_BUNDLE"] = f"/proc/self/fd/{_certificates}"
+
+
+def _tls_context() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if not context.cert_store_stats()["x509_ca"]:  # an image without certificate authorities
+        import certifi
+
+        context.load_verify_locations(certifi.where())
+    return context
+
+
+def _response(status: str, error: str | None = None, retry_after: float | None = None) -> Response:
+    return {"status": status, "error": error, "retry_after": retry_after}
+
+
+def main(requests: TextIO, responses: TextIO) -> None:
+    """Respond to requests until there are no more, or the controller ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    for line in requests:
+        json.dump(handle(json.loads(line)), responses)
+        responses.write("\n")
+        responses.flush()
+
+
+if __name__ == "__main__":
+    # Libraries may print: their output must not mix with the responses.
+    output = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    main(sys.stdin, output)

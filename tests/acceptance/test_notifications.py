@@ -1,0 +1,156 @@
+"""A commit breaks a flow: a chat and a mailbox are notified, and again when the next commit repairs it.
+
+The receivers are a real web server and a real SMTP server.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.crashpoints import NOTIFY
+from tests.acceptance.conftest import Start
+from tests.acceptance.harness import Machine, Repository, until
+from tests.receivers import SmtpServer, WebhookReceiver, smtp_server, webhook_receiver
+
+pytestmark = pytest.mark.acceptance
+
+KEY = "the-key-of-the-webhook"
+BROKEN = "def report():\n    raise ValueError('the table orders is empty')\n"
+REPAIRED = "def report():\n    return 1\n"
+DEPLOYMENT = """
+    name: report
+    flow: flows/report.py:report
+    notify: {to: [ops, mail], on: [failed, recovered]}
+    """
+
+
+@pytest.fixture
+def hook(tmp_path: Path) -> Iterator[WebhookReceiver]:
+    with webhook_receiver(tmp_path) as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def mails() -> Iterator[SmtpServer]:
+    with smtp_server() as server:
+        yield server
+
+
+@pytest.fixture
+def config(machine: Machine, mails: SmtpServer) -> None:
+    """The file with the channels, in its default place."""
+    file = machine.home / ".config/controller/notify.yaml"
+    file.parent.mkdir(parents=True)
+    (machine.home / "key").write_text(KEY)
+    file.write_text(
+        "group_wait: 1s\n"
+        "channels:\n"
+        f"  ops: {{webhook: {{env: OPS_URL}}, hmac: {{file: {machine.home / 'key'}}}}}\n"
+        f"  mail: {{url: '{mails.url()}'}}\n"
+    )
+
+
+def messages(hook: WebhookReceiver) -> list[Any]:
+    """The JSON of the accepted requests."""
+    return [json.loads(request.body) for request in hook.accepted]
+
+
+@pytest.fixture
+def broken(repository: Repository) -> Repository:
+    repository.write("flows/report.py", REPAIRED)
+    repository.write("deployments/report.yaml", DEPLOYMENT)
+    repository.commit("Add the report")
+    return repository
+
+
+def commit_flow(repository: Repository, text: str, subject: str) -> None:
+    repository.write("flows/report.py", text)
+    repository.wait_for_revision(repository.commit(subject))
+
+
+@pytest.mark.usefixtures("config")
+def test_a_commit_that_breaks_a_flow_is_reported_and_so_is_its_repair(
+    broken: Repository, running: Start, hook: WebhookReceiver, mails: SmtpServer
+) -> None:
+    controller = running(
+        broken, "--public-url", "https://flows.example.org/", "--notify-ca", str(hook.ca), OPS_URL=hook.url
+    )
+    assert broken.ask("notify", "test", "ops").out == "delivered to ops\n"
+    assert broken.ask("notify", "test", "mail").code == 0
+    assert messages(hook)[0]["state"] == "test"
+    assert broken.trigger("report")["code"] == 0
+    commit_flow(broken, BROKEN, "Report the orders of the day")
+    run = broken.trigger("report")
+    until(lambda: len(messages(hook)) == 2 and len(mails.messages) == 2, "the failure")
+
+    delivery, message = hook.accepted[1], messages(hook)[1]
+    assert (message["state"], message["deployment"], message["run_id"]) == ("failed", "report", run["run_id"])
+    assert "report" in message["title"]
+    assert "the table orders is empty" in message["body"]
+    assert "Report the orders of the day" in message["body"]
+    assert "tester" in message["body"]
+    assert f"https://flows.example.org/runs/{run['run_id']}" in message["body"] + str(message["url"])
+    signed = delivery.headers["X-Controller-Timestamp"].encode() + b"." + delivery.body
+    expected = hmac.new(KEY.encode(), signed, hashlib.sha256).hexdigest()
+    assert delivery.headers["X-Controller-Signature"] == f"sha256={expected}"
+    assert "report" in str(mails.messages[1]["subject"])
+
+    commit_flow(broken, REPAIRED, "Report an empty table as zero")
+    broken.trigger("report")
+    until(lambda: len(messages(hook)) == 3 and len(mails.messages) == 3, "the recovery")
+    assert (messages(hook)[2]["state"], messages(hook)[2]["deployment"]) == ("recovered", "report")
+
+    rows = broken.tell("notify", "log")
+    assert sorted((row["channel"], row["state"]) for row in rows) == sorted(
+        (channel, state) for channel in ("mail", "ops") for state in ("failed", "recovered", "test")
+    )
+    assert all(row["sent_at"] and row["attempts"] == 1 and row["error"] is None for row in rows)
+    assert {row["id"] for row in rows if row["channel"] == "ops"} == {
+        request.headers["X-Controller-Delivery"] for request in hook.accepted
+    }
+    assert broken.tell("notify", "log", "--undelivered") == []
+    assert [row["state"] for row in broken.tell("notify", "channels")] == ["ready", "ready"]
+    controller.stop()
+    assert hook.url not in controller.output
+
+
+@pytest.mark.usefixtures("config", "mails")
+def test_a_server_that_refuses_is_reported_by_the_test_of_its_channel(
+    broken: Repository, running: Start, hook: WebhookReceiver
+) -> None:
+    running(broken, "--notify-ca", str(hook.ca), OPS_URL=hook.url)
+    hook.status = 500
+    refused = broken.ask("notify", "test", "ops")
+    assert (refused.code, refused.out) == (1, "")
+    assert "not delivered to ops: " in refused.err
+    assert "500" in refused.err
+    assert [row["state"] for row in broken.tell("notify", "channels") if row["name"] == "ops"] == ["failing"]
+    unknown = broken.ask("notify", "test", "opps")
+    assert (unknown.code, "did you mean ops?" in unknown.err.lower()) == (2, True)
+
+
+@pytest.mark.usefixtures("config", "mails")
+@pytest.mark.parametrize("point", NOTIFY)
+def test_a_controller_that_is_killed_while_it_notifies_loses_no_message(
+    broken: Repository, running: Start, hook: WebhookReceiver, point: str
+) -> None:
+    options = ("--notify-ca", str(hook.ca))
+    killed = running(broken, *options, OPS_URL=hook.url, CONTROLLER_CRASHPOINT=f"notify:{point}")
+    commit_flow(broken, BROKEN, "Report the orders of the day")
+    broken.ask("trigger", "report")
+    until(lambda: killed.process.poll() is not None, "the controller to be killed")
+    before = len(messages(hook))
+    assert before == NOTIFY.index(point)
+    running(broken, *options, OPS_URL=hook.url)
+    until(lambda: len(messages(hook)) > before, "the message")
+    broken.ask("notify", "test", "ops")
+    until(lambda: messages(hook)[-1]["state"] == "test", "the test")
+    assert [message["state"] for message in messages(hook)] == [*["failed"] * (before + 1), "test"]
+    # A message that was being sent is sent again, with the same ID.
+    assert len({message["id"] for message in messages(hook)}) == 2
+    assert [row["state"] for row in broken.tell("notify", "log", "--deployment", "report")].count("failed") == 2
