@@ -47,6 +47,7 @@ PATHS = {  # a fragment alone would not load a page, so paths that differ only i
     "deployment-backfill": f"/deployments/{FAILED}#backfill",
     "source": "/source",
     "events": "/events",
+    "notifications": "/notifications",
     "settings": "/settings",
     "not-found": "/nothing",
 }
