@@ -175,7 +175,7 @@ class Controller:
             test_channel=self._notifications.test_channel,
             notify_settings=self._notifications.settings,
         )
-        parts = running_parts(self._loop, self._engine, self.python, self._source)
+        parts = running_parts(self._loop, self._engine, self.python, self._source, self._notifications)
         self._web = Web(self._settings, self.state, self._source, self._operations, parts)
 
     def _launcher(self, user: FlowUser | None) -> Launcher:

@@ -17,6 +17,7 @@ from controller.notification_settings import NotificationSettings
 from controller.notify.channels import ChannelRegistry
 from controller.notify.deadlines import DeadlineMonitor
 from controller.notify.delivery import Delivery
+from controller.notify.delivery_statistics import DeliveryStatistics
 from controller.notify.evaluation import Evaluator
 from controller.notify.heartbeat_request import HeartbeatRequest
 from controller.notify.heartbeats import ControllerHeartbeat, Heartbeats
@@ -50,6 +51,7 @@ class Notifications:
         deployments: ActiveDeployments,
     ) -> None:
         self._clock = clock
+        self._is_loaded = False
         self._store = store.with_own_readers(2)
         with self._store.read() as tx:
             ids = RunIds(newest=messages.newest_id(tx))
@@ -66,6 +68,7 @@ class Notifications:
             wake=lambda: self._notifier.wake(),
             find_heartbeat_url=heartbeats.find_url,
         )
+        self.has_deployment_metrics = settings.has_deployment_metrics
         self._delivery.read_log = partial(_read_log, state.runs)
         self._evaluator = Evaluator(
             self._store,
@@ -91,16 +94,24 @@ class Notifications:
         self._notifier = Notifier(steps, database=state.database, clock=clock)
         self._tests = threading.BoundedSemaphore(MAX_TESTS)
 
+    @property
+    def statistics(self) -> DeliveryStatistics:
+        """The statistics of the delivery since the controller was started."""
+        return self._delivery.statistics
+
     def load(self) -> None:
         """Read the file with channels and rules. Raises UsageError if it is invalid, StateError."""
         self._channels.load()
+        self._is_loaded = True
 
     def settings(self) -> NotifySettings:
         """Return the channels and rules of the operator: the last valid version of the file."""
         return self._channels.settings
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread. Raises UsageError, StateError."""
+        if not self._is_loaded:
+            self.load()
         self._notifier.start()
 
     def close(self) -> None:
