@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from controller.api.metrics.parts import RunningParts
+from controller.app.notifications import Notifications
 from controller.model.python_environments import PythonStatistics
-from controller.notify.delivery_statistics import DeliveryStatistics
 from controller.python_environments import PythonEnvironments
 from controller.python_specs import RenderedSource
 from controller.reconcile.loop import Loop
@@ -16,7 +16,9 @@ def running_parts(
     engine: Engine,
     python: PythonEnvironments,
     source: RenderedSource,
-    deliveries: DeliveryStatistics,
+    notifications: Notifications,
+    *,
+    has_deployment_series: bool,
 ) -> RunningParts:
     """Return the statistics of these parts."""
 
@@ -28,6 +30,8 @@ def running_parts(
         passes=loop.statistics,
         runs=engine.statistics,
         python=python_statistics,
-        deliveries=deliveries,
+        deliveries=notifications.delivery.statistics,
+        oldest_due=notifications.delivery.oldest_due,
         git_requests=source.git_requests,
+        has_deployment_series=has_deployment_series,
     )

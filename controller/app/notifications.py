@@ -17,7 +17,6 @@ from controller.notification_settings import NotificationSettings
 from controller.notify.channels import ChannelRegistry
 from controller.notify.deadlines import DeadlineMonitor
 from controller.notify.delivery import Delivery
-from controller.notify.delivery_statistics import DeliveryStatistics
 from controller.notify.evaluation import Evaluator
 from controller.notify.heartbeat_request import HeartbeatRequest
 from controller.notify.heartbeats import ControllerHeartbeat, Heartbeats
@@ -51,6 +50,7 @@ class Notifications:
         deployments: ActiveDeployments,
     ) -> None:
         self._clock = clock
+        self._is_loaded = False
         self._store = store.with_own_readers(2)
         with self._store.read() as tx:
             ids = RunIds(newest=messages.newest_id(tx))
@@ -93,20 +93,14 @@ class Notifications:
         self._tests = threading.BoundedSemaphore(MAX_TESTS)
 
     @property
-    def statistics(self) -> DeliveryStatistics:
-        """The statistics of the delivery since the controller was started."""
-        return self._delivery.statistics
-
-    def load(self) -> None:
-        """Read the file with channels and rules. Raises UsageError if it is invalid, StateError."""
-        self._channels.load()
-
-    def settings(self) -> NotifySettings:
-        """Return the channels and rules of the operator: the last valid version of the file."""
-        return self._channels.settings
+    def delivery(self) -> Delivery:
+        """The delivery of messages, for the metrics."""
+        return self._delivery
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread. Raises UsageError, StateError."""
+        if not self._is_loaded:
+            self.load()
         self._notifier.start()
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ Each channel has its own order: its oldest waiting message is sent first, and wh
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -58,7 +58,8 @@ class Delivery:
 
     `new_id` returns a new UUIDv7. `ca`: a file with further certificate authorities. `wake`: called when a delivery has
     finished, so that the notifier calls `deliver_due` again. `find_heartbeat_url` returns the URL of a heartbeat.
-    `read_log` returns the last lines of the log of a run; by default none.
+    `read_log` returns the last lines of the log of a run; by default none. `statistics` counts attempts, without those
+    of heartbeats.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Delivery:
         self._find_heartbeat_url = find_heartbeat_url
         self.statistics = DeliveryStatistics()
         self.read_log: ReadLog = lambda _run_id, _count: ()
+        self.statistics = DeliveryStatistics()
         self._lock = threading.Lock()
         self._recording = threading.Lock()
         self._senders: set[SenderProcess] = set()
@@ -141,6 +143,7 @@ class Delivery:
             [recorded] = record_attempt(tx, self._registry, Attempt(batch=(message,), outcome=outcome, at=at))
             if outcome.status is OutcomeStatus.SENT:
                 messages.hasten(tx, at, channel)
+        self.statistics.record(is_sent=outcome.status is OutcomeStatus.SENT)
         self._wake()
         return recorded
 
@@ -154,6 +157,15 @@ class Delivery:
         deadline = self._clock.monotonic() + STOP_SECONDS
         for thread in threads:
             thread.join(max(0.0, deadline - self._clock.monotonic()))
+
+    def oldest_due(self, tx: Transaction, now: datetime) -> datetime | None:
+        """Return when the oldest message was written that should have been sent by now; None without one.
+
+        A message that waits for the end of quiet hours or for a digest does not count, nor does a heartbeat.
+        """
+        heads = [head for head in messages.find_first_waiting(tx, now) if self._due_time(head, now) <= now]
+        failed = messages.oldest_failed(tx)
+        return min([*(head.created_at for head in heads), *([] if failed is None else [failed])], default=None)
 
     @property
     def active(self) -> frozenset[str]:
@@ -269,32 +281,41 @@ class Delivery:
                         self._registry.record(tx, name, ChannelState.MISCONFIGURED, as_sentence(outcome))
 
     def _deliver_heartbeats(self) -> None:
-        """Send the heartbeats that are due. One that fails does not delay the others."""
+        """Send the heartbeats that are due: those of one deployment in order, those of several at the same time."""
         with self._open_sender() as sender:
-            now = self._clock.now()
-            with self._store.read() as tx:
-                due = messages.find_due_heartbeats(tx, now, MAX_HEARTBEATS)
-                places = {message.id: self._find_heartbeat_url(tx, message) for message in due}
-            outcomes: dict[str, Outcome] = {}
-            requests: dict[str, dict[str, str]] = {}
-            for message in due:
-                place = places[message.id]
-                try:
-                    if place is None:
-                        outcomes[message.id] = Outcome(status=OutcomeStatus.GONE, error="heartbeat is not declared")
-                    elif now >= message.created_at + HEARTBEAT_EXPIRES_AFTER:
-                        outcomes[message.id] = Outcome(status=OutcomeStatus.GONE, error=message.error or "it expired")
-                    else:
-                        url = find_secret(place, self._registry.variables)
-                        requests[message.id] = heartbeat_request(url, message)
-                except SecretMissingError as error:
-                    outcomes[message.id] = _misconfigured(error)
-            if requests:
-                sent = sender.send_heartbeats(list(requests.values()))
-                outcomes |= dict(zip(requests, sent, strict=True))
-            at = self._clock.now()
-            finished = [message for message in due if outcomes[message.id].status is not OutcomeStatus.INTERRUPTED]
-            self._record(*(Attempt(batch=(each,), outcome=outcomes[each.id], at=at) for each in finished))
+            for _ in range(MAX_IN_TURN):
+                now = self._clock.now()
+                with self._store.read() as tx:
+                    due = messages.find_due_heartbeats(tx, now, MAX_HEARTBEATS)
+                    places = {message.id: self._find_heartbeat_url(tx, message) for message in due}
+                if not due or self._stopping.is_set():
+                    return
+                self._send_heartbeats(sender, due, places, now)
+
+    def _send_heartbeats(
+        self, sender: SenderProcess, due: Sequence[Message], places: Mapping[str, str | Secret | None], now: datetime
+    ) -> None:
+        """Send these heartbeats to the places by their ids, and record the outcomes."""
+        outcomes: dict[str, Outcome] = {}
+        requests: dict[str, dict[str, str]] = {}
+        for message in due:
+            place = places[message.id]
+            try:
+                if place is None:
+                    outcomes[message.id] = Outcome(status=OutcomeStatus.GONE, error="heartbeat is not declared")
+                elif now >= message.created_at + HEARTBEAT_EXPIRES_AFTER:
+                    outcomes[message.id] = Outcome(status=OutcomeStatus.GONE, error=message.error or "it expired")
+                else:
+                    url = find_secret(place, self._registry.variables)
+                    requests[message.id] = heartbeat_request(url, message)
+            except SecretMissingError as error:
+                outcomes[message.id] = _misconfigured(error)
+        if requests:
+            sent = sender.send_heartbeats(list(requests.values()))
+            outcomes |= dict(zip(requests, sent, strict=True))
+        at = self._clock.now()
+        finished = [message for message in due if outcomes[message.id].status is not OutcomeStatus.INTERRUPTED]
+        self._record(*(Attempt(batch=(each,), outcome=outcomes[each.id], at=at) for each in finished))
 
     def _record(self, *attempts: Attempt) -> None:
         """Record the outcomes, or keep them for later, so that nothing is sent a second time. Raises StateError."""
@@ -314,6 +335,9 @@ class Delivery:
             with self._store.write() as tx:
                 for attempt in pending:
                     record_attempt(tx, self._registry, attempt)
+            for attempt in pending:
+                if attempt.batch[0].state != messages.HEARTBEAT:
+                    self.statistics.record(is_sent=attempt.outcome.status is OutcomeStatus.SENT)
             with self._lock:
                 del self._unrecorded[: len(pending)]
 

@@ -91,6 +91,14 @@ def settle(
     return _update(announcement, now_failing, at), ReportKind.CHANGED
 
 
+def with_past_times(announcement: Announcement, now: datetime) -> Announcement:
+    """Return the announcement with `now` instead of later times of what has happened."""
+    names = ("announced_at", "updated_at", "flapping_since", "changed_at")
+    times = {name: getattr(announcement, name) for name in names}
+    late = {name: now for name, time in times.items() if time is not None and time > now}
+    return replace(announcement, **late) if late else announcement
+
+
 def _next_update(announcement: Announcement) -> datetime:
     """Return the earliest time of the next message about changes, while something is failing."""
     assert announcement.updated_at is not None

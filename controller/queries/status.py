@@ -20,6 +20,7 @@ from controller.queries.attention import find_attention
 from controller.queries.attention_groups import MOST_GROUPS, AttentionGroup, group_attention
 from controller.queries.deployments import DeploymentState, DeploymentView, Health, list_deployments
 from controller.queries.in_progress import InProgress, find_in_progress
+from controller.queries.notifications import NotificationStatus, read_notification_status
 from controller.queries.runs import list_runs
 from controller.settings import Location
 from controller.store import Store, Transaction, commits, events, passes, runs, source_status
@@ -59,7 +60,8 @@ class StatusView:
     """The output of `controller status -o json`.
 
     `withheld` is None if no deletion is; passes are newest first. `commit` is that of the last applied revision.
-    `problems` are the first 100 groups of problems with the same cause, the worst first.
+    `problems` are the first 100 groups of problems with the same cause, the worst first. `notifications` says whether
+    messages reach the operator.
     """
 
     controller: ControllerView
@@ -73,6 +75,7 @@ class StatusView:
     passes: tuple[PassRecord, ...]
     commit: Commit | None = None
     problems: tuple[AttentionGroup, ...] = ()
+    notifications: NotificationStatus = field(default_factory=NotificationStatus)
 
 
 def read_status(location: Location, now: datetime) -> StatusView:
@@ -149,6 +152,7 @@ def _status(
 ) -> StatusView:
     counts = runs.counts(tx)
     source = source_status.find(tx)
+    notifications = read_notification_status(tx, now)
     return StatusView(
         controller=controller,
         source=public_source(source, location),
@@ -164,7 +168,8 @@ def _status(
         events=tuple(events.latest(tx, RECENT_EVENTS)),
         passes=tuple(passes.latest(tx, RECENT_PASSES)),
         commit=None if source is None else commits.find(tx, source.last_applied_revision),
-        problems=tuple(group_attention(find_attention(source, deployments))[:MOST_GROUPS]),
+        problems=tuple(group_attention(find_attention(source, deployments, notifications))[:MOST_GROUPS]),
+        notifications=notifications,
     )
 
 

@@ -22,7 +22,7 @@ _BLOCK = re.compile(r"Write `(?P<file>[\w./]+)`|^```\w*\n(?P<text>.*?)^```", re.
 
 
 class Reader:
-    """Somebody who follows the page. What they start with `&` or in a first terminal ends with the test."""
+    """Follows the page. Processes in the background end with the test."""
 
     def __init__(self, top: Path) -> None:
         self.top = self.directory = top
