@@ -92,6 +92,15 @@ class Notifications:
         self._notifier = Notifier(steps, database=state.database, clock=clock)
         self._tests = threading.BoundedSemaphore(MAX_TESTS)
 
+    def load(self) -> None:
+        """Read the file with channels and rules. Raises UsageError if it is invalid, StateError."""
+        self._channels.load()
+        self._is_loaded = True
+
+    def settings(self) -> NotifySettings:
+        """Return the channels and rules of the operator: the last valid version of the file."""
+        return self._channels.settings
+
     @property
     def delivery(self) -> Delivery:
         """The delivery of messages, for the metrics."""
