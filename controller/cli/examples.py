@@ -30,7 +30,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "controller runs retry --tag etl --since 2h --yes",
     ),
     "runs watch": ("controller runs watch 720dbbc5b6c4", "controller runs watch 720dbbc5b6c4 -o json"),
-    "events": ("controller events --for nightly --limit 20", "controller events --follow"),
+    "events": ("controller events --for nightly --limit 20", "controller events --after-id 1042 --follow -o jsonl"),
     "occurrences": ("controller occurrences nightly --since 7d", "controller occurrences nightly --limit 10 -o json"),
     "next": ("controller next nightly -n 5", 'controller next --cron "0 9 * * mon-fri" --timezone Europe/Berlin'),
     "backfills list": ("controller backfills list", "controller backfills list --deployment nightly -o wide"),
