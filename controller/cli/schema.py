@@ -7,10 +7,10 @@ from controller.cli.help_pages import Command
 
 
 @click.command(cls=Command)
-@click.argument("which", type=click.Choice(["deployment", "project"]), default="deployment")
+@click.argument("which", type=click.Choice(["deployment", "project", "notify"]), default="deployment")
 @options.output
 def schema(which: str, output: str) -> None:  # noqa: ARG001
-    """Print the JSON Schema of deployments or of controller.yaml.
+    """Print the JSON Schema of deployments, of controller.yaml or of notify.yaml.
 
     The schema is printed as JSON in both output formats.
     """

@@ -71,7 +71,8 @@ class ChannelRegistry:
         self._path = path
         self.variables = variables
         self._is_required = is_required
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()  # never held while a write transaction begins, since `record` is called in one
+        self._reading = threading.Lock()
         self._stamp: FileStamp | None = None
         self._statuses: dict[str, ChannelStatus] = {}
         self.settings = NotifySettings()
@@ -109,7 +110,7 @@ class ChannelRegistry:
         """
         if self._path is None:
             return False
-        with self._lock:
+        with self._reading:
             try:
                 if _stamp(self._path.stat()) == self._stamp:
                     return False
@@ -193,17 +194,17 @@ class ChannelRegistry:
 
     def _use(self, settings: NotifySettings) -> None:
         """Use this version of the file: record its channels, and that nothing is wrong with it."""
+        with self._store.write() as tx:
+            recorded = {status.name: status for status in messages.find_channels(tx)}
+            statuses = {
+                name: self._first_status(channel, recorded.get(name)) for name, channel in settings.channels.items()
+            }
+            for status in statuses.values():
+                if status != recorded.get(status.name):
+                    messages.save_channel(tx, status)
+            messages.keep_channels(tx, statuses)
+            messages.save_settings_problem(tx, None)
         with self._lock:
-            with self._store.write() as tx:
-                recorded = {status.name: status for status in messages.find_channels(tx)}
-                statuses = {
-                    name: self._first_status(channel, recorded.get(name)) for name, channel in settings.channels.items()
-                }
-                for status in statuses.values():
-                    if status != recorded.get(status.name):
-                        messages.save_channel(tx, status)
-                messages.keep_channels(tx, statuses)
-                messages.save_settings_problem(tx, None)
             self._statuses = statuses
             self.settings = settings
             self.problem = None

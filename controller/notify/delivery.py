@@ -80,7 +80,6 @@ class Delivery:
         self._ca = ca
         self._wake = wake
         self._find_heartbeat_url = find_heartbeat_url
-        self.statistics = DeliveryStatistics()
         self.read_log: ReadLog = lambda _run_id, _count: ()
         self.statistics = DeliveryStatistics()
         self._lock = threading.Lock()
@@ -137,7 +136,6 @@ class Delivery:
         with self._open_sender() as sender:
             outcome = self._send(sender, (message,), now)
         at = self._clock.now()
-        self.statistics.record(is_sent=outcome.status is OutcomeStatus.SENT)
         with self._store.write() as tx:
             messages.add(tx, [message])
             [recorded] = record_attempt(tx, self._registry, Attempt(batch=(message,), outcome=outcome, at=at))
@@ -321,8 +319,6 @@ class Delivery:
         """Record the outcomes, or keep them for later, so that nothing is sent a second time. Raises StateError."""
         with self._lock:
             self._unrecorded += attempts
-            for attempt in attempts:
-                self.statistics.record(is_sent=attempt.outcome.status is OutcomeStatus.SENT)
         self._record_late()
 
     def _record_late(self) -> None:

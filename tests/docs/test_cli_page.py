@@ -62,7 +62,7 @@ def test_a_command_is_documented_with_exactly_its_variables(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_is_documented_with_exactly_its_arguments(name: str) -> None:
-    written = re.findall(r"\[?[A-Z]{2,}\]?|\[deployment(?:\|project)?\]", DOCUMENTED[name].title)
+    written = re.findall(r"\[?[A-Z]{2,}\]?|\[deployment(?:\|[a-z]+)*\]", DOCUMENTED[name].title)
     arguments = [parameter for parameter in COMMANDS[name].params if isinstance(parameter, click.Argument)]
     assert len(written) == len(arguments)
     for text, argument in zip(written, arguments, strict=True):

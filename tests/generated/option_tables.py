@@ -39,7 +39,7 @@ def leaves(command: click.Command = cli, path: tuple[str, ...] = ()) -> Iterator
 
 def command_name(title: str) -> str:
     """Return the command of a heading: `deployments show` for "`controller deployments show NAME`"."""
-    return " ".join(re.findall(r"(?<![\[\w])[a-z]+(?![\w\]])", title.removeprefix("`controller ").rstrip("`")))
+    return " ".join(re.findall(r"(?<![\[\w|])[a-z]+(?![\w\]|])", title.removeprefix("`controller ").rstrip("`")))
 
 
 def _options(section: str) -> list[click.Option]:

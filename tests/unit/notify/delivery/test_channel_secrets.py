@@ -195,6 +195,20 @@ def test_a_file_that_is_deleted_keeps_the_channels(desk: Desk, tmp_path: Path) -
     assert desk.problem() is None
 
 
+def test_an_outcome_can_be_recorded_while_a_new_version_is_read(desk: Desk) -> None:
+    desk.declare("channels: {mail: {url: 'mailto://x'}}")
+    desk.open()
+    desk.declare("channels: {mail: {url: 'mailto://x'}, other: {url: 'mailto://y'}}")
+    reading = threading.Thread(target=desk.registry.refresh)
+    with desk.store.write() as tx:
+        reading.start()
+        wait_until(desk.registry._reading.locked)
+        desk.registry.record(tx, "mail", ChannelState.FAILING, "Timed out.")
+    reading.join()
+    assert desk.status("mail").state is ChannelState.FAILING
+    assert list(desk.registry.settings.channels) == ["mail", "other"]
+
+
 def test_a_file_that_appears_is_read(desk: Desk) -> None:
     desk.open()
     assert not desk.registry.refresh()
