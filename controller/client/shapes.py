@@ -45,7 +45,6 @@ __all__ = [
     "Document",
     "DueRun",
     "EnvironmentPlan",
-    "Event",
     "EventSeverity",
     "Fault",
     "FieldChange",
@@ -542,25 +541,6 @@ class EnvironmentPlan(TypedDict):
     withheld: Withheld | None
     findings: list[Finding]
     kept: list[KeptDeployment]
-
-
-class Event(TypedDict):
-    """One recorded event. `about` is its subject: a deployment's name, `source` or `controller`.
-
-    - `deployment`: the deployment that it is about, if any, with its `tags` at that time. `run_id`: the run, if any.
-    - `environment`: the environment whose overlays were applied, or None.
-    """
-
-    time: str
-    severity: EventSeverity
-    reason: str
-    message: str
-    about: str
-    revision: str | None
-    deployment: str | None
-    run_id: str | None
-    tags: list[str]
-    environment: str | None
 
 
 class Fault(TypedDict):
@@ -1223,7 +1203,7 @@ class Status(TypedDict):
     runs: RunCounts
     withheld: Withheld | None
     recent_runs: list[Run]
-    events: list[Event]
+    events: list[NumberedEvent]
     passes: list[Pass]
     commit: Commit | None
     problems: list[AttentionGroup]
@@ -1374,12 +1354,6 @@ class DeploymentDetail(Deployment):
     environment: str | None
     python: PythonSummary | None
     changed_in: Commit | None
-
-
-class NumberedEvent(Event):
-    """One event. Later events have higher ids."""
-
-    id: int
 
 
 class PythonEnvironmentDetail(PythonEnvironment):
