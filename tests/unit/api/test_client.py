@@ -95,6 +95,10 @@ ANSWERS = {
     "POST /backfills/{backfill_id}/resume": BackfillProgress,
     "POST /backfills/{backfill_id}/cancel": BackfillProgress,
     "GET /events": list[NumberedEvent],
+    "GET /notifications/messages": list[shapes.NotificationMessage],
+    "GET /notifications/channels": list[shapes.ChannelStatus],
+    "GET /notifications/incidents": list[shapes.Incident],
+    "POST /notifications/channels/{name}/test": shapes.NotificationMessage,
 }
 """The return type for each endpoint. Lists are the items of a page, or the only field of a response."""
 DOCUMENT: dict[str, Any] = make_routes(None, None).openapi()
