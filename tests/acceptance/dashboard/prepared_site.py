@@ -1,4 +1,4 @@
-"""A site whose pages are the same in every run: fixed commits, runs and clock. Its loop and its engine are not started."""
+"""A site whose pages are always the same: fixed commits, runs and clock. Its loop and its engine are not started."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -70,8 +70,11 @@ OTHERS = "\n---\n".join(
         ("report", "finance", '{cron: "0 8 1 * *"}'),
     )
 )
-LEGACY = {f"deployments/legacy/{n}.yaml": f"name: legacy-{n}\ncommand: [echo]\n" for n in ("de", "es", "fr", "it", "nl", "pl")}
-LOG = "Loading 3 regions\n" + "".join(f"loaded region {number}\n" for number in range(30)) + f"""\
+LEGACY = {
+    f"deployments/legacy/{n}.yaml": f"name: legacy-{n}\ncommand: [echo]\n" for n in ("de", "es", "fr", "it", "nl", "pl")
+}
+OUTPUT = "Loading 3 regions\n" + "".join(f"loaded region {number}\n" for number in range(30))
+TRACEBACK = f"""\
 Traceback (most recent call last):
   File "flows/sales.py", line 24, in sales
     publish(len([load(region) for region in regions]) / 5, threshold)
@@ -113,7 +116,11 @@ class PreparedSite:
         self._controller.stop()
 
     def _apply_first(self) -> None:
-        files = {**FLOWS, "deployments/sales.yaml": SALES.replace("THRESHOLD", "0.5"), "deployments/others.yaml": OTHERS}
+        files = {
+            **FLOWS,
+            "deployments/sales.yaml": SALES.replace("THRESHOLD", "0.5"),
+            "deployments/others.yaml": OTHERS,
+        }
         self.repository.commit({**files, **LEGACY}, message="Add the deployments", at=NOW - 4 * DAY)
 
     def _apply_all(self) -> None:
@@ -149,7 +156,9 @@ def _record(tx: Transaction, entries: dict[str, InventoryEntry], directory: Path
     _record_backfill(tx, stock, times)
     finished = [*done, *good, *bad, *redone]
     waiting = _run(entries["cleanup"], 2)
-    pending = [replace(run, state=RunState.PENDING, finished_at=None, reason=None) for run in (*finished, train, waiting)]
+    pending = [
+        replace(run, state=RunState.PENDING, finished_at=None, reason=None) for run in (*finished, train, waiting)
+    ]
     runs.insert_all(tx, sorted(pending, key=lambda run: run.id))
     backfills.record_runs(tx, redone)
     for run in (train, *finished):
@@ -218,7 +227,7 @@ def _record_report(tx: Transaction, run: Run, error: str | None, directory: Path
     task_trees.save(tx, run.id, 1, tree)
     attempt = directory / run.id / "1-n"
     attempt.mkdir(parents=True)
-    (attempt / "log").write_text(LOG if error else LOG.partition("Traceback")[0])
+    (attempt / "log").write_text(OUTPUT + TRACEBACK if error else OUTPUT)
     arrived = int(run.created_at.timestamp() * 1000)
     (attempt / "log.times").write_bytes(MAGIC + RECORD.pack(0, arrived) + RECORD.pack(400, arrived + 2000))
 

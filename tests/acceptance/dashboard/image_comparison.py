@@ -18,7 +18,7 @@ MAX_HEIGHT = 2000
 COLOURS = 32
 RADIUS = 5
 TOLERANCE = 19.0
-"""The largest difference of a blurred channel of 255. Other hinting changes it by up to 15, a missing card with one line by 29."""
+"""The largest change of a blurred channel, of 255. Other hinting causes up to 15, a missing card with one line 29."""
 HEIGHT_TOLERANCE = 4
 PATIENCE_SECONDS = 2.0
 _COMPARE = (Path(__file__).parent / "compare_images.js").read_text(encoding="utf-8")
@@ -66,7 +66,7 @@ def _problem(result: dict[str, Any]) -> str | None:
         return "there is no stored image"
     width, height = result["before"]
     if width != result["width"] or abs(height - result["height"]) > HEIGHT_TOLERANCE:
-        return f"{result['width']} × {result['height']} pixels, {width} × {height} before"
+        return f"has {result['width']} by {result['height']} pixels, {width} by {height} before"
     if result["worst"] <= TOLERANCE:
         return None
     x, y = round(result["x"] / SCALE), round(result["y"] / SCALE)
