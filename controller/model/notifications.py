@@ -158,7 +158,7 @@ class MissedDeadline:
         reason = f": {self.reason}" if self.reason else ""
         if self.kind is DeadlineKind.SUCCESS_EVERY:
             return f"No run has succeeded by {deadline}{reason}."
-        run = "A run without a due time" if self.due_time is None else f"The run due at {in_utc(self.due_time)}"
+        run = "A triggered run" if self.due_time is None else f"The run due at {in_utc(self.due_time)}"
         verb = "start" if self.kind is DeadlineKind.START_WITHIN else "finish"
         return f"{run} did not {verb} by {deadline}{reason}."
 

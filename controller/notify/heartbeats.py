@@ -91,12 +91,13 @@ class Heartbeats:
 
     def _message(self, run: SignalledRun, suffix: str, now: datetime) -> Message:
         reason = (run.reason or "") if suffix == FAILURE else ""
+        event = "started" if suffix == START else run.state.value.replace("_", " ")
         return Message(
             id=self._new_id(now),
             channel=f"{CHANNEL_PREFIX}{run.deployment}",
             state=STATE,
             title=f"Heartbeat of {run.deployment}",
-            body=f"Run {run.id} {run.state.value.replace('_', ' ')}" + (f": {reason}" if reason else ""),
+            body=f"Run {run.id} {event}" + (f": {reason}" if reason else ""),
             created_at=now,
             not_before=now,
             deployment=run.deployment,

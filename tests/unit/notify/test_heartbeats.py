@@ -70,6 +70,7 @@ def test_a_failure_is_signalled_with_its_reason(world: DeadlineWorld, sender: He
     world.end(run, state, reason="exit code 3")
     start, failure = collect(world, sender)
     assert (start.payload["suffix"], failure.payload["suffix"]) == ("/start", "/fail")
+    assert start.body == f"Run {run.id} started"
     assert failure.body == f"Run {run.id} {state.value.replace('_', ' ')}: exit code 3"
     assert failure.reason == "exit code 3"
 
