@@ -93,10 +93,17 @@ def settle(
 
 def with_past_times(announcement: Announcement, now: datetime) -> Announcement:
     """Return the announcement with `now` instead of later times of what has happened."""
-    names = ("announced_at", "updated_at", "flapping_since", "changed_at")
-    times = {name: getattr(announcement, name) for name in names}
-    late = {name: now for name, time in times.items() if time is not None and time > now}
-    return replace(announcement, **late) if late else announcement
+    return replace(
+        announcement,
+        announced_at=_past(announcement.announced_at, now),
+        updated_at=_past(announcement.updated_at, now),
+        flapping_since=_past(announcement.flapping_since, now),
+        changed_at=_past(announcement.changed_at, now),
+    )
+
+
+def _past(moment: datetime | None, now: datetime) -> datetime | None:
+    return None if moment is None else min(moment, now)
 
 
 def _next_update(announcement: Announcement) -> datetime:
