@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from controller.model.notifications import Announcement
 
@@ -93,17 +94,10 @@ def settle(
 
 def with_past_times(announcement: Announcement, now: datetime) -> Announcement:
     """Return the announcement with `now` instead of later times of what has happened."""
-    return replace(
-        announcement,
-        announced_at=_past(announcement.announced_at, now),
-        updated_at=_past(announcement.updated_at, now),
-        flapping_since=_past(announcement.flapping_since, now),
-        changed_at=_past(announcement.changed_at, now),
-    )
-
-
-def _past(moment: datetime | None, now: datetime) -> datetime | None:
-    return None if moment is None else min(moment, now)
+    names = ("announced_at", "updated_at", "flapping_since", "changed_at")
+    times = {name: getattr(announcement, name) for name in names}
+    late: dict[str, Any] = {name: now for name, time in times.items() if time is not None and time > now}
+    return replace(announcement, **late) if late else announcement
 
 
 def _next_update(announcement: Announcement) -> datetime:
