@@ -19,7 +19,7 @@ from controller.model.status import Condition, InventoryEntry
 from controller.notify import observations
 from controller.notify.deadlines import DeadlineMonitor
 from controller.notify.facts import read_facts
-from controller.notify.flapping import WINDOW
+from controller.notify.flapping import WINDOW, ReportKind
 from controller.notify.grouping import Failure, Observation, Recovery, kind
 from controller.notify.heartbeats import Heartbeats
 from controller.notify.incidents import IncidentBook, Report
@@ -182,7 +182,7 @@ class _Evaluation:
 
     def _is_wanted(self, report: Report) -> bool:
         """Return whether a channel gets a report. A recovery is reported if one of the rules asks for recoveries."""
-        if report.new or (report.failing and not report.recovered):
+        if report.new or report.kind not in (ReportKind.CHANGED, ReportKind.RECOVERED):
             return True
         audiences = [(self._find_audience(each.subject), each.trouble) for each in report.recovered]
         rules = [(audience[report.channel], trouble) for audience, trouble in audiences if report.channel in audience]
