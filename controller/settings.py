@@ -99,6 +99,7 @@ class UvSettings:
 class Settings:
     """The settings of `controller run`.
 
+    `otlp_endpoint`: the base URL of the OTLP receiver to which traces are exported, None for no traces.
     `interval`: how often the source is polled, in addition to watching for changes. `max_running`: how many flows may
     run at once. `grace`: the time between SIGTERM and SIGKILL when a flow is stopped. `is_atomic`: apply a revision
     only if everything in it is valid. `drain`: on stop, wait for running flows to finish. `adopt_state`: take over a
@@ -117,6 +118,7 @@ class Settings:
     max_running: int = DEFAULT_MAX_RUNNING
     grace: timedelta = timedelta(seconds=10)
     flow_user: str | None = None
+    otlp_endpoint: str | None = None
     listen: Listen | None = None
     uv: UvSettings = UvSettings()
     web_url_template: str | None = None
@@ -183,8 +185,7 @@ def locate(
     """
     if repo is not None and looks_like_url(repo) and not Path(repo).exists():
         return _locate_remote(parse_url(repo), path, ref, state_dir, environment or None)
-    root = Path(repo).absolute() if repo is not None else enclosing_repository(Path.cwd())
-    root = Path(os.path.normpath(root))
+    root = Path(os.path.normpath(Path(repo).absolute() if repo is not None else enclosing_repository(Path.cwd())))
     _check_text(root, state_dir, path, ref, environment)
     if not root.is_dir():
         raise UsageError(f"--repo {root}: there is no such directory.")
@@ -319,9 +320,8 @@ def hidden_git() -> Iterator[None]:
         yield
     finally:
         for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
+            del os.environ[name]
+            if value is not None:
                 os.environ[name] = value
 
 

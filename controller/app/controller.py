@@ -15,6 +15,7 @@ from controller.app.notifications import Notifications
 from controller.app.python_builds import read_declared
 from controller.app.source_parts import first_status, new_renderer
 from controller.app.stop_signal import StopSignal, exit_after
+from controller.app.tracing import Tracing
 from controller.app.web import Web
 from controller.clock import Clock, SystemClock
 from controller.errors import GitUnavailableError, SourceError, StateError, StoppingError, UsageError
@@ -86,6 +87,7 @@ class Controller:
         self._clock = clock or SystemClock()
         location = settings.location
         user = None if settings.flow_user is None else find_user(settings.flow_user)
+        self._tracing = Tracing(settings.otlp_endpoint)
         self.state = StateDirectory(location.state_dir)
         self.state.hold(version=__version__, now=self._clock.now(), pause=threading.Event().wait)
         self._store = self._open_store()
@@ -134,6 +136,7 @@ class Controller:
             on_failure=stop_signal.set,
             deadline=self._pass_deadline,
         )
+        self._tracing.connect(self._loop, self._engine)
         self._make_surfaces(admission)
 
     def _open_store(self) -> Store:
@@ -175,7 +178,14 @@ class Controller:
             test_channel=self._notifications.test_channel,
             notify_settings=self._notifications.settings,
         )
-        parts = running_parts(self._loop, self._engine, self.python, self._source)
+        parts = running_parts(
+            self._loop,
+            self._engine,
+            self.python,
+            self._source,
+            self._notifications,
+            has_deployment_series=self._settings.notifications.has_deployment_metrics,
+        )
         self._web = Web(self._settings, self.state, self._source, self._operations, parts)
 
     def _launcher(self, user: FlowUser | None) -> Launcher:
@@ -197,6 +207,7 @@ class Controller:
             python_servers=PythonServers(environment, self._clock),
             open_files=self._open_files,
             temporary_bases=usable_bases(temporary_bases(), user),
+            run_variables=self._tracing.flow_variables,
         )
 
     def check(self) -> None:
@@ -349,6 +360,7 @@ class Controller:
     def _close(self) -> None:
         self._web.close()
         self._notifications.close()
+        self._tracing.close()
         self._notices.close()
         self._engine_store.close_readers()
         self._reconciler_store.close_readers()

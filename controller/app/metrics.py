@@ -3,15 +3,23 @@
 from dataclasses import replace
 
 from controller.api.metrics.parts import RunningParts
+from controller.app.notifications import Notifications
 from controller.model.python_environments import PythonStatistics
-from controller.notify.delivery_statistics import DeliveryStatistics
 from controller.python_environments import PythonEnvironments
 from controller.python_specs import RenderedSource
 from controller.reconcile.loop import Loop
 from controller.runs.engine import Engine
 
 
-def running_parts(loop: Loop, engine: Engine, python: PythonEnvironments, source: RenderedSource) -> RunningParts:
+def running_parts(
+    loop: Loop,
+    engine: Engine,
+    python: PythonEnvironments,
+    source: RenderedSource,
+    notifications: Notifications,
+    *,
+    has_deployment_series: bool,
+) -> RunningParts:
     """Return the statistics of these parts."""
 
     def python_statistics() -> PythonStatistics:
@@ -22,6 +30,8 @@ def running_parts(loop: Loop, engine: Engine, python: PythonEnvironments, source
         passes=loop.statistics,
         runs=engine.statistics,
         python=python_statistics,
-        deliveries=DeliveryStatistics(),
+        deliveries=notifications.delivery.statistics,
+        oldest_due=notifications.delivery.oldest_due,
         git_requests=source.git_requests,
+        has_deployment_series=has_deployment_series,
     )

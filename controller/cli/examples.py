@@ -85,6 +85,9 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "python show": ("controller python show nightly", "controller python show nightly -o json"),
     "python build": ("controller python build", "controller python build nightly"),
     "python prune": ("controller python prune --dry-run", "controller python prune"),
+    "notify test": ("controller notify test ops", "controller notify test ops -o json"),
+    "notify log": ("controller notify log --undelivered", "controller notify log --deployment nightly -o json"),
+    "notify channels": ("controller notify channels", "controller notify channels -o json"),
     "completion": ("source <(controller completion bash)", "controller completion zsh"),
     "version": ("controller version", "controller version -o json"),
 }

@@ -122,6 +122,12 @@ STOP_SECONDS = 9.0
     help="Redraw a plain report on the terminal instead of the live view.",
 )
 @notification_options.notifications
+@click.option(
+    "--otlp-endpoint",
+    metavar="URL",
+    envvar="OTEL_EXPORTER_OTLP_ENDPOINT",
+    help="Export traces of passes and runs to this OTLP/HTTP receiver; requires the extra `otel`.",
+)
 @options.location
 def run(location: Location, once: bool, log_format: Any, prebuild: bool, plain: bool, **values: Any) -> int:
     """Run the controller: apply deployments and run flows on time.
@@ -216,6 +222,7 @@ def _settings(location: Location, values: dict[str, Any]) -> Any:
         web_url_template=check_web_url_template(values["web_url_template"]),
         uv=values["uv"],
         notifications=values["notifications"],
+        otlp_endpoint=values["otlp_endpoint"] or None,
         listen=parse_listen(
             values["listen"],
             certificate=values["tls_certificate"],

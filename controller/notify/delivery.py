@@ -6,7 +6,7 @@ Each channel has its own order: its oldest waiting message is sent first, and wh
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,6 +25,7 @@ from controller.notify.attempts import (
     record_attempt,
 )
 from controller.notify.channels import ChannelRegistry
+from controller.notify.delivery_statistics import DeliveryStatistics
 from controller.notify.log_tail import ReadLog, with_log
 from controller.notify.message_requests import heartbeat_request, message_request
 from controller.notify.secret_lookup import SecretMissingError, find_secret
@@ -57,7 +58,8 @@ class Delivery:
 
     `new_id` returns a new UUIDv7. `ca`: a file with further certificate authorities. `wake`: called when a delivery has
     finished, so that the notifier calls `deliver_due` again. `find_heartbeat_url` returns the URL of a heartbeat.
-    `read_log` returns the last lines of the log of a run; by default none.
+    `read_log` returns the last lines of the log of a run; by default none. `statistics` counts attempts, without those
+    of heartbeats.
     """
 
     def __init__(
@@ -78,7 +80,9 @@ class Delivery:
         self._ca = ca
         self._wake = wake
         self._find_heartbeat_url = find_heartbeat_url
+        self.statistics = DeliveryStatistics()
         self.read_log: ReadLog = lambda _run_id, _count: ()
+        self.statistics = DeliveryStatistics()
         self._lock = threading.Lock()
         self._recording = threading.Lock()
         self._senders: set[SenderProcess] = set()
@@ -107,7 +111,7 @@ class Delivery:
         now = self._clock.now()
         with self._store.read() as tx:
             aside = messages.next_set_aside(tx, now)
-        # What is due already waits for a process, or for a lane to finish: both wake the notifier.
+        # Messages that are due already wait for a process, or for a lane to finish: both wake the notifier.
         times = [time for time, _, _ in self._find_lanes(now) if time > now]
         return min([*times, *([] if aside is None else [aside])], default=None)
 
@@ -133,11 +137,13 @@ class Delivery:
         with self._open_sender() as sender:
             outcome = self._send(sender, (message,), now)
         at = self._clock.now()
+        self.statistics.record(is_sent=outcome.status is OutcomeStatus.SENT)
         with self._store.write() as tx:
             messages.add(tx, [message])
             [recorded] = record_attempt(tx, self._registry, Attempt(batch=(message,), outcome=outcome, at=at))
             if outcome.status is OutcomeStatus.SENT:
                 messages.hasten(tx, at, channel)
+        self.statistics.record(is_sent=outcome.status is OutcomeStatus.SENT)
         self._wake()
         return recorded
 
@@ -151,6 +157,15 @@ class Delivery:
         deadline = self._clock.monotonic() + STOP_SECONDS
         for thread in threads:
             thread.join(max(0.0, deadline - self._clock.monotonic()))
+
+    def oldest_due(self, tx: Transaction, now: datetime) -> datetime | None:
+        """Return when the oldest message was written that should have been sent by now; None without one.
+
+        A message that waits for the end of quiet hours or for a digest does not count, nor does a heartbeat.
+        """
+        heads = [head for head in messages.find_first_waiting(tx, now) if self._due_time(head, now) <= now]
+        failed = messages.oldest_failed(tx)
+        return min([*(head.created_at for head in heads), *([] if failed is None else [failed])], default=None)
 
     @property
     def active(self) -> frozenset[str]:
@@ -176,6 +191,8 @@ class Delivery:
         channel = self._registry.settings.channels.get(message.channel)
         if channel is None:
             return max(message.not_before, message.created_at + GIVE_UP_AFTER)
+        if message.error is not None and not self._registry.has_secrets(message.channel):
+            now += SECRET_RECHECK  # it would fail again, and need not be recorded again
         return sending_time(channel, message.created_at, max(message.not_before, now))
 
     def _start(self, lane: str, *, is_failing: bool) -> None:
@@ -264,37 +281,48 @@ class Delivery:
                         self._registry.record(tx, name, ChannelState.MISCONFIGURED, as_sentence(outcome))
 
     def _deliver_heartbeats(self) -> None:
-        """Send the heartbeats that are due. One that fails does not delay the others."""
+        """Send the heartbeats that are due: those of one deployment in order, those of several at the same time."""
         with self._open_sender() as sender:
-            now = self._clock.now()
-            with self._store.read() as tx:
-                due = messages.find_due_heartbeats(tx, now, MAX_HEARTBEATS)
-                places = {message.id: self._find_heartbeat_url(tx, message) for message in due}
-            outcomes: dict[str, Outcome] = {}
-            requests: dict[str, dict[str, str]] = {}
-            for message in due:
-                place = places[message.id]
-                try:
-                    if place is None:
-                        outcomes[message.id] = Outcome(status=OutcomeStatus.GONE, error="heartbeat is not declared")
-                    elif now >= message.created_at + HEARTBEAT_EXPIRES_AFTER:
-                        outcomes[message.id] = Outcome(status=OutcomeStatus.GONE, error=message.error or "it expired")
-                    else:
-                        url = find_secret(place, self._registry.variables)
-                        requests[message.id] = heartbeat_request(url, message)
-                except SecretMissingError as error:
-                    outcomes[message.id] = _misconfigured(error)
-            if requests:
-                sent = sender.send_heartbeats(list(requests.values()))
-                outcomes |= dict(zip(requests, sent, strict=True))
-            at = self._clock.now()
-            finished = [message for message in due if outcomes[message.id].status is not OutcomeStatus.INTERRUPTED]
-            self._record(*(Attempt(batch=(each,), outcome=outcomes[each.id], at=at) for each in finished))
+            for _ in range(MAX_IN_TURN):
+                now = self._clock.now()
+                with self._store.read() as tx:
+                    due = messages.find_due_heartbeats(tx, now, MAX_HEARTBEATS)
+                    places = {message.id: self._find_heartbeat_url(tx, message) for message in due}
+                if not due or self._stopping.is_set():
+                    return
+                self._send_heartbeats(sender, due, places, now)
+
+    def _send_heartbeats(
+        self, sender: SenderProcess, due: Sequence[Message], places: Mapping[str, str | Secret | None], now: datetime
+    ) -> None:
+        """Send these heartbeats to the places by their ids, and record the outcomes."""
+        outcomes: dict[str, Outcome] = {}
+        requests: dict[str, dict[str, str]] = {}
+        for message in due:
+            place = places[message.id]
+            try:
+                if place is None:
+                    outcomes[message.id] = Outcome(status=OutcomeStatus.GONE, error="heartbeat is not declared")
+                elif now >= message.created_at + HEARTBEAT_EXPIRES_AFTER:
+                    outcomes[message.id] = Outcome(status=OutcomeStatus.GONE, error=message.error or "it expired")
+                else:
+                    url = find_secret(place, self._registry.variables)
+                    requests[message.id] = heartbeat_request(url, message)
+            except SecretMissingError as error:
+                outcomes[message.id] = _misconfigured(error)
+        if requests:
+            sent = sender.send_heartbeats(list(requests.values()))
+            outcomes |= dict(zip(requests, sent, strict=True))
+        at = self._clock.now()
+        finished = [message for message in due if outcomes[message.id].status is not OutcomeStatus.INTERRUPTED]
+        self._record(*(Attempt(batch=(each,), outcome=outcomes[each.id], at=at) for each in finished))
 
     def _record(self, *attempts: Attempt) -> None:
         """Record the outcomes, or keep them for later, so that nothing is sent a second time. Raises StateError."""
         with self._lock:
             self._unrecorded += attempts
+            for attempt in attempts:
+                self.statistics.record(is_sent=attempt.outcome.status is OutcomeStatus.SENT)
         self._record_late()
 
     def _record_late(self) -> None:
@@ -307,6 +335,9 @@ class Delivery:
             with self._store.write() as tx:
                 for attempt in pending:
                     record_attempt(tx, self._registry, attempt)
+            for attempt in pending:
+                if attempt.batch[0].state != messages.HEARTBEAT:
+                    self.statistics.record(is_sent=attempt.outcome.status is OutcomeStatus.SENT)
             with self._lock:
                 del self._unrecorded[: len(pending)]
 

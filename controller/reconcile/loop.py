@@ -6,7 +6,7 @@ import random
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from controller.backoff import Backoff
 from controller.clock import Clock
@@ -31,7 +31,8 @@ DRIFT_PASSES = 4
 class Loop:
     """The thread of the reconciler. A burst of changes causes one pass, which applies the newest revision.
 
-    A failed pass is retried after 750 ms, then after twice that time, and so on up to `longest_retry`.
+    A failed pass is retried after 750 ms, then after twice that time, and so on up to `longest_retry`. `on_pass` may be
+    replaced before `start`: it is called after each pass with the result, the time and the duration in seconds.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Loop:
         self._on_failure = on_failure
         self._deadline = deadline
         self.statistics = PassStatistics()
+        self.on_pass: Callable[[PassResult | ControllerError, datetime, float], None] = lambda *_: None
         self._lock = threading.Lock()
         self._requests: list[Future[PassResult]] = []
         self._quiet_passes = 0
@@ -182,6 +184,7 @@ class Loop:
         now = self._clock.now()
         revision = self.statistics.record(outcome, seconds, now)
         self.statistics.drifts = self._reconciler.drifts
+        self.on_pass(outcome, now, seconds)
         if revision is not None:
             with contextlib.suppress(ControllerError, OSError):
                 if (committed_at := self._source.committed_at(revision)) is not None:

@@ -45,7 +45,7 @@ class PassStatistics:
 
     def record(self, result: PassResult | ControllerError, seconds: float, now: datetime) -> str | None:
         """Count a pass that took this many seconds. Return the revision that it made active instead of another one."""
-        outcome = _outcome(result)
+        outcome = pass_outcome(result)
         self.outcomes[outcome] += 1
         self.seconds.observe(seconds)
         if isinstance(result, ControllerError) or outcome is PassOutcome.UNAVAILABLE:
@@ -55,7 +55,8 @@ class PassStatistics:
         return None if earlier in (None, self._active) else self._active
 
 
-def _outcome(result: PassResult | ControllerError) -> PassOutcome:
+def pass_outcome(result: PassResult | ControllerError) -> PassOutcome:
+    """Return how the pass with this result ended."""
     if isinstance(result, ControllerError):
         return PassOutcome.FAILED
     if result.error is not None:

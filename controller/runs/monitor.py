@@ -144,7 +144,7 @@ class RunMonitor:
         for active, status in ended:
             self._remove(active)
             if isinstance(status, RunOutcome):
-                self.statistics.attempts[status.state] += 1
+                self.statistics.record_end(active.run, status, now)
         self._log_outcomes(changed)
         for active in going:
             self._go(active, now, may_go=active.run.id in running)

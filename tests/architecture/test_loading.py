@@ -136,3 +136,9 @@ def test_a_command_loads_only_the_heavy_packages_that_it_needs(line: str, heavy:
 def test_a_command_does_not_load_packages_of_other_commands(line: str, packages: set[str], applied: Path) -> None:
     loaded = loaded_by(command(*line.split()), applied)
     assert {name for name in packages if f"controller.{name}" in loaded} == set()
+
+
+def test_the_parts_of_a_controller_load_nothing_that_only_requests_metrics_or_traces_need(tmp_path: Path) -> None:
+    loaded = {name.partition(".")[0] for name in loaded_by("import controller.app.controller", tmp_path)}
+    assert "apscheduler" in loaded
+    assert not loaded & {"prometheus_client", "opentelemetry", "requests", "fastapi", "apprise"}

@@ -37,7 +37,7 @@ def documented_options(section: Section) -> set[str]:
 
 def documented_variables(section: Section) -> set[str]:
     texts = [section.text, *(shared.text for mark, shared in SHARED.items() if mark in section.text)]
-    return {name for text in texts for name in re.findall(r"CONTROLLER_[A-Z_]+", text)}
+    return {name for text in texts for name in re.findall(r"(?:CONTROLLER|OTEL)_[A-Z_]+", text)}
 
 
 def options_of(command: click.Command) -> list[click.Option]:

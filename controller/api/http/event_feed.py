@@ -1,6 +1,7 @@
 """Reads new events from the state once and distributes them to all event streams.
 
-One task polls the state, however many streams are open. `Streams` limits their number. Used on the server's thread.
+One task reads them, however many streams are open: after a write of this process at once, but not more often than
+`Streams` polls, and otherwise every `IDLE_SECONDS`, in case another process has written. Used on the server's thread.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from controller.store.commit_counter import CommitCounter
 
 log = logging.getLogger(__name__)
 
+IDLE_SECONDS = 2.0
 _BATCH = 100
 _BUFFERED = 1000
 
@@ -84,21 +86,34 @@ class EventFeed:
         return self._watcher
 
     async def _watch(self) -> None:
+        written, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def wake() -> None:
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(written.set)
+
         try:
-            stamp = self._changes.stamp()
-            self._last = self._buffered_after = await run_in_threadpool(self._newest)
-            self._recent.clear()
-            self._is_ready.set()
-            while self._listeners and await self._streams.pause():
-                if stamp != (stamp := self._changes.stamp()):
-                    while messages := await run_in_threadpool(self._read, self._last):
-                        self._buffer(messages)
-                    self._notify()
+            with self._store.on_commit(wake):
+                await self._read_changes(written)
         except StateError as error:
             log.warning("All event streams closed: cannot read the state", extra={"error": error.message})
         finally:
             self._is_ready.set()
             self._notify()
+
+    async def _read_changes(self, written: asyncio.Event) -> None:
+        """Read the state whenever it has changed, until there is no listener. `written` is set after a write."""
+        stamp = self._changes.stamp()
+        self._last = self._buffered_after = await run_in_threadpool(self._newest)
+        self._recent.clear()
+        self._is_ready.set()
+        while self._listeners and await self._streams.wait_for(written, IDLE_SECONDS):
+            written.clear()
+            if stamp != (stamp := self._changes.stamp()):
+                while messages := await run_in_threadpool(self._read, self._last):
+                    self._buffer(messages)
+                self._notify()
+                await self._streams.pause()
 
     def _notify(self) -> None:
         finished, self._turn = self._turn, asyncio.Event()

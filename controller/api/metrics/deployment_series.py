@@ -8,11 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from controller.model.notifications import Trouble
+from controller.model.status import ConditionType
 from controller.queries.deployments import DeploymentView, Sync
-
-Missed = Mapping[str, frozenset[Trouble]]
-"""The deadlines that deployments miss now, by the name of the deployment: `late` and `overdue`."""
 
 
 class _Series(NamedTuple):
@@ -20,7 +17,7 @@ class _Series(NamedTuple):
     value: float
 
 
-def deployment_series(views: Sequence[DeploymentView], successes: Mapping[str, datetime], missed: Missed) -> str:
+def deployment_series(views: Sequence[DeploymentView], successes: Mapping[str, datetime]) -> str:
     """Return the series of these deployments. `successes` has the time of their last successful run."""
     active = [view for view in views if view.observed_generation]
     families = (
@@ -47,11 +44,7 @@ def deployment_series(views: Sequence[DeploymentView], successes: Mapping[str, d
         (
             "controller_deployment_condition",
             "1 while the condition is true, otherwise missing: held, suspended, late, overdue, invalid.",
-            (
-                _Series(f'{_name(view)},condition="{condition}"', 1)
-                for view in views
-                for condition in _conditions(view, missed)
-            ),
+            (_Series(f'{_name(view)},condition="{condition}"', 1) for view in views for condition in _conditions(view)),
         ),
     )
     return "".join(line for name, text, series in families for line in _lines(name, text, series))
@@ -78,13 +71,13 @@ def _failures(view: DeploymentView) -> int:
     return 0 if view.last_run is None or view.last_run.streak is None else view.last_run.streak.count
 
 
-def _conditions(view: DeploymentView, missed: Missed) -> Iterator[str]:
-    troubles = missed.get(view.name, frozenset())
+def _conditions(view: DeploymentView) -> Iterator[str]:
+    types = {condition.type for condition in view.conditions if condition.is_true}
     states = {
         "held": view.held,
         "suspended": view.suspended,
-        "late": view.is_late or Trouble.LATE in troubles,
-        "overdue": Trouble.OVERDUE in troubles,
+        "late": view.is_late and (ConditionType.LATE in types or ConditionType.OVERDUE not in types),
+        "overdue": ConditionType.OVERDUE in types,
         "invalid": view.sync is Sync.INVALID,
     }
     return (name for name, is_true in states.items() if is_true)

@@ -7,20 +7,18 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 
-from controller.api.metrics.deployment_series import Missed, deployment_series
+from controller.api.metrics.deployment_series import deployment_series
 from controller.api.metrics.parts import RunningParts
 from controller.api.metrics.process_families import process_families
 from controller.api.metrics.state_families import state_families
 from controller.clock import Clock
-from controller.model.notifications import Trouble
 from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.last_successes import LastSuccesses
-from controller.store import Store, Transaction, incidents
+from controller.store import Store
 from controller.store.condition_file import NOTICES, read_notices
 from controller.store.state_directory import StateDirectory
 
 _END = b"# EOF\n"
-_DEADLINES = (Trouble.LATE, Trouble.OVERDUE)
 
 
 class Exposition:
@@ -44,10 +42,10 @@ class Exposition:
         series = ""
         with self._store.read() as tx:
             families = [*process_families(self._parts, self._store.writes, self._state.database, now)]
-            families += state_families(tx, views, notices, now)
+            families += state_families(tx, views, notices, self._parts.oldest_due(tx, now), now)
             if self._parts.has_deployment_series:
                 successes = self._successes.refresh(tx, [view.name for view in views])
-                series = deployment_series(views, successes, _missed_deadlines(tx))
+                series = deployment_series(views, successes)
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         registry.register(_Families(families))
@@ -66,13 +64,3 @@ class _Families:
     def collect(self) -> Iterable[Metric]:
         """Return the metrics."""
         return self.families
-
-
-def _missed_deadlines(tx: Transaction) -> Missed:
-    numbers = [incident.id for incident in incidents.find_open(tx) if incident.trouble in _DEADLINES]
-    missed: dict[str, frozenset[Trouble]] = {}
-    for members in incidents.find_members(tx, numbers).values():
-        for member in members:
-            if member.closed_at is None:
-                missed[member.subject] = missed.get(member.subject, frozenset()) | {member.trouble}
-    return missed

@@ -27,16 +27,21 @@ from controller.store import (
 )
 
 _WAITS_FOR_SLOT = (None, WaitKind.SLOT, WaitKind.LAST_SLOT)
-_OF_DEPLOYMENTS = {ConditionType.PYTHON_READY}
+_OF_DEPLOYMENTS = {ConditionType.PYTHON_READY, ConditionType.LATE, ConditionType.OVERDUE}
 """The types of conditions that the source never has."""
 
 
 def state_families(
-    tx: Transaction, views: Sequence[DeploymentView], notices: Iterable[Condition], now: datetime
+    tx: Transaction,
+    views: Sequence[DeploymentView],
+    notices: Iterable[Condition],
+    oldest_message: datetime | None,
+    now: datetime,
 ) -> Iterator[GaugeMetricFamily]:
     """Yield the metrics of runs, backfills, deployments, Python environments, the source, queues and notifications.
 
-    `notices` are the conditions that are not in the database.
+    `notices` are the conditions that are not in the database. `oldest_message` is when the oldest message was written
+    that should have been sent by now.
     """
     by_state = dict.fromkeys((state.public for state in RunState), 0)
     for state, count in run_statistics.by_state(tx).items():
@@ -51,7 +56,7 @@ def state_families(
     yield from _python_families(tx)
     yield from _source_families(source_status.find(tx), notices)
     yield from _queue_families(tx, now)
-    yield from _notification_families(tx, now)
+    yield from _notification_families(tx, oldest_message, now)
 
 
 def labelled(name: str, text: str, label: str, values: Mapping[Any, float]) -> GaugeMetricFamily:
@@ -113,14 +118,13 @@ def _queue_families(tx: Transaction, now: datetime) -> Iterator[GaugeMetricFamil
     yield GaugeMetricFamily("controller_max_running", "The value of --max-running.", load.limits.get(EVERYTHING, 0))
 
 
-def _notification_families(tx: Transaction, now: datetime) -> Iterator[GaugeMetricFamily]:
+def _notification_families(tx: Transaction, oldest: datetime | None, now: datetime) -> Iterator[GaugeMetricFamily]:
     text = "Open incidents by trouble."
     counts = Counter(incident.trouble for incident in incidents.find_open(tx))
     troubles = {trouble: counts[trouble] for trouble in Trouble if trouble is not Trouble.RECOVERED}
     yield labelled("controller_incidents_open", text, "trouble", troubles)
     text = "Recorded messages by delivery state."
     yield labelled("controller_notification_messages", text, "delivery", messages.count_by_delivery(tx))
-    oldest = messages.oldest_waiting(tx, now)
     seconds = 0.0 if oldest is None else max(0.0, (now - oldest).total_seconds())
     text = "Age of the oldest message that should have been sent and was not, 0 without one."
     yield GaugeMetricFamily("controller_notification_oldest_waiting_seconds", text, seconds)

@@ -10,7 +10,6 @@ from controller import __version__
 from controller.client import Client, ProblemError
 from controller.model.backfills import BackfillState
 from controller.model.runs import RunState
-from controller.model.status import ConditionType
 from controller.queries.deployments import Health, Sync
 from controller.queries.settings import MAX_FILES, KeptHistory, read_settings
 from controller.settings import DEFAULT_MAX_RUNNING, Settings, locate
@@ -271,8 +270,8 @@ def test_metrics_with_the_value_zero_are_present(served: Served) -> None:
         'controller_backfill_due_times{state="': {"waiting", "running", "done", "failed", "cancelled"},
         'controller_deployments_sync{sync="': {one.value for one in Sync},
         'controller_deployments_health{health="': {one.value for one in Health},
-        # PythonReady is a condition of deployments only.
-        'controller_source_condition{type="': {one.value for one in ConditionType} - {ConditionType.PYTHON_READY},
+        # The other conditions are those of deployments.
+        'controller_source_condition{type="': {"Ready", "Reconciling", "Stalled", "PruneWithheld", "StorageFull"},
     }
     for begin, words in kinds.items():
         assert {one for one in named if one.startswith(begin)} == {f'{begin}{word}"}}' for word in words}

@@ -5,11 +5,13 @@ import json
 import re
 from collections.abc import Iterator
 
+import click
 import pytest
 import yaml
 from prometheus_client import parser as text_parser
 from prometheus_client.openmetrics import parser as open_metrics_parser
 
+from controller.cli.main import cli
 from tests.conftest import new_repository, wait_until
 from tests.docs.pages import DOCS, sections
 from tests.promql import grouping_labels, series_used, template_labels
@@ -183,6 +185,22 @@ def test_every_alert_says_what_happened_and_what_to_do_with_labels_that_it_has(a
         labels = {label for use in series_used(rule["expr"]) for label in existing[use.series]}
         labels = grouping_labels(rule["expr"]) if " by " in rule["expr"] else labels | OF_PROMETHEUS
         assert template_labels(" ".join(rule["annotations"].values())) <= labels, rule["alert"]
+
+
+def test_the_commands_that_alerts_and_the_page_name_exist() -> None:
+    texts = [rule["annotations"]["action"] for rule in RULES] + [(DOCS / "operations.md").read_text()]
+    commands = {command for text in texts for command in re.findall(r"`controller ([a-z][^`]*)`", text)}
+    assert len(commands) > 5
+    for line in commands:
+        command: click.Command = cli
+        context = click.Context(cli)
+        words = line.split()
+        while isinstance(command, click.Group):
+            found = command.get_command(context, words.pop(0))
+            assert found is not None, line
+            command = found
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= options, line
 
 
 def test_every_legend_has_a_label_of_its_expression() -> None:

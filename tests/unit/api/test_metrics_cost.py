@@ -17,10 +17,12 @@ from controller.api.metrics.parts import RunningParts
 from controller.model.notifications import (
     ChannelState,
     ChannelStatus,
+    DeadlineKind,
+    DeadlineRecord,
     Incident,
-    IncidentMember,
     Message,
     MessageState,
+    MissedDeadline,
     Trouble,
 )
 from controller.model.python_environments import PythonStatistics
@@ -28,7 +30,7 @@ from controller.model.runs import Run, RunState, Trigger
 from controller.notify.delivery_statistics import DeliveryStatistics
 from controller.reconcile.pass_statistics import PassStatistics
 from controller.runs.run_statistics import RunStatistics
-from controller.store import incidents, inventory, messages, queues, runs, source_status
+from controller.store import deadlines, incidents, inventory, messages, queues, runs, source_status
 from controller.store.state_directory import StateDirectory
 from tests.conftest import NOW
 from tests.unit.queries.test_deployment_cache import World, entry
@@ -52,6 +54,7 @@ class Measured(World):
             runs=RunStatistics(),
             python=PythonStatistics,
             deliveries=DeliveryStatistics(),
+            oldest_due=lambda tx, _: messages.oldest_failed(tx),
             git_requests={},
             has_deployment_series=has_deployment_series,
         )
@@ -111,9 +114,9 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
     measured.close()
 
 
-def test_the_series_of_many_deployments_need_two_statements_more(large: Measured, tmp_path: Path) -> None:
+def test_the_series_of_many_deployments_need_one_statement_more(large: Measured, tmp_path: Path) -> None:
     without = Measured(tmp_path, 3, has_deployment_series=False)
-    assert statements_after_a_run(large) == statements_after_a_run(without) + 2
+    assert statements_after_a_run(large) == statements_after_a_run(without) + 1
     without.close()
 
 
@@ -154,25 +157,27 @@ def test_only_runs_that_wait_for_a_slot_count_as_the_depth_of_a_queue(small: Mea
     assert samples["controller_running_runs", ()] == samples["controller_max_running", ()] == 1
 
 
-def test_missed_deadlines_are_conditions_of_deployments_until_they_recover(small: Measured) -> None:
-    late, overdue = (
-        Incident(id=0, key=trouble.value, trouble=trouble, cause="", opened_at=NOW)
-        for trouble in (Trouble.LATE, Trouble.OVERDUE)
-    )
+def test_missed_deadlines_are_conditions_of_deployments(small: Measured) -> None:
+    late, overdue = "name-of-a-deployment-0000", "name-of-a-deployment-0001"
+    kinds = {late: DeadlineKind.START_WITHIN, overdue: DeadlineKind.SUCCESS_EVERY}
     with small.store.write() as tx:
-        for number, (incident, closed_at) in enumerate([(late, None), (overdue, NOW)]):
-            member = IncidentMember(
-                incident_id=incidents.add(tx, incident).id,
-                subject=f"name-of-a-deployment-000{number}",
-                trouble=incident.trouble,
-                since=NOW,
-                closed_at=closed_at,
-            )
-            incidents.save_members(tx, [member])
+        for name, kind in kinds.items():
+            miss = MissedDeadline(deployment=name, kind=kind, due_time=NOW, deadline=NOW, since=NOW)
+            length = timedelta(minutes=5)
+            deadlines.save(tx, [DeadlineRecord(deployment=name, kind=kind, length=length, checked_at=NOW, miss=miss)])
+    conditions = {labels for name, labels in small.samples() if name == "controller_deployment_condition"}
+    assert {frozenset(labels) for labels in conditions} == {
+        frozenset((late, "late")),
+        frozenset((overdue, "overdue")),
+    }
+
+
+def test_open_incidents_are_counted_by_trouble(small: Measured) -> None:
+    with small.store.write() as tx:
+        incidents.add(tx, Incident(id=0, key="a", trouble=Trouble.LATE, cause="", opened_at=NOW))
+        incidents.add(tx, Incident(id=0, key="b", trouble=Trouble.LATE, cause="", opened_at=NOW, closed_at=NOW))
     samples = small.samples()
-    conditions = [labels for name, labels in samples if name == "controller_deployment_condition"]
-    assert [sorted(labels) for labels in conditions] == [["late", "name-of-a-deployment-0000"]]
-    assert samples["controller_incidents_open", ("late",)] == samples["controller_incidents_open", ("overdue",)] == 1
+    assert samples["controller_incidents_open", ("late",)] == 1
     assert samples["controller_incidents_open", ("source",)] == 0
 
 
@@ -189,21 +194,17 @@ def message(measured: Measured, **changes: Any) -> Message:
     return replace(defaults, **changes)
 
 
-def test_the_oldest_message_is_one_that_should_have_been_sent(small: Measured) -> None:
-    earlier, tomorrow = NOW - timedelta(hours=1), NOW + timedelta(days=1)
+def test_messages_and_channels_are_counted_by_state(small: Measured) -> None:
     with small.store.write() as tx:
-        in_quiet_hours = message(small, created_at=earlier, not_before=tomorrow)
-        ping = message(small, created_at=earlier, state="heartbeat")
-        messages.add(tx, [in_quiet_hours, ping, message(small, delivery=MessageState.UNDELIVERABLE)])
-    small.clock.turn(timedelta(minutes=5))
-    assert small.samples()["controller_notification_oldest_waiting_seconds", ()] == 0
-    with small.store.write() as tx:
-        messages.add(tx, [message(small, not_before=tomorrow, attempts=3)])
+        failed = message(small, attempts=3, error="no")
+        messages.add(tx, [failed, message(small), message(small, delivery=MessageState.UNDELIVERABLE)])
         messages.save_channel(
             tx, ChannelStatus(name="ops", kind="webhook", state=ChannelState.FAILING, message="no", since=NOW)
         )
+    small.clock.turn(timedelta(minutes=5))
     samples = small.samples()
     assert samples["controller_notification_oldest_waiting_seconds", ()] == 300
+    assert samples["controller_notification_messages", ("waiting",)] == 2
     assert samples["controller_notification_messages", ("undeliverable",)] == 1
     assert samples["controller_notification_channels", ("failing",)] == 1
 

@@ -70,6 +70,8 @@ def test_all_formats_have_the_same_rows(followed: Followed) -> None:
         (("occurrences", "sums"), "run_id", "RUN", 1),
         (("events", "--for", "sums"), "about", "ABOUT", 4),
         (("python",), "id", "DIGEST", 0),
+        (("notify", "log"), "id", "ID", 0),
+        (("notify", "channels"), "name", "NAME", 0),
     ):
         rows = followed(*kind, "-o", "json").json
         assert len(rows) == count

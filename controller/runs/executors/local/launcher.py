@@ -17,7 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -147,6 +147,7 @@ class Launcher:
     open_files: int | None = None
     log_bytes: int = LOG_BYTES
     temporary_bases: Sequence[str] = ("/tmp",)
+    run_variables: Callable[[Run], Mapping[str, str]] = lambda run: {}  # noqa: ARG005
 
     def attempt_directory(self, run_id: str, number: int, nonce: str) -> Path:
         """Return the directory of one attempt."""
@@ -286,6 +287,7 @@ class Launcher:
             "working_directory": deployment.working_directory,
             "export": pycache and as_text(root.parent),
             "env": {
+                **self.run_variables(run),
                 **self._declared_environment(deployment),
                 **import_variables(deployment, root),
                 **_run_variables(run),
