@@ -62,9 +62,9 @@ def apply(
     if plan.delete:
         inventory.delete_removed(tx, now - TOMBSTONES)
     new = _status(plan, before, now)
+    source_status.save(tx, new)  # first: events have its environment
     events.append(tx, status.plan_events(plan, now))
     events.append(tx, status.source_events(before.conditions, new.conditions, plan.revision, now))
-    source_status.save(tx, new)
     record_commits(tx, facts)
     removed = {*removed_in, *(update.before.name for update in plan.update if update.is_renamed)}
     filled = (entry for name, entry in facts.filled.items() if name not in removed)

@@ -464,6 +464,7 @@ def test_an_undeclared_environment_changes_nothing(world: World) -> None:
     world.put(a=hourly("a", environments="{prod: {timeout: 4h}}"))
     before = world.entries()["a"]
     assert before.document["timeout"] == "4h"
+    assert {event.environment for event in world.events()} == {"prod"}
     result = world.put(a=hourly("a"), b=hourly("b"))
     assert [finding.code for finding in result.status.findings] == ["UnknownEnvironment"]
     assert world.entries()["a"].document == before.document
