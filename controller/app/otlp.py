@@ -58,6 +58,7 @@ class SpanExporter:
         closing.start()
         closing.join(CLOSE_SECONDS)
         if closing.is_alive():
+            logging.getLogger("opentelemetry").handlers = [logging.NullHandler()]  # it would log each step of its end
             self._exporter.shutdown()  # type: ignore[no-untyped-call]
 
 
