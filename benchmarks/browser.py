@@ -35,7 +35,7 @@ class _Tab:
         self._session: CDPSession = self.page.context.new_cdp_session(self.page)
         self._session.send("Network.enable")
         self._session.send("Network.clearBrowserCache")
-        self._session.send("Performance.enable")
+        self._session.send("Performance.enable", {"timeDomain": "threadTicks"})
         self._bytes = self._requests = 0
         self._session.on("Network.dataReceived", self._on_data)
         self._session.on("Network.requestWillBeSent", self._on_request)

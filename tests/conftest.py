@@ -103,7 +103,9 @@ class GitRepository:
 
     path: Path
 
-    def git(self, *arguments: str, stdin: bytes | None = None) -> str:
+    def git(self, *arguments: str, stdin: bytes | None = None, at: datetime | None = None) -> str:
+        """Run git, at the present or, for the times in a commit, at another time."""
+        dates = {} if at is None else dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), at.isoformat())
         done = subprocess.run(
             ["git", *arguments],
             cwd=self.path,
@@ -116,6 +118,7 @@ class GitRepository:
                 "GIT_AUTHOR_EMAIL": "ada@localhost",
                 "GIT_COMMITTER_NAME": "Ada",
                 "GIT_COMMITTER_EMAIL": "ada@localhost",
+                **dates,
             },
             capture_output=True,
             check=True,
@@ -128,12 +131,14 @@ class GitRepository:
         target.write_bytes(content.encode() if isinstance(content, str) else content)
         return target
 
-    def commit(self, files: dict[str, str] | None = None, *, message: str = "change") -> str:
+    def commit(
+        self, files: dict[str, str] | None = None, *, message: str = "change", at: datetime | None = None
+    ) -> str:
         """Write these files, commit everything, and return the commit's id."""
         for path, content in (files or {}).items():
             self.write(path, content)
         self.git("add", "--all")
-        self.git("commit", "--quiet", "--allow-empty", "--message", message)
+        self.git("commit", "--quiet", "--allow-empty", "--message", message, at=at)
         return self.git("rev-parse", "HEAD")
 
     def head(self) -> str:

@@ -86,6 +86,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
+    do_GET = do_POST
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Stay silent."""
 

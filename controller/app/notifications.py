@@ -50,6 +50,7 @@ class Notifications:
         deployments: ActiveDeployments,
     ) -> None:
         self._clock = clock
+        self._is_loaded = False
         self._store = store.with_own_readers(2)
         with self._store.read() as tx:
             ids = RunIds(newest=messages.newest_id(tx))
@@ -94,6 +95,7 @@ class Notifications:
     def load(self) -> None:
         """Read the file with channels and rules. Raises UsageError if it is invalid, StateError."""
         self._channels.load()
+        self._is_loaded = True
 
     def settings(self) -> NotifySettings:
         """Return the channels and rules of the operator: the last valid version of the file."""
@@ -105,7 +107,9 @@ class Notifications:
         return self._delivery
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread. Raises UsageError, StateError."""
+        if not self._is_loaded:
+            self.load()
         self._notifier.start()
 
     def close(self) -> None:

@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli import complete, options, state_access
-from controller.cli.json_output import print_json
+from controller.cli.json_output import print_json, to_json
 from controller.cli.list_output import print_list, watch_list
 from controller.clock import SystemClock
 from controller.settings import Location
 
 if TYPE_CHECKING:
     from controller.cli.terminal.tables import CompactTable
+    from controller.model.status import InventoryEntry
+    from controller.queries.deployment_details import DeploymentDetail
     from controller.queries.deployments import DeploymentView
+    from controller.queries.field_locations import DeclaredField
 
 _HEALTHS = ["Healthy", "Degraded", "Running", "Suspended", "Unknown"]
 _SYNCS = ["Synced", "OutOfSync", "Invalid", "Unknown"]
@@ -105,19 +108,34 @@ def open_(location: Location, name: str) -> None:
 
 @deployments.command(name="show")
 @click.argument("name", shell_complete=complete.deployments)
+@click.option("--blame", is_flag=True, help="Also show where each field is declared, and which commit changed it last.")
 @options.output
 @options.location
-def show_(location: Location, name: str, output: str) -> None:
+def show_(location: Location, name: str, blame: bool, output: str) -> None:
     """Show the details of one deployment."""
     from controller.queries.deployment_details import show_deployment
+    from controller.store import inventory
 
     now = SystemClock().now()
     with state_access.read_state(location) as tx:
-        detail = show_deployment(tx, name, now)
+        detail, entry = show_deployment(tx, name, now), inventory.find(tx, name)
+    fields = _fields(location, detail, entry) if blame and entry is not None else ()
     if output == "json":
-        print_json(detail)
+        print_json({**to_json(detail), "fields": fields} if blame else detail)
         return
     from controller.cli.terminal.console import show
-    from controller.cli.terminal.deployment_tables import deployment_detail
+    from controller.cli.terminal.deployment_tables import deployment_detail, field_table
 
     show(deployment_detail(detail, now))
+    if blame:
+        show(field_table(fields, now))
+
+
+def _fields(location: Location, detail: "DeploymentDetail", entry: "InventoryEntry") -> "Sequence[DeclaredField]":
+    """Return the fields of the active version, with the commits that changed them."""
+    from controller.queries.field_locations import FieldLocations
+    from controller.sources.open_source import open_source
+
+    if detail.revision is None:
+        return ()
+    return FieldLocations(open_source(location), detail.environment, SystemClock()).locate(entry, detail.revision)

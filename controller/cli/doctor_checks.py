@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from controller.cli.doctor_notifications import check_notifications
 from controller.cli.doctor_python import check_python
 from controller.errors import ControllerError
 from controller.git_directory import is_git_repository
@@ -29,6 +30,7 @@ def examine(location: Location, max_running: int | None = None, uv: UvSettings |
         environment=_environment(location, state),
     )
     results += check_python(location, state, uv or parse_uv(None))
+    results += check_notifications(state)
     is_exported = isinstance(location.repo, RemoteUrl) or is_git_repository(location.repo)
     return [*results, _exports()] if is_exported else results
 

@@ -2,8 +2,10 @@
 
 import sys
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,7 +13,7 @@ from controller.cli import complete, options
 from controller.cli.help_pages import Command
 from controller.cli.list_output import print_list
 from controller.cli.state_access import read_state_if_any, zone_of
-from controller.errors import NoStateError
+from controller.errors import NoStateError, NotFoundError
 from controller.settings import Location
 
 if TYPE_CHECKING:
@@ -19,18 +21,33 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from controller.cli.terminal.tables import CompactTable
-    from controller.model.status import Event
+    from controller.model.status import NumberedEvent
+    from controller.store import Transaction
+    from controller.store.events import EventFilter
 
 _FOLLOW_SECONDS = 0.2
+_BATCH = 500
 
 
 @click.command(cls=Command)
 @click.option(
     "--for",
     "about",
-    metavar="NAME",
-    help="Only events of this deployment, or of `source`.",
+    metavar="NAME|ID",
+    help="Only events of this deployment, of `source`, or of the run with this ID.",
     shell_complete=complete.subjects,
+)
+@click.option("--severity", type=click.Choice(["info", "warning", "error"]), help="Filter by severity.")
+@click.option(
+    "--run", "run_id", metavar="ID", help="Filter by run; an abbreviated ID is enough.", shell_complete=complete.runs
+)
+@click.option("--tag", metavar="TAG", help="Filter by tag of the deployment.", shell_complete=complete.tags)
+@click.option("--reason", metavar="REASON", help="Filter by reason, such as RunFailed.")
+@click.option(
+    "--after-id",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Only events after the event with this id, the oldest ones first.",
 )
 @click.option(
     "--follow",
@@ -46,60 +63,143 @@ _FOLLOW_SECONDS = 0.2
     metavar="N",
     default=100,
     show_default=True,
-    help="Maximum number of events; the newest are printed.",
+    help="Maximum number of events: the newest ones, with --after-id the oldest ones. --follow continues after them.",
 )
 @options.list_output
 @options.location
-def events(location: Location, about: str | None, *, follow: bool, limit: int, output: str) -> None:
+def events(
+    location: Location,
+    about: str | None,
+    *,
+    after_id: int | None,
+    follow: bool,
+    limit: int,
+    output: str,
+    **filters: Any,
+) -> None:
     """Show events: changes, failures, recoveries, holds.
 
-    Oldest first.
+    Oldest first. Each event has an id, and later events have higher ones. To resume, pass the id of the last event
+    that you have read to --after-id: no event is repeated, and none is missed. Deleted events are reported.
     """
-    from controller.store import events as journal
-    from controller.store.name_lookup import check_subject
-
-    recorded, last, zone = [], 0, None
+    reader = _Reader(about=about, filters=filters, limit=limit, after_id=after_id, is_following=follow)
+    recorded, zone = [], None
     try:
         with read_state_if_any(location) as tx:
             if tx is not None:
-                if about is not None:
-                    check_subject(tx, about)
-                recorded, last = journal.latest(tx, limit, about=about)[::-1], journal.last_number(tx)
+                recorded = reader.read(tx)
         if output in ("text", "wide"):
-            zone = zone_of(location, about)
+            zone = zone_of(location, about if reader.run_id is None else None)
     except NoStateError as error:
         if not follow:
             raise
         if sys.stderr.isatty():  # scripts may start before the controller; they need no notice
             click.echo(f"{error.message} Waiting for a controller to start.", err=True)
     if not follow:
-        _print(recorded, output, zone, empty="No events yet." if about is None else f"No events about {about} yet.")
+        _print(recorded, output, zone, empty=reader.empty)
         return
+    reader.begin()
     with suppress(KeyboardInterrupt):
         output = "jsonl" if output == "json" else output
         if recorded or output in ("text", "wide"):
             _print(recorded, output, zone)
-        _follow(location, about, last, output, zone)
+        _follow(location, reader, output, zone)
 
 
-def _follow(location: Location, about: str | None, last: int, output: str, zone: "tzinfo | None") -> None:
+def _follow(location: Location, reader: "_Reader", output: str, zone: "tzinfo | None") -> None:
     """Print new events until interrupted; also waits for a state that does not exist yet."""
-    from controller.store import events as journal
-
     pause = threading.Event()
+    recorded: list[NumberedEvent] = []
     while True:
         sys.stdout.flush()
-        pause.wait(_FOLLOW_SECONDS)
+        if len(recorded) < _BATCH:
+            pause.wait(_FOLLOW_SECONDS)
+        recorded = []
         with suppress(NoStateError), read_state_if_any(location) as tx:
             if tx is not None:
-                numbered = journal.after(tx, last, about=about)
-                last = max([last, *(number for number, _ in numbered)])
-                if numbered:
-                    _print([event for _, event in numbered], output, zone, has_titles=False)
+                recorded = reader.read(tx)
+        if recorded:
+            _print(recorded, output, zone, has_titles=False)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Reader:
+    """Reads events in the order of their numbers, each once: first the recorded ones, then those after them."""
+
+    about: str | None
+    filters: Mapping[str, Any]
+    limit: int
+    after_id: int | None
+    is_following: bool
+    run_id: str | None = None
+    """The full id of the run, if the events of one are read."""
+    _criteria: "EventFilter | None" = None
+    _last: int | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._last = self.after_id
+
+    @property
+    def empty(self) -> str:
+        """The text instead of a list without events."""
+        if self.after_id is not None or any(self.filters.values()):
+            return "No events match."
+        return "No events yet." if self.about is None else f"No events about {self.about} yet."
+
+    def read(self, tx: "Transaction") -> "list[NumberedEvent]":
+        """Return the next events. Raises NotFoundError for a deployment, a run or a tag that does not exist."""
+        from controller.queries.events import events_after, find_gap, list_events
+        from controller.store import events as journal
+
+        if self._criteria is None:
+            self._criteria = self._find_criteria(tx)
+        newest = journal.last_number(tx)
+        if self._last is None:
+            self._last = newest
+            return list_events(tx, self._criteria)[::-1]
+        gap = None if self._last == newest else find_gap(tx, self._last)
+        if gap is not None:
+            click.echo(f"warning: {gap}", err=True)
+            self._last = min(self._last, newest)
+        limit = _BATCH if self.is_following else self.limit
+        recorded = events_after(tx, self._last, replace(self._criteria, limit=limit))
+        self._last = recorded[-1].id if len(recorded) == limit else max(self._last, newest)
+        return recorded
+
+    def begin(self) -> None:
+        """Read the first event too: there was no state yet."""
+        self._last = 0 if self._last is None else self._last
+
+    def _find_criteria(self, tx: "Transaction") -> "EventFilter":
+        from controller.model.status import EventSeverity
+        from controller.queries.runs import find_run
+        from controller.store.events import EventFilter
+        from controller.store.name_lookup import check_subject, check_tag
+
+        about, run_id = self.about, self.filters["run_id"]
+        if about is not None:
+            try:
+                check_subject(tx, about)
+            except NotFoundError:
+                if run_id is not None or not set(about) <= set("0123456789abcdef-"):
+                    raise
+                about, run_id = None, about
+        if self.filters["tag"] is not None:
+            check_tag(tx, self.filters["tag"])
+        self.run_id = None if run_id is None else str(find_run(tx, run_id).id)
+        severity = self.filters["severity"]
+        return EventFilter(
+            limit=self.limit,
+            about=about,
+            severity=None if severity is None else EventSeverity(severity),
+            run_id=self.run_id,
+            tag=self.filters["tag"],
+            reason=self.filters["reason"],
+        )
 
 
 def _print(
-    entries: "Sequence[Event]",
+    entries: "Sequence[NumberedEvent]",
     output: str,
     zone: "tzinfo | None",
     *,

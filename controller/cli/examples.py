@@ -30,7 +30,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "controller runs retry --tag etl --since 2h --yes",
     ),
     "runs watch": ("controller runs watch 720dbbc5b6c4", "controller runs watch 720dbbc5b6c4 -o json"),
-    "events": ("controller events --for nightly --limit 20", "controller events --follow"),
+    "events": ("controller events --for nightly --limit 20", "controller events --after-id 1042 --follow -o jsonl"),
     "occurrences": ("controller occurrences nightly --since 7d", "controller occurrences nightly --limit 10 -o json"),
     "next": ("controller next nightly -n 5", 'controller next --cron "0 9 * * mon-fri" --timezone Europe/Berlin'),
     "backfills list": ("controller backfills list", "controller backfills list --deployment nightly -o wide"),
@@ -85,6 +85,9 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "python show": ("controller python show nightly", "controller python show nightly -o json"),
     "python build": ("controller python build", "controller python build nightly"),
     "python prune": ("controller python prune --dry-run", "controller python prune"),
+    "notify test": ("controller notify test ops", "controller notify test ops -o json"),
+    "notify log": ("controller notify log --undelivered", "controller notify log --deployment nightly -o json"),
+    "notify channels": ("controller notify channels", "controller notify channels -o json"),
     "completion": ("source <(controller completion bash)", "controller completion zsh"),
     "version": ("controller version", "controller version -o json"),
 }

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli import complete, options
+from controller.cli.help_pages import Group
 from controller.cli.json_output import print_json
 from controller.cli.list_output import print_list
 from controller.cli.state_access import check_names, connected_client, read_state_if_any
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from controller.cli.terminal.tables import CompactTable
 
 
-@click.group()
+@click.group(cls=Group)
 def notify() -> None:
     """Test channels, and see which messages were sent."""
 

@@ -46,6 +46,13 @@ _PIPED_WIDTH = 120
     help="Also ask the package index whether the requirements of Python environments that are not locked can be "
     "resolved. Installs nothing.",
 )
+@click.option(
+    "--notify-config",
+    metavar="FILE",
+    envvar="CONTROLLER_NOTIFY_CONFIG",
+    type=click.Path(path_type=Path),
+    help="File with the operator's channels, to check the names in notify. [default: ~/.config/controller/notify.yaml]",
+)
 @options.uv
 @options.location
 def validate(
@@ -53,6 +60,7 @@ def validate(
     paths: tuple[Path, ...],
     output: str,
     uv: UvSettings,
+    notify_config: Path | None,
     *,
     verbose: bool,
     render_python: bool,
@@ -63,8 +71,9 @@ def validate(
     PATH is a file or directory; by default, the deployments of the repository are checked. Every environment is
     checked, or only the one named with --environment. Exit 1 if there are errors.
     """
+    from controller.cli.channel_check import find_undeclared
     from controller.cli.manifest_files import Target, read_manifests, resolve_targets
-    from controller.model.findings import Severity
+    from controller.model.findings import Severity, by_place
 
     if verbose and output in ("github", "sarif"):
         raise UsageError(f"--verbose cannot be used with -o {output}, only with text and json.")
@@ -73,12 +82,13 @@ def validate(
     reading = read_manifests(
         selected, location, is_whole=not paths, all_environments=location.environment is None, render=render
     )
+    more = find_undeclared(reading, location.environment, notify_config)
     if resolve:
         from controller.cli.requirements_check import find_unresolved
-        from controller.model.findings import by_place
 
-        unresolved = find_unresolved(reading, location.environment, uv)
-        all_findings = tuple(sorted((*reading.desired.findings, *unresolved), key=by_place))
+        more += find_unresolved(reading, location.environment, uv)
+    if more:
+        all_findings = tuple(sorted((*reading.desired.findings, *more), key=by_place))
         reading = replace(reading, desired=replace(reading.desired, findings=all_findings))
     findings = reading.desired.findings
     is_valid = not any(finding.severity is Severity.ERROR for finding in findings)

@@ -148,7 +148,7 @@ class Client(NotificationMethods, StatusReader):
         return cast("LogPart", self._get(f"/runs/{part(run_id, 'run')}/logs", offset=offset, limit=limit, tail=tail))
 
     def events(self, **filters: Any) -> Iterator[NumberedEvent]:
-        """Iterate over events, newest first. Filters: `about`, `severity`."""
+        """Iterate over events, newest first. Filters: `about`, `severity`, `run`, `tag`, `reason`, `after_id`."""
         return cast("Iterator[NumberedEvent]", self._pages("/events", filters))
 
     def check(self, name: str, parameters: Mapping[str, Any]) -> list[Fault]:
@@ -306,7 +306,7 @@ class Client(NotificationMethods, StatusReader):
                 return
 
     def follow_events(self, last_id: int | None = None) -> Iterator[Message]:
-        """Stream the events after event `last_id`: messages `event` with an event, and `change` after other changes.
+        """Stream the events after event `last_id`: messages `event`; `change` for other changes; `gap` for lost ones.
 
         Raises NoAnswerError when the controller stops.
         """

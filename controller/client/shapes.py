@@ -45,7 +45,6 @@ __all__ = [
     "Document",
     "DueRun",
     "EnvironmentPlan",
-    "Event",
     "EventSeverity",
     "Fault",
     "FieldChange",
@@ -73,6 +72,8 @@ __all__ = [
     "MessageState",
     "NextFire",
     "NotificationMessage",
+    "NotificationStatus",
+    "NotifyView",
     "NumberedEvent",
     "Occurrence",
     "Outcome",
@@ -100,6 +101,7 @@ __all__ = [
     "Schedule",
     "SearchResult",
     "Settings",
+    "SettingsProblem",
     "Severity",
     "Source",
     "StateUsage",
@@ -120,6 +122,7 @@ __all__ = [
 AttentionCode = Literal[
     "withheld",
     "source",
+    "channel",
     "invalid_file",
     "invalid_deployment",
     "no_python",
@@ -540,25 +543,6 @@ class EnvironmentPlan(TypedDict):
     kept: list[KeptDeployment]
 
 
-class Event(TypedDict):
-    """One recorded event. `about` is its subject: a deployment's name, `source` or `controller`.
-
-    - `deployment`: the deployment that it is about, if any, with its `tags` at that time. `run_id`: the run, if any.
-    - `environment`: the environment whose overlays were applied, or None.
-    """
-
-    time: str
-    severity: EventSeverity
-    reason: str
-    message: str
-    about: str
-    revision: str | None
-    deployment: str | None
-    run_id: str | None
-    tags: list[str]
-    environment: str | None
-
-
 class Fault(TypedDict):
     """One error in a set of parameters. `path` leads to the invalid value and begins with the parameter's name."""
 
@@ -847,6 +831,34 @@ class NotificationMessage(TypedDict):
     error: str | None
 
 
+class NotificationStatus(TypedDict):
+    """Whether messages reach the operator.
+
+    - `channels`: the channels of the operator. `problem`: why the current `notify.yaml` is not used, if it is not.
+    - `waiting`: the number of messages that wait for delivery. `undeliverable`: the number of messages of the last 7
+      days that could not be delivered.
+    """
+
+    channels: list[ChannelStatus]
+    waiting: int
+    undeliverable: int
+    problem: SettingsProblem | None
+
+
+class NotifyView(TypedDict):
+    """The settings of notifications. The URLs of channels and of the heartbeat are secrets, and are not shown.
+
+    - `config`: the file with channels and rules, which may not exist; None for no file.
+    - `has_heartbeat`: whether a monitor outside gets a heartbeat of the controller.
+    """
+
+    config: str | None
+    channels: list[ChannelStatus]
+    public_url: str | None
+    has_heartbeat: bool
+    has_deployment_metrics: bool
+
+
 class Occurrence(TypedDict):
     """One due time of one deployment. There is never more than one per deployment and instant.
 
@@ -1132,6 +1144,15 @@ class Settings(TypedDict):
     session_seconds: float
     web_url_template: str | None
     conditions: list[Condition]
+    notifications: NotifyView
+
+
+class SettingsProblem(TypedDict):
+    """Why the current version of `notify.yaml` is not used, and since when. The last valid version stays in use."""
+
+    message: str
+    hint: str | None
+    since: str
 
 
 class Source(TypedDict):
@@ -1172,7 +1193,8 @@ class Status(TypedDict):
     """The output of `controller status -o json`.
 
     `withheld` is None if no deletion is; passes are newest first. `commit` is that of the last applied revision.
-    `problems` are the first 100 groups of problems with the same cause, the worst first.
+    `problems` are the first 100 groups of problems with the same cause, the worst first. `notifications` says
+    whether messages reach the operator.
     """
 
     controller: Controller
@@ -1181,10 +1203,11 @@ class Status(TypedDict):
     runs: RunCounts
     withheld: Withheld | None
     recent_runs: list[Run]
-    events: list[Event]
+    events: list[NumberedEvent]
     passes: list[Pass]
     commit: Commit | None
     problems: list[AttentionGroup]
+    notifications: NotificationStatus
 
 
 class StatusSummary(TypedDict):
@@ -1331,12 +1354,6 @@ class DeploymentDetail(Deployment):
     environment: str | None
     python: PythonSummary | None
     changed_in: Commit | None
-
-
-class NumberedEvent(Event):
-    """One event. Later events have higher ids."""
-
-    id: int
 
 
 class PythonEnvironmentDetail(PythonEnvironment):

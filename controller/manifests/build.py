@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from controller.errors import StateError
 from controller.manifests.canonical_json import digest
 from controller.manifests.command_checks import check_command_files
+from controller.manifests.deadline_warnings import warn_about_deadlines
 from controller.manifests.field_rules import check_rules
 from controller.manifests.notify_fields import read_notify_fields
 from controller.manifests.policy_fields import check_queue, read_policies
@@ -123,6 +124,8 @@ def _deployment(
     context: ValidationContext, file: str, now: datetime | None, flows: "Flows | None"
 ) -> tuple[Deployment | None, PythonRequest | None]:
     target, fields = _read_fields(context, file, now)
+    if now is not None and fields["expect"]:
+        warn_about_deadlines(context, fields["expect"], fields["schedules"], now)
     python = None if flows is None else _check_code(context, target, fields, file, flows)
     if target is None or any(problem.severity is Severity.ERROR for problem in context.problems):
         return None, None

@@ -1,16 +1,19 @@
 """Finds where each field of a deployment is written: in its document, in an overlay, or in controller.yaml.
 
-The `queries` package calls it for the page of a deployment. It merges documents as `overlays` does, without validation.
+The `queries` package calls it for the page of a deployment, and the modules of findings that need more than the
+manifests. It merges documents as `overlays` does, without validation.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
 from controller.manifests.overlays import render
 from controller.manifests.project_file import read_project
 from controller.manifests.yaml.loader import load
-from controller.model.snapshots import ManifestFile, RefusedFile, is_json
+from controller.manifests.yaml.nodes import Path, Position
+from controller.model.deployments import Deployment
+from controller.model.snapshots import PROJECT_FILE, ManifestFile, RefusedFile, is_json
 
 _ALIASES = {"flow": ("flow_location", "flow_name"), "schedules": ("schedule",)}
 """Fields of an applied document that may be written under other keys, with those keys."""
@@ -44,3 +47,28 @@ def field_places(
                 locations.update({key: written[0]} if written and key not in locations else {})
             return locations
     return {}
+
+
+def declared_place(
+    deployment: Deployment,
+    paths: Iterable[Path],
+    read: Callable[[str], bytes | None],
+    environment: str | None,
+    now: datetime,
+) -> tuple[Position, Path]:
+    """Return where the deployment declares the first of these paths that it has, as a position and that path.
+
+    `read` returns the content of a manifest by its path. Rendered documents have only a line.
+    """
+    content = read(PROJECT_FILE)
+    project = None if content is None else ManifestFile(path=PROJECT_FILE, content=content, digest="")
+    settings = read_project(project, now)
+    for document in load(read(deployment.file) or b"", json=is_json(deployment.file)).documents:
+        value = document.root.value
+        if isinstance(value, dict) and value.get("name") == deployment.name:
+            root = render(document.root, settings, environment)
+            for path in paths:
+                node = root.find(path)
+                if node is not None and node.value is not None:
+                    return node.place, path
+    return Position(deployment.line, 1), ()

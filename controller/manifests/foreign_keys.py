@@ -5,6 +5,7 @@ line of YAML that is valid in the same place.
 """
 
 import json
+import re
 from typing import Any
 
 from controller.manifests.command_checks import yaml_word
@@ -38,6 +39,8 @@ from controller.manifests.yaml.nodes import Path
 from controller.schedules import parse_natural_schedule
 
 _MAX_HINT = 300
+_CHANNEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_URL = re.compile(r"https?://[!-~]+")
 _PROCESS = "runs are processes on the controller's machine"
 _REMOVAL_HINTS = {
     "flow_runner infrastructure infra_overrides job_variables runner container docker image executor runs_on "
@@ -55,8 +58,15 @@ _REMOVAL_HINTS = {
     "depends_on_past wait_for_downstream": "remove it: overlap says what happens to a due time while an earlier run "
     "has not finished",
     "env_file envfrom": "remove it, and write each variable under env, or under secrets",
-    "on_failure on_success on_retry on_failure_callback on_success_callback on_retry_callback alerts alert email "
-    "email_on_failure notify notifications webhook": "remove it: the operator decides who is notified about runs",
+    "on_failure on_retry on_failure_callback on_retry_callback alerts alert alerting email email_on_failure "
+    "email_on_retry notifications notification slack webhook automation automations": "write notify: {to: ops}, with "
+    "the name of a channel that the operator declares in notify.yaml",
+    "on_success on_success_callback on_completion": "remove it: successful runs are not reported; heartbeat: URL sends "
+    "a request to a URL after each run",
+    "sla slo slas slos sla_miss_callback freshness": "write expect: {finish_within: 2h}, or start_within or "
+    "success_every",
+    "healthcheck healthchecks healthchecks_url health_check ping cronitor dead_mans_switch deadmansswitch": "write "
+    "heartbeat: URL, the URL of a monitor such as Healthchecks",
     "default_args": "remove it, and write retries, timeout and parameters at the top",
     "triggers trigger events event preconditions precondition": "remove it: a deployment runs by its schedule, or when "
     "it is triggered",
@@ -106,10 +116,21 @@ def foreign_type_hint(path: Path, value: Any) -> str | None:
         rules = schedules_of(value)
         written = _rules_entry(rules) if path == ("schedule",) and rules else f"schedules: {_yaml(rules)}"
         return _if_short(f"write {written}") if rules else None
+    if path[:1] == ("notify",) and len(path) > 1:
+        return _rule_type_hint(path, value)
     if path[-1:] in (("interval",), ("timeout",), ("start_deadline",), ("delay",), ("max_delay",), ("jitter",)):
         return _entry_hint(str(path[-1]), duration_of, value)
     builder = _TYPES.get(str(path[-1])) if len(path) == 1 else None
     return None if builder is None else _entry_hint(str(path[0]), builder, value)
+
+
+def _rule_type_hint(path: Path, value: Any) -> str | None:
+    """Return the hint for a value of the wrong type in a notification rule."""
+    if isinstance(path[-1], int) and len(path) == 2 and isinstance(value, str) and _CHANNEL.fullmatch(value):
+        return f"write {_yaml({'to': value})}"
+    if path[-1] == "after" and isinstance(value, int | float) and not isinstance(value, bool):
+        return f"write after: {{failures: {value:g}}}"
+    return None
 
 
 def _deployment_hint(word: str, value: Any, document: Any) -> str | None:
@@ -252,6 +273,14 @@ _WORDS: tuple[tuple[str, str, Builder], ...] = (
     ("history_limit hist_retention_days histretentiondays", "retention", lambda value: {"days": value}),
     ("successfuljobshistorylimit", "retention", lambda value: {"runs": value}),
 )
+_WORDS += (
+    ("sla slo", "expect", lambda value: {"finish_within": duration_of(value)}),
+    (
+        "healthcheck healthchecks healthchecks_url health_check heartbeat_url ping ping_url cronitor",
+        "heartbeat",
+        lambda value: value if isinstance(value, str) and _URL.fullmatch(value) else None,
+    ),
+)
 _TOP = {plain_key(word): (key, builder) for words, key, builder in _WORDS for word in words.split()}
 _SCHEDULE = (
     ("expression crontab schedule cron_expression cron_schedule schedule_interval", "cron", _same),
@@ -280,6 +309,19 @@ _INSIDE = {
     place: {plain_key(word): (key, builder) for words, key, builder in rows for word in words.split()}
     for place, rows in (("schedule", _SCHEDULE), ("schedules", _SCHEDULE), ("retries", _ATTEMPTS))
 }
+_INSIDE["expect"] = {
+    plain_key(word): (key, duration_of)
+    for key, words in (
+        ("start_within", "start started_within start_in starts_within started_by max_delay late_after"),
+        ("finish_within", "finish within finished_within end_within finish_in deadline sla duration max_duration"),
+        ("success_every", "every success succeed_every success_within freshness max_age interval"),
+    )
+    for word in words.split()
+}
+_INSIDE["notify"] = {plain_key(word): ("to", _same) for word in ["channel", "channels", "targets", "receivers"]} | {
+    plain_key(word): ("on", lambda value: [value] if isinstance(value, str) else value)
+    for word in ["events", "event", "states", "state", "when"]
+}
 _INSIDE["resources"] = {
     **dict.fromkeys(("mem", "memorylimit", "ram"), ("memory", _same)),
 }
@@ -299,4 +341,6 @@ _TYPES = {
     "prune": lambda value: {True: "enabled", False: "disabled"}.get(value) if isinstance(value, bool) else None,
     "overlap": lambda value: {True: "allow", False: "skip"}.get(value) if isinstance(value, bool) else None,
     "suspend": suspend_when(when=True),
+    "notify": lambda value: {"to": value} if isinstance(value, str) and _CHANNEL.fullmatch(value) else None,
+    "expect": lambda value: {"finish_within": value} if duration_of(value) is not None else None,
 }

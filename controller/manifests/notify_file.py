@@ -57,7 +57,7 @@ def _settings(context: ValidationContext) -> NotifySettings:
     channels = {channel.name: channel for channel in built if channel is not None}
     rules = context.value.get("rules")
     items = list(enumerate(rules)) if isinstance(rules, list | tuple) and context.is_valid_at(("rules",)) else []
-    if not names and context.is_clean(("channels",)):
+    if not names and not context.problems:
         context.problems.append(_no_channels(context.root.at(("channels",)).place))
     wait = read_length(context, ("group_wait",), context.get("group_wait"))
     settings = NotifySettings(

@@ -6,13 +6,10 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from controller.manifests.overlays import render
-from controller.manifests.project_file import read_project
-from controller.manifests.yaml.loader import load
+from controller.manifests.field_locations import declared_place
 from controller.manifests.yaml.nodes import Path, Position, Problem
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity
-from controller.model.snapshots import PROJECT_FILE, ManifestFile, is_json
 
 _PATHS: tuple[Path, ...] = (("python", "requirements"), ("flow",), ("flow_location",), ("python", "version"))
 """Where requirements can be declared: here, or as the metadata of a script. Only a version needs no requirements."""
@@ -44,15 +41,4 @@ def python_place(
 
     `read` returns the content of a manifest by its path. Rendered documents have only a line.
     """
-    content = read(PROJECT_FILE)
-    project = None if content is None else ManifestFile(path=PROJECT_FILE, content=content, digest="")
-    settings = read_project(project, now)
-    for document in load(read(deployment.file) or b"", json=is_json(deployment.file)).documents:
-        value = document.root.value
-        if isinstance(value, dict) and value.get("name") == deployment.name:
-            root = render(document.root, settings, environment)
-            for path in _PATHS:
-                node = root.find(path)
-                if node is not None and node.value is not None:
-                    return node.place, path
-    return Position(deployment.line, 1), ()
+    return declared_place(deployment, _PATHS, read, environment, now)

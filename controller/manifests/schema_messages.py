@@ -24,6 +24,8 @@ _TYPES = {
 }
 _SECRET = "write where the value comes from: {env: NAME} or {file: /path}"
 _PATTERNS = {
+    "to": "write the name of a channel of the operator: lower-case letters, digits and hyphens",
+    "heartbeat": "write the whole URL, such as https://hc.example.com/ping/5f7c, or where it comes from: {env: NAME}",
     "env": "write the name of an environment variable of the controller",
     "file": "write an absolute path on the machine of the controller",
     "interpreter": "write the path of an interpreter on the machine of the controller: /opt/venvs/etl/bin/python",
@@ -36,6 +38,17 @@ _PATTERNS = {
 }
 _ABSOLUTE_PATHS = frozenset({"interpreter"})
 _NO_PYTHON = "remove it: a deployment without `python` runs with the Python environment of the controller"
+_TROUBLES = {
+    "fail": "did you mean failed?",
+    "failure": "did you mean failed?",
+    "failures": "did you mean failed?",
+    "error": "did you mean failed?",
+    "timeout": "did you mean timed_out?",
+    "success": "successful runs are not reported: write recovered, or heartbeat: URL to report each run",
+    "succeeded": "successful runs are not reported: write recovered, or heartbeat: URL to report each run",
+    "all": "remove on: by default, all troubles of runs and deadlines are reported",
+}
+"""Hints for words in `on` of a notification rule."""
 _DEPENDENCY_HINTS = {"skip_exit_code": 'remove it; a flow says that there is nothing to do with: raise Skip("reason")'}
 
 
@@ -208,7 +221,7 @@ def _list_hint(value: str, path: Path) -> str | None:
 
 
 def _pattern(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
-    key = str(path[-1]) if path else ""
+    key = next((part for part in reversed(path) if isinstance(part, str)), "")
     message = f"invalid {_label(path)}" if _hides_value(path) else f"invalid {_label(path)}: {quote(fault.instance)}"
     if key in _ABSOLUTE_PATHS:
         message = f"{key} must be an absolute path, not {quote(fault.instance)}"
@@ -226,7 +239,7 @@ def _not_in_enum(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem
     if not isinstance(fault.instance, str):
         return  # the wrong type is reported on its own
     words = list(fault.rule)
-    hint = did_you_mean(fault.instance, words)
+    hint = did_you_mean(fault.instance, words) or _TROUBLES.get(fault.instance.lower())
     yield _invalid(root, path, f"{_label(path)} must be {join_or(words)}, not {quote(fault.instance)}", hint)
 
 

@@ -217,7 +217,7 @@ class Incident:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announcement:
-    """What a channel was told about an incident, and when the next message about it is due.
+    """The state of an incident for a channel: what its last message reported, and when the next one is due.
 
     - `due_at`: when to compare `subjects` with what is failing; None if nothing has changed.
     - `announced_at`: when the first message was written; None until then, and again after a recovery.

@@ -18,6 +18,7 @@ from controller.errors import UsageError
 from controller.manifests.notify_file import read_notify_file
 from controller.model.findings import Finding, Severity
 from controller.model.notifications import Channel, ChannelState, ChannelStatus, NotifySettings, SettingsProblem
+from controller.notify.redaction import scheme_of
 from controller.notify.secret_lookup import SecretMissingError, find_secret
 from controller.store import messages
 from controller.store.store import Store, Transaction
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 
 WEBHOOK = "webhook"
 _UNRESOLVED = "apprise"
-"""The kind of a channel whose URL can't be read yet."""
+"""The kind of a channel whose URL can't be read yet, or is none."""
 _MAX_BYTES = 1024 * 1024 + 1
 
 FileStamp = tuple[int, int, int]
@@ -134,6 +135,14 @@ class ChannelRegistry:
         channel = self.settings.channels.get(name)
         return None if channel is None else self._resolve(channel)
 
+    def has_secrets(self, name: str) -> bool:
+        """Return whether the secrets of a channel can be read."""
+        try:
+            self.endpoint(name)
+        except SecretMissingError:
+            return False
+        return True
+
     def is_failing(self, name: str) -> bool:
         """Return whether the last delivery to a channel failed."""
         status = self.find_status(name)
@@ -223,7 +232,7 @@ class ChannelRegistry:
             return Endpoint(channel=channel, kind=WEBHOOK, url=url, key=key)
         assert channel.url is not None, "the reader requires a URL or a webhook"
         url = find_secret(channel.url, self.variables)
-        return Endpoint(channel=channel, kind=url.partition("://")[0].lower()[:32], url=url)
+        return Endpoint(channel=channel, kind=scheme_of(url) or _UNRESOLVED, url=url)
 
     def _report(self, message: str, hint: str | None) -> None:
         """Record that the current version of the file is not used, if that is not recorded yet."""

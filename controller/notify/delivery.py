@@ -6,7 +6,7 @@ Each channel has its own order: its oldest waiting message is sent first, and wh
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -82,6 +82,7 @@ class Delivery:
         self._find_heartbeat_url = find_heartbeat_url
         self.statistics = DeliveryStatistics()
         self.read_log: ReadLog = lambda _run_id, _count: ()
+        self.statistics = DeliveryStatistics()
         self._lock = threading.Lock()
         self._recording = threading.Lock()
         self._senders: set[SenderProcess] = set()
@@ -110,7 +111,7 @@ class Delivery:
         now = self._clock.now()
         with self._store.read() as tx:
             aside = messages.next_set_aside(tx, now)
-        # What is due already waits for a process, or for a lane to finish: both wake the notifier.
+        # Messages that are due already wait for a process, or for a lane to finish: both wake the notifier.
         times = [time for time, _, _ in self._find_lanes(now) if time > now]
         return min([*times, *([] if aside is None else [aside])], default=None)
 
@@ -136,6 +137,7 @@ class Delivery:
         with self._open_sender() as sender:
             outcome = self._send(sender, (message,), now)
         at = self._clock.now()
+        self.statistics.record(is_sent=outcome.status is OutcomeStatus.SENT)
         with self._store.write() as tx:
             messages.add(tx, [message])
             [recorded] = record_attempt(tx, self._registry, Attempt(batch=(message,), outcome=outcome, at=at))
@@ -189,6 +191,8 @@ class Delivery:
         channel = self._registry.settings.channels.get(message.channel)
         if channel is None:
             return max(message.not_before, message.created_at + GIVE_UP_AFTER)
+        if message.error is not None and not self._registry.has_secrets(message.channel):
+            now += SECRET_RECHECK  # it would fail again, and need not be recorded again
         return sending_time(channel, message.created_at, max(message.not_before, now))
 
     def _start(self, lane: str, *, is_failing: bool) -> None:
@@ -277,37 +281,48 @@ class Delivery:
                         self._registry.record(tx, name, ChannelState.MISCONFIGURED, as_sentence(outcome))
 
     def _deliver_heartbeats(self) -> None:
-        """Send the heartbeats that are due. One that fails does not delay the others."""
+        """Send the heartbeats that are due: those of one deployment in order, those of several at the same time."""
         with self._open_sender() as sender:
-            now = self._clock.now()
-            with self._store.read() as tx:
-                due = messages.find_due_heartbeats(tx, now, MAX_HEARTBEATS)
-                places = {message.id: self._find_heartbeat_url(tx, message) for message in due}
-            outcomes: dict[str, Outcome] = {}
-            requests: dict[str, dict[str, str]] = {}
-            for message in due:
-                place = places[message.id]
-                try:
-                    if place is None:
-                        outcomes[message.id] = Outcome(status=OutcomeStatus.GONE, error="heartbeat is not declared")
-                    elif now >= message.created_at + HEARTBEAT_EXPIRES_AFTER:
-                        outcomes[message.id] = Outcome(status=OutcomeStatus.GONE, error=message.error or "it expired")
-                    else:
-                        url = find_secret(place, self._registry.variables)
-                        requests[message.id] = heartbeat_request(url, message)
-                except SecretMissingError as error:
-                    outcomes[message.id] = _misconfigured(error)
-            if requests:
-                sent = sender.send_heartbeats(list(requests.values()))
-                outcomes |= dict(zip(requests, sent, strict=True))
-            at = self._clock.now()
-            finished = [message for message in due if outcomes[message.id].status is not OutcomeStatus.INTERRUPTED]
-            self._record(*(Attempt(batch=(each,), outcome=outcomes[each.id], at=at) for each in finished))
+            for _ in range(MAX_IN_TURN):
+                now = self._clock.now()
+                with self._store.read() as tx:
+                    due = messages.find_due_heartbeats(tx, now, MAX_HEARTBEATS)
+                    places = {message.id: self._find_heartbeat_url(tx, message) for message in due}
+                if not due or self._stopping.is_set():
+                    return
+                self._send_heartbeats(sender, due, places, now)
+
+    def _send_heartbeats(
+        self, sender: SenderProcess, due: Sequence[Message], places: Mapping[str, str | Secret | None], now: datetime
+    ) -> None:
+        """Send these heartbeats to the places by their ids, and record the outcomes."""
+        outcomes: dict[str, Outcome] = {}
+        requests: dict[str, dict[str, str]] = {}
+        for message in due:
+            place = places[message.id]
+            try:
+                if place is None:
+                    outcomes[message.id] = Outcome(status=OutcomeStatus.GONE, error="heartbeat is not declared")
+                elif now >= message.created_at + HEARTBEAT_EXPIRES_AFTER:
+                    outcomes[message.id] = Outcome(status=OutcomeStatus.GONE, error=message.error or "it expired")
+                else:
+                    url = find_secret(place, self._registry.variables)
+                    requests[message.id] = heartbeat_request(url, message)
+            except SecretMissingError as error:
+                outcomes[message.id] = _misconfigured(error)
+        if requests:
+            sent = sender.send_heartbeats(list(requests.values()))
+            outcomes |= dict(zip(requests, sent, strict=True))
+        at = self._clock.now()
+        finished = [message for message in due if outcomes[message.id].status is not OutcomeStatus.INTERRUPTED]
+        self._record(*(Attempt(batch=(each,), outcome=outcomes[each.id], at=at) for each in finished))
 
     def _record(self, *attempts: Attempt) -> None:
         """Record the outcomes, or keep them for later, so that nothing is sent a second time. Raises StateError."""
         with self._lock:
             self._unrecorded += attempts
+            for attempt in attempts:
+                self.statistics.record(is_sent=attempt.outcome.status is OutcomeStatus.SENT)
         self._record_late()
 
     def _record_late(self) -> None:

@@ -9,7 +9,7 @@ event: what had failed before is not reported until it fails again.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from controller.errors import StateError
 from controller.manifests.active_deployments import ActiveDeployments
@@ -29,6 +29,8 @@ from controller.store import Store, Transaction, events, incidents, inventory, m
 
 MAX_EVENTS = 1000
 """How many events one transaction evaluates."""
+NOTICES_INTERVAL = timedelta(seconds=10)
+"""How often the notices are read. A change of them does not cause a commit."""
 
 
 class Evaluator:
@@ -51,7 +53,7 @@ class Evaluator:
         deadlines: DeadlineMonitor | None = None,
         heartbeats: Heartbeats | None = None,
         public_url: str | None = None,
-        notices: Callable[[], Sequence[Condition]] = tuple,
+        notices: Callable[[], Sequence[Condition]] | None = None,
     ) -> None:
         self._store = store
         self._deployments = deployments
@@ -73,7 +75,7 @@ class Evaluator:
             with self._store.write() as tx:
                 evaluation = _Evaluation(tx, now, settings, self._deployments)
                 is_first = self._last_settings is not settings
-                evaluation.observe(self._notices(), self._deadlines, is_first=is_first)
+                evaluation.observe(self._notices and self._notices(), self._deadlines, is_first=is_first)
                 evaluation.save(self._new_id, self._public_url)
                 if self._heartbeats is not None:
                     messages.add(tx, self._heartbeats.collect(tx, now))
@@ -81,6 +83,7 @@ class Evaluator:
             if not evaluation.has_more:
                 break
         times = [evaluation.next_time(), None if self._deadlines is None else self._deadlines.next_time()]
+        times += [] if self._notices is None else [now + NOTICES_INTERVAL]
         return min((time for time in times if time is not None), default=None)
 
 
@@ -113,14 +116,16 @@ class _Evaluation:
         """Return when a message may be due if nothing happens until then."""
         return self._book.next_time()
 
-    def observe(self, notices: Iterable[Condition], deadlines: DeadlineMonitor | None, *, is_first: bool) -> None:
+    def observe(
+        self, notices: Iterable[Condition] | None, deadlines: DeadlineMonitor | None, *, is_first: bool
+    ) -> None:
         """Process what has happened since the last evaluation. With `is_first`, also read what can't have changed."""
         tx, now, book = self._tx, self._now, self._book
         observed = observations.read_runs(tx, self._new, book.failing(kind(Trouble.FAILED)))
         observed += observations.read_deletions(self._new)
         if deadlines is not None:
             observed += observations.deadline_observations(deadlines.check(tx, now), now)
-        observed += self._compare(observations.read_notices(notices), (Trouble.STORAGE,), is_first=is_first)
+        observed += self._compare(observations.read_notices(notices or ()), (Trouble.STORAGE,), is_first=is_first)
         if is_first or self._new or self._has_conditions():
             source = observations.read_source(tx, now)
             observed += self._compare(source, observations.SOURCE_KINDS, is_first=is_first)

@@ -10,14 +10,16 @@ from datetime import UTC, tzinfo
 from controller import schedules
 from controller.errors import ControllerError
 from controller.manifests.active_deployments import ActiveDeployments
-from controller.model.commits import RecordedCommit, commit_id
+from controller.model.commits import Commit, RecordedCommit, commit_id
+from controller.model.notifications import Trouble
 from controller.model.runs import Run, RunId
 from controller.model.status import InventoryEntry
 from controller.notify.incidents import Report
-from controller.store import Transaction, commits, inventory, run_outcomes, runs
+from controller.store import Transaction, commits, inventory, run_outcomes, runs, source_status
 from controller.store.run_outcomes import FailedRun
 
 MAX_COMMITS = 100
+_OF_MANIFESTS = (Trouble.INVALID, Trouble.WITHHELD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +32,19 @@ class Changes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """Facts about the reported deployments, by name or by the id of a failed run."""
+    """Facts about the reported deployments, by name or by the id of a failed run.
+
+    `run_commits` are the commits of the failed runs. `head` is the newest commit, if manifests are invalid or deletions
+    wait for approval.
+    """
 
     entries: Mapping[str, InventoryEntry] = field(default_factory=dict)
     zones: Mapping[str, tzinfo] = field(default_factory=dict)
     runs: Mapping[str, Run] = field(default_factory=dict)
     last_successes: Mapping[str, Run] = field(default_factory=dict)
     changes: Mapping[str, Changes] = field(default_factory=dict)
+    run_commits: Mapping[str, Commit] = field(default_factory=dict)
+    head: Commit | None = None
 
 
 def read_facts(tx: Transaction, reports: Sequence[Report], deployments: ActiveDeployments) -> Facts:
@@ -48,6 +56,7 @@ def read_facts(tx: Transaction, reports: Sequence[Report], deployments: ActiveDe
     failed = runs.find_all(tx, sorted(ids))
     listed = [FailedRun(deployment=run.deployment, run_id=run.id) for run in failed.values()]
     successes = run_outcomes.last_successes(tx, listed) if listed else {}
+    by_sha = commits.find_all(tx, {run.revision for run in failed.values()})
     return Facts(
         entries=entries,
         zones={name: _zone(entry, deployments) for name, entry in entries.items()},
@@ -57,7 +66,16 @@ def read_facts(tx: Transaction, reports: Sequence[Report], deployments: ActiveDe
             number: _changes(tx, success, failed[RunId(number)], entries.get(success.deployment))
             for number, success in successes.items()
         },
+        run_commits={
+            str(number): by_sha[sha] for number, run in failed.items() if (sha := commit_id(run.revision)) in by_sha
+        },
+        head=_find_head(tx) if any(report.incident.trouble in _OF_MANIFESTS for report in reports) else None,
     )
+
+
+def _find_head(tx: Transaction) -> Commit | None:
+    status = source_status.find(tx)
+    return None if status is None else commits.find(tx, status.last_attempted_revision)
 
 
 def _changes(tx: Transaction, success: Run, failed: Run, entry: InventoryEntry | None) -> Changes:

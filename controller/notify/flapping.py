@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from controller.model.notifications import Announcement
 
@@ -89,6 +90,14 @@ def settle(
     if at < (due := _next_update(announcement)):
         return replace(announcement, due_at=due), None
     return _update(announcement, now_failing, at), ReportKind.CHANGED
+
+
+def with_past_times(announcement: Announcement, now: datetime) -> Announcement:
+    """Return the announcement with `now` instead of later times of what has happened."""
+    names = ("announced_at", "updated_at", "flapping_since", "changed_at")
+    times = {name: getattr(announcement, name) for name in names}
+    late: dict[str, Any] = {name: now for name, time in times.items() if time is not None and time > now}
+    return replace(announcement, **late) if late else announcement
 
 
 def _next_update(announcement: Announcement) -> datetime:

@@ -10,7 +10,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from controller.model.notifications import Announcement, Incident, IncidentMember, Trouble
-from controller.notify.flapping import ReportKind, after_failure, after_move, after_recovery, calm, settle
+from controller.notify.flapping import (
+    ReportKind,
+    after_failure,
+    after_move,
+    after_recovery,
+    calm,
+    settle,
+    with_past_times,
+)
 from controller.notify.grouping import Failure, Observation, Recovery, kind
 from controller.notify.rules import Audience, ready_at
 
@@ -124,8 +132,11 @@ class IncidentBook:
 
     def process(self, observations: Iterable[Observation], now: datetime) -> None:
         """Process what was observed, in the order of time, and everything that is due until `now`."""
-        for observation in sorted(observations, key=lambda each: each.at):
-            self._advance(min(observation.at, now))
+        for entry in list(self._entries.values()):
+            self._correct_times(entry, now)
+        past = (each if each.at <= now else replace(each, at=now) for each in observations)
+        for observation in sorted(past, key=lambda each: each.at):
+            self._advance(observation.at)
             if isinstance(observation, Failure):
                 self._fail(observation)
             else:
@@ -136,6 +147,17 @@ class IncidentBook:
         """Return when a message may be due if nothing happens until then."""
         times = (each.due_at for entry in self._entries.values() for each in entry.announcements.values())
         return min((time for time in times if time is not None), default=None)
+
+    def _correct_times(self, entry: _Entry, now: datetime) -> None:
+        """Replace times in the future by the current one: they were recorded before the clock was set back."""
+        ahead = [member for member in entry.members.values() if member.since > now]
+        for member in ahead:
+            self._place(entry, replace(member, since=now))
+            self.changed_members[entry.incident.id, member.subject] = entry.members[member.subject]
+        for announcement in list(entry.announcements.values()):
+            corrected = with_past_times(announcement, now)
+            if corrected != announcement or (ahead and announcement.due_at is not None):
+                self._save(entry, replace(corrected, due_at=now))
 
     def _fail(self, failure: Failure) -> None:
         former = self._by_member.get((kind(failure.trouble), failure.subject))

@@ -10,7 +10,7 @@ from controller.model.notifications import RUN_TROUBLES, Channel, Message
 from controller.text import shorten, visible
 
 ReadLog = Callable[[str, int], Sequence[str]]
-"""Returns at most so many of the last lines of the log of the run with this id; none if the log was deleted."""
+"""Takes the id of a run and a number, and returns at most that number of the last lines of its log."""
 MAX_LINE = 500
 MAX_CHARACTERS = 8000
 

@@ -185,12 +185,16 @@ def _names_line(report: Report) -> str:
 def _change_lines(context: _Context, member: IncidentMember) -> Iterator[str]:
     """Yield when a deployment last worked, and who changed what since."""
     run = context.facts.runs.get(member.run_id or "")
+    if context.facts.head is not None and member.trouble in (Trouble.INVALID, Trouble.WITHHELD):
+        yield f"Last commit by {_describe_commit(context.facts.head)}"
     if member.trouble not in RUN_TROUBLES or run is None:
         return
     success = context.facts.last_successes.get(run.id)
     name = "" if context.single is not None else f" of {member.subject}"
     if success is None:
         yield f"No earlier run{name} succeeded."
+        if run.id in context.facts.run_commits:
+            yield f"Last commit by {_describe_commit(context.facts.run_commits[run.id])}"
         return
     at = success.finished_at or success.created_at
     yield f"Last success{name}: {format_time(at, context.zone(member))}."
@@ -204,7 +208,11 @@ def _describe_changes(changes: Changes) -> str:
     own, more = (changes.own or changes.commits)[0], len(changes.commits) - 1
     verb = "Changed since by" if changes.own else "Last commit since, by"
     others = f" (and {format_count(more, 'other commit')})" if more else ""
-    return f"{verb} {own.author}: {own.subject} [{own.sha[:_SHA]}]{others}"
+    return f"{verb} {_describe_commit(own)}{others}"
+
+
+def _describe_commit(commit: Commit) -> str:
+    return f"{commit.author}: {commit.subject} [{commit.sha[:_SHA]}]"
 
 
 def _reason(context: _Context, member: IncidentMember) -> str:
@@ -257,6 +265,7 @@ def _details(context: _Context, first: IncidentMember) -> dict[str, Any]:
     run = facts.runs.get(first.run_id or "")
     success = facts.last_successes.get(first.run_id or "")
     changes = facts.changes.get(first.run_id or "", Changes())
+    commit = facts.run_commits.get(first.run_id or "", facts.head)
     listed = report.recovered if context.is_recovery else report.failing
     return {
         "trouble": first.trouble.value,
@@ -268,6 +277,7 @@ def _details(context: _Context, first: IncidentMember) -> dict[str, Any]:
         "started_at": None if run is None else _json_time(run.started_at),
         "finished_at": None if run is None else _json_time(run.finished_at),
         "revision": None if run is None else run.revision,
+        "commit": None if commit is None else _json_commit(commit),
         "last_success_at": None if success is None else _json_time(success.finished_at),
         "commits": [_json_commit(commit) for commit in (changes.own or changes.commits)[:MAX_NAMED]],
         "deployment_count": len(listed),

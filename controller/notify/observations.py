@@ -107,9 +107,9 @@ def _unreadable(status: SourceStatus) -> Iterator[Failure]:
             subject=SOURCE_SUBJECT,
             trouble=Trouble.SOURCE,
             key="source/PassOverdue",
-            cause="a pass has not finished; schedules keep firing",
+            cause="A pass has not finished; schedules keep firing.",
             at=status.overdue_since,
-            reason="PassOverdue: a pass has not finished; schedules keep firing",
+            reason="A pass has not finished; schedules keep firing.",
         )
 
 

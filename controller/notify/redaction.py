@@ -15,6 +15,7 @@ _MAX_LENGTH = 400
 _PUBLIC_HOSTS = frozenset({"http", "https", "json", "jsons", "mailto", "mailtos", "ntfys", "gotify", "gotifys"})
 """The schemes of URLs whose host is the name of a server. The host of others may be a token."""
 _URLS = re.compile(r"\b(?!mailto:)[a-z][a-z0-9+.-]*://[^\s'\"<>]+|(?<=url: )/[^\s'\"<>]+", re.IGNORECASE)
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]{0,31})://", re.IGNORECASE | re.ASCII)
 _SEPARATORS = re.compile(r"[\s/?&#@:;,]+")
 
 
@@ -36,6 +37,12 @@ class Redactor:
         # The host is kept, even if it is also a part of an address or of a token.
         text = (self._host or "").join(self._secrets.sub(_MASK, piece) for piece in pieces)
         return shorten(" ".join(_URLS.sub(_MASK, text).split()), _MAX_LENGTH)
+
+
+def scheme_of(url: str) -> str | None:
+    """Return the scheme of a URL in lower case; None if the value is not a URL, but a token, for example."""
+    match = _SCHEME.match(url)
+    return match[1].lower() if match else None
 
 
 def _pattern(secret: str) -> str:

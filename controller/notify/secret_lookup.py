@@ -20,7 +20,7 @@ class SecretMissingError(ControllerError):
 
     @property
     def instruction(self) -> str:
-        """What is missing, and what to do."""
+        """The message, followed by the hint."""
         return self.message if self.hint is None else f"{self.message} {self.hint}"
 
 

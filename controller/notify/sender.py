@@ -23,7 +23,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TextIO
 
-from controller.notify.redaction import Redactor
+from controller.notify.redaction import Redactor, scheme_of
 
 SENT, FAILED, REJECTED, GONE, MISCONFIGURED = "sent", "failed", "rejected", "gone", "misconfigured"
 """The statuses of a response. `rejected`: the receiver does not accept this message, but may accept others. `gone`: it
@@ -167,7 +167,7 @@ class _LogLines(logging.Handler):
 
     @property
     def reason(self) -> str:
-        """What apprise reports, with the cause if it says one."""
+        """The first warning of apprise, with the cause if there is one in its log."""
         text = self.warnings[0].strip().rstrip(".") if self.warnings else "the service did not accept the message"
         cause = re.sub(r"^(\d{3}), b'(.*)'$", r"\1 \2", self.causes[0]) if self.causes else None
         return text if cause is None or cause.lower() in text.lower() else f"{text}: {cause}"
@@ -204,12 +204,14 @@ _services: dict[str, Any] = {}
 
 def _unusable(url: str, lines: _LogLines) -> str:
     """Return why apprise can't use a URL."""
-    scheme = url.partition("://")[0].lower()
+    scheme = scheme_of(url)
+    if scheme is None:
+        return "the value is not a URL: it must begin with a scheme of apprise, such as mailto:// or slack://"
     if scheme in ("http", "https"):
         return "apprise has no service for this https URL; use the key `webhook` for a server of your own"
     reasons = [line for line in lines.warnings if not line.startswith(("Could not load", "Unparseable", "Unsupported"))]
     if not reasons and any("Unsupported" in line or "Unparseable" in line for line in lines.warnings):
-        return f"apprise has no service for URLs that begin with {scheme[:20]}://, or the URL is incomplete"
+        return f"apprise has no service with the scheme {scheme}, or the URL is incomplete"
     return f"apprise can't use the URL: {reasons[0].strip() if reasons else 'a part of it is missing or invalid'}"
 
 

@@ -11,10 +11,12 @@ from itertools import groupby
 from typing import Any
 
 from controller.model.findings import Severity
+from controller.model.notifications import ChannelState
 from controller.model.python_environments import BUILDING
 from controller.model.runs import RunState
 from controller.model.status import INVALID, WITHHELD, ConditionType, SourceStatus
 from controller.queries.deployments import DeploymentView, Rank, errors_of_never_valid, find_streak, rank
+from controller.queries.notifications import NotificationStatus
 from controller.store import Transaction, run_statistics
 from controller.text import format_count
 
@@ -26,6 +28,7 @@ class AttentionCode(StrEnum):
 
     WITHHELD = "withheld"
     SOURCE = "source"
+    CHANNEL = "channel"
     INVALID_FILE = "invalid_file"
     INVALID_DEPLOYMENT = "invalid_deployment"
     NO_PYTHON = "no_python"
@@ -57,9 +60,13 @@ class Attention:
     recent: tuple[RunState, ...] = ()
 
 
-def find_attention(source: SourceStatus | None, views: Iterable[DeploymentView]) -> Iterator[Attention]:
-    """Yield the problems in the order of `rank`: those of the source and of all its files first."""
+def find_attention(
+    source: SourceStatus | None, views: Iterable[DeploymentView], notifications: NotificationStatus | None = None
+) -> Iterator[Attention]:
+    """Yield the problems in the order of `rank`: those of the source, of all its files and of notifications first."""
     yield from _source(source)
+    if notifications is not None:
+        yield from _notifications(notifications)
     errors = errors_of_never_valid(source, ())
     by_rank = {place: list(members) for place, members in groupby(views, key=rank)}
     for view in by_rank.get(Rank.INVALID, ()):
@@ -170,6 +177,39 @@ def _withheld(source: SourceStatus | None) -> Iterator[Attention]:
             subject=format_count(count, "deployment"),
             count=count,
             since=since.get(ConditionType.PRUNE_WITHHELD),
+        )
+
+
+def _notifications(status: NotificationStatus) -> Iterator[Attention]:
+    if status.problem is not None:
+        yield Attention(
+            code=AttentionCode.CHANNEL,
+            kind="error",
+            title="The new version of notify.yaml is not used",
+            message=" ".join(filter(None, (status.problem.message, status.problem.hint))),
+            subject="notify.yaml",
+            since=status.problem.since,
+        )
+    for channel in status.unusable:
+        is_failing = channel.state is ChannelState.FAILING
+        yield Attention(
+            code=AttentionCode.CHANNEL,
+            kind="error",
+            title=f"Channel {channel.name}: the last delivery failed"
+            if is_failing
+            else f"Channel {channel.name} is misconfigured",
+            message=channel.message,
+            subject=f"channel {channel.name}",
+            since=channel.since,
+        )
+    if status.undeliverable:
+        yield Attention(
+            code=AttentionCode.CHANNEL,
+            kind="warning",
+            title=f"{format_count(status.undeliverable, 'message')} could not be delivered",
+            message="They are listed by controller notify log --undelivered, and counted for 7 days.",
+            subject="messages",
+            count=status.undeliverable,
         )
 
 

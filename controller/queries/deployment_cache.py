@@ -26,6 +26,7 @@ from controller.queries.deployments import (
     sort_key,
 )
 from controller.queries.fire_timeline import Timeline, Upcoming
+from controller.queries.notifications import read_notification_status
 from controller.store import Store, Transaction, inventory, last_runs, passes
 from controller.store.commit_counter import CommitCounter
 
@@ -66,7 +67,9 @@ class DeploymentCache:
         with self._lock:
             rows = self._current_rows()
             if self._attention_of is not rows:
-                self._attention, self._attention_of = list(find_attention(self._source, rows)), rows
+                with self._store.read() as tx:
+                    notifications = read_notification_status(tx, self._at)
+                self._attention, self._attention_of = list(find_attention(self._source, rows, notifications)), rows
             return self._attention
 
     def schedules(self, name: str) -> tuple[Schedule, ...]:

@@ -1,6 +1,6 @@
 """The deadlines that a deployment declares with `expect`: when the next one passes, and which was missed.
 
-The page of a deployment shows them. `notify.deadlines` evaluates them and records what was missed.
+The page of a deployment shows them. `notify.deadlines` evaluates them and records which were missed.
 """
 
 from dataclasses import dataclass

@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from controller import __version__
+from controller.model.notifications import ChannelStatus
 from controller.model.queues import EVERYTHING
 from controller.model.status import Condition
+from controller.notification_settings import NotificationSettings
 from controller.queries.status import ControllerView, public_source, read_controller
 from controller.settings import Listen, Settings
-from controller.store import Transaction, python_environments, queues, source_status
+from controller.store import Transaction, messages, python_environments, queues, source_status
 from controller.store.condition_file import NOTICES, read_notices
 from controller.store.state_directory import StateDirectory
 
@@ -67,6 +69,21 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotifyView:
+    """The settings of notifications. The URLs of channels and of the heartbeat are secrets, and are not shown.
+
+    - `config`: the file with channels and rules, which may not exist; None for no file.
+    - `has_heartbeat`: whether a monitor outside gets a heartbeat of the controller.
+    """
+
+    config: str | None
+    channels: tuple[ChannelStatus, ...]
+    public_url: str | None
+    has_heartbeat: bool
+    has_deployment_metrics: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsView:
     """The settings of the controller.
 
@@ -98,6 +115,7 @@ class SettingsView:
     session_seconds: float
     web_url_template: str | None
     conditions: tuple[Condition, ...]
+    notifications: NotifyView
 
 
 def read_settings(
@@ -136,6 +154,17 @@ def read_settings(
         session_seconds=session_seconds,
         web_url_template=web_url_template,
         conditions=(*source.conditions, *read_notices(state.path / NOTICES)),
+        notifications=_notifications(tx, settings.notifications),
+    )
+
+
+def _notifications(tx: Transaction, settings: NotificationSettings) -> NotifyView:
+    return NotifyView(
+        config=None if settings.config is None else str(settings.config),
+        channels=tuple(messages.find_channels(tx)),
+        public_url=settings.public_url,
+        has_heartbeat=settings.heartbeat_url is not None,
+        has_deployment_metrics=settings.has_deployment_metrics,
     )
 
 

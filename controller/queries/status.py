@@ -11,7 +11,7 @@ from controller.model.status import (
     Condition,
     ConditionStatus,
     ConditionType,
-    Event,
+    NumberedEvent,
     PassRecord,
     SourceStatus,
     Withheld,
@@ -19,11 +19,14 @@ from controller.model.status import (
 from controller.queries.attention import find_attention
 from controller.queries.attention_groups import MOST_GROUPS, AttentionGroup, group_attention
 from controller.queries.deployments import DeploymentState, DeploymentView, Health, list_deployments
+from controller.queries.events import list_events
 from controller.queries.in_progress import InProgress, find_in_progress
+from controller.queries.notifications import NotificationStatus, read_notification_status
 from controller.queries.runs import list_runs
 from controller.settings import Location
-from controller.store import Store, Transaction, commits, events, passes, runs, source_status
+from controller.store import Store, Transaction, commits, passes, runs, source_status
 from controller.store.condition_file import NOTICES, read_notices
+from controller.store.events import EventFilter
 from controller.store.open_state import open_read_only
 from controller.store.run_search import RunFilter
 from controller.store.state_directory import StateDirectory
@@ -59,7 +62,8 @@ class StatusView:
     """The output of `controller status -o json`.
 
     `withheld` is None if no deletion is; passes are newest first. `commit` is that of the last applied revision.
-    `problems` are the first 100 groups of problems with the same cause, the worst first.
+    `problems` are the first 100 groups of problems with the same cause, the worst first. `notifications` says whether
+    messages reach the operator.
     """
 
     controller: ControllerView
@@ -69,10 +73,11 @@ class StatusView:
     withheld: Withheld | None
     recent_runs: tuple[Run, ...]
     in_progress: InProgress = field(metadata=INTERNAL)
-    events: tuple[Event, ...]
+    events: tuple[NumberedEvent, ...]
     passes: tuple[PassRecord, ...]
     commit: Commit | None = None
     problems: tuple[AttentionGroup, ...] = ()
+    notifications: NotificationStatus = field(default_factory=NotificationStatus)
 
 
 def read_status(location: Location, now: datetime) -> StatusView:
@@ -149,6 +154,7 @@ def _status(
 ) -> StatusView:
     counts = runs.counts(tx)
     source = source_status.find(tx)
+    notifications = read_notification_status(tx, now)
     return StatusView(
         controller=controller,
         source=public_source(source, location),
@@ -161,10 +167,11 @@ def _status(
         withheld=None if source is None else source.withheld,
         recent_runs=tuple(list_runs(tx, RunFilter(), now, limit=RECENT_RUNS)),
         in_progress=find_in_progress(tx, now, RECENT_RUNS),
-        events=tuple(events.latest(tx, RECENT_EVENTS)),
+        events=tuple(list_events(tx, EventFilter(limit=RECENT_EVENTS))),
         passes=tuple(passes.latest(tx, RECENT_PASSES)),
         commit=None if source is None else commits.find(tx, source.last_applied_revision),
-        problems=tuple(group_attention(find_attention(source, deployments))[:MOST_GROUPS]),
+        problems=tuple(group_attention(find_attention(source, deployments, notifications))[:MOST_GROUPS]),
+        notifications=notifications,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, insert, select
+from sqlalchemy import ColumnElement, Row, exists, func, insert, select
 
 from controller.model.status import Event, EventSeverity
 from controller.store import inventory
@@ -15,12 +15,19 @@ from controller.store.store import Transaction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventFilter:
-    """Criteria for a page of events: at most `limit` with numbers below `before`, by subject and severity if given."""
+    """Criteria for a page of events: at most `limit`, with numbers between `after` and `before`, both exclusive.
+
+    The others, if given: the subject, the severity, the run, a tag of the deployment, and the reason.
+    """
 
     limit: int
     before: int | None = None
+    after: int | None = None
     about: str | None = None
     severity: EventSeverity | None = None
+    run_id: str | None = None
+    tag: str | None = None
+    reason: str | None = None
 
 
 def append(tx: Transaction, new: Iterable[Event]) -> None:
@@ -40,14 +47,20 @@ def append(tx: Transaction, new: Iterable[Event]) -> None:
 
 
 def page(tx: Transaction, criteria: EventFilter) -> list[tuple[int, Event]]:
-    """Return the events that match, with their numbers, newest first."""
-    conditions = _about(tx, criteria.about)
-    if criteria.before is not None:
-        conditions.append(events.c.id < criteria.before)
-    if criteria.severity is not None:
-        conditions.append(events.c.severity == criteria.severity.value)
-    rows = tx.connection.execute(select(events).where(*conditions).order_by(events.c.id.desc()).limit(criteria.limit))
-    return [(row.id, _from_row(row)) for row in rows]
+    """Return the newest events that match, with their numbers, newest first."""
+    query = select(events).where(*_conditions(tx, criteria)).order_by(events.c.id.desc()).limit(criteria.limit)
+    return [(row.id, _from_row(row)) for row in tx.connection.execute(query)]
+
+
+def first_page(tx: Transaction, criteria: EventFilter) -> list[tuple[int, Event]]:
+    """Return the oldest events that match, with their numbers, oldest first."""
+    query = select(events).where(*_conditions(tx, criteria)).order_by(events.c.id).limit(criteria.limit)
+    return [(row.id, _from_row(row)) for row in tx.connection.execute(query)]
+
+
+def after(tx: Transaction, last: int, *, limit: int) -> list[tuple[int, Event]]:
+    """Return the first `limit` events with numbers above `last`, with their numbers, oldest first."""
+    return first_page(tx, EventFilter(limit=limit, after=last))
 
 
 def latest(tx: Transaction, limit: int, *, about: str | None = None) -> list[Event]:
@@ -55,10 +68,10 @@ def latest(tx: Transaction, limit: int, *, about: str | None = None) -> list[Eve
     return [event for _, event in page(tx, EventFilter(limit=limit, about=about))]
 
 
-def after(tx: Transaction, last: int, *, about: str | None = None, limit: int | None = None) -> list[tuple[int, Event]]:
-    """Return the first `limit` events with numbers above `last`, with their numbers, oldest first."""
-    query = select(events).where(*_about(tx, about), events.c.id > last).order_by(events.c.id).limit(limit)
-    return [(row.id, _from_row(row)) for row in tx.connection.execute(query)]
+def first_number(tx: Transaction) -> int:
+    """Return the number of the oldest event that is not deleted, or 0 if there is none."""
+    query = select(events.c.id).where(*_about(tx, None)).order_by(events.c.id).limit(1)
+    return tx.connection.execute(query).scalar() or 0
 
 
 def find_message(tx: Transaction, run_id: str, reasons: Iterable[str]) -> str | None:
@@ -72,6 +85,23 @@ def last_number(tx: Transaction) -> int:
     """Return the number of the newest event, or 0 if there is none."""
     query = select(events.c.id).where(*_about(tx, None)).order_by(events.c.id.desc()).limit(1)
     return tx.connection.execute(query).scalar() or 0
+
+
+def _conditions(tx: Transaction, criteria: EventFilter) -> list[ColumnElement[bool]]:
+    values = (
+        (events.c.severity, None if criteria.severity is None else criteria.severity.value),
+        (events.c.run_id, criteria.run_id),
+        (events.c.reason, criteria.reason),
+    )
+    conditions = _about(tx, criteria.about) + [column == value for column, value in values if value is not None]
+    if criteria.before is not None:
+        conditions.append(events.c.id < criteria.before)
+    if criteria.after is not None:
+        conditions.append(events.c.id > criteria.after)
+    if criteria.tag is not None:
+        tag = func.json_each(events.c.tags).table_valued("value")
+        conditions.append(exists(select(1).select_from(tag).where(tag.c.value == criteria.tag)))
+    return conditions
 
 
 def _about(tx: Transaction, about: str | None) -> list[ColumnElement[bool]]:

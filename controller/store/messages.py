@@ -61,16 +61,22 @@ def next_set_aside(tx: Transaction, now: datetime) -> datetime | None:
 
 
 def find_due_heartbeats(tx: Transaction, now: datetime, limit: int) -> list[Message]:
-    """Return up to `limit` heartbeats whose next attempt is due, in the order of their due times."""
-    is_due = (*_is_waiting(tx), messages.c.state == HEARTBEAT, messages.c.not_before <= now)
+    """Return up to `limit` heartbeats whose next attempt is due, at most the oldest one of each deployment."""
+    is_due = (_is_first_heartbeat(tx), messages.c.not_before <= now)
     query = select(messages).where(*is_due).order_by(messages.c.not_before, messages.c.id).limit(limit)
     return [_message(row) for row in tx.connection.execute(query)]
 
 
 def next_heartbeat(tx: Transaction) -> datetime | None:
     """Return when the next attempt to send a heartbeat is due; None if none waits."""
-    query = select(func.min(messages.c.not_before)).where(*_is_waiting(tx), messages.c.state == HEARTBEAT)
+    query = select(func.min(messages.c.not_before)).where(_is_first_heartbeat(tx))
     return tx.connection.execute(query).scalar()
+
+
+def _is_first_heartbeat(tx: Transaction) -> ColumnElement[bool]:
+    """Whether a heartbeat is the oldest of its deployment that waits: an end must not arrive before its start."""
+    waiting = (*_is_waiting(tx), messages.c.state == HEARTBEAT)
+    return messages.c.id.in_(select(func.min(messages.c.id)).where(*waiting).group_by(messages.c.channel))
 
 
 def hasten(tx: Transaction, now: datetime, channel: str | None = None) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
-from sqlalchemy import and_, delete, exists, or_, select
+from sqlalchemy import and_, delete, exists, func, or_, select
 
 from controller.model.runs import TERMINAL, Outcome, RunId, RunState
 from controller.store import backfills
@@ -82,14 +82,19 @@ def delete_due_times(
 
 
 def delete_events(tx: Transaction, *, keep: int, before: datetime, limit: int) -> int:
-    """Delete up to `limit` events that are not among the newest `keep`, or older than `before`. Return how many."""
+    """Delete up to `limit` events that are not among the newest `keep`, or older than `before`. Return how many.
+
+    The newest event is never deleted: SQLite would give its number to the next one, and readers that resume after
+    a number would miss events.
+    """
+    newest = select(func.max(events.c.id)).scalar_subquery()
     of_project = events.c.project == tx.project
     last_kept = tx.connection.execute(
         select(events.c.id).where(of_project).order_by(events.c.id.desc()).limit(1).offset(keep - 1)
     ).scalar()
     old = (
         select(events.c.id)
-        .where(of_project, or_(events.c.id < (last_kept or 0), events.c.time < before))
+        .where(of_project, events.c.id < newest, or_(events.c.id < (last_kept or 0), events.c.time < before))
         .order_by(events.c.id)
         .limit(limit)
     )

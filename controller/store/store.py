@@ -44,6 +44,7 @@ class Store:
         check: Callable[[], None] = lambda: None,
         *,
         write_lock: "threading.Lock | None" = None,
+        listeners: "set[Callable[[], None]] | None" = None,
         writes: Histogram | None = None,
     ) -> None:
         self.check = check
@@ -51,6 +52,7 @@ class Store:
         self._writer = writer
         self._project = project
         self._write_lock = write_lock or threading.Lock()
+        self._listeners: set[Callable[[], None]] = set() if listeners is None else listeners
         self.writes = writes or Histogram(_WRITE_SECONDS)
 
     @classmethod
@@ -70,8 +72,10 @@ class Store:
         those of all other parts. Close it before this store.
         """
         reader = database.reader_like(self._reader, count)
-        lock, writes = self._write_lock, self.writes
-        return Store(reader, self._writer, self._project, self.check, write_lock=lock, writes=writes)
+        lock, writes, listeners = self._write_lock, self.writes, self._listeners
+        return Store(
+            reader, self._writer, self._project, self.check, write_lock=lock, writes=writes, listeners=listeners
+        )
 
     @classmethod
     def open_read_only(cls, path: Path, *, project: str = "default") -> "Store":
@@ -117,8 +121,17 @@ class Store:
                     yield tx
             finally:
                 self.writes.observe(time.monotonic() - began)
-        for callback in tx._committed:
+        for callback in (*tx._committed, *self._listeners):
             callback()
+
+    @contextmanager
+    def on_commit(self, callback: Callable[[], None]) -> Iterator[None]:
+        """Call `callback` after every write transaction of this process during the block, in the thread that wrote."""
+        self._listeners.add(callback)
+        try:
+            yield
+        finally:
+            self._listeners.discard(callback)
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:

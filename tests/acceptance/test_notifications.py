@@ -15,17 +15,19 @@ import pytest
 from controller.crashpoints import NOTIFY
 from tests.acceptance.conftest import Start
 from tests.acceptance.harness import Machine, Repository, until
-from tests.receivers import SmtpServer, WebhookReceiver, smtp_server, webhook_receiver
+from tests.receivers import Request, SmtpServer, WebhookReceiver, smtp_server, webhook_receiver
 
 pytestmark = pytest.mark.acceptance
 
 KEY = "the-key-of-the-webhook"
+SECRET = "s3cr3t-part-of-the-urls"
 BROKEN = "def report():\n    raise ValueError('the table orders is empty')\n"
 REPAIRED = "def report():\n    return 1\n"
 DEPLOYMENT = """
     name: report
     flow: flows/report.py:report
     notify: {to: [ops, mail], on: [failed, recovered]}
+    heartbeat: {env: REPORT_HEARTBEAT}
     """
 
 
@@ -55,9 +57,34 @@ def config(machine: Machine, mails: SmtpServer) -> None:
     )
 
 
+def options(hook: WebhookReceiver) -> tuple[str, ...]:
+    """The options of the controller."""
+    return ("--public-url", "https://flows.example.org/", "--notify-ca", str(hook.ca))
+
+
+def variables(hook: WebhookReceiver) -> dict[str, str]:
+    """The secrets of the controller: the URLs of the channel, of the deployment's heartbeat and of its own."""
+    return {
+        "OPS_URL": f"{hook.url}/{SECRET}/alerts",
+        "REPORT_HEARTBEAT": f"{hook.url}/{SECRET}/report",
+        "CONTROLLER_HEARTBEAT_URL": f"{hook.url}/{SECRET}/controller",
+    }
+
+
+def requests(hook: WebhookReceiver) -> list[Request]:
+    """The accepted messages, without heartbeats."""
+    return [request for request in hook.accepted if request.path.endswith("/alerts")]
+
+
 def messages(hook: WebhookReceiver) -> list[Any]:
-    """The JSON of the accepted requests."""
-    return [json.loads(request.body) for request in hook.accepted]
+    """The JSON of the accepted messages."""
+    return [json.loads(request.body) for request in requests(hook)]
+
+
+def heartbeats(hook: WebhookReceiver, subject: str) -> list[str]:
+    """The paths of the heartbeats of a deployment or the controller, in their order."""
+    paths = [request.path.removeprefix(f"/{SECRET}/") for request in hook.accepted]
+    return [path for path in paths if path.startswith(subject)]
 
 
 @pytest.fixture
@@ -77,9 +104,7 @@ def commit_flow(repository: Repository, text: str, subject: str) -> None:
 def test_a_commit_that_breaks_a_flow_is_reported_and_so_is_its_repair(
     broken: Repository, running: Start, hook: WebhookReceiver, mails: SmtpServer
 ) -> None:
-    controller = running(
-        broken, "--public-url", "https://flows.example.org/", "--notify-ca", str(hook.ca), OPS_URL=hook.url
-    )
+    controller = running(broken, *options(hook), **variables(hook))
     assert broken.ask("notify", "test", "ops").out == "delivered to ops\n"
     assert broken.ask("notify", "test", "mail").code == 0
     assert messages(hook)[0]["state"] == "test"
@@ -88,7 +113,7 @@ def test_a_commit_that_breaks_a_flow_is_reported_and_so_is_its_repair(
     run = broken.trigger("report")
     until(lambda: len(messages(hook)) == 2 and len(mails.messages) == 2, "the failure")
 
-    delivery, message = hook.accepted[1], messages(hook)[1]
+    delivery, message = requests(hook)[1], messages(hook)[1]
     assert (message["state"], message["deployment"], message["run_id"]) == ("failed", "report", run["run_id"])
     assert "report" in message["title"]
     assert "the table orders is empty" in message["body"]
@@ -110,20 +135,27 @@ def test_a_commit_that_breaks_a_flow_is_reported_and_so_is_its_repair(
         (channel, state) for channel in ("mail", "ops") for state in ("failed", "recovered", "test")
     )
     assert all(row["sent_at"] and row["attempts"] == 1 and row["error"] is None for row in rows)
-    assert {row["id"] for row in rows if row["channel"] == "ops"} == {
-        request.headers["X-Controller-Delivery"] for request in hook.accepted
-    }
+    ids = {row["id"] for row in rows if row["channel"] == "ops"}
+    assert ids == {request.headers["X-Controller-Delivery"] for request in requests(hook)}
     assert broken.tell("notify", "log", "--undelivered") == []
     assert [row["state"] for row in broken.tell("notify", "channels")] == ["ready", "ready"]
+    # The run before the first evaluation of the deployment may have none.
+    signals = ["report/start", "report/fail", "report/start", "report"]
+    until(lambda: heartbeats(hook, "report")[-4:] == signals, "the heartbeats of the deployment")
+    assert heartbeats(hook, "controller")[0] == "controller"
     controller.stop()
-    assert hook.url not in controller.output
+    shown = (
+        controller.output + str(rows) + broken.ask("events").out + broken.ask("notify", "channels", "-o", "json").out
+    )
+    assert SECRET not in shown
+    assert mails.password not in shown
 
 
 @pytest.mark.usefixtures("config", "mails")
 def test_a_server_that_refuses_is_reported_by_the_test_of_its_channel(
     broken: Repository, running: Start, hook: WebhookReceiver
 ) -> None:
-    running(broken, "--notify-ca", str(hook.ca), OPS_URL=hook.url)
+    running(broken, *options(hook), **variables(hook))
     hook.status = 500
     refused = broken.ask("notify", "test", "ops")
     assert (refused.code, refused.out) == (1, "")
@@ -139,14 +171,13 @@ def test_a_server_that_refuses_is_reported_by_the_test_of_its_channel(
 def test_a_controller_that_is_killed_while_it_notifies_loses_no_message(
     broken: Repository, running: Start, hook: WebhookReceiver, point: str
 ) -> None:
-    options = ("--notify-ca", str(hook.ca))
-    killed = running(broken, *options, OPS_URL=hook.url, CONTROLLER_CRASHPOINT=f"notify:{point}")
+    killed = running(broken, *options(hook), **variables(hook), CONTROLLER_CRASHPOINT=f"notify:{point}")
     commit_flow(broken, BROKEN, "Report the orders of the day")
     broken.ask("trigger", "report")
     until(lambda: killed.process.poll() is not None, "the controller to be killed")
     before = len(messages(hook))
     assert before == NOTIFY.index(point)
-    running(broken, *options, OPS_URL=hook.url)
+    running(broken, *options(hook), **variables(hook))
     until(lambda: len(messages(hook)) > before, "the message")
     broken.ask("notify", "test", "ops")
     until(lambda: messages(hook)[-1]["state"] == "test", "the test")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from controller.client import Client
 from tests.acceptance.conftest import Start
 from tests.acceptance.harness import CONTROLLER, Repository, until
 
@@ -214,6 +215,44 @@ def test_events_can_be_followed_before_the_first_event(repository: Repository, r
         following.send_signal(signal.SIGINT)
         assert (following.wait(30), following.stderr.read()) == (0, b"")
     assert [(one["about"], one["reason"]) for one in told] == [("a", "Created"), ("source", "Applied")]
+
+
+def test_events_are_read_once_while_the_controller_is_killed_and_restarted(
+    repository: Repository, running: Start
+) -> None:
+    repository.write("deployments/a.yaml", document("a"))
+    repository.commit()
+    controller = running(repository)
+    repository.wait_for_revision(None)
+    command = [str(CONTROLLER), "events", "--after-id", "0", "--follow", "-o", "jsonl", "--repo", repository.address]
+    environment = repository.machine.environment
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as following:
+        assert following.stdout is not None
+        assert following.stderr is not None
+        recorded = [json.loads(following.stdout.readline()) for _ in range(2)]
+        controller.kill()
+        repository.write("deployments/b.yaml", document("b"))
+        head = repository.commit()
+        running(repository)
+        repository.wait_for_revision(head)
+        repository.ask("hold", "b", "--reason", "a test")
+        while recorded[-1]["reason"] != "Held":
+            recorded.append(json.loads(following.stdout.readline()))
+        following.send_signal(signal.SIGINT)
+        assert (following.wait(30), following.stderr.read()) == (0, b"")
+    assert [event["id"] for event in recorded] == list(range(1, len(recorded) + 1))
+    assert recorded == repository.tell("events")
+    assert repository.tell("events", "--after-id", "1", "--limit", "2") == recorded[1:3]
+    assert [(event["deployment"], event["reason"]) for event in recorded if event["about"] == "b"] == [
+        ("b", "Created"),
+        ("b", "Held"),
+    ]
+    client = Client.of_state(repository.state)
+    resumed = client.follow_events(last_id=2)
+    assert [next(resumed).data for _ in recorded[2:]] == recorded[2:]
+    lost = client.follow_events(last_id=1000)
+    assert (next(lost).event, next(client.events(after_id=1))["id"]) == ("gap", len(recorded))
+    assert "There is no event 1000" in repository.ask("events", "--after-id", "1000").err
 
 
 def test_events_are_followed_and_doctor_reports_problems(repository: Repository, running: Start) -> None:

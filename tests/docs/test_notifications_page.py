@@ -3,15 +3,18 @@
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from controller.clock import SystemClock
+from controller.manifests.notify_file import read_notify_file
+from controller.notify.sender import sign
+from controller.notify.sender_process import OutcomeStatus, SenderProcess
 from tests.conftest import wait_until
 from tests.docs.pages import DOCS, sections
 from tests.docs.walkthrough import commands, matches, new_environment
 from tests.receivers import free_port
-
-pytestmark = pytest.mark.acceptance
 
 PAGE = DOCS / "notifications.md"
 PORT = "8765"
@@ -19,7 +22,7 @@ _BLOCK = re.compile(r"Write `(?P<file>[\w./]+)`|^```\w*\n(?P<text>.*?)^```", re.
 
 
 class Reader:
-    """Somebody who follows the page. What they start with `&` or in a first terminal ends with the test."""
+    """Follows the page. Processes in the background end with the test."""
 
     def __init__(self, top: Path) -> None:
         self.top = self.directory = top
@@ -65,6 +68,7 @@ class Reader:
             )
 
 
+@pytest.mark.acceptance
 def test_the_first_alert_arrives_as_documented(tmp_path: Path) -> None:
     [section] = [section for section in sections(PAGE, 2) if section.title == "A first alert"]
     text = section.text.replace(PORT, str(free_port()))
@@ -84,3 +88,44 @@ def test_the_first_alert_arrives_as_documented(tmp_path: Path) -> None:
         for process in reversed(reader.started):
             process.terminate()
             process.wait(30)
+
+
+def blocks(language: str) -> list[str]:
+    """All blocks of code in this language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+FILES = [block for block in blocks("yaml") if block.startswith("channels:")]
+
+
+@pytest.mark.parametrize("text", FILES)
+def test_an_example_of_the_file_has_no_finding(text: str) -> None:
+    settings, findings = read_notify_file(text.encode(), "notify.yaml")
+    assert findings == ()
+    assert settings.channels
+
+
+def test_apprise_knows_the_urls_of_the_table() -> None:
+    [section] = [section for section in sections(PAGE, 3) if section.title == "Examples"]
+    urls = re.findall(r"^\|[^|]+\| `([^`]+)` \|$", section.text, re.MULTILINE)
+    assert len(urls) >= 8
+    sender = SenderProcess(SystemClock(), {}, None)
+    try:
+        outcomes = {url: sender.send({"kind": "check", "url": url}) for url in urls}
+    finally:
+        sender.close()
+    assert {url for url, outcome in outcomes.items() if outcome.status is not OutcomeStatus.SENT} == set()
+
+
+def test_the_documented_check_of_signatures_accepts_only_genuine_requests() -> None:
+    [code] = [block for block in blocks("python") if "is_genuine" in block]
+    scope: dict[str, Any] = {}
+    exec(code, scope)
+    now, body = str(int(SystemClock().now().timestamp())), b'{"id": "1"}'
+    headers = {"X-Controller-Timestamp": now, "X-Controller-Signature": sign("key", now, body)}
+    assert scope["is_genuine"]("key", headers, body)
+    assert not scope["is_genuine"]("other", headers, body)
+    assert not scope["is_genuine"]("key", headers, body + b" ")
+    old = str(int(now) - 400)
+    headers = {"X-Controller-Timestamp": old, "X-Controller-Signature": sign("key", old, body)}
+    assert not scope["is_genuine"]("key", headers, body)

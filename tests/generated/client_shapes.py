@@ -36,7 +36,6 @@ NAMES = {
 BASES = {
     "BackfillDetail": "BackfillProgress",
     "DeploymentDetail": "Deployment",
-    "NumberedEvent": "Event",
     "PythonEnvironmentDetail": "PythonEnvironment",
     "RecordedCommit": "Commit",
     "RunDetail": "Run",

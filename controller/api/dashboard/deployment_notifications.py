@@ -1,4 +1,4 @@
-"""What the page of a deployment says about notifications: who is notified of what, and the last messages about it."""
+"""Notifications on the page of a deployment: the rules that apply to it, by channel, and the last messages about it."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,6 +1,7 @@
 """Reads new events from the state once and distributes them to all event streams.
 
-One task polls the state, however many streams are open. `Streams` limits their number. Used on the server's thread.
+One task reads them, however many streams are open: after a write of this process at once, but not more often than
+`Streams` polls, and otherwise every `IDLE_SECONDS`, in case another process has written. Used on the server's thread.
 """
 
 import asyncio
@@ -14,19 +15,20 @@ from starlette.concurrency import run_in_threadpool
 
 from controller.api.http.sse import HEARTBEAT_SECONDS, Streams, message
 from controller.errors import StateError
-from controller.queries.events import new_events
+from controller.queries.events import Gap, find_gap, new_events
 from controller.store import Store
 from controller.store import events as journal
 from controller.store.commit_counter import CommitCounter
 
 log = logging.getLogger(__name__)
 
+IDLE_SECONDS = 2.0
 _BATCH = 100
 _BUFFERED = 1000
 
 
 class EventFeed:
-    """Events as messages, and a `change` message after every other change of the state."""
+    """Events as messages, a `change` message after every other change of the state, and `gap` for deleted events."""
 
     def __init__(self, store: Store, changes: CommitCounter, streams: Streams) -> None:
         self._store = store
@@ -48,6 +50,8 @@ class EventFeed:
         self._listeners += 1
         try:
             watcher = await self._start_watcher()
+            if last is not None and (gap := await run_in_threadpool(self._find_gap, last)) is not None:
+                yield message(gap, event="gap")
             # A number beyond the newest comes from another state database: no event would ever follow it.
             last = self._last if last is None else min(last, self._last)
             # Send the recorded events first, including those that the watcher has yet to read.
@@ -82,21 +86,34 @@ class EventFeed:
         return self._watcher
 
     async def _watch(self) -> None:
+        written, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def wake() -> None:
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(written.set)
+
         try:
-            stamp = self._changes.stamp()
-            self._last = self._buffered_after = await run_in_threadpool(self._newest)
-            self._recent.clear()
-            self._is_ready.set()
-            while self._listeners and await self._streams.pause():
-                if stamp != (stamp := self._changes.stamp()):
-                    while messages := await run_in_threadpool(self._read, self._last):
-                        self._buffer(messages)
-                    self._notify()
+            with self._store.on_commit(wake):
+                await self._read_changes(written)
         except StateError as error:
             log.warning("All event streams closed: cannot read the state", extra={"error": error.message})
         finally:
             self._is_ready.set()
             self._notify()
+
+    async def _read_changes(self, written: asyncio.Event) -> None:
+        """Read the state whenever it has changed, until there is no listener. `written` is set after a write."""
+        stamp = self._changes.stamp()
+        self._last = self._buffered_after = await run_in_threadpool(self._newest)
+        self._recent.clear()
+        self._is_ready.set()
+        while self._listeners and await self._streams.wait_for(written, IDLE_SECONDS):
+            written.clear()
+            if stamp != (stamp := self._changes.stamp()):
+                while messages := await run_in_threadpool(self._read, self._last):
+                    self._buffer(messages)
+                self._notify()
+                await self._streams.pause()
 
     def _notify(self) -> None:
         finished, self._turn = self._turn, asyncio.Event()
@@ -119,6 +136,10 @@ class EventFeed:
         with self._store.read() as tx:
             rows = new_events(tx, last, _BATCH)
         return [(event.id, message(event, event="event", number=str(event.id))) for event in rows]
+
+    def _find_gap(self, last: int) -> Gap | None:
+        with self._store.read() as tx:
+            return find_gap(tx, last)
 
     def _newest(self) -> int:
         with self._store.read() as tx:

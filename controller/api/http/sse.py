@@ -56,6 +56,14 @@ class Streams:
         if self._open[key] <= 0:
             del self._open[key]
 
+    async def wait_for(self, event: asyncio.Event, seconds: float) -> bool:
+        """Wait for the event, at most this long; return False if the server is stopping."""
+        waiting = [asyncio.ensure_future(one.wait()) for one in (event, self.closing)]
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        return not self.closing.is_set()
+
     async def pause(self) -> bool:
         """Wait for one polling interval; return False if the server is stopping."""
         with contextlib.suppress(TimeoutError):

@@ -273,6 +273,7 @@ def _problem_state(item: Item) -> Text:
     count = item["count"]
     texts = {
         "source": ("✕ source", BAD),
+        "channel": ("✕ messages", BAD),
         "invalid_file": ("✕ invalid", BAD),
         "invalid_deployment": ("✕ invalid", BAD),
         "failed_run": (f"✕ {count} failed" if count > 1 else "✕ failed", BAD),

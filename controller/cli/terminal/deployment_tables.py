@@ -6,11 +6,13 @@ from datetime import datetime, tzinfo
 from rich.console import RenderableType
 from rich.text import Text
 
+from controller.cli.json_output import json_text
 from controller.cli.terminal import text_format
 from controller.cli.terminal.tables import CompactTable, Details
 from controller.model.status import ConditionType, Hold
 from controller.queries.deployment_details import DeploymentDetail
 from controller.queries.deployments import DeploymentView, find_streak
+from controller.queries.field_locations import DeclaredField
 from controller.schedules import shared_zone, zone
 from controller.time_format import format_span
 
@@ -78,6 +80,20 @@ def deployment_detail(view: DeploymentDetail, now: datetime) -> RenderableType:
         rows.append(("schedule", text_format.plain(f"{schedule.id}: {schedule.text}{suffix}")))
         rows += [("", text_format.local(time, zone(schedule.timezone))) for time in schedule.fire_times]
     return Details(rows)
+
+
+def field_table(fields: Sequence[DeclaredField], now: datetime) -> CompactTable:
+    """Return a table of the fields of a deployment, with where they are declared and the commits that changed them."""
+    rows = [
+        (
+            text_format.plain(field.name),
+            text_format.plain(field.value if isinstance(field.value, str) else json_text(field.value)),
+            text_format.plain(f"{field.file}:{field.line}"),
+            text_format.commit(field.changed_in, now),
+        )
+        for field in fields
+    ]
+    return CompactTable(("FIELD", "VALUE", "DECLARED IN", "CHANGED IN"), rows, flexible=(1, 3), empty="No fields.")
 
 
 def _hold(hold: Hold, zone: tzinfo | None) -> Text:

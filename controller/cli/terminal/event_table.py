@@ -7,14 +7,20 @@ from rich.text import Text
 
 from controller.cli.terminal import text_format
 from controller.cli.terminal.tables import WrappedTable
-from controller.model.status import Event
+from controller.model.status import NumberedEvent
 
 _TITLES = ("TIME", "SEVERITY", "ABOUT", "REASON")
+_WIDE_TITLES = ("ID", "RUN", "TAGS", "ENVIRONMENT", "REVISION")
 _MIN_WIDTHS = (23, 8, 12, 12)
 
 
 def event_table(
-    events: Sequence[Event], zone: tzinfo | None, *, empty: str = "", has_titles: bool = True, is_wide: bool = False
+    events: Sequence[NumberedEvent],
+    zone: tzinfo | None,
+    *,
+    empty: str = "",
+    has_titles: bool = True,
+    is_wide: bool = False,
 ) -> WrappedTable:
     """Return a table with one row per event, with times in `zone`, or in the machine's zone if it is None.
 
@@ -26,15 +32,22 @@ def event_table(
             text_format.state(event.severity),
             text_format.plain(event.about),
             Text(event.reason, style=text_format.state(event.severity).style),
-            *((_revision(event),) if is_wide else ()),
+            *(_more_cells(event) if is_wide else ()),
             text_format.plain(event.message),
         )
         for event in events
     ]
-    titles = (*_TITLES, *(("REVISION",) if is_wide else ()), "MESSAGE")
+    titles = (*_TITLES, *(_WIDE_TITLES if is_wide else ()), "MESSAGE")
     titles = titles if has_titles else ("",) * len(titles)
-    return WrappedTable(titles, rows, min_widths=_MIN_WIDTHS, empty=empty)
+    min_widths = (*_MIN_WIDTHS, *(1 for _ in _WIDE_TITLES if is_wide))
+    return WrappedTable(titles, rows, min_widths=min_widths, empty=empty, is_wide=is_wide)
 
 
-def _revision(event: Event) -> Text:
-    return Text("-") if event.revision is None else text_format.revision(event.revision)
+def _more_cells(event: NumberedEvent) -> tuple[Text, ...]:
+    return (
+        Text(str(event.id)),
+        text_format.plain(event.run_id or "-"),
+        text_format.plain(", ".join(event.tags) or "-"),
+        text_format.plain(event.environment or "-"),
+        Text("-") if event.revision is None else text_format.revision(event.revision),
+    )

@@ -10,10 +10,13 @@ from controller.cli.terminal import text_format
 from controller.cli.terminal.deployment_tables import deployment_table
 from controller.cli.terminal.run_tables import run_table
 from controller.cli.terminal.tables import CompactTable, Details
-from controller.queries.deployments import find_streak, group_withheld
+from controller.queries.attention import AttentionCode
+from controller.queries.attention_groups import AttentionGroup
+from controller.queries.deployments import group_withheld
 from controller.queries.findings import group_findings
 from controller.queries.in_progress import WaitingGroup
 from controller.queries.status import RECENT_RUNS, StatusView
+from controller.text import format_count
 from controller.time_format import format_span, format_time
 
 MOST_FINDINGS = 5
@@ -65,26 +68,31 @@ class _Heading:
 class _Causes:
     """Why deployments fail, in whole on a terminal, whose table of deployments has no room for it.
 
-    In a pipe, the table says it.
+    Deployments that fail for the same reason are one row. In a pipe, the table says it.
     """
 
     def __init__(self, view: StatusView) -> None:
-        streaks = [(row.name, streak) for row in view.deployments if (streak := find_streak(row)) and streak.reason]
-        self._rows = [(name, text_format.plain(streak.reason or "")) for name, streak in streaks[:MOST_CAUSES]]
-        self._count = len(streaks)
+        groups = [group for group in view.problems if group.code is AttentionCode.FAILED_RUN and group.cause]
+        self._rows = [(_subjects(group), text_format.plain(group.cause)) for group in groups[:MOST_CAUSES]]
+        self._count = sum(group.count for group in groups)
+        self._more = sum(group.count for group in groups[MOST_CAUSES:])
 
     @property
     def height(self) -> int:
         """The number of lines, if each cause has one."""
-        return len(self._rows) + (self._count > 0) + (self._count > len(self._rows))
+        return len(self._rows) + (self._count > 0) + (self._more > 0)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         if not self._rows or not console.is_terminal:
             return
         yield _Heading(f"Failing ({self._count})")
         yield Details(self._rows)
-        if self._count > len(self._rows):
-            yield Text(f"… and {self._count - len(self._rows)} more", style="dim")
+        if self._more:
+            yield Text(f"… and {self._more} more", style="dim")
+
+
+def _subjects(group: AttentionGroup) -> str:
+    return group.subjects[0] + (f" and {group.count - 1} more" if group.count > 1 else "")
 
 
 def _head(view: StatusView, now: datetime) -> RenderableType:
@@ -113,7 +121,31 @@ def _head(view: StatusView, now: datetime) -> RenderableType:
         since = format_span(now - condition.last_transition_time)
         message = Text() if is_good else Text(": ") + text_format.plain(condition.message)
         rows.append(("", state + Text(f" for {since}") + message))
-    return Details(rows)
+    return Details([*rows, *_notifications(view)])
+
+
+def _notifications(view: StatusView) -> list[tuple[str, Text]]:
+    """Return whether messages reach the operator; nothing if there are no channels."""
+    status = view.notifications
+    if not status.channels and status.problem is None:
+        return []
+    counts = [Text(format_count(len(status.channels), "channel"), style="red" if status.unusable else "green")]
+    if status.waiting:
+        counts.append(Text(f"{status.waiting} waiting", style="yellow"))
+    if status.undeliverable:
+        counts.append(Text(f"{status.undeliverable} undeliverable", style="bold red"))
+    lines = [Text(", ").join(counts)]
+    if status.undeliverable:
+        lines[0] += Text(": `controller notify log --undelivered` lists them", style="dim")
+    if status.problem is not None:
+        hint = f" ({status.problem.hint})" if status.problem.hint else ""
+        text = f"the new notify.yaml is not used: {status.problem.message}{hint}"
+        lines.append(Text("✗ ", style="bold red") + text_format.plain(text))
+    lines += [
+        text_format.state(channel.state) + Text(" ") + text_format.plain(f"{channel.name}: {channel.message}")
+        for channel in status.unusable
+    ]
+    return [("" if index else "notifications", line) for index, line in enumerate(lines)]
 
 
 def _findings(view: StatusView) -> list[RenderableType]:

@@ -92,9 +92,15 @@ class WrappedTable(CompactTable):
     """
 
     def __init__(
-        self, titles: Sequence[str], rows: Sequence[Sequence[Text]], *, min_widths: Sequence[int], empty: str = ""
+        self,
+        titles: Sequence[str],
+        rows: Sequence[Sequence[Text]],
+        *,
+        min_widths: Sequence[int],
+        empty: str = "",
+        is_wide: bool = False,
     ) -> None:
-        super().__init__(titles, rows, flexible=(), empty=empty)
+        super().__init__(titles, rows, flexible=(), empty=empty, is_wide=is_wide)
         self._min_widths = min_widths
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -105,11 +111,12 @@ class WrappedTable(CompactTable):
         indent = sum(widths) + GAP * len(widths)
         room = options.max_width - indent
         titles = [[Text(title, style="bold") for title in self._titles]] if any(self._titles) else []
-        if room < NARROWEST_TEXT:
+        if room < NARROWEST_TEXT and not self._is_wide:
             yield from self._stacked(console, [*titles, *self._rows], options.max_width)
             return
         for cells in (*titles, *self._rows):
-            yield from _hanging(console, _padded(cells, widths), cells[-1], indent, room)
+            # The terminal wraps the lines of a wide table for which it is too narrow.
+            yield from _hanging(console, _padded(cells, widths), cells[-1], indent, max(room, NARROWEST_TEXT))
 
     def _stacked(self, console: Console, rows: Sequence[Sequence[Text]], width: int) -> Iterator[Text]:
         """Yield the rows, each with its last cell on lines of their own."""

@@ -36,6 +36,9 @@ def test_a_cursor_is_valid_with_the_same_filters_only(fresh: Served) -> None:
     assert (
         fresh.get(f"/api/v1/events?limit=1&cursor={events}").json()["items"][0]["id"] == int(events.split(".")[0]) - 1
     )
+    of_run = fresh.get(f"/api/v1/events?run={first['id']}&tag=sums&reason=Triggered&severity=info").json()["items"]
+    assert [(event["run_id"], event["tags"]) for event in of_run] == [(first["id"], ["sums", "tests"])]
+    assert fresh.get(f"/api/v1/events?after_id={of_run[0]['id']}&tag=sums").json()["items"] == []
     for path in ("runs", "deployments", "deployments/far/occurrences"):
         assert fresh.get(f"/api/v1/{path}?cursor={events}").status == 422, path
 

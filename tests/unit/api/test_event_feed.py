@@ -65,6 +65,38 @@ def play(store: Store, path: Path, story: Any) -> None:
     asyncio.run(played())
 
 
+class CountingCounter(CommitCounter):
+    """Counts how often the state is polled."""
+
+    count = 0
+
+    def stamp(self) -> int:
+        self.count += 1
+        return super().stamp()
+
+
+def test_a_write_is_sent_without_polling(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds, "IDLE_SECONDS", 10 * PATIENCE)
+
+    async def listen() -> None:
+        changes = CountingCounter(tmp_path / "state.db")
+        streams = Streams()
+        listener = EventFeed(store.with_own_readers(1), changes, streams).subscribe(None)
+        await first_change(listener)
+        assert changes.count == 1
+        for text in ("a", "b"):
+            write(store, text)
+            assert await next_events(listener, 1) == [text]
+        assert changes.count <= 3
+        streams.closing.set()
+        async with asyncio.timeout(PATIENCE):
+            async for _ in listener:
+                pass
+        changes.close()
+
+    asyncio.run(listen())
+
+
 def test_a_hundred_streams_share_one_query(store: Store, tmp_path: Path) -> None:
     asked: list[str] = []
     with store.read() as tx:

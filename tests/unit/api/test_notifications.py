@@ -18,13 +18,16 @@ from controller.model.notifications import (
     MessageState,
     Trouble,
 )
+from controller.notification_settings import NotificationSettings
 from controller.store import Store, Transaction, incidents, messages
 from tests.conftest import new_repository
+from tests.receivers import free_port
 from tests.unit.api.conftest import Served, serve
 
 pytestmark = pytest.mark.integration
 
 MEMBERS = 25
+SECRET = "s3cr3t-of-the-webhook"
 NOW = SystemClock().now()  # older messages would be deleted
 
 
@@ -82,7 +85,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     top = tmp_path_factory.mktemp("notifications")
     repository = new_repository(top / "repo")
     repository.commit({"deployments/add.yaml": "name: add\ncommand: ['true']\n"})
-    controller = serve(repository, top / "state")
+    (top / "notify.yaml").write_text(f"channels:\n  ops: {{webhook: 'http://127.0.0.1:{free_port()}/{SECRET}'}}\n")
+    settings = NotificationSettings(config=top / "notify.yaml", has_deployment_metrics=False)
+    controller = serve(repository, top / "state", notifications=settings)
     store = Store.open(top / "state" / "state.db")
     status = ChannelStatus(
         name="ops", kind="webhook", state=ChannelState.FAILING, message="Refused.", since=NOW, sent_at=None
@@ -133,3 +138,19 @@ def test_a_test_of_an_unknown_channel_is_refused(client: Client) -> None:
             client.test_channel(name)
         assert (error.value.status, error.value.reason) == (404, "NotFound")
         assert "controller notify channels" in str(error.value.hint)
+
+
+def test_a_failed_test_of_a_channel_is_reported_and_counted_without_the_url(served: Served, client: Client) -> None:
+    message = client.test_channel("ops")
+    assert (message["delivery"], message["sent_at"], message["attempts"]) == ("undeliverable", None, 1)
+    assert message["error"]
+    [channel] = client.channels()
+    assert (channel["state"], channel["message"]) == ("failing", message["error"])
+    metrics = served.get("/metrics").text
+    assert 'controller_notification_deliveries_total{result="failed"} 1.0' in metrics
+    log = served.get("/api/v1/notifications/messages").text
+    assert SECRET not in log + metrics + str(message) + str(channel)
+
+
+def test_series_of_deployments_can_be_turned_off(served: Served) -> None:
+    assert "controller_deployment_last_success_timestamp_seconds" not in served.get("/metrics").text

@@ -13,6 +13,11 @@ def test_commands_show_subject_and_author_of_commits(followed: Followed) -> None
     facts = {"sha": head, "author": "Ada", "subject": "change"}
     assert followed("status", "-o", "json").json["commit"].items() >= facts.items()
     assert followed("deployments", "show", "sums", "-o", "json").json["changed_in"].items() >= facts.items()
+    blame = followed("deployments", "show", "sums", "--blame").out.partition("CHANGED IN")[2]
+    assert "deployments/sums.yaml:5" in blame
+    assert f'{head[:9]} "change"' in blame
+    fields = followed("deployments", "show", "sums", "--blame", "-o", "json").json["fields"]
+    assert [field["changed_in"]["sha"] for field in fields if field["name"] == "tags"] == [head]
     plan = followed("plan")
     assert '"change" by Ada' in plan.out
     assert followed("plan", "-o", "json").json["commit"].items() >= facts.items()

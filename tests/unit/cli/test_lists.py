@@ -43,6 +43,23 @@ def test_a_name_instead_of_a_command_and_the_cause_of_a_failure_on_a_terminal(fo
     assert followed("status").out.count("Failing") == 0
 
 
+def test_events_are_filtered_and_resumed(followed: Followed) -> None:
+    run = followed("trigger", "fails", "--wait", "-o", "json").json["run_id"]
+
+    def ids(*options: str) -> list[int]:
+        return [event["id"] for event in followed("events", *options, "-o", "json").json]
+
+    recorded = followed("events", "-o", "json").json
+    of_run = [event["id"] for event in recorded if event["run_id"] == run]
+    assert len(of_run) == 2
+    assert ids("--run", run[-12:]) == ids("--for", run) == of_run
+    assert ids("--for", "fails", "--severity", "error") == ids("--reason", "RunFailed") == of_run[1:]
+    assert ids("--tag", "math") == [event["id"] for event in recorded if "math" in event["tags"]] != []
+    assert ids("--after-id", "1", "--limit", "2") == [2, 3]
+    assert followed("events", "--reason", "Nothing").err == "No events match.\n"
+    assert followed("events", "--run", "fffff").code == followed("events", "--for", "fffff").code == 2
+
+
 def test_all_formats_have_the_same_rows(followed: Followed) -> None:
     followed("trigger", "sums", "--wait")
     followed("backfill", "sums", "--from", "2026-06-02", "--to", "2026-06-03", "--wait")
@@ -53,6 +70,8 @@ def test_all_formats_have_the_same_rows(followed: Followed) -> None:
         (("occurrences", "sums"), "run_id", "RUN", 1),
         (("events", "--for", "sums"), "about", "ABOUT", 4),
         (("python",), "id", "DIGEST", 0),
+        (("notify", "log"), "id", "ID", 0),
+        (("notify", "channels"), "name", "NAME", 0),
     ):
         rows = followed(*kind, "-o", "json").json
         assert len(rows) == count

@@ -49,7 +49,7 @@ class World:
         self.store = Store.open(self.path)
         self.now = NOW
         self.settings = NotifySettings(channels={"ops": Channel(name="ops", url="json://localhost")})
-        self.notices: tuple[Condition, ...] = ()
+        self.notices: tuple[Condition, ...] | None = None
         self.count = 0
         self.evaluator = self.restart()
 
@@ -63,7 +63,7 @@ class World:
             public_url="https://controller.example.com/",
             deadlines=DeadlineMonitor(deployments),
             heartbeats=Heartbeats(deployments, self.new_id),
-            notices=lambda: self.notices,
+            notices=None if self.notices is None else lambda: self.notices or (),
         )
         return self.evaluator
 
@@ -359,6 +359,7 @@ def test_deployments_that_miss_their_start_are_one_incident(world: World) -> Non
 
 def test_a_full_disk_is_reported(world: World) -> None:
     world.notices = (world.condition(ConditionType.STORAGE_FULL, "StorageFull", status=True),)
+    world.restart()
     world.pass_time(MINUTE)
     world.notices = ()
     world.pass_time(MINUTE)
@@ -384,6 +385,25 @@ def test_a_message_tells_who_changed_what_since_the_last_success(world: World) -
         "Changed since by Ada: Load twice [ccccccc] (and 1 other commit)",
         f"https://controller.example.com/runs/{run_id}",
         f"controller runs show {run_id}",
+    ]
+
+
+def test_a_message_about_an_invalid_manifest_names_the_commit(world: World) -> None:
+    with world.store.write() as tx:
+        commits.save(tx, [RecordedCommit(sha="a" * 40, author="Ada", author_date=NOW, subject="Add a key")])
+    finding = Finding(code="Unknown", message="unknown key `x`", file="deployments/a.yaml", line=3, column=1)
+    world.source(
+        findings=(replace(finding, deployment="etl"),),
+        conditions=(world.condition(ConditionType.READY, "InvalidManifest"),),
+    )
+    world.pass_time(MINUTE)
+    (message,) = world.messages()
+    assert message.body.splitlines() == [
+        "deployments/a.yaml:3: unknown key `x`",
+        "Since 2026-06-01 12:00:00 UTC.",
+        "Last commit by Ada: Add a key [aaaaaaa]",
+        "https://controller.example.com/deployments/etl",
+        "controller status",
     ]
 
 

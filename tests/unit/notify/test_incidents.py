@@ -259,3 +259,17 @@ def test_many_deployments_that_fail_over_hours_are_a_few_messages() -> None:
     assert len(kinds(records)) <= 7
     last = records.reports[-1]
     assert (last.kind, len(last.recovered)) == (ReportKind.RECOVERED, 1000)
+
+
+def test_a_clock_that_is_set_back_delays_no_message() -> None:
+    records = Records()
+    ahead = NOW + 365 * DAY
+    records.evaluate([records.fail("a", ahead, CAUSES[0])], ahead)
+    records.evaluate([records.fail("b", ahead, CAUSES[2])], ahead + MINUTE)
+    records.evaluate([records.fail("c", ahead + MINUTE, CAUSES[1])], NOW)
+    records.evaluate([records.fail("d", NOW + MINUTE, CAUSES[0])], NOW + MINUTE)
+    records.evaluate([], NOW + 3 * HOUR)
+    reported = {member.subject for report in records.reports for member in report.failing if report.channel == "ops"}
+    assert reported == {"a", "b", "c", "d"}
+    records.evaluate([recovery(subject, NOW + 4 * HOUR) for subject in "abcd"], NOW + 4 * HOUR)
+    assert kinds(records).count("recovered") == kinds(records).count("opened") == 3

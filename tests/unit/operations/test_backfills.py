@@ -1,7 +1,7 @@
 """Backfills as objects, runs for a due time, and retries with new code, in a real store and without processes."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -46,13 +46,19 @@ def backfill(world: World, hours: int = 3, **fields: Any) -> Backfilled:
 
 def finish(world: World, run_id: str, state: RunState = RunState.SUCCEEDED) -> None:
     """End a run that has started, and let its backfill continue, as the engine does."""
+    finish_all(world, [run_id], state)
+
+
+def finish_all(world: World, run_ids: Iterable[str], state: RunState = RunState.SUCCEEDED) -> None:
+    """End runs one after the other in one transaction, which is much faster."""
     with world.store.write() as tx:
-        run = runs.find(tx, run_id)
-        assert run is not None
-        assert runs.move(tx, run.id, expect=run.state, to=RunState.RUNNING)
-        assert run_transitions.end(tx, [(replace(run, state=RunState.RUNNING), RunOutcome(state=state))])
-        if run.backfill_id is not None:
-            BackfillRuns(world.admission).advance(tx, run.backfill_id, world.clock.now())
+        for run_id in run_ids:
+            run = runs.find(tx, run_id)
+            assert run is not None
+            assert runs.move(tx, run.id, expect=run.state, to=RunState.RUNNING)
+            assert run_transitions.end(tx, [(replace(run, state=RunState.RUNNING), RunOutcome(state=state))])
+            if run.backfill_id is not None:
+                BackfillRuns(world.admission).advance(tx, run.backfill_id, world.clock.now())
 
 
 def advance(world: World, created: Backfilled) -> list[Run]:
@@ -347,8 +353,7 @@ def test_a_long_backfill_creates_its_runs_in_pages(world: World) -> None:
     world.declare(a="name: a\ncommand: ['true']\nschedule: {interval: 1m}\n")
     created = backfill(world, hours=20)
     assert (len(created.run_ids), len(created.times)) == (1000, 1200)
-    for run_id in created.run_ids[: PAGE // 2 - 1]:
-        finish(world, run_id)
+    finish_all(world, created.run_ids[: PAGE // 2 - 1])
     assert len(world.all_runs()) == 1000
     finish(world, created.run_ids[PAGE // 2 - 1])
     assert [run.scheduled_for for run in world.all_runs()] == list(created.times)
@@ -363,13 +368,10 @@ def test_a_backfill_adopts_the_run_of_a_due_time_that_a_user_has_run_meanwhile(w
     ]
     finish(world, manual.id)
     cancel_run(world.operations, cancelled.id, "no", author="me")
-    for run_id in created.run_ids[:REFILL]:
-        finish(world, run_id)
+    finish_all(world, created.run_ids[:REFILL])
     assert len(world.all_runs()) == len(created.times) + 1  # the cancelled one is not adopted
     assert stored(world, created.backfill_id)[1] == Progress(total=1080, done=REFILL + 1, waiting=1080 - REFILL - 1)
-    for run in world.all_runs():
-        if run.backfill_id is not None and not run.state.is_terminal:
-            finish(world, run.id)
+    finish_all(world, [run.id for run in world.all_runs() if run.backfill_id and not run.state.is_terminal])
     assert stored(world, created.backfill_id)[0].state is BackfillState.RUNNING
     finish(world, waiting.id)
     cancel_run(world.operations, stopped.id, "no", author="me")
@@ -383,8 +385,7 @@ def test_cancelling_a_backfill_leaves_the_runs_that_it_adopted(world: World) -> 
     world.declare(a="name: a\ncommand: ['true']\nschedule: {interval: 1m}\n")
     created = backfill(world, hours=18)
     manual = trigger_run(world.operations, "a", {}, due_time=created.times[-1], author="me")
-    for run_id in created.run_ids[:REFILL]:
-        finish(world, run_id)
+    finish_all(world, created.run_ids[:REFILL])
     cancel_whole_backfill(world.operations, str(created.backfill_id), author="me")
     assert run_of(world, manual.id).state is RunState.PENDING
 
@@ -449,8 +450,7 @@ def test_a_retry_continues_a_backfill_that_has_failed(world: World) -> None:
         finish(world, run_id, RunState.FAILED)
     retried = [retry_run(world.operations, run_id, author="me").id for run_id in created.run_ids]
     assert stored(world, created.backfill_id)[1] == Progress(total=3, waiting=3)
-    for run_id in retried:
-        finish(world, run_id)
+    finish_all(world, retried)
     ended, progress = stored(world, created.backfill_id)
     assert (ended.state, progress.done) == (BackfillState.SUCCEEDED, 3)
 
@@ -607,8 +607,7 @@ def test_all_runs_of_a_backfill_execute_what_was_active_when_it_was_created(worl
     world.declare(a=text)
     created = backfill(world, hours=20)
     world.declare(a=f"{text}parameters: {{n: 2}}\n")
-    for run_id in created.run_ids[: PAGE // 2]:
-        finish(world, run_id)
+    finish_all(world, created.run_ids[: PAGE // 2])
     assert len(world.all_runs()) == 1200
     assert len({(run.revision, run.spec_digest) for run in world.all_runs()}) == 1
 
@@ -632,8 +631,7 @@ def test_a_renamed_deployment_keeps_its_backfills(world: World) -> None:
     world.declare(a="name: a\ncommand: ['true']\nschedule: {interval: 1m}\n")
     created = backfill(world, hours=20)
     world.declare(a="name: b\nrenamed_from: a\ncommand: ['true']\nschedule: {interval: 1m}\n")
-    for run_id in created.run_ids[: PAGE // 2]:
-        finish(world, run_id)
+    finish_all(world, created.run_ids[: PAGE // 2])
     assert stored(world, created.backfill_id)[0].deployment == "b"
     assert [run.deployment for run in world.all_runs()] == ["b"] * 1200
 

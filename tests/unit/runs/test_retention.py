@@ -206,3 +206,6 @@ def test_events_are_deleted_by_age_and_count(world: World, monkeypatch: pytest.M
     world.clock.turn((DAYS + 3) * DAY)
     cleaner.sweep()
     assert [event.message for event in world.events()] == ["4", "5"]
+    world.clock.turn(9 * DAY)
+    cleaner.sweep()
+    assert [event.message for event in world.events()] == ["5"], "the number of the newest event would be used again"

@@ -4,6 +4,7 @@ from controller.cli.formats.explained.deployments import SHAPE, WHAT_RUNS
 from controller.cli.formats.explained.entry import Explanation
 from controller.cli.formats.explained.files import FILES
 from controller.cli.formats.explained.flows import FLOWS, PARAMETERS
+from controller.cli.formats.explained.notifications import NOTIFICATIONS
 from controller.cli.formats.explained.overlays import OVERLAYS
 from controller.cli.formats.explained.python import PYTHON
 from controller.cli.formats.explained.schedules import SCHEDULES
@@ -20,6 +21,7 @@ CHAPTERS: dict[str, tuple[Explanation, ...]] = {
     "Python environment and import paths": PYTHON,
     "Environments and controller.yaml": OVERLAYS,
     "Schedules": SCHEDULES,
+    "Notifications and deadlines": NOTIFICATIONS,
 }
 """The chapters of docs/findings.md, in their order."""
 DOCUMENTED: tuple[Explanation, ...] = tuple(explanation for chapter in CHAPTERS.values() for explanation in chapter)

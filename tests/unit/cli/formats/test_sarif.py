@@ -125,6 +125,12 @@ def test_every_code_is_a_rule_with_an_explanation() -> None:
         "ProjectFileIgnored",
         "RequirementsNotChecked",
         "UnpinnedRequirements",
+        "UnusedDeadline",
+        "ConflictingDeadlines",
+        "DeadlineBelowGap",
+        "ChannelNotDeclared",
+        "NoChannels",
+        "PlainHttp",
     }
 
 

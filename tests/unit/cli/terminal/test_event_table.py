@@ -6,11 +6,11 @@ from datetime import UTC
 from rich.console import Console
 
 from controller.cli.terminal.event_table import event_table
-from controller.model.status import Event, EventSeverity
+from controller.model.status import EventSeverity, NumberedEvent
 from tests.conftest import NOW
 
 MESSAGE = "The last valid version stays active:\n" + "word " * 12 + "end"
-EVENT = Event(time=NOW, severity=EventSeverity.INFO, reason="Created", message=MESSAGE, about="sums")
+EVENT = NumberedEvent(id=1, time=NOW, severity=EventSeverity.INFO, reason="Created", message=MESSAGE, about="sums")
 
 
 def lines(width: int) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.model.notifications import ChannelStatus, Message
+from controller.model.notifications import ChannelStatus, Message, SettingsProblem
 from controller.notify.channels import ChannelRegistry
 from controller.notify.delivery import Delivery
 from controller.runs.ids import RunIds
@@ -93,6 +93,13 @@ class Desk:
             recorded = messages.find(tx, message.id)
         assert recorded is not None
         return recorded
+
+    def problem(self) -> SettingsProblem | None:
+        """The recorded problem of the file, which is the one that the controller knows."""
+        with self.store.read() as tx:
+            problem = messages.find_settings_problem(tx)
+        assert problem == self.registry.problem
+        return problem
 
     def status(self, channel: str) -> ChannelStatus:
         with self.store.read() as tx:

@@ -1,4 +1,4 @@
-"""What happens when a delivery fails: the pauses, the order, other channels, and the end after a day."""
+"""Failing deliveries: the pauses, the order, other channels, and the end after a day."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What receivers get, and what is recorded about it."""
+"""Messages, digests, tests and heartbeats as receivers get them, and what is recorded about them."""
 
 import hashlib
 import hmac
@@ -140,3 +140,17 @@ def test_heartbeats_are_sent_in_parallel_and_expire(desk: Desk, receiver: Webhoo
     desk.pass_time(timedelta(minutes=15))
     assert desk.message(lost).delivery is MessageState.UNDELIVERABLE
     assert desk.message(lost).error == "The receiver responded 500 Internal Server Error."
+
+
+def test_the_heartbeats_of_a_deployment_arrive_in_order(desk: Desk, receiver: WebhookReceiver) -> None:
+    desk.declare("channels: {}")
+    desk.heartbeats = {name: f"{receiver.url}/ping/{name}" for name in ("a", "b")}
+    desk.open()
+    suffixes = ("/start", "/fail", "/start", "")
+    for suffix in suffixes:
+        for name in ("a", "b"):
+            desk.write(f"heartbeat/{name}", state="heartbeat", deployment=name, body="", payload={"suffix": suffix})
+    desk.deliver()
+    for name in ("a", "b"):
+        paths = [request.path for request in receiver.accepted if request.path.startswith(f"/ping/{name}")]
+        assert paths == [f"/ping/{name}{suffix}" for suffix in suffixes]

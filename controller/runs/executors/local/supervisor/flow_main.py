@@ -25,6 +25,7 @@ MAX_REASON_BYTES = 4096
 
 LOADER = "controller.flow_loader"
 """The module `flow_loader` next to this file, as `load_own` finds it."""
+LOGGING = "controller.flow_logging"
 COERCION = "controller.sdk.argument_coercion"
 PACKAGE = os.path.abspath(os.path.join(os.path.dirname(__file__), *4 * [os.pardir]))
 SKIP = ("controller.sdk.run_states", "Skip")
@@ -43,6 +44,7 @@ class OwnModules:
     coerce: Any = None
     foreign: Any = None
     loader: Any = None
+    logging: Any = None
     stopping: Any = None
 
 
@@ -57,6 +59,7 @@ def main() -> int:
     # `python -P` ran this file as `__main__`; hide it from the flow.
     sys.modules["__main__"] = types.ModuleType("__main__")
     prepare_stop()
+    OwnModules.logging.install()
     stop = OwnModules.stopping.Stop(mark)
     stop.install(is_interactive=call.get("is_interactive", False))
     try:
@@ -132,9 +135,9 @@ def prepare() -> None:
 
 
 def prepare_loader() -> None:
-    """Load our module that loads flows."""
+    """Load our modules that load flows and prepare `logging`."""
     if OwnModules.loader is None:
-        [OwnModules.loader] = load_own(LOADER)
+        OwnModules.loader, OwnModules.logging = load_own(LOADER, LOGGING)
 
 
 def prepare_stop() -> None:
