@@ -859,6 +859,22 @@ class NotifyView(TypedDict):
     has_deployment_metrics: bool
 
 
+class NumberedEvent(TypedDict):
+    """One event. Later events have higher ids."""
+
+    time: str
+    severity: EventSeverity
+    reason: str
+    message: str
+    about: str
+    revision: str | None
+    deployment: str | None
+    run_id: str | None
+    tags: list[str]
+    environment: str | None
+    id: int
+
+
 class Occurrence(TypedDict):
     """One due time of one deployment. There is never more than one per deployment and instant.
 

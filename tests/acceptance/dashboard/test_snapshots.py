@@ -24,7 +24,7 @@ IS_UPDATE = bool(os.environ.get("UPDATE_SNAPSHOTS"))  # noqa: TID251
 IS_COMPLETE = IS_UPDATE or THOROUGH
 """Whether each page is drawn at both widths. Other runs draw the pages at the two widths in turn, which costs half."""
 WIDTHS = {"wide": (1440, 900), "phone": (390, 844)}
-PATHS = {  # a fragment alone would not load a page, so paths that differ only in it are not neighbours
+PATHS = {  # a fragment alone would not load a page, so paths that differ only in it do not follow each other
     "overview": "/",
     "deployments": "/deployments",
     "deployment": f"/deployments/{FAILED}",

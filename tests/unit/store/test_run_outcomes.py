@@ -1,4 +1,4 @@
-"""What succeeded after and before failed runs, and how many failed in a row."""
+"""The last successful run of each deployment, and the number of failed runs since then."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -52,7 +52,7 @@ NOTIFICATIONS = (
     ),
     Explanation(
         code="UnknownChannel",
-        summary="a rule in notify.yaml for a channel that is not there",
+        summary="a rule in notify.yaml for an undeclared channel",
         meaning="`to` in a rule of `notify.yaml` names a channel that the file does not declare under `channels`.",
         remedy="Correct the name, or declare the channel.",
     ),
