@@ -17,6 +17,8 @@ from opentelemetry.trace import SpanContext, Status, StatusCode, TraceFlags
 from controller import __version__
 from controller.app.spans import Span
 
+log = logging.getLogger(__name__)
+
 CLOSE_SECONDS = 2.0
 """How long `close` waits until the last spans are sent."""
 _PATH = "/v1/traces"
@@ -27,7 +29,7 @@ class SpanExporter:
     """Sends spans to `endpoint`, the base URL of an OTLP receiver. `OTEL_*` variables set headers, TLS and resource."""
 
     def __init__(self, endpoint: str) -> None:
-        _log_less()
+        _forward_logs()
         # `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` replace these.
         own = Resource({"service.name": "controller", "service.version": __version__})
         self._resource = own.merge(OTELResourceDetector().detect())
@@ -56,21 +58,23 @@ class SpanExporter:
         closing.start()
         closing.join(CLOSE_SECONDS)
         if closing.is_alive():
+            logging.getLogger("opentelemetry").handlers = [logging.NullHandler()]  # it would log each step of its end
             self._exporter.shutdown()  # type: ignore[no-untyped-call]
 
 
-def _log_less() -> None:
-    """Log only the first, second, fourth, eighth … error of the exporter: it reports every failed batch."""
-    logger = logging.getLogger("opentelemetry.exporter.otlp.proto.http.trace_exporter")
-    if not any(isinstance(item, _Rarely) for item in logger.filters):
-        logger.addFilter(_Rarely())
+def _forward_logs() -> None:
+    """Log warnings and errors of OpenTelemetry as ours, on which `logs` decides where they go."""
+    logger = logging.getLogger("opentelemetry")
+    logger.propagate = False
+    logger.handlers = [_Forwarder(logging.WARNING)]
 
 
-class _Rarely(logging.Filter):
-    """Passes the first, second, fourth, eighth … record."""
+class _Forwarder(logging.Handler):
+    """Logs the first, second, fourth, eighth … record: each batch that can't be sent causes several."""
 
     _count = 0
 
-    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002
+    def emit(self, record: logging.LogRecord) -> None:
         self._count += 1
-        return self._count & (self._count - 1) == 0
+        if self._count & (self._count - 1) == 0:
+            log.warning("Traces can't be exported", extra={"error": record.getMessage()})

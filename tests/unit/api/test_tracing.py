@@ -1,6 +1,7 @@
 """Traces: a real OTLP/HTTP receiver gets a span for each pass and each attempt, and flows get the trace context."""
 
 import http.server
+import logging
 import re
 import sys
 import threading
@@ -20,6 +21,7 @@ from controller.app.spans import Span as ExportedSpan
 from controller.app.tracing import Tracing
 from controller.errors import UsageError
 from tests.conftest import NOW, PATIENCE_SECONDS, new_repository
+from tests.receivers import free_port
 from tests.unit.api.conftest import FLOWS, Served, serve
 from tests.unit.store.test_records import run
 
@@ -154,6 +156,14 @@ def test_a_receiver_that_does_not_respond_delays_nothing() -> None:
         exporter.close()
         assert receiver.requests == 1  # it has not been answered
         receiver.may_respond.set()
+
+
+def test_errors_are_logged_as_ours_and_less_and_less_often(caplog: pytest.LogCaptureFixture) -> None:
+    SpanExporter(f"http://127.0.0.1:{free_port()}").close()
+    for number in range(1, 9):
+        logging.getLogger("opentelemetry.exporter").warning("no connection %d", number)
+    errors = [getattr(record, "error", "") for record in caplog.records if record.name == "controller.app.otlp"]
+    assert errors == [f"no connection {number}" for number in (1, 2, 4, 8)]
 
 
 def test_without_an_endpoint_flows_have_no_trace_context() -> None:
