@@ -135,8 +135,9 @@ def show_(location: Location, run_id: str, output: str) -> None:
     ID may be abbreviated to a unique beginning or end of the run's id.
     """
     run = get_run(location, run_id)[0]
-    if output == "json":  # as in `runs list`
-        print_json({key: value for key, value in to_json(run).items() if key not in ("history", "commit")})
+    if output == "json":  # as in `runs list`, and with the author, if there is one
+        left_out = ("history", "commit", *(() if run.author else ("author",)))
+        print_json({key: value for key, value in to_json(run).items() if key not in left_out})
         return
     from controller.cli.terminal.console import show
     from controller.cli.terminal.run_tables import run_detail

@@ -10,9 +10,9 @@ from controller.cli.help_pages import Command
 @click.argument("which", type=click.Choice(["deployment", "project", "notify"]), default="deployment")
 @options.output
 def schema(which: str, output: str) -> None:  # noqa: ARG001
-    """Print the JSON Schema of deployments, of controller.yaml or of notify.yaml.
+    """Print the JSON Schema of a file that controller reads.
 
-    The schema is printed as JSON in both output formats.
+    The files are those of deployments, controller.yaml and notify.yaml. Both output formats print JSON.
     """
     from controller.manifests.schema_validation import schema_text
 

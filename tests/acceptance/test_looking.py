@@ -17,6 +17,7 @@ COMMANDS = [
     "validate",
     "plan",
     "render",
+    "notify",
     "explain",
     "status",
     "deployments",
