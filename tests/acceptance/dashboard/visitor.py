@@ -53,8 +53,9 @@ SHARDS = """
 
     @flow
     def main() -> None:
-        for future in score.map(range(6)):
-            future.result()
+        scores = score.map(range(6))
+        scores.wait()  # all of them run, even if one has failed
+        scores.result()
 """
 
 
