@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.history import History
+from tests.thoroughness import scaled
 
 FIRST = int(os.environ.get("SIMULATE_FROM", "0"))  # noqa: TID251
-SEEDS = range(FIRST, FIRST + int(os.environ.get("SIMULATE_SEEDS", "10")))  # noqa: TID251
+SEEDS = range(FIRST, FIRST + int(os.environ.get("SIMULATE_SEEDS", scaled(30))))  # noqa: TID251
 STEPS = int(os.environ.get("SIMULATE_STEPS", "30"))  # noqa: TID251
 
 
