@@ -222,7 +222,8 @@ def _list_hint(value: str, path: Path) -> str | None:
 
 def _pattern(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     key = next((part for part in reversed(path) if isinstance(part, str)), "")
-    message = f"invalid {_label(path)}" if _hides_value(path) else f"invalid {_label(path)}: {quote(fault.instance)}"
+    hides = _hides_value(path) or key == "heartbeat"  # its URL may be a secret
+    message = f"invalid {_label(path)}" if hides else f"invalid {_label(path)}: {quote(fault.instance)}"
     if key in _ABSOLUTE_PATHS:
         message = f"{key} must be an absolute path, not {quote(fault.instance)}"
     yield _invalid(root, path, message, _PATTERNS.get(key))

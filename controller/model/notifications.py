@@ -38,7 +38,8 @@ RUN_TROUBLES = frozenset({Trouble.FAILED, Trouble.TIMED_OUT, Trouble.CRASHED})
 """The troubles that are final states of runs."""
 DEFAULT_ON = (*sorted(RUN_TROUBLES), Trouble.LATE, Trouble.OVERDUE, Trouble.RECOVERED)
 """The default of `on` in the rules of a deployment."""
-SOURCE_SUBJECT, CONTROLLER_SUBJECT = "source", "controller"
+SOURCE_SUBJECT, CONTROLLER_SUBJECT = "the source", "the controller"
+"""Subjects of incidents that are no deployments. No deployment has a space in its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +184,7 @@ class DeadlineRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentMember:
-    """A deployment that an incident affects, or `source` or `controller`, which is its `subject`.
+    """A deployment that an incident affects, or `the source` or `the controller`, which is its `subject`.
 
     - `trouble`: what happened last. `since`: the end of the first failed run, or the time of the missed deadline.
     - `failures`: the number of consecutive failures. `run_id`: the last failed run. `reason`: its reason.

@@ -31,6 +31,7 @@ _UNRESOLVED = "apprise"
 _MAX_BYTES = 1024 * 1024 + 1
 
 FileStamp = tuple[int, int, int]
+_NO_CHANNELS_HINT = "Declare channels; to switch all of them off, restart the controller without the file."
 _UNREADABLE = (0, 0, 0)
 """The stamp of a file that could not be read."""
 
@@ -121,15 +122,18 @@ class ChannelRegistry:
                     self._stamp = _UNREADABLE
                 return False
             settings, findings = read_notify_file(content, str(self._path))
-            problem = _first_error(findings)
-            if problem is None:
+            error = _first_error(findings)
+            is_empty = bool(self.settings.channels) and not settings.channels
+            if error is not None:
+                self._report(str(error), error.hint)
+            elif is_empty:  # an editor may have truncated the file before it writes the new content
+                self._report(f"{self._path} declares no channels", _NO_CHANNELS_HINT)
+            else:
                 self._use(settings)
                 self._warn(findings)
                 log.info("Read the channels again", extra={"path": str(self._path), "channels": len(settings.channels)})
-            else:
-                self._report(str(problem), problem.hint)
             self._stamp = stamp
-            return problem is None
+            return error is None and not is_empty
 
     def endpoint(self, name: str) -> Endpoint | None:
         """Return the channel with its secrets; None if no such channel is declared. Raises SecretMissingError."""

@@ -32,6 +32,10 @@ CLOCK_STEP = timedelta(seconds=5)
 """A record that is later than the current time by more than this is from before the clock was set back."""
 
 
+WITHDRAWN = "The deadline no longer applies: the deployment is held, suspended or deleted, or its run was cancelled"
+"""The reason of a trouble that ended because its deadline was withdrawn."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadlineChange:
     """The changes since the last check.
@@ -90,7 +94,7 @@ class DeadlineMonitor:
         for key in sorted(due & self._declared.records.keys()):
             self._evaluate(tx, key, situation, change)
         begun = [miss for miss in change.missed if (miss.deployment, miss.kind) in self._begun]
-        events.append(tx, _events(begun, change.met, now))
+        events.append(tx, _events(begun, change, now))
         return change
 
     def next_time(self) -> datetime | None:
@@ -195,7 +199,9 @@ class DeadlineMonitor:
         return due
 
 
-def _events(begun: list[MissedDeadline], met: list[tuple[str, Trouble]], now: datetime) -> list[Event]:
+def _events(begun: list[MissedDeadline], change: DeadlineChange, now: datetime) -> list[Event]:
+    ended = [(name, "OnTime", "The deployment meets its deadlines again.") for name, _ in change.met]
+    ended += [(name, "DeadlineWithdrawn", f"{WITHDRAWN}.") for name, _ in change.withdrawn]
     missed = [
         Event(
             time=now,
@@ -212,12 +218,12 @@ def _events(begun: list[MissedDeadline], met: list[tuple[str, Trouble]], now: da
         Event(
             time=now,
             severity=EventSeverity.INFO,
-            reason="OnTime",
-            message="The deployment meets its deadlines again.",
+            reason=reason,
+            message=message,
             about=name,
             deployment=name,
         )
-        for name, _ in met
+        for name, reason, message in ended
     ]
 
 

@@ -30,11 +30,15 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovery:
-    """That `subject` recovered at `at` from all troubles of this kind; with None, from all, because it was deleted."""
+    """That `subject` recovered at `at` from all troubles of this kind; with None, from all, because it was deleted.
+
+    `reason` says why its trouble ended without a success; empty if it recovered.
+    """
 
     subject: str
     kind: str | None
     at: datetime
+    reason: str = ""
 
 
 Observation = Failure | Recovery

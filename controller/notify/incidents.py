@@ -216,10 +216,11 @@ class IncidentBook:
         for each in _KINDS if recovery.kind is None else (recovery.kind,):
             entry = self._by_member.get((each, recovery.subject))
             if entry is not None and recovery.subject in entry.failing:
-                self._close_member(entry, recovery.subject, recovery.at)
+                self._close_member(entry, recovery.subject, recovery.at, recovery.reason)
 
-    def _close_member(self, entry: _Entry, subject: str, at: datetime) -> None:
-        member = replace(entry.members[subject], closed_at=at)
+    def _close_member(self, entry: _Entry, subject: str, at: datetime, reason: str = "") -> None:
+        before = entry.members[subject]
+        member = replace(before, closed_at=at, reason=reason or before.reason)
         self._place(entry, member)
         self.changed_members[entry.incident.id, subject] = member
         for announcement in list(entry.announcements.values()):

@@ -11,7 +11,15 @@ from urllib.parse import quote
 
 from controller.model.commits import Commit
 from controller.model.failure_cause import without_consequences
-from controller.model.notifications import RUN_TROUBLES, SOURCE_SUBJECT, IncidentMember, Message, Trouble
+from controller.model.notifications import (
+    CONTROLLER_SUBJECT,
+    RUN_TROUBLES,
+    SOURCE_SUBJECT,
+    IncidentMember,
+    Message,
+    Trouble,
+)
+from controller.notify.deadlines import WITHDRAWN
 from controller.notify.facts import Changes, Facts
 from controller.notify.flapping import WINDOW, ReportKind
 from controller.notify.incidents import Report
@@ -112,7 +120,13 @@ def _recovery_title(context: _Context) -> str:
         return f"{recovered[0].subject} now fails for another reason"
     if len(deleted) == len(recovered) and recovered[0].trouble is not Trouble.WITHHELD:
         return f"{_names(recovered, most=1)} {'was' if len(recovered) == 1 else 'were'} deleted"
+    if all(_is_withdrawn(member) for member in recovered):
+        return f"{_names(recovered, most=1)} {'is' if len(recovered) == 1 else 'are'} no longer expected to run"
     return recovered_title(recovered)
+
+
+def _is_withdrawn(member: IncidentMember) -> bool:
+    return member.reason == WITHDRAWN
 
 
 def _lines(context: _Context, reason: str) -> Iterator[str]:
@@ -145,7 +159,9 @@ def _recovery_lines(context: _Context, reason: str) -> Iterator[str]:
         yield f"It lasted {lasted}, since {format_time(start, context.zone(report.recovered[0]))}."
     if not context.single:
         yield _names(report.recovered, most=MAX_NAMED)
-    if reason and report.incident.trouble not in (Trouble.WITHHELD, Trouble.INVALID):
+    if all(_is_withdrawn(member) for member in report.recovered):
+        yield f"{WITHDRAWN}."
+    elif reason and report.incident.trouble not in (Trouble.WITHHELD, Trouble.INVALID):
         yield f"The last reason was: {reason}"
     if report.moved and not context.single:
         yield f"{format_count(len(report.moved), 'deployment')} of them now fail for another reason."
@@ -224,7 +240,7 @@ def _reason(context: _Context, member: IncidentMember) -> str:
 
 
 def _names(members: Sequence[IncidentMember], *, most: int) -> str:
-    names = [member.subject if _is_deployment(member) else f"the {member.subject}" for member in members]
+    names = [member.subject for member in members]
     if len(names) > most:
         return f"{', '.join(names[:most])} and {len(names) - most} more"
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
@@ -235,7 +251,7 @@ def _times(count: int) -> str:
 
 
 def _is_deployment(member: IncidentMember) -> bool:
-    return member.subject not in (SOURCE_SUBJECT, "controller")
+    return member.subject not in (SOURCE_SUBJECT, CONTROLLER_SUBJECT)
 
 
 def _url(context: _Context) -> str | None:

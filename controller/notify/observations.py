@@ -19,7 +19,7 @@ from controller.model.status import (
     Event,
     SourceStatus,
 )
-from controller.notify.deadlines import DeadlineChange
+from controller.notify.deadlines import WITHDRAWN, DeadlineChange
 from controller.notify.grouping import Failure, Observation, Recovery, kind, run_failure
 from controller.store import Transaction, last_runs, python_uses, run_outcomes, source_status
 from controller.store.run_outcomes import FailedRun
@@ -184,11 +184,13 @@ def deadline_observations(change: DeadlineChange, now: datetime) -> list[Observa
             cause=missed.reason,
             at=min(missed.since, now),
             run_id=missed.run_id,
-            reason=missed.reason,
+            reason=missed.message,
             failures=missed.count,
         )
         for missed in change.missed
     ]
-    for name, trouble in (*change.met, *change.withdrawn):
+    for name, trouble in change.met:
         observations.append(Recovery(subject=name, kind=kind(trouble), at=now))
+    for name, trouble in change.withdrawn:
+        observations.append(Recovery(subject=name, kind=kind(trouble), at=now, reason=WITHDRAWN))
     return observations

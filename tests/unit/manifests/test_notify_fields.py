@@ -87,6 +87,13 @@ def test_a_wrong_value_has_a_hint(read: Read, text: str, hint: str) -> None:
     assert (finding.severity, finding.hint) == (Severity.ERROR, hint)
 
 
+@pytest.mark.parametrize("text", ["heartbeat: hc.example/SECRET", "heartbeat: [https://hc.example/SECRET]"])
+def test_a_finding_does_not_repeat_the_url_of_a_heartbeat(read: Read, text: str) -> None:
+    [finding] = read(f"{CAT}{text}\n").findings
+    assert finding.severity is Severity.ERROR
+    assert "SECRET" not in f"{finding.message} {finding.hint}"
+
+
 @pytest.mark.parametrize(
     ("text", "code", "path", "hint"),
     [

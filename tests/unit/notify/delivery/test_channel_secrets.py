@@ -181,6 +181,18 @@ def test_an_invalid_new_version_keeps_the_old_one(desk: Desk, receiver: WebhookR
         assert [status.name for status in messages.find_channels(tx)] == ["mail"]
 
 
+@pytest.mark.parametrize("content", ["", "# nothing\n", "channels: {}"])
+def test_a_file_without_channels_keeps_the_channels(desk: Desk, content: str) -> None:
+    desk.declare("channels: {mail: {url: 'mailto://x'}}")
+    desk.open()
+    desk.declare(content)
+    assert not desk.registry.refresh()
+    problem = desk.problem()
+    assert problem is not None
+    assert problem.message.endswith("notify.yaml declares no channels")
+    assert list(desk.registry.settings.channels) == ["mail"]
+
+
 def test_a_file_that_is_deleted_keeps_the_channels(desk: Desk, tmp_path: Path) -> None:
     desk.declare("channels: {mail: {url: 'mailto://x'}}")
     desk.open()
