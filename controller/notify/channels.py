@@ -122,10 +122,10 @@ class ChannelRegistry:
                     self._stamp = _UNREADABLE
                 return False
             settings, findings = read_notify_file(content, str(self._path))
-            error = _first_error(findings)
+            problem = _first_error(findings)
             is_empty = bool(self.settings.channels) and not settings.channels
-            if error is not None:
-                self._report(str(error), error.hint)
+            if problem is not None:
+                self._report(str(problem), problem.hint)
             elif is_empty:  # an editor may have truncated the file before it writes the new content
                 self._report(f"{self._path} declares no channels", _NO_CHANNELS_HINT)
             else:
@@ -133,7 +133,7 @@ class ChannelRegistry:
                 self._warn(findings)
                 log.info("Read the channels again", extra={"path": str(self._path), "channels": len(settings.channels)})
             self._stamp = stamp
-            return error is None and not is_empty
+            return problem is None and not is_empty
 
     def endpoint(self, name: str) -> Endpoint | None:
         """Return the channel with its secrets; None if no such channel is declared. Raises SecretMissingError."""
