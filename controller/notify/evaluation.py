@@ -230,8 +230,10 @@ class _Evaluation:
         keys, subjects = {failure.key for failure in failures}, {failure.subject for failure in failures}
         recent = incidents.find_openings(self._tx, since=self._now - WINDOW, keys=keys, subjects=subjects)
         for incident, subject, announced in recent:
-            for place in (incident.key, (kind(incident.trouble), subject)):
-                self._openings.setdefault((place, announced.channel), set()).update(announced.openings)
+            of_key, of_member = incident.key, (kind(incident.trouble), subject)
+            # Earlier openings of an incident may be those of other members.
+            for place, openings in ((of_key, announced.openings), (of_member, announced.openings[-1:])):
+                self._openings.setdefault((place, announced.channel), set()).update(openings)
 
     def _find_openings(self, failure: Failure, channel: str) -> Iterable[datetime]:
         places = (failure.key, (kind(failure.trouble), failure.subject))

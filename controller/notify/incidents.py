@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from controller.model.notifications import Announcement, Incident, IncidentMember, Trouble
 from controller.notify.flapping import (
+    MAX_OPENINGS,
     ReportKind,
     after_failure,
     after_move,
@@ -281,9 +282,13 @@ class IncidentBook:
             place = (kind(member.trouble), subject)
             if self._by_member.get(place) is entry:
                 del self._by_member[place]
-        places = [("", entry.incident.key), *((kind(each.trouble), each.subject) for each in entry.members.values())]
-        openings = {channel: each.openings for channel, each in entry.announcements.items()}
-        self._closed.update((place, openings) for place in places)
+        for channel, announcement in entry.announcements.items():
+            openings = announcement.openings
+            self._closed.setdefault(("", entry.incident.key), {})[channel] = openings
+            for member in entry.members.values():
+                # Earlier openings may be those of other members.
+                of_member = self._closed.setdefault((kind(member.trouble), member.subject), {})
+                of_member[channel] = (*of_member.get(channel, ()), *openings[-1:])[-MAX_OPENINGS:]
         del self._entries[number], self._by_key[entry.incident.key]
         self.changed_incidents[number] = replace(entry.incident, closed_at=at)
 

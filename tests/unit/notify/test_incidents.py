@@ -77,10 +77,10 @@ class Records:
         times: set[datetime] = set()
         for number, incident in self.incidents.items():
             names = {member.subject for member in self.members[number].values()}
-            is_same = incident.key == failure.key or failure.subject in names
-            if incident.closed_at is not None and incident.closed_at > now - WINDOW and is_same:
-                announcement = self.announcements[number].get(channel)
-                times.update(() if announcement is None else announcement.openings)
+            announcement = self.announcements[number].get(channel)
+            if announcement is not None and incident.closed_at is not None and incident.closed_at > now - WINDOW:
+                times.update(announcement.openings if incident.key == failure.key else ())
+                times.update(announcement.openings[-1:] if failure.subject in names else ())
         return times
 
     def fail(self, subject: str, at: datetime, cause: str = CAUSES[0]) -> Failure:
@@ -211,6 +211,16 @@ def test_a_cause_that_fails_and_recovers_every_ten_minutes_for_thirty_days_is_si
         now += 10 * MINUTE
     records.evaluate([], now + DAY)
     assert kinds(records) == ["opened", "recovered", "opened", "recovered", "flapping", "recovered"]
+
+
+def test_failures_of_other_members_do_not_make_a_deployment_flap() -> None:
+    records = Records()
+    for number, (cause, names) in enumerate(zip(CAUSES, ("a", "ab", "b"), strict=True)):
+        now = NOW + number * 10 * MINUTE
+        records.evaluate([records.fail(name, now, cause) for name in names], now)
+        records.evaluate([], now + MINUTE)
+        records.evaluate([recovery(name, now + 2 * MINUTE) for name in names], now + 2 * MINUTE)
+    assert kinds(records) == ["opened", "recovered"] * 3
 
 
 def test_what_fails_for_good_after_flapping_is_reported_as_failing() -> None:
