@@ -5,7 +5,7 @@ contains a value of a channel.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import time
 from typing import Any
@@ -25,7 +25,17 @@ from controller.text import did_you_mean
 
 _TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
+MAX_ERRORS = 20
+"""How many errors of the file a message has."""
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+
+
+def describe_errors(errors: Sequence[Finding]) -> str:
+    """Return the first errors of the file with their hints, one per line, and the number of the others."""
+    if len(errors) == 1:
+        return f"{errors[0]}."
+    lines = [f"{error}." + (f" {error.hint}." if error.hint else "") for error in errors[:MAX_ERRORS]]
+    return "\n".join([*lines, *([f"And {len(errors) - MAX_ERRORS} more."] if len(errors) > MAX_ERRORS else [])])
 
 
 def read_notify_file(content: bytes, path: str) -> tuple[NotifySettings, tuple[Finding, ...]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from controller.clock import Clock
 from controller.errors import UsageError
-from controller.manifests.notify_file import read_notify_file
+from controller.manifests.notify_file import describe_errors, read_notify_file
 from controller.model.findings import Finding, Severity
 from controller.model.notifications import Channel, ChannelState, ChannelStatus, NotifySettings, SettingsProblem
 from controller.notify.redaction import scheme_of
@@ -90,8 +90,8 @@ class ChannelRegistry:
             self._use(NotifySettings())
             return ()
         settings, findings = read_notify_file(content, str(self._path))
-        if (error := _first_error(findings)) is not None:
-            raise UsageError(f"{error}.", hint=error.hint)
+        if errors := [finding for finding in findings if finding.severity is Severity.ERROR]:
+            raise UsageError(describe_errors(errors), hint=errors[0].hint if len(errors) == 1 else None)
         self._use(settings)
         return self._warn(findings)
 

@@ -162,6 +162,15 @@ def test_an_invalid_file_at_the_start_is_an_error(desk: Desk) -> None:
         desk.open()
 
 
+def test_all_errors_of_the_file_are_reported_at_the_start(desk: Desk) -> None:
+    desk.declare("channels:\n" + "".join(f"  c{number}: {{ur: x}}\n" for number in range(25)))
+    with pytest.raises(UsageError) as refused:
+        desk.open()
+    lines = refused.value.message.splitlines()
+    assert re.search(r"notify\.yaml:2:\d+: ", lines[0])
+    assert re.search(r"^And \d+ more\.$", lines[-1])
+
+
 def test_an_invalid_new_version_keeps_the_old_one(desk: Desk, receiver: WebhookReceiver) -> None:
     desk.declare(f"channels: {{hook: {{webhook: '{receiver.url}'}}}}")
     desk.open()
