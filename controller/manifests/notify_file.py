@@ -34,7 +34,7 @@ def describe_errors(errors: Sequence[Finding]) -> str:
     """Return the first errors of the file with their hints, one per line, and the number of the others."""
     if len(errors) == 1:
         return f"{errors[0]}."
-    lines = [f"{error}." + (f" {error.hint}." if error.hint else "") for error in errors[:MAX_ERRORS]]
+    lines = [str(error) + (f" ({error.hint})" if error.hint else "") for error in errors[:MAX_ERRORS]]
     return "\n".join([*lines, *([f"And {len(errors) - MAX_ERRORS} more."] if len(errors) > MAX_ERRORS else [])])
 
 
