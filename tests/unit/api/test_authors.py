@@ -33,6 +33,7 @@ def test_a_name_is_one_short_printable_line_and_others_cannot_set_it(served: Ser
 
 
 def test_problems_with_one_cause_are_one_group(served: Served) -> None:
+    assert served.post("/api/v1/deployments/far/hold", {"reason": "a problem"}).status == 200
     page = served.get("/api/v1/attention").json()
     assert sum(group["count"] for group in page["groups"]) == page["total"] > 0
     assert page["groups"][0].keys() == {"code", "kind", "title", "cause", "since", "count", "subjects"}

@@ -108,13 +108,16 @@ def client(served: Served, tmp_path: Path) -> Client:
 
 
 def test_messages_are_listed_newest_first_without_heartbeats_and_payloads(served: Served, client: Client) -> None:
-    assert [message["id"] for message in client.messages()] == [message_id(number) for number in (2, 1, 0)]
+    listed = list(client.messages())  # other tests may have tested the channel
+    ids = [message["id"] for message in listed if message["state"] != "test"]
+    assert ids == [message_id(number) for number in (2, 1, 0)]
     assert [message["title"] for message in client.messages(deployment="add")] == ["title 2", "title 1"]
     undelivered = client.messages(delivery=["waiting", "undeliverable"])
     assert [message["delivery"] for message in undelivered] == ["undeliverable", "waiting"]
-    page = served.get("/api/v1/notifications/messages?limit=2")
+    path = f"/api/v1/notifications/messages?limit={len(listed) - 1}"
+    page = served.get(path)
     assert "payload" not in page.text
-    following = served.get(f"/api/v1/notifications/messages?limit=2&cursor={page.json()['next']}").json()
+    following = served.get(f"{path}&cursor={page.json()['next']}").json()
     assert ([item["title"] for item in following["items"]], following["next"]) == (["title 0"], None)
 
 
