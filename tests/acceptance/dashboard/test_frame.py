@@ -142,7 +142,7 @@ def test_a_page_without_input_for_two_minutes_pauses_between_loads(
     page.on("request", lambda request: loads.append(request.url) if request.resource_type == "fetch" else None)
 
     def has_loaded(run: str) -> bool:
-        page.clock.run_for(500)
+        page.clock.run_for(5000)
         return page.get_by_role("link", name=f"Run {run}").is_visible()
 
     first = repository.trigger("greet")["run_id"]
