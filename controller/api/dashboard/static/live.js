@@ -6,6 +6,7 @@ import { follow } from "./stream.js";
 
 const minPause = 700; // milliseconds between two refreshes; longer if the server is slow (see `slowdown`)
 const slowdown = 10; // pause for this many times as long as the last refresh took
+const maxPause = 30000; // a refresh that took hours was interrupted: the computer slept
 const busyInterval = 2500; // while the page shows something without change events (data-busy: the tasks of a run)
 const idleInterval = 30000; // for values that depend only on the time: the next fire times
 const idleAfter = 120000; // without input, the user is probably not looking
@@ -49,7 +50,7 @@ async function refresh() {
   await sleep(Math.max(0, last + Math.max(pause, isIdle() ? idlePause : 0) - Date.now()));
   last = Date.now();
   try { await load(); } catch { /* the event stream reports when the controller is back */ }
-  pause = Math.max(minPause, slowdown * (Date.now() - last));
+  pause = Math.min(maxPause, Math.max(minPause, slowdown * (Date.now() - last)));
   busy = false;
   if (again && !document.hidden) refresh();
 }
