@@ -19,7 +19,7 @@ _URL = re.compile(r"https?://[!-~]+")
 class NotificationSettings:
     """Where channels and rules are declared, and what messages and heartbeats need.
 
-    - `config`: the file with channels and rules; None for no channels. `needs_config`: it must exist.
+    - `config`: the file with channels and rules, or None without channels. `needs_config`: it must exist.
     - `public_url`: the URL under which people open the dashboard, without a slash at the end; links start with it.
     - `heartbeat_url`: a URL that is pinged while the controller works; it may contain a secret.
     - `ca_file`: further certificate authorities that deliveries trust.
@@ -47,7 +47,7 @@ def parse_notifications(
     files = {"--notify-config": config or None, "--notify-ca": ca_file or None}
     for option, file in files.items():
         if file is not None and not Path(file).is_file():
-            raise UsageError(f"{option} {file}: there is no such file.")
+            raise UsageError(f"{option} {file}: the file does not exist.")
     if heartbeat_url and not _is_web_url(heartbeat_url):
         raise UsageError(
             "--heartbeat-url: expected an http(s) URL.",

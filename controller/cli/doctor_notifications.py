@@ -14,7 +14,7 @@ from controller.text import format_count
 
 
 def check_notifications(state: StateDirectory) -> list[Check]:
-    """Return the checks; none if there is no state, or if it can't be read, which another check reports."""
+    """Return the checks of notifications. A state that can't be read gets no checks here: another check reports it."""
     status = _read_status(state)
     if status is None:
         return []

@@ -73,7 +73,7 @@ class ListByDefault(Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Suggest `show` for a word that is no subcommand: it may be a name or an id."""
+        """Suggest `show` if a word is not a subcommand: the user may mean a name or an id."""
         if "show" in self.commands and args[0] not in self.commands and not ctx.resilient_parsing:
             show = f"{ctx.command_path} show {shlex.quote(visible(args[0]))}"
             ctx.fail(f"No such command {visible(args[0])!r}. To show one: {show}")

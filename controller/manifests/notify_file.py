@@ -89,7 +89,7 @@ def _rule(context: ValidationContext, path: Path, rule: Mapping[str, Any], names
         if name not in names:
             place = (*path, "to") if isinstance(to, str) else (*path, "to", list(to).index(name))
             hint = did_you_mean(name, names) or (f"declared channels: {', '.join(names)}" if names else None)
-            context.add("UnknownChannel", f"there is no channel {name}", place, hint=hint)
+            context.add("UnknownChannel", f"channel {name} is not declared", place, hint=hint)
     return read_rule(context, path, rule, tuple(Trouble))
 
 

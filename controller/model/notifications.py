@@ -39,7 +39,7 @@ RUN_TROUBLES = frozenset({Trouble.FAILED, Trouble.TIMED_OUT, Trouble.CRASHED})
 DEFAULT_ON = (*sorted(RUN_TROUBLES), Trouble.LATE, Trouble.OVERDUE, Trouble.RECOVERED)
 """The default of `on` in the rules of a deployment."""
 SOURCE_SUBJECT, CONTROLLER_SUBJECT = "the source", "the controller"
-"""Subjects of incidents that are no deployments. No deployment has a space in its name."""
+"""The subjects of incidents about the source and the controller. The names of deployments contain no spaces."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,7 +54,7 @@ class Endpoint:
 class ChannelRegistry:
     """The channels and rules in `notify.yaml`. Safe to use from several threads.
 
-    `path`: the file; None for no channels. `is_required`: fail if there is no such file. `variables`: the environment
+    `path`: the file, or None without channels. `is_required`: whether the file must exist. `variables`: the environment
     in which secrets are looked up. `settings` is the last valid version, and `version` counts the versions.
     """
 

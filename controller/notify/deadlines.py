@@ -43,8 +43,8 @@ class DeadlineChange:
     - `missed`: new misses, and earlier ones that another due time has missed too (`count`).
     - `met`: deployments that are on time again: the run started, finished or succeeded. With both `finish_within` and
       `success_every`, `overdue` is met when neither is missed.
-    - `withdrawn`: deployments that are no longer expected to run: they were deleted, suspended or held, their deadline
-      was removed, or a user cancelled the run. That is no recovery.
+    - `withdrawn`: deployments that no longer have to meet a deadline, because somebody deleted, suspended or held them,
+      removed the deadline, or cancelled the run. They have not recovered.
     """
 
     missed: list[MissedDeadline] = field(default_factory=list)

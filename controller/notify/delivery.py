@@ -117,7 +117,9 @@ class Delivery:
     def send_test(self, channel: str) -> Message:
         """Send a test message to a channel, and return it with its outcome. Takes at most a minute.
 
-        Raises NotFoundError if there is no such channel, StateError.
+        Raises:
+            NotFoundError: `notify.yaml` does not declare the channel.
+            StateError: the state can't be read or written.
         """
         if channel not in self._registry.settings.channels:
             hint = did_you_mean(channel, self._registry.settings.channels) or "See `controller notify channels`."
@@ -257,7 +259,7 @@ class Delivery:
         except SecretMissingError as error:
             return _misconfigured(error)
         if endpoint is None:
-            return Outcome(status=OutcomeStatus.GONE, error=f"there is no channel {name} in notify.yaml")
+            return Outcome(status=OutcomeStatus.GONE, error=f"notify.yaml does not declare the channel {name}")
         if len(batch) == 1:
             batch = (with_log(batch[0], endpoint.channel, self.read_log),)
         return sender.send(message_request(endpoint, batch, now))

@@ -215,7 +215,7 @@ def keep_channels(tx: Transaction, names: Iterable[str]) -> None:
 
 
 def find_settings_problem(tx: Transaction) -> SettingsProblem | None:
-    """Return why the current version of `notify.yaml` is not used; None if it is, or if there is no such file."""
+    """Return why the current version of `notify.yaml` is not used; None if it is used, or if the file is missing."""
     row = tx.connection.execute(select(notifier).where(notifier.c.project == tx.project)).first()
     if row is None or row.settings_problem is None:
         return None

@@ -24,7 +24,7 @@ def test_without_options_the_default_file_may_be_missing() -> None:
 
 
 def test_the_named_file_must_exist(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there is no such file"):
+    with pytest.raises(UsageError, match="the file does not exist"):
         parse(config=str(tmp_path / "notify.yaml"))
     (tmp_path / "notify.yaml").touch()
     settings = parse(config=str(tmp_path / "notify.yaml"))

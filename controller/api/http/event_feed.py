@@ -102,7 +102,7 @@ class EventFeed:
             self._notify()
 
     async def _read_changes(self, written: asyncio.Event) -> None:
-        """Read the state whenever it has changed, until there is no listener. `written` is set after a write."""
+        """Read the state after each change, as long as streams are open. A write of this process sets `written`."""
         stamp = self._changes.stamp()
         self._last = self._buffered_after = await run_in_threadpool(self._newest)
         self._recent.clear()

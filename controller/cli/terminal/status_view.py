@@ -125,7 +125,7 @@ def _head(view: StatusView, now: datetime) -> RenderableType:
 
 
 def _notifications(view: StatusView) -> list[tuple[str, Text]]:
-    """Return whether messages reach the operator; nothing if there are no channels."""
+    """Return the rows about channels and undelivered messages; no rows if the operator declares no channels."""
     status = view.notifications
     if not status.channels and status.problem is None:
         return []

@@ -124,12 +124,12 @@ def test_all_keys() -> None:
         ),
         (
             "channels: {ops: {url: 'a://b'}}\nrules: [{to: opps}]",
-            "n:2:14: there is no channel opps",
+            "n:2:14: channel opps is not declared",
             "did you mean ops?",
         ),
         (
             "channels: {ops: {url: 'a://b'}}\nrules: [{to: [ops, mail]}]",
-            "n:2:20: there is no channel mail",
+            "n:2:20: channel mail is not declared",
             "declared channels: ops",
         ),
         (
