@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NewType
 
@@ -17,6 +17,10 @@ RunId = NewType("RunId", str)
 """A UUIDv7 (RFC 9562, 5.7) as a string: ids sort by creation time."""
 
 
+COMMIT_DELAY = timedelta(seconds=10)
+"""The longest time from the creation of a run's id to the commit of the run."""
+
+
 def first_id(moment: datetime) -> str:
     """Return a lower bound for the ids of runs created at or after `moment`."""
     millis = f"{max(0, int(moment.timestamp() * 1000)):012x}"
@@ -26,6 +30,11 @@ def first_id(moment: datetime) -> str:
 def creation_time(run_id: RunId | str) -> datetime:
     """Return when the run with this id was created, in UTC."""
     return datetime.fromtimestamp(int(run_id.replace("-", "")[:12], 16) / 1000, UTC)
+
+
+def first_unread_id(last_id: str) -> str:
+    """Return a lower bound for the ids of runs that may not have been read yet, if this one was the newest."""
+    return first_id(creation_time(last_id) - COMMIT_DELAY) if last_id else ""
 
 
 class RunState(StrEnum):

@@ -5,12 +5,12 @@ A deployment that is suspended or held is not expected to run, so it has no dead
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.model.deployments import Deployment
 from controller.model.notifications import DeadlineKind, DeadlineRecord
-from controller.model.runs import first_id
+from controller.model.runs import first_unread_id
 from controller.model.status import Hold
 from controller.notify.declared import DeclaredDeployments
 from controller.store import deadlines, holds, runs
@@ -18,8 +18,6 @@ from controller.store.deadlines import TimedRun
 from controller.store.store import Transaction
 
 Key = tuple[str, DeadlineKind]
-_COMMIT_DELAY = timedelta(seconds=10)
-"""The longest time from the creation of a run's id to the commit of the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +68,7 @@ class DeadlineInventory:
         last, self._last_id = self._last_id, runs.newest_id(tx) or ""
         if last is None:
             return []
-        if not last:
-            return deadlines.find_new_manual_runs(tx, "")
-        created_at = datetime.fromtimestamp(int(last.replace("-", "")[:12], 16) / 1000, UTC)
-        return deadlines.find_new_manual_runs(tx, first_id(created_at - _COMMIT_DELAY))
+        return deadlines.find_new_manual_runs(tx, first_unread_id(last))
 
     def _adjust(self, tx: Transaction, now: datetime, every_hold: dict[str, Hold]) -> set[Key]:
         """Add records of new deadlines, and change those with another length. Return those that must be evaluated."""

@@ -5,13 +5,13 @@ deployments. `notifier` sends that of the controller itself when `ControllerHear
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from controller.clock import Clock
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.model.notifications import Message
 from controller.model.policies import Secret
-from controller.model.runs import FAILURES, RunState, first_id
+from controller.model.runs import COMMIT_DELAY, FAILURES, RunState, creation_time, first_id, first_unread_id
 from controller.notify.declared import DeclaredDeployments
 from controller.store import heartbeats, runs
 from controller.store.heartbeats import SignalledRun, SignalState
@@ -21,8 +21,6 @@ STATE, CHANNEL_PREFIX = "heartbeat", "heartbeat/"
 """The state of messages that are heartbeats, and the beginning of their channel, which ends with the deployment."""
 START, SUCCESS, FAILURE = "/start", "", "/fail"
 """The suffixes of the path of the URL."""
-COMMIT_DELAY = timedelta(seconds=10)
-"""The longest time from the creation of a run's id to the commit of the run."""
 MARK_EVERY = timedelta(minutes=1)
 """How often to record up to which run all were read, while only other deployments have runs."""
 EXPIRES_AFTER = timedelta(minutes=10)
@@ -58,11 +56,11 @@ class Heartbeats:
             return []
         newest, last_run = heartbeats.newest_id(tx), runs.newest_id(tx)
         if newest is None:  # runs that exist already have no heartbeats
-            begin = now if last_run is None else max(now, _created_at(last_run) + timedelta(milliseconds=1))
+            begin = now if last_run is None else max(now, creation_time(last_run) + timedelta(milliseconds=1))
             heartbeats.save(tx, [("", first_id(begin + COMMIT_DELAY), SignalState.ENDED)])
             return []
         mark = last_run or newest
-        since = _with_delay(newest)
+        since = first_unread_id(newest)
         new: list[Message] = []
         records: list[tuple[str, str, SignalState]] = []
         for run in heartbeats.find_unsignalled(tx, names, since):
@@ -70,7 +68,7 @@ class Heartbeats:
             new += [self._message(run, suffix, now) for suffix in suffixes]
             if state is not run.signalled:
                 records.append((run.deployment, run.id, state))
-        if _created_at(mark) - _created_at(newest) > MARK_EVERY:
+        if creation_time(mark) - creation_time(newest) > MARK_EVERY:
             records.append(("", mark, SignalState.ENDED))
         if records:
             heartbeats.save(tx, records)
@@ -118,15 +116,6 @@ def _signals(run: SignalledRun) -> tuple[SignalState, list[str]]:
     elif run.state is RunState.SUCCEEDED or (run.state is RunState.SKIPPED and is_started):
         suffixes.append(SUCCESS)
     return SignalState.ENDED, suffixes
-
-
-def _with_delay(run_id: str) -> str:
-    """Return a lower bound for the ids of runs that may not have been committed when this one was read."""
-    return first_id(_created_at(run_id) - COMMIT_DELAY)
-
-
-def _created_at(run_id: str) -> datetime:
-    return datetime.fromtimestamp(int(run_id.replace("-", "")[:12], 16) / 1000, UTC)
 
 
 class ControllerHeartbeat:

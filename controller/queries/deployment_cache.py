@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from controller.clock import Clock
 from controller.model.notifications import MissedDeadline
-from controller.model.runs import LastRun, creation_time, first_id
+from controller.model.runs import LastRun, first_unread_id
 from controller.model.schedules import Schedule
 from controller.model.status import Hold, SourceStatus
 from controller.queries.attention import Attention, find_attention
@@ -31,8 +31,6 @@ from controller.store import Store, Transaction, inventory, last_runs, passes
 from controller.store.commit_counter import CommitCounter
 
 _FULL_REFRESH = timedelta(minutes=10)
-_COMMIT_DELAY = timedelta(seconds=10)
-"""The longest time from the creation of a run's id to the commit of the run."""
 _MANY = 500
 """From this number of changes on, rebuilding or sorting everything is faster than single updates."""
 
@@ -166,7 +164,7 @@ class _NewestRuns:
         unsettled = [name for name, run in self.runs.items() if run.before and not run.before.state.is_terminal]
         of_changed = [run for name in (*changed, *unsettled) if (run := last_runs.find(tx, name)) is not None]
         active = [run.id for run in self.runs.values() if not run.state.is_terminal]
-        since = last_runs.find_since(tx, lower_bound(self._last_id))
+        since = last_runs.find_since(tx, first_unread_id(self._last_id))
         updated = set()
         for run in (*last_runs.find_many(tx, active), *since, *of_changed):
             cached = self.runs.get(run.deployment)
@@ -220,10 +218,3 @@ class _Rows:
 
 def _differing(new: Mapping[str, object], old: Mapping[str, object]) -> set[str]:
     return {name for name in {*new, *old} if new.get(name) != old.get(name)}
-
-
-def lower_bound(last_id: str) -> str:
-    """Return a lower bound for the ids of runs not read yet, given the last id read."""
-    if not last_id:
-        return ""
-    return first_id(creation_time(last_id) - _COMMIT_DELAY)

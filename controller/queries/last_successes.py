@@ -7,8 +7,7 @@ import threading
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from controller.model.runs import RunId, RunState
-from controller.queries.deployment_cache import lower_bound
+from controller.model.runs import RunId, RunState, first_unread_id
 from controller.store import Transaction, last_successes, runs
 
 
@@ -39,7 +38,7 @@ class LastSuccesses:
             return self._times
 
     def _read_changes(self, tx: Transaction) -> None:
-        for end in last_successes.find_ends(tx, lower_bound(self._last_id), self._unfinished):
+        for end in last_successes.find_ends(tx, first_unread_id(self._last_id), self._unfinished):
             self._last_id = max(self._last_id, end.id)
             if not end.state.is_terminal:
                 self._unfinished.add(end.id)
