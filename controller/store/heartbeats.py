@@ -73,14 +73,6 @@ def find_unsignalled(tx: Transaction, deployments: Collection[str], since: str) 
     ]
 
 
-def find_recorded(tx: Transaction) -> dict[str, SignalState]:
-    """Return what was signalled, by the run's id."""
-    rows = tx.connection.execute(
-        select(heartbeats.c.run_id, heartbeats.c.state).where(heartbeats.c.project == tx.project)
-    )
-    return {row.run_id: SignalState(row.state) for row in rows}
-
-
 def save(tx: Transaction, signalled: Iterable[tuple[str, str, SignalState]]) -> None:
     """Record what was signalled of runs, as tuples of the deployment, the run's id and the state."""
     rows: list[dict[str, Any]] = [

@@ -35,18 +35,6 @@ def find_open(tx: Transaction) -> list[Incident]:
     return [_incident(row) for row in tx.connection.execute(query.order_by(incidents.c.id))]
 
 
-def find_recent(tx: Transaction, *, since: datetime, key: str | None = None, limit: int = 1000) -> list[Incident]:
-    """Return up to `limit` incidents that are open or were closed after `since`, newest first."""
-    of_project = [incidents.c.project == tx.project]
-    if key is not None:
-        of_project.append(incidents.c.key == key)
-    is_recent = incidents.c.closed_at.is_(None) | (incidents.c.closed_at > since)
-    rows = tx.connection.execute(
-        select(incidents).where(*of_project, is_recent).order_by(incidents.c.id.desc()).limit(limit)
-    )
-    return [_incident(row) for row in rows]
-
-
 def find_openings(
     tx: Transaction, *, since: datetime, keys: Collection[str], subjects: Collection[str]
 ) -> list[tuple[Incident, str, Announcement]]:
