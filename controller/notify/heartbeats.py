@@ -23,8 +23,6 @@ START, SUCCESS, FAILURE = "/start", "", "/fail"
 """The suffixes of the path of the URL."""
 MARK_EVERY = timedelta(minutes=1)
 """How often to record up to which run all were read, while only other deployments have runs."""
-EXPIRES_AFTER = timedelta(minutes=10)
-"""How long to try to deliver a heartbeat. A monitor outside has alerted by then."""
 PERIOD = timedelta(minutes=1)
 STALLED_AFTER = timedelta(minutes=5)
 """A thread without a sign of life for this time has stalled."""
