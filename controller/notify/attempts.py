@@ -24,6 +24,7 @@ LEAST_ATTEMPTS = 10
 """A message gets at least this many attempts, even if the controller was stopped for more than a day."""
 LONGEST_RETRY_AFTER = timedelta(hours=6)
 HEARTBEAT_EXPIRES_AFTER = timedelta(minutes=10)
+"""How long to try to deliver a heartbeat. The monitor outside has alerted by then."""
 RECHECK_AFTER = timedelta(minutes=15)
 """When a channel that can't be used is tried again if nothing changes in `notify.yaml`."""
 TEST = "test"
