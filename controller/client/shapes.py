@@ -680,7 +680,7 @@ class Incident(TypedDict):
 
 
 class IncidentMember(TypedDict):
-    """A deployment that an incident affects, or `source` or `controller`, which is its `subject`.
+    """A deployment that an incident affects, or `the source` or `the controller`, which is its `subject`.
 
     - `trouble`: what happened last. `since`: the end of the first failed run, or the time of the missed deadline.
     - `failures`: the number of consecutive failures. `run_id`: the last failed run. `reason`: its reason.
