@@ -114,6 +114,7 @@ __all__ = [
     "Triggered",
     "Trouble",
     "Unread",
+    "UpstreamRun",
     "WaitingRun",
     "WaitingRuns",
     "Withheld",
@@ -167,7 +168,7 @@ RunState = Literal[
 ]
 Severity = Literal["error", "warning"]
 Sync = Literal["Synced", "OutOfSync", "Invalid", "Unknown"]
-Trigger = Literal["schedule", "manual", "backfill", "retry"]
+Trigger = Literal["schedule", "manual", "backfill", "retry", "upstream", "file", "webhook"]
 Trouble = Literal[
     "failed",
     "timed_out",
@@ -1027,7 +1028,8 @@ class Run(TypedDict):
     - `scheduled_for`: the due time; None if the run was triggered without one.
     - `not_before`: the earliest start, None if it may start immediately.
     - `attempt`: the number of the last attempt, of at most `attempts`.
-    - `name`, `tasks`, `artifacts`: what the flow reported; empty in lists of runs.
+    - `name`: as the flow reported it, else as the deployment's `run_name` gives it.
+    - `tasks`, `artifacts`: what the flow reported; empty in lists of runs.
     - `waiting`: what the run waits for.
     - `start_by`: the deadline for the first start.
     - `retry_of`: the run of which this one is a retry.
@@ -1035,6 +1037,7 @@ class Run(TypedDict):
     - `backfill_id`: the backfill that this run belongs to.
     - `python`: the Python environment of the last attempt; None for the controller's own interpreter.
     - `due_time_of`: the due time, if a user requested the run for it; None for the run that the schedule started.
+    - `upstream`: the runs of upstream deployments that released it.
     - `cancel_reason`: why a user cancelled the run while it was running; set before its flow has ended.
     """
 
@@ -1070,6 +1073,7 @@ class Run(TypedDict):
     due_time_of: str | None
     took: float | None
     python: PythonSummary | None
+    upstream: list[UpstreamRun]
     cancel_reason: str | None
 
 
@@ -1304,6 +1308,16 @@ class Unread(TypedDict):
 
     file: str
     reason: str
+
+
+class UpstreamRun(TypedDict):
+    """A run of an upstream deployment that released a run. `due_time` is None if it had none."""
+
+    deployment: str
+    run_id: str
+    due_time: str | None
+    state: RunState
+    result: Any
 
 
 class WaitingRun(TypedDict):

@@ -9,6 +9,7 @@ from controller.model.notifications import Expectation, NotifyRule
 from controller.model.policies import DEFAULT_QUEUE, Catchup, Overlap, Prune, Resources, Retention, Retries, Secret
 from controller.model.python_environments import PythonSettings
 from controller.model.schedules import Schedule
+from controller.model.triggers import After, FileTrigger, WebhookTrigger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,3 +86,6 @@ class Deployment:
     expect: Expectation = field(default_factory=Expectation)
     heartbeat: str | Secret | None = None
     import_paths: tuple[str, ...] = ()
+    after: After = field(default_factory=After)
+    files: tuple[FileTrigger, ...] = ()
+    webhooks: tuple[WebhookTrigger, ...] = ()

@@ -88,6 +88,20 @@ class Trigger(StrEnum):
     MANUAL = "manual"
     BACKFILL = "backfill"
     RETRY = "retry"
+    UPSTREAM = "upstream"
+    FILE = "file"
+    WEBHOOK = "webhook"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamRun:
+    """A run of an upstream deployment that released a run. `due_time` is None if it had none."""
+
+    deployment: str
+    run_id: RunId
+    due_time: datetime | None
+    state: RunState
+    result: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +113,8 @@ class Run:
     - `scheduled_for`: the due time; None if the run was triggered without one.
     - `not_before`: the earliest start, None if it may start immediately.
     - `attempt`: the number of the last attempt, of at most `attempts`.
-    - `name`, `tasks`, `artifacts`: what the flow reported; empty in lists of runs.
+    - `name`: as the flow reported it, else as the deployment's `run_name` gives it.
+    - `tasks`, `artifacts`: what the flow reported; empty in lists of runs.
     - `waiting`: what the run waits for.
     - `start_by`: the deadline for the first start.
     - `retry_of`: the run of which this one is a retry.
@@ -107,11 +122,11 @@ class Run:
     - `backfill_id`: the backfill that this run belongs to.
     - `python`: the Python environment of the last attempt; None for the controller's own interpreter.
     - `due_time_of`: the due time, if a user requested the run for it; None for the run that the schedule started.
+    - `upstream`: the runs of upstream deployments that released it.
     - `cancel_reason`: why a user cancelled the run while it was running; set before its flow has ended.
     """
 
-    # The table of runs has no columns for `name`, `tasks`, `artifacts`, `waiting` and `due_time_of`:
-    # `queries` adds them.
+    # The table of runs has no columns for `tasks`, `artifacts`, `waiting` and `due_time_of`: `queries` adds them.
 
     id: RunId
     deployment: str
@@ -145,6 +160,7 @@ class Run:
     due_time_of: datetime | None = None
     took: float | None = None
     python: PythonSummary | None = None
+    upstream: tuple[UpstreamRun, ...] = ()
     cancel_reason: str | None = None
     running_since: datetime | None = field(default=None, metadata=INTERNAL)
     """While the run is running: when its current attempt started, less the time that earlier attempts took."""

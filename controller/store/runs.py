@@ -1,6 +1,7 @@
 """The tables of runs and attempts. Every state change is a compare-and-set; a finished run never changes."""
 
 from collections.abc import Collection, Iterable
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ from sqlalchemy import Row, Select, func, insert, or_, select, update
 
 from controller.model.policies import Retries, RetryOn
 from controller.model.python_environments import PythonSummary
-from controller.model.runs import ACTIVE, Attempt, DueRun, Run, RunId, RunState, Trigger
+from controller.model.runs import ACTIVE, Attempt, DueRun, Run, RunId, RunState, Trigger, UpstreamRun
 from controller.store.schema import attempts, runs
 from controller.store.store import Transaction
 
@@ -202,7 +203,18 @@ def _to_row(tx: Transaction, run: Run) -> dict[str, Any]:
     }
     python = (None, None) if run.python is None else (run.python.digest, run.python.declared_at)
     row["python"], row["python_declared_at"] = python
+    row["upstream"] = [_upstream_to_json(upstream) for upstream in run.upstream] or None
     return {**row, "project": tx.project, "tags": list(run.tags), "retries": retries}
+
+
+def _upstream_to_json(upstream: UpstreamRun) -> dict[str, Any]:
+    due_time = None if upstream.due_time is None else upstream.due_time.isoformat()
+    return {**asdict(upstream), "due_time": due_time, "state": upstream.state.value}
+
+
+def _upstream_from_json(value: dict[str, Any]) -> UpstreamRun:
+    due_time = None if value["due_time"] is None else datetime.fromisoformat(value["due_time"])
+    return UpstreamRun(**{**value, "due_time": due_time, "state": RunState(value["state"])})
 
 
 def from_row(row: Row[Any]) -> Run:
@@ -218,6 +230,7 @@ def from_row(row: Row[Any]) -> Run:
         jitter=row.retries["jitter"],
         on=tuple(RetryOn(value) for value in row.retries["on"]),
     )
+    values["upstream"] = tuple(_upstream_from_json(value) for value in row.upstream or ())
     declared_at = values.pop("python_declared_at") or ""
     values["python"] = None if row.python is None else PythonSummary(digest=row.python, declared_at=declared_at)
     return Run(**values)

@@ -199,6 +199,8 @@ runs = Table(
     Column("overrides", JSON(none_as_null=True)),
     Column("python", String(64)),
     Column("python_declared_at", Text),
+    Column("name", Text),
+    Column("upstream", JSON(none_as_null=True)),
     UniqueConstraint("project", "deployment", "idempotency_key"),
     Index("ix_runs_project_deployment_id", "project", "deployment", "id"),
     Index("ix_runs_project_deployment_scheduled_for", "project", "deployment", "scheduled_for"),

@@ -2,10 +2,11 @@
 
 from sqlalchemy import Connection, text
 
-from controller.store.notification_tables import messages
+from controller.store import notification_tables, trigger_tables
+from controller.store.schema import metadata
 
-_TABLES = messages.metadata
-"""All tables: those of `schema`, which `notification_tables` extends."""
+_EXTENSIONS = (notification_tables, trigger_tables)
+"""The modules that add tables to those of `schema` when they are imported."""
 
 
 _ADD_ONE = """
@@ -23,7 +24,7 @@ _TRIGGERS = (
 
 def create_tables(connection: Connection, version: str) -> None:
     """Create all tables and triggers in an empty database, as the migrations up to `version` do, only faster."""
-    _TABLES.create_all(connection, checkfirst=False)
+    metadata.create_all(connection, checkfirst=False)
     for trigger in _TRIGGERS:
         connection.execute(text(trigger))
     connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))

@@ -1,0 +1,82 @@
+"""What starts or holds back a run besides the clock: upstream deployments, files and webhooks.
+
+`manifests` builds the declared triggers; `store` stores what has happened, and `queries` returns it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+from controller.model.policies import Secret
+
+
+class UpstreamOutcome(StrEnum):
+    """How a run of an upstream deployment has to end: `finished` accepts every outcome."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    FINISHED = "finished"
+
+
+class OnRedo(StrEnum):
+    """Whether a retry or another redo of an upstream run that has released a run already releases one again."""
+
+    IGNORE = "ignore"
+    RUN = "run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """A deployment whose runs have to finish first."""
+
+    deployment: str
+    on: UpstreamOutcome = UpstreamOutcome.SUCCEEDED
+    on_redo: OnRedo = OnRedo.IGNORE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class After:
+    """What `after` declares: all `upstreams` have to finish as asked, or with `any` each of them releases a run.
+
+    For a deployment with schedules it is a gate: its due times wait. For one without, it is an event that starts runs.
+    """
+
+    upstreams: tuple[Upstream, ...] = ()
+    any: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileTrigger:
+    """Starts a run for each new file in the folder `path` that matches the glob `pattern`.
+
+    `path` is absolute. A file is ready when its size and modification time have not changed for `settle`. `parameter`
+    is the parameter that gets the path of the file; None passes no path.
+    """
+
+    path: str
+    pattern: str = "*"
+    settle: timedelta = timedelta(seconds=5)
+    parameter: str | None = None
+
+
+class WebhookSignature(StrEnum):
+    """How a request proves that its sender has the secret."""
+
+    HMAC_SHA256 = "hmac-sha256"
+    TOKEN = "token"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookTrigger:
+    """Starts a run for each request to `/hooks/<name>`.
+
+    `header` has the signature or the token. `parameters` maps a parameter to the RFC 9535 JSONPath of its value in the
+    body.
+    """
+
+    name: str
+    secret: Secret
+    signature: WebhookSignature = WebhookSignature.HMAC_SHA256
+    header: str = "X-Signature"
+    parameters: Mapping[str, str] = field(default_factory=dict)

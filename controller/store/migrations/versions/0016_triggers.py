@@ -1,0 +1,86 @@
+"""Triggers besides the clock: upstream deployments, files and webhooks; and names and upstream runs of runs."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0016"
+down_revision = "0015"
+
+_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    """Apply."""
+    with op.batch_alter_table("runs", recreate="never") as batch_op:
+        batch_op.add_column(sa.Column("name", sa.Text(), nullable=True))
+        batch_op.add_column(sa.Column("upstream", sa.JSON(), nullable=True))
+    _create_upstream_tables()
+    op.create_table(
+        "seen_files",
+        sa.Column("project", sa.String(length=100), nullable=False),
+        sa.Column("deployment", sa.String(length=100), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("inode", sa.BigInteger(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("modified_ns", sa.BigInteger(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("run_id", sa.String(length=36), nullable=True),
+        sa.PrimaryKeyConstraint("project", "deployment", "path"),
+    )
+    op.create_table(
+        "webhook_deliveries",
+        sa.Column("project", sa.String(length=100), nullable=False),
+        sa.Column("webhook", sa.String(length=100), nullable=False),
+        sa.Column("delivery", sa.String(length=200), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("run_id", sa.String(length=36), nullable=False),
+        sa.PrimaryKeyConstraint("project", "webhook", "delivery"),
+    )
+    op.create_index("ix_webhook_deliveries_project_received_at", "webhook_deliveries", ["project", "received_at"])
+
+
+def _create_upstream_tables() -> None:
+    op.create_table(
+        "dependencies",
+        sa.Column("project", sa.String(length=100), nullable=False),
+        sa.Column("deployment", sa.String(length=100), nullable=False),
+        sa.Column("upstream", sa.String(length=100), nullable=False),
+        sa.PrimaryKeyConstraint("project", "deployment", "upstream"),
+    )
+    op.create_index("ix_dependencies_project_upstream", "dependencies", ["project", "upstream"])
+    op.create_table(
+        "finished_upstreams",
+        sa.Column("id", _ID, nullable=False, autoincrement=True),
+        sa.Column("project", sa.String(length=100), nullable=False),
+        sa.Column("deployment", sa.String(length=100), nullable=False),
+        sa.Column("run_id", sa.String(length=36), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("project", "run_id", name="uq_finished_upstreams_project_run_id"),
+    )
+    op.create_table(
+        "gates",
+        sa.Column("run_id", sa.String(length=36), nullable=False),
+        sa.Column("upstream", sa.String(length=100), nullable=False),
+        sa.Column("project", sa.String(length=100), nullable=False),
+        sa.Column("condition", sa.String(length=16), nullable=False),
+        sa.Column("due_time", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("upstream_run_id", sa.String(length=36), nullable=True),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("run_id", "upstream"),
+    )
+    op.create_index("ix_gates_project_upstream_state", "gates", ["project", "upstream", "state"])
+    op.create_table(
+        "releases",
+        sa.Column("project", sa.String(length=100), nullable=False),
+        sa.Column("deployment", sa.String(length=100), nullable=False),
+        sa.Column("upstream", sa.String(length=100), nullable=False),
+        sa.Column("chain", sa.String(length=64), nullable=False),
+        sa.Column("upstream_run_id", sa.String(length=36), nullable=False),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("run_id", sa.String(length=36), nullable=True),
+        sa.PrimaryKeyConstraint("project", "deployment", "upstream", "chain"),
+    )
+    op.create_index("ix_releases_project_deployment_run_id", "releases", ["project", "deployment", "run_id"])

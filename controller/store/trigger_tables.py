@@ -1,0 +1,83 @@
+"""The tables of upstream deployments, files and webhooks. Only this package and its migrations access them."""
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, String, Table, Text, UniqueConstraint
+
+from controller.store.schema import Id, Instant, metadata
+
+dependencies = Table(
+    "dependencies",
+    metadata,
+    Column("project", String(100), primary_key=True),
+    Column("deployment", String(100), primary_key=True),
+    Column("upstream", String(100), primary_key=True),
+    Index("ix_dependencies_project_upstream", "project", "upstream"),
+)
+"""The active `after` declarations. The reconciler writes it in the transaction that applies a plan."""
+
+finished_upstreams = Table(
+    "finished_upstreams",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("project", String(100), nullable=False),
+    Column("deployment", String(100), nullable=False),
+    Column("run_id", String(36), nullable=False),
+    UniqueConstraint("project", "run_id"),
+)
+"""Runs of upstream deployments that have finished and were not evaluated yet. Written with their outcome."""
+
+gates = Table(
+    "gates",
+    metadata,
+    Column("run_id", String(36), ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("upstream", String(100), primary_key=True),
+    Column("project", String(100), nullable=False),
+    Column("condition", String(16), nullable=False),
+    Column("due_time", Instant),
+    Column("since", Instant),
+    Column("until", Instant, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("upstream_run_id", String(36)),
+    Index("ix_gates_project_upstream_state", "project", "upstream", "state"),
+)
+"""What the run of a due time waits for: the run of `upstream` for its `due_time`, or one created after `since`."""
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("project", String(100), primary_key=True),
+    Column("deployment", String(100), primary_key=True),
+    Column("upstream", String(100), primary_key=True),
+    Column("chain", String(64), primary_key=True),
+    Column("upstream_run_id", String(36), nullable=False),
+    Column("finished_at", Instant, nullable=False),
+    Column("run_id", String(36)),
+    Index("ix_releases_project_deployment_run_id", "project", "deployment", "run_id"),
+)
+"""Upstream runs that count for a deployment without schedules; `run_id` is the run that they released, if there is one.
+
+`chain` is the due time, or the id of the first run of a chain of retries: a redo belongs to the same chain.
+"""
+
+seen_files = Table(
+    "seen_files",
+    metadata,
+    Column("project", String(100), primary_key=True),
+    Column("deployment", String(100), primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("inode", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("modified_ns", BigInteger, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("run_id", String(36)),
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("project", String(100), primary_key=True),
+    Column("webhook", String(100), primary_key=True),
+    Column("delivery", String(200), primary_key=True),
+    Column("received_at", Instant, nullable=False),
+    Column("run_id", String(36), nullable=False),
+    Index("ix_webhook_deliveries_project_received_at", "project", "received_at"),
+)
