@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from controller.errors import StateError
+from controller.manifests.after_fields import read_after
 from controller.manifests.canonical_json import digest
 from controller.manifests.command_checks import check_command_files
 from controller.manifests.deadline_warnings import warn_about_deadlines
@@ -117,7 +118,9 @@ def _read_fields(context: ValidationContext, file: str, now: datetime | None) ->
     policies = read_policies(context)
     directory = read_working_directory(context)
     code = {"working_directory": directory, "python": read_python(context), "import_paths": read_import_paths(context)}
-    return target, {"schedules": schedules, "timeout": timeout, **code, **policies, **read_notify_fields(context)}
+    triggers = {"after": read_after(context)}
+    fields = {"schedules": schedules, "timeout": timeout, **code, **policies, **triggers}
+    return target, {**fields, **read_notify_fields(context)}
 
 
 def _deployment(
