@@ -16,7 +16,7 @@ AFTER = "after"
 
 
 def read_after(context: ValidationContext) -> After:
-    """Return the upstream deployments. Invalid ones are left out, and a deployment that is listed twice is a problem."""
+    """Return the upstream deployments. Invalid ones are left out; one that is listed twice is a problem."""
     upstreams: dict[str, Upstream] = {}
     own_name = context.value.get("name")
     for path, value in upstream_values(context.value.get(AFTER)):

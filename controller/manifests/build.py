@@ -22,6 +22,7 @@ from controller.manifests.python_settings import check_import_paths, check_pytho
 from controller.manifests.run_targets import read_target, read_working_directory
 from controller.manifests.schedule_fields import read_duration, read_schedules
 from controller.manifests.schema_validation import check_shape
+from controller.manifests.upstream_references import check_upstream_references
 from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Document, Node, Position, Problem
 from controller.model.deployments import CommandTarget, Deployment, FlowTarget, Target
@@ -127,6 +128,7 @@ def _deployment(
     context: ValidationContext, file: str, now: datetime | None, flows: "Flows | None"
 ) -> tuple[Deployment | None, PythonRequest | None]:
     target, fields = _read_fields(context, file, now)
+    check_upstream_references(context, fields["after"])
     if now is not None and fields["expect"]:
         warn_about_deadlines(context, fields["expect"], fields["schedules"], now)
     python = None if flows is None else _check_code(context, target, fields, file, flows)

@@ -89,4 +89,4 @@ def test_a_mistake_is_reported_where_it_is(
     reported = [(finding.code, finding.path, finding.message) for finding in state.findings]
     assert (code, path, message) in reported
     if hint is not None:
-        assert [finding.hint for finding in state.findings if finding.path == path][0] == hint
+        assert next(finding.hint for finding in state.findings if finding.path == path) == hint
