@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 from controller.errors import UsageError
 from controller.manifests.build import BuildResult
+from controller.manifests.dependency_findings import dependency_findings
 from controller.manifests.flow_references import Flows, ModuleCache
 from controller.manifests.overlays import BuildOptions, build_in_environments, declared_environments
 from controller.manifests.parse_cache import ParsedFiles, load_file
@@ -29,7 +30,7 @@ from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, Refused
 
 MAX_FILES = 10_000
 MAX_FINDINGS_PER_FILE = 200
-_ACROSS_FILES = ("DuplicateName", "RenamedFromDeclared", "RenamedTwice")
+_ACROSS_FILES = ("DuplicateName", "RenamedFromDeclared", "RenamedTwice", "UnknownUpstream", "DependencyCycle")
 """Codes of findings that concern several documents."""
 
 
@@ -184,6 +185,13 @@ class ManifestReader:
         findings += _path_clashes(results)
         findings += _check_renames(results)
         findings += _check_repeated_renames(results)
+        unclear = {path: result.unclear for path, result in results.items() if result.unclear is not None}
+        unclear |= dict.fromkeys(unread, "was not read")
+        names = _declared_names(results)
+        findings += dependency_findings(
+            ((path, document) for path, result in results.items() for document in result.documents),
+            names=names if self._is_whole and not unclear else None,
+        )
         if unread:
             findings.append(_too_many(unread[0], len(results) + len(unread)))
         ambiguous = {finding.deployment for finding in findings if finding.code in _ACROSS_FILES}
@@ -201,13 +209,8 @@ class ManifestReader:
             broken_files=frozenset(path for path, result in results.items() if result.is_broken).union(
                 (finding.file for finding in findings if finding.code in _ACROSS_FILES), unread
             ),
-            unclear_files={
-                **{path: result.unclear for path, result in results.items() if result.unclear is not None},
-                **dict.fromkeys(unread, "was not read"),
-            },
-            declared_names=frozenset(document.name for document in documents if document.name is not None).union(
-                result.only_name for result in results.values() if result.only_name is not None
-            ),
+            unclear_files=unclear,
+            declared_names=names,
             file_count=len(results) + len(unread),
             document_count=len(documents),
         )
@@ -235,6 +238,11 @@ class ManifestReader:
 
 def _is_unchanged(flows: Flows | None, result: _FileResult) -> bool:
     return flows is None or flows.are_unchanged(result.dependencies)
+
+
+def _declared_names(results: Mapping[str, _FileResult]) -> frozenset[str]:
+    documents = (document.name for result in results.values() for document in result.documents)
+    return frozenset(filter(None, (*documents, *(result.only_name for result in results.values()))))
 
 
 def _unclear_reason(loaded: Loaded, documents: Iterable[BuildResult]) -> str | None:
