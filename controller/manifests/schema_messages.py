@@ -49,6 +49,12 @@ _TROUBLES = {
     "all": "remove on: by default, all troubles of runs and deadlines are reported",
 }
 """Hints for words in `on` of a notification rule."""
+_OUTCOMES = {
+    **dict.fromkeys(("success", "successful", "ok"), "did you mean succeeded?"),
+    **dict.fromkeys(("fail", "failure", "error", "crashed", "timed_out"), "did you mean failed?"),
+    **dict.fromkeys(("completed", "done", "ended", "always", "any", "all"), "did you mean finished?"),
+}
+"""Hints for words in `on` of an upstream deployment."""
 _DEPENDENCY_HINTS = {"skip_exit_code": 'remove it; a flow says that there is nothing to do with: raise Skip("reason")'}
 
 
@@ -240,7 +246,8 @@ def _not_in_enum(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem
     if not isinstance(fault.instance, str):
         return  # the wrong type is reported on its own
     words = list(fault.rule)
-    hint = did_you_mean(fault.instance, words) or _TROUBLES.get(fault.instance.lower())
+    hints = _OUTCOMES if path[:1] == ("after",) else _TROUBLES
+    hint = did_you_mean(fault.instance, words) or hints.get(fault.instance.lower())
     yield _invalid(root, path, f"{_label(path)} must be {join_or(words)}, not {quote(fault.instance)}", hint)
 
 
