@@ -22,6 +22,7 @@ from controller.manifests.python_settings import check_import_paths, check_pytho
 from controller.manifests.run_targets import read_target, read_working_directory
 from controller.manifests.schedule_fields import read_duration, read_schedules
 from controller.manifests.schema_validation import check_shape
+from controller.manifests.trigger_fields import read_triggers
 from controller.manifests.upstream_references import check_upstream_references
 from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Document, Node, Position, Problem
@@ -118,12 +119,11 @@ def _read_fields(context: ValidationContext, file: str, now: datetime | None) ->
     schedules = read_schedules(context, now)
     length = context.get("timeout")
     timeout = None if length is None else read_duration(context, ("timeout",), length)
-    policies = read_policies(context)
     directory = read_working_directory(context)
     code = {"working_directory": directory, "python": read_python(context), "import_paths": read_import_paths(context)}
-    triggers = {"after": read_after(context)}
-    fields = {"schedules": schedules, "timeout": timeout, **code, **policies, **triggers}
-    return target, {**fields, **read_notify_fields(context)}
+    others = {**read_policies(context), **read_notify_fields(context), **read_triggers(context)}
+    others["after"] = read_after(context)
+    return target, {"schedules": schedules, "timeout": timeout, **code, **others}
 
 
 def _deployment(

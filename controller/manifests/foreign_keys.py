@@ -70,8 +70,8 @@ _REMOVAL_HINTS = {
     "healthcheck healthchecks healthchecks_url health_check ping cronitor dead_mans_switch deadmansswitch": "write "
     "heartbeat: URL, the URL of a monitor such as Healthchecks",
     "default_args": "remove it, and write retries, timeout and parameters at the top",
-    "triggers trigger events event preconditions precondition": "remove it: a deployment runs by its schedule, or when "
-    "it is triggered",
+    "triggers trigger events event preconditions precondition": "write on: [{files: …}] or [{webhook: …}] for what "
+    "starts a run besides the schedule",
     "python_version interpreter": 'write it under python: {version: "3.12"}, or {interpreter: /path/of/python}',
     "venv virtualenv uv poetry": "remove it, and write python: {requirements: …} or {project: …} to declare packages; "
     "the controller makes the virtual environment",
@@ -96,6 +96,8 @@ def foreign_key_hint(path: Path, key: str, value: Any, document: Any) -> str | N
     place = path[-1] if path and isinstance(path[-1], str) else path[-2] if len(path) > 1 else ""
     if not path:
         return _deployment_hint(word, value, document)
+    if path[0] == "on" and len(path) < 3:
+        return _trigger_hint(word, value)
     table = _INSIDE.get(str(place), {})
     entry = table.get(word)
     return None if entry is None else _entry_hint(*entry, value)
@@ -122,6 +124,8 @@ def foreign_type_hint(path: Path, value: Any) -> str | None:
         return _if_short(f"write {written}") if rules else None
     if path[:1] == ("notify",) and len(path) > 1:
         return _rule_type_hint(path, value)
+    if path[:1] == ("on",) and len(path) < 3:
+        return "write what starts a run: [{files: {path: /srv/inbox}}] or [{webhook: {name: …, secret: {env: …}}}]"
     if path[-1:] in (("interval",), ("timeout",), ("start_deadline",), ("delay",), ("max_delay",), ("jitter",)):
         return _entry_hint(str(path[-1]), duration_of, value)
     builder = _TYPES.get(str(path[-1])) if len(path) == 1 else None
@@ -147,8 +151,6 @@ def _deployment_hint(word: str, value: Any, document: Any) -> str | None:
     entry = _TOP.get(word)
     if entry is not None:
         return _unless_set(entry[0], _entry_hint(*entry, value), document) or _REMOVAL_HINT_BY_KEY.get(word)
-    if word == "on":
-        return _github_hint(value)
     if word in SCHEDULE_KEYS or (word in _INSIDE["schedule"] and word not in _REMOVAL_HINT_BY_KEY):
         return _schedule_key_hint(word, value, document)
     return _REMOVAL_HINT_BY_KEY.get(word)
@@ -161,12 +163,10 @@ def _unless_set(key: str, hint: str | None, document: Any) -> str | None:
     return f"remove it: {key} is already set"
 
 
-def _github_hint(value: Any) -> str | None:
-    """Return the hint for `on:` of a GitHub workflow: its schedules, if any."""
-    rules = schedules_of(value.get("schedule")) if isinstance(value, dict) else []
-    if not rules:
-        return "remove it: a deployment runs by its schedule, or when it is triggered"
-    return _if_short(f"write {_rules_entry(rules)}")
+def _trigger_hint(word: str, value: Any) -> str | None:
+    """Return the hint for an unknown key under `on`, such as the schedules of a GitHub workflow."""
+    rules = schedules_of(value) if word == "schedule" else []
+    return _if_short(f"instead of on, write {_rules_entry(rules)}") if rules else None
 
 
 def _rules_entry(rules: list[dict[str, Any]]) -> str:

@@ -28,6 +28,8 @@ _PATTERNS = {
     "heartbeat": "write the whole URL, such as https://hc.example.com/ping/5f7c, or where it comes from: {env: NAME}",
     "env": "write the name of an environment variable of the controller",
     "file": "write an absolute path on the machine of the controller",
+    "path": "write the absolute path of a folder on the machine of the controller: /srv/inbox",
+    "header": "use letters, digits and hyphens, as in X-Signature",
     "interpreter": "write the path of an interpreter on the machine of the controller: /opt/venvs/etl/bin/python",
     "project": "use lower-case letters, digits and hyphens",
     "queue": "use lower-case letters, digits and hyphens, as in controller.yaml",
@@ -36,7 +38,7 @@ _PATTERNS = {
     "flow_location": "write the file's path relative to this file (../flows/etl.py), and the flow in flow_name",
     "id": "use letters, digits, hyphens, underscores and dots, at most 63, starting with a letter or digit",
 }
-_ABSOLUTE_PATHS = frozenset({"interpreter"})
+_ABSOLUTE_PATHS = frozenset({"interpreter", "path"})
 _NO_PYTHON = "remove it: a deployment without `python` runs with the Python environment of the controller"
 _TROUBLES = {
     "fail": "did you mean failed?",
@@ -147,7 +149,8 @@ def _misspelt(fault: SchemaFault, choices: Collection[str]) -> bool:
     unknown = list(islice((key for key in fault.instance if key not in allowed_keys), 20))
     if not fault.path and any(stands_for(key) in choices or key == "deployments" for key in unknown):
         return True
-    return any(closest(key, choices) for key in unknown)
+    is_trigger = fault.path[:1] == ("on",) and len(fault.path) < 3
+    return (is_trigger and bool(unknown)) or any(closest(key, choices) for key in unknown)
 
 
 def _missing_dependency(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:

@@ -157,8 +157,6 @@ def test_a_cron_at_the_top_takes_its_time_zone_along(read: Read) -> None:
         ("venv", "python: {requirements: …}"),
         ("args", "items of command"),
         ("shell", "no shell"),
-        ("triggers", "by its schedule"),
-        ("on", "by its schedule"),
         ("user", "the operator decides"),
     ],
 )
