@@ -54,6 +54,12 @@ def upstream_places(context: ValidationContext) -> tuple[UpstreamPlace, ...]:
     return tuple(places)
 
 
+def upstream_names(document: Mapping[str, Any]) -> list[str]:
+    """Return the names of the upstream deployments of a valid document."""
+    values = (value for _, value in upstream_values(document.get(AFTER)))
+    return [value if isinstance(value, str) else value["deployment"] for value in values]
+
+
 def upstream_values(after: Any) -> Iterator[tuple[Path, Any]]:
     """Yield the value of each upstream deployment in a value of `after`, with its path in the document."""
     if isinstance(after, str) or (isinstance(after, Mapping) and "deployments" not in after):
