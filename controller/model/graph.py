@@ -91,6 +91,18 @@ def edges_of(deployment: Deployment) -> Iterator[Edge]:
         yield Edge(source=f"/hooks/{webhook.name}", target=deployment.name, kind=EdgeKind.WEBHOOK)
 
 
+def describe_edge(edge: Edge) -> str:
+    """Return the dependency as a sentence without a full stop: `report waits until ingest has succeeded`."""
+    outcome = {UpstreamOutcome.SUCCEEDED: "succeeded", UpstreamOutcome.FAILED: "failed"}.get(edge.on, "finished")
+    if edge.kind is EdgeKind.GATE:
+        return f"{edge.target} waits until {edge.source} has {outcome}"
+    if edge.kind is EdgeKind.EVENT:
+        return f"{edge.target} starts {'whenever' if edge.any else 'when'} {edge.source} has {outcome}"
+    if edge.kind is EdgeKind.FILE:
+        return f"{edge.target} starts for each new file {edge.source}"
+    return f"{edge.target} starts for each request to {edge.source}"
+
+
 def neighbourhood(graph: Graph, name: str) -> Graph:
     """Return the part of the graph that `name` depends on, directly or not, and that depends on it."""
     upstream = _reachable(name, ((edge.target, edge.source) for edge in graph.edges))
