@@ -37,7 +37,8 @@ class DeploymentChange:
     """A deployment to be created, updated or deleted; `file` and `line` locate its document.
 
     `renamed_from` is the name whose history it takes over. `warnings` are those about its document. `runs_in_flight` is
-    the number of its unfinished runs, or 0 if the plan was made without a state.
+    the number of its unfinished runs, or 0 if the plan was made without a state. `reason` is why it is deleted although
+    git still declares it.
     """
 
     action: str
@@ -49,6 +50,7 @@ class DeploymentChange:
     renamed_from: str | None = None
     warnings: tuple[str, ...] = ()
     runs_in_flight: int = 0
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +181,7 @@ class _Describer:
     def __init__(self, plan: Plan, now: datetime, in_flight: Mapping[str, int]) -> None:
         self._now = now
         self._in_flight = in_flight
+        self._disabled = plan.disabled
         self._warnings: dict[str | None, list[str]] = {}
         for finding in plan.findings:
             if finding.severity is Severity.WARNING:
@@ -194,6 +197,7 @@ class _Describer:
             fields=(),
             fire_times=FireTimes(before=self._times(before), after=()),
             runs_in_flight=self._in_flight.get(entry.name, 0),
+            reason="enabled: false" if entry.name in self._disabled else None,
         )
 
     def update(self, update: Update) -> DeploymentChange:
