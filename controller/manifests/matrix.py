@@ -27,7 +27,8 @@ MAX_VALUES = 1_000_000
 _EXCLUDE, _INCLUDE = "exclude", "include"
 _NOT_EXPANDED = (MATRIX, "environments")
 _WITH_PLACEHOLDERS = ("name", "renamed_from", "description", "version")
-_NAMES = ("name", "renamed_from")
+_WITH_PLACEHOLDERS_INSIDE = ("tags", "after")
+_NAMES = ("name", "renamed_from", "after")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _PREFIX = "matrix."
 _MAX_SHOWN = 3
@@ -154,7 +155,10 @@ def _is_reference(node: Node) -> bool:
 
 
 def _takes_placeholders(path: Path) -> bool:
-    return (len(path) == 1 and path[0] in _WITH_PLACEHOLDERS) or (len(path) == 2 and path[0] == "tags")
+    """Return whether placeholders in the string at this path are replaced, also in {from: "load-{region}.result"}."""
+    if path[-1:] == ("from",) or (path[:1] == ("on",) and "parameters" not in path):
+        return True
+    return bool(path) and (path[0] in _WITH_PLACEHOLDERS_INSIDE or (len(path) == 1 and path[0] in _WITH_PLACEHOLDERS))
 
 
 def _check_places(places: Iterable[tuple[Path, Node]], keys: tuple[str, ...]) -> Iterator[Problem]:
