@@ -1,0 +1,1 @@
+"""The triggers that start a run besides the clock: requests to webhooks."""
