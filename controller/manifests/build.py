@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from controller.errors import StateError
+from controller.manifests.after_fields import read_after
 from controller.manifests.canonical_json import digest
 from controller.manifests.command_checks import check_command_files
 from controller.manifests.deadline_warnings import warn_about_deadlines
@@ -21,6 +22,8 @@ from controller.manifests.python_settings import check_import_paths, check_pytho
 from controller.manifests.run_targets import read_target, read_working_directory
 from controller.manifests.schedule_fields import read_duration, read_schedules
 from controller.manifests.schema_validation import check_shape
+from controller.manifests.trigger_fields import read_triggers
+from controller.manifests.upstream_references import check_upstream_references
 from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Document, Node, Position, Problem
 from controller.model.deployments import CommandTarget, Deployment, FlowTarget, Target
@@ -114,16 +117,18 @@ def _read_fields(context: ValidationContext, file: str, now: datetime | None) ->
     schedules = read_schedules(context, now)
     length = context.get("timeout")
     timeout = None if length is None else read_duration(context, ("timeout",), length)
-    policies = read_policies(context)
     directory = read_working_directory(context)
     code = {"working_directory": directory, "python": read_python(context), "import_paths": read_import_paths(context)}
-    return target, {"schedules": schedules, "timeout": timeout, **code, **policies, **read_notify_fields(context)}
+    others = {**read_policies(context), **read_notify_fields(context), **read_triggers(context)}
+    others["after"] = read_after(context)
+    return target, {"schedules": schedules, "timeout": timeout, **code, **others}
 
 
 def _deployment(
     context: ValidationContext, file: str, now: datetime | None, flows: "Flows | None"
 ) -> tuple[Deployment | None, PythonRequest | None]:
     target, fields = _read_fields(context, file, now)
+    check_upstream_references(context, fields["after"])
     if now is not None and fields["expect"]:
         warn_about_deadlines(context, fields["expect"], fields["schedules"], now)
     python = None if flows is None else _check_code(context, target, fields, file, flows)

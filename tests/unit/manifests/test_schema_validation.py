@@ -116,7 +116,7 @@ def test_no_finding_is_repeated(read: Read) -> None:
 def test_project_defaults_have_the_deployment_schema_without_identity() -> None:
     project = json.loads(schema_text("project"))
     Draft7Validator.check_schema(project)
-    own = {"name", "flow_location", "flow_name", "renamed_from", "environments"}
+    own = {"name", "flow_location", "flow_name", "renamed_from", "after", "environments", "on"}
     expected = {key: said for key, said in SCHEMA["properties"].items() if key not in own}
     assert project["definitions"]["defaults"]["properties"] == expected
     assert {key: project["definitions"][key] for key in SCHEMA["definitions"]} == SCHEMA["definitions"]
