@@ -15,8 +15,8 @@ from types import MappingProxyType
 
 from controller.errors import UsageError
 from controller.manifests.build import BuildResult
-from controller.manifests.dependency_findings import dependency_findings
 from controller.manifests.calendar_files import CalendarFiles
+from controller.manifests.dependency_findings import dependency_findings
 from controller.manifests.flow_references import Flows, ModuleCache
 from controller.manifests.overlays import BuildOptions, build_in_environments, declared_environments
 from controller.manifests.parse_cache import ParsedFiles, load_file

@@ -106,10 +106,16 @@ class WatchProblem:
 
 
 class WebhookSignature(StrEnum):
-    """How a request proves that its sender has the secret."""
+    """How a request proves that its sender has the secret.
+
+    `hmac-sha256` is the HMAC of the body, `token` the secret itself. The others sign the time as well.
+    """
 
     HMAC_SHA256 = "hmac-sha256"
     TOKEN = "token"
+    STANDARD_WEBHOOKS = "standard-webhooks"
+    STRIPE = "stripe"
+    SLACK = "slack"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,7 +84,9 @@ class World:
         self.record_pass()
 
     def record_pass(self) -> None:
-        record = PassRecord(started_at=self.clock.now(), revision=None, reason="Applied", message="", counts={}, stages={})
+        record = PassRecord(
+            started_at=self.clock.now(), revision=None, reason="Applied", message="", counts={}, stages={}
+        )
         with self.store.write() as tx:
             passes.append(tx, record)
         self.watcher._note_commit()
