@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Text, bindparam, delete, exists, func, insert, select, type_coerce, update
+from sqlalchemy import Row, Text, bindparam, delete, exists, func, insert, or_, select, type_coerce, update
 
 from controller.model.status import InventoryEntry
 from controller.store import incidents, json_columns
@@ -12,6 +12,7 @@ from controller.store.notification_tables import deadlines, heartbeats, messages
 from controller.store.rows import from_row, to_row
 from controller.store.schema import backfills, events, holds, inventory, occurrences, runs
 from controller.store.store import Transaction
+from controller.store.trigger_tables import finished_upstreams, gates, releases
 
 _BATCH = 500
 
@@ -114,6 +115,8 @@ def rename(tx: Transaction, old: str, new: str) -> None:
     tx.connection.execute(delete(holds).where(holds.c.project == tx.project, holds.c.deployment == new, has_old_hold))
     tx.connection.execute(delete(deadlines).where(deadlines.c.project == tx.project, deadlines.c.deployment == new))
     incidents.rename(tx, old, new)
+    is_new = or_(releases.c.deployment == new, releases.c.upstream == new)
+    tx.connection.execute(delete(releases).where(releases.c.project == tx.project, is_new))
     existing = occurrences.alias()
     is_recorded = exists().where(
         existing.c.project == tx.project,
@@ -130,6 +133,10 @@ def rename(tx: Transaction, old: str, new: str) -> None:
         (messages, messages.c.deployment, ()),
         (heartbeats, heartbeats.c.deployment, ()),
         (deadlines, deadlines.c.deployment, ()),
+        (gates, gates.c.upstream, ()),
+        (finished_upstreams, finished_upstreams.c.deployment, ()),
+        (releases, releases.c.deployment, ()),
+        (releases, releases.c.upstream, ()),
     ):
         statement = update(table).where(table.c.project == tx.project, column == old, *conditions)
         tx.connection.execute(statement.values({column: new}))
