@@ -1,99 +1,27 @@
 """Gates: a due time waits until its upstream deployments have finished as asked, and says for what it waits."""
 
-from datetime import timedelta
-from typing import Any
-
 import pytest
 
 from controller.model.gates import GateState
-from controller.model.queues import schedule_queue
-from controller.model.runs import Occurrence, Run, RunOutcome, RunState, Trigger
+from controller.model.runs import RunOutcome, RunState, Trigger
 from controller.operations.cancel import cancel_run
 from controller.operations.retry import retry_run
 from controller.operations.trigger import trigger_run
-from controller.runs.outcomes import record_outcomes
-from controller.runs.queue import Queue
-from controller.runs.upstreams import Upstreams
 from controller.store import (
-    dependencies,
     finished_upstreams,
     gates,
-    inventory,
-    occurrences,
     queues,
     run_transitions,
-    runs,
 )
 from tests.conftest import NOW
 from tests.unit.runs.conftest import World
+from tests.unit.runs.upstreams import HOUR, deployment, due, finish, ledger, of, process, startable, waiting
 
 pytestmark = pytest.mark.parametrize("start", ["cold"])
 
-HOUR = timedelta(hours=1)
-HOURLY = "schedules: [{cron: '0 * * * *'}]\n"
-
-
-def deployment(name: str, extra: str = "", *, schedule: str = HOURLY) -> str:
-    return f"name: {name}\ncommand: ['true']\n{schedule}{extra}"
-
-
-def declare(world: World, **documents: str) -> None:
-    """Apply these documents, and record their dependencies."""
-    world.declare(**documents)
-    with world.store.write() as tx:
-        built = {name: world.admission.deployment(entry) for name, entry in inventory.entries(tx).items()}
-        upstreams = {name: [each.deployment for each in found.after.upstreams] for name, found in built.items()}
-        dependencies.replace_all(tx, upstreams)
-
-
-def due(world: World, *names: str) -> list[Run]:
-    with world.store.write() as tx:
-        created = world.admission.process_due(tx, names, world.clock.now())
-    return [world.find(run) for run in created]
-
-
-def process(world: World, *, everything: bool = False) -> None:
-    """Do the same as the engine in a turn."""
-    Queue(world.store, world.clock, 10).process_timers()
-    Upstreams(world.store, world.clock, world.admission).process(everything=everything)
-
-
-def finish(world: World, run: Run, state: RunState = RunState.SUCCEEDED, result: Any = None) -> Run:
-    """Let a run start, and end like this."""
-    with world.store.write() as tx:
-        runs.move(tx, run.id, expect=RunState.PENDING, to=RunState.RUNNING, attempt=1, started_at=world.clock.now())
-        running = runs.find(tx, run.id)
-        assert running is not None
-        outcome = RunOutcome(state=state, result=result, reason=None if state is RunState.SUCCEEDED else "no")
-        record_outcomes(tx, [(running, outcome)], world.clock.now())
-    process(world)
-    return world.find(run)
-
-
-def waiting(world: World) -> dict[str, str | None]:
-    """Return the reason why each unfinished run waits, by deployment."""
-    now = world.clock.now()
-    with world.store.read() as tx:
-        queue = list(schedule_queue(queues.find_waiting(tx), queues.read_load(tx, now), now))
-    return {run.deployment: None if reason is None else reason.text for run, reason in queue}
-
-
-def startable(world: World) -> list[str]:
-    ready, _ = Queue(world.store, world.clock, 10).take_ready(10)
-    return [run.deployment for run in ready]
-
-
-def ledger(world: World, name: str) -> list[Occurrence]:
-    with world.store.read() as tx:
-        return occurrences.find_newest(tx, name, 100)[::-1]
-
-
-def of(world: World, name: str) -> list[Run]:
-    return [run for run in world.all_runs() if run.deployment == name]
-
 
 def test_a_due_time_waits_for_the_upstream_run_of_its_latest_due_time(world: World) -> None:
-    declare(world, ingest=deployment("ingest"), report=deployment("report", "after: [ingest]\n"))
+    world.declare(ingest=deployment("ingest"), report=deployment("report", "after: [ingest]\n"))
     world.clock.turn(HOUR)
     [report] = due(world, "report")
     assert waiting(world) == {"report": "waits for ingest (due 2026-06-01 13:00:00 UTC)"}
@@ -109,7 +37,7 @@ def test_a_due_time_waits_for_the_upstream_run_of_its_latest_due_time(world: Wor
 
 
 def test_a_gate_is_open_at_once_if_the_upstream_run_has_finished(world: World) -> None:
-    declare(world, ingest=deployment("ingest"), report=deployment("report", "after: ingest\n"))
+    world.declare(ingest=deployment("ingest"), report=deployment("report", "after: ingest\n"))
     world.clock.turn(HOUR)
     [ingest] = due(world, "ingest")
     finish(world, ingest)
@@ -118,7 +46,7 @@ def test_a_gate_is_open_at_once_if_the_upstream_run_has_finished(world: World) -
 
 
 def test_both_due_in_one_transaction_in_either_order(world: World) -> None:
-    declare(world, ingest=deployment("ingest"), report=deployment("report", "after: ingest\n"))
+    world.declare(ingest=deployment("ingest"), report=deployment("report", "after: ingest\n"))
     for order in (("ingest", "report"), ("report", "ingest")):
         world.clock.turn(HOUR)
         due(world, *order)
@@ -139,7 +67,7 @@ def test_both_due_in_one_transaction_in_either_order(world: World) -> None:
     ],
 )
 def test_an_upstream_run_that_ended_otherwise_skips_the_due_time(world: World, state: RunState, reason: str) -> None:
-    declare(world, ingest=deployment("ingest"), report=deployment("report", "after: ingest\n"))
+    world.declare(ingest=deployment("ingest"), report=deployment("report", "after: ingest\n"))
     world.clock.turn(HOUR)
     due(world, "ingest", "report")
     finish(world, of(world, "ingest")[0], state)
@@ -164,7 +92,7 @@ def test_the_condition_decides_which_outcome_opens(
     world: World, condition: str, state: RunState, is_open: bool
 ) -> None:
     after = f"after: {{deployment: ingest, on: {condition}}}\n"
-    declare(world, ingest=deployment("ingest"), report=deployment("report", after))
+    world.declare(ingest=deployment("ingest"), report=deployment("report", after))
     world.clock.turn(HOUR)
     due(world, "ingest", "report")
     finish(world, of(world, "ingest")[0], state)
@@ -172,8 +100,7 @@ def test_the_condition_decides_which_outcome_opens(
 
 
 def test_a_retry_that_succeeds_in_time_opens_the_due_time_again(world: World) -> None:
-    declare(
-        world,
+    world.declare(
         ingest=deployment("ingest"),
         report=deployment("report", "after: ingest\n"),
         mail=deployment("mail", "after: report\n"),
@@ -199,7 +126,7 @@ def test_a_retry_that_succeeds_in_time_opens_the_due_time_again(world: World) ->
 
 
 def test_a_due_time_that_was_run_by_hand_is_not_opened_again(world: World) -> None:
-    declare(world, ingest=deployment("ingest"), report=deployment("report", "after: ingest\n"))
+    world.declare(ingest=deployment("ingest"), report=deployment("report", "after: ingest\n"))
     world.clock.turn(HOUR)
     due(world, "report", "ingest")
     failed = finish(world, of(world, "ingest")[0], RunState.FAILED)
@@ -210,8 +137,7 @@ def test_a_due_time_that_was_run_by_hand_is_not_opened_again(world: World) -> No
 
 
 def test_the_deadline_is_24_hours_unless_it_is_declared(world: World) -> None:
-    declare(
-        world,
+    world.declare(
         ingest=deployment("ingest", schedule=""),
         a=deployment("a", "after: ingest\noverlap: allow\n", schedule="schedule: {cron: '0 13 1 6 *'}\n"),
         b=deployment("b", "after: ingest\nstart_deadline: 2h\n", schedule="schedule: {cron: '0 13 1 6 *'}\n"),
@@ -229,7 +155,7 @@ def test_the_deadline_is_24_hours_unless_it_is_declared(world: World) -> None:
 
 
 def test_nothing_opens_a_due_time_after_its_deadline(world: World) -> None:
-    declare(world, ingest=deployment("ingest"), report=deployment("report", "after: ingest\nstart_deadline: 2h\n"))
+    world.declare(ingest=deployment("ingest"), report=deployment("report", "after: ingest\nstart_deadline: 2h\n"))
     world.clock.turn(HOUR)
     due(world, "report", "ingest")
     failed = finish(world, of(world, "ingest")[0], RunState.FAILED)
@@ -241,7 +167,7 @@ def test_nothing_opens_a_due_time_after_its_deadline(world: World) -> None:
 
 
 def test_an_upstream_due_time_that_is_skipped_skips_the_due_time_at_once(world: World) -> None:
-    declare(world, ingest=deployment("ingest"), report=deployment("report", "after: ingest\noverlap: allow\n"))
+    world.declare(ingest=deployment("ingest"), report=deployment("report", "after: ingest\noverlap: allow\n"))
     world.clock.turn(HOUR)
     due(world, "ingest")
     world.clock.turn(HOUR)
@@ -250,14 +176,14 @@ def test_an_upstream_due_time_that_is_skipped_skips_the_due_time_at_once(world: 
 
 
 def test_a_suspended_upstream_skips_the_due_time(world: World) -> None:
-    declare(world, ingest=deployment("ingest", "suspend: true\n"), report=deployment("report", "after: ingest\n"))
+    world.declare(ingest=deployment("ingest", "suspend: true\n"), report=deployment("report", "after: ingest\n"))
     world.clock.turn(HOUR)
     due(world, "report")
     assert of(world, "report")[0].reason == "upstream: ingest is suspended"
 
 
 def test_an_upstream_without_schedule_needs_a_run_since_the_previous_due_time(world: World) -> None:
-    declare(world, ingest=deployment("ingest", schedule=""), report=deployment("report", "after: ingest\n"))
+    world.declare(ingest=deployment("ingest", schedule=""), report=deployment("report", "after: ingest\n"))
     world.clock.turn(HOUR / 2)
     finish(world, trigger_run(world.operations, "ingest", {}, author="me"))
     world.clock.turn(HOUR / 2)
@@ -272,8 +198,7 @@ def test_an_upstream_without_schedule_needs_a_run_since_the_previous_due_time(wo
 
 
 def test_all_upstreams_have_to_finish_or_any(world: World) -> None:
-    declare(
-        world,
+    world.declare(
         a=deployment("a"),
         b=deployment("b"),
         every=deployment("every", "after: [a, b]\n"),
@@ -293,8 +218,7 @@ def test_all_upstreams_have_to_finish_or_any(world: World) -> None:
 @pytest.mark.parametrize("on_redo", ["ignore", "run"])
 def test_a_redo_of_the_upstream_run_repeats_the_due_time_only_if_asked(world: World, on_redo: str) -> None:
     after = "after: {{deployment: {}, on_redo: {}}}\n".format
-    declare(
-        world,
+    world.declare(
         ingest=deployment("ingest"),
         clean=deployment("clean", after("ingest", on_redo)),
         report=deployment("report", after("clean", on_redo)),
@@ -321,7 +245,7 @@ def test_a_redo_of_the_upstream_run_repeats_the_due_time_only_if_asked(world: Wo
 
 def test_a_redo_waits_for_an_unfinished_run_of_the_due_time(world: World) -> None:
     after = "after: {deployment: ingest, on_redo: run}\n"
-    declare(world, ingest=deployment("ingest"), report=deployment("report", after))
+    world.declare(ingest=deployment("ingest"), report=deployment("report", after))
     world.clock.turn(HOUR)
     due(world, "report", "ingest")
     finish(world, of(world, "ingest")[0])
@@ -338,7 +262,7 @@ def test_a_redo_waits_for_an_unfinished_run_of_the_due_time(world: World) -> Non
 
 
 def test_a_cancelled_run_is_not_released(world: World) -> None:
-    declare(world, ingest=deployment("ingest"), report=deployment("report", "after: ingest\n"))
+    world.declare(ingest=deployment("ingest"), report=deployment("report", "after: ingest\n"))
     world.clock.turn(HOUR)
     due(world, "report", "ingest")
     cancel_run(world.operations, of(world, "report")[0].id, "no", author="me")
@@ -353,10 +277,10 @@ def test_a_cancelled_run_is_not_released(world: World) -> None:
 
 
 def test_a_gate_is_decided_with_the_tick_although_the_dependency_is_gone(world: World) -> None:
-    declare(world, ingest=deployment("ingest"), report=deployment("report", "after: ingest\n"))
+    world.declare(ingest=deployment("ingest"), report=deployment("report", "after: ingest\n"))
     world.clock.turn(HOUR)
     due(world, "report", "ingest")
-    declare(world, report=deployment("report"))
+    world.declare(report=deployment("report"))
     finish(world, of(world, "ingest")[0])
     assert startable(world) == []
     process(world, everything=True)
@@ -364,7 +288,7 @@ def test_a_gate_is_decided_with_the_tick_although_the_dependency_is_gone(world: 
 
 
 def test_only_runs_of_upstream_deployments_are_recorded_and_evaluated_once(world: World) -> None:
-    declare(world, ingest=deployment("ingest"), report=deployment("report", "after: ingest\n"))
+    world.declare(ingest=deployment("ingest"), report=deployment("report", "after: ingest\n"))
     world.clock.turn(HOUR)
     due(world, "report", "ingest")
     with world.store.write() as tx:
@@ -380,7 +304,7 @@ PARAMETERS = "after: ingest\nparameters: {path: {from: ingest.result.path}, day:
 
 
 def test_parameters_take_values_of_the_result(world: World) -> None:
-    declare(world, ingest=deployment("ingest"), report=deployment("report", PARAMETERS))
+    world.declare(ingest=deployment("ingest"), report=deployment("report", PARAMETERS))
     world.clock.turn(HOUR)
     due(world, "report", "ingest")
     finish(world, of(world, "ingest")[0], result={"path": "/data/a"})
@@ -388,7 +312,7 @@ def test_parameters_take_values_of_the_result(world: World) -> None:
 
 
 def test_a_missing_value_is_a_failed_run(world: World) -> None:
-    declare(world, ingest=deployment("ingest"), report=deployment("report", PARAMETERS))
+    world.declare(ingest=deployment("ingest"), report=deployment("report", PARAMETERS))
     world.clock.turn(HOUR)
     due(world, "report", "ingest")
     finish(world, of(world, "ingest")[0], result={"file": "/data/a"})
