@@ -63,15 +63,13 @@ class Graph:
     independent: int = 0
 
 
-def build_graph(deployments: Iterable[Deployment]) -> Graph:
-    """Return the graph of these deployments."""
-    every = list(deployments)
-    names = {deployment.name for deployment in every}
-    edges = sorted((edge for deployment in every for edge in edges_of(deployment)), key=_edge_key)
+def build_graph(names: Collection[str], edges: Iterable[Edge]) -> Graph:
+    """Return the graph of the active deployments with these names, and the edges that `edges_of` returns for them."""
+    edges = sorted(edges, key=_edge_key)
     kinds = {edge.source: _source_kind(edge, names) for edge in edges}
     kinds |= {edge.target: NodeKind.DEPLOYMENT for edge in edges}
     nodes = tuple(Node(name=name, kind=kinds[name]) for name in sorted(kinds))
-    return Graph(nodes=nodes, edges=tuple(edges), independent=len(names - kinds.keys()))
+    return Graph(nodes=nodes, edges=tuple(edges), independent=sum(name not in kinds for name in names))
 
 
 def edges_of(deployment: Deployment) -> Iterator[Edge]:
