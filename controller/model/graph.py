@@ -1,4 +1,4 @@
-"""What starts or holds back what: the graph of deployments with `after`, and of their files and webhooks.
+"""The graph of dependencies: deployments with `after`, and their files and webhooks.
 
 Pure. `manifests` finds cycles with it, `reconcile` the changes of a plan, and `queries` builds the graph that the
 interfaces show.
@@ -14,7 +14,7 @@ from controller.model.triggers import UpstreamOutcome
 
 
 class NodeKind(StrEnum):
-    """What a node stands for. `missing` is an upstream deployment that is not active."""
+    """The kind of a node. `missing` is an upstream deployment that is not active."""
 
     DEPLOYMENT = "deployment"
     FILE = "file"
@@ -23,7 +23,7 @@ class NodeKind(StrEnum):
 
 
 class EdgeKind(StrEnum):
-    """What the first node does: `gate` releases the due times of the second one, all others start its runs."""
+    """The effect of the first node: `gate` releases the due times of the second one, all others start its runs."""
 
     GATE = "gate"
     EVENT = "event"

@@ -1,4 +1,4 @@
-"""What starts or holds back what, with the state of each deployment: for `controller graph`, the API and the dashboard.
+"""The graph of dependencies with the state of each deployment: for `controller graph`, the API and the dashboard.
 
 The running controller builds it from its cached list of deployments, the command line from the state.
 """
