@@ -391,7 +391,8 @@ class Change(TypedDict):
     """A deployment to be created, updated or deleted; `file` and `line` locate its document.
 
     `renamed_from` is the name whose history it takes over. `warnings` are those about its document. `runs_in_flight`
-    is the number of its unfinished runs, or 0 if the plan was made without a state.
+    is the number of its unfinished runs, or 0 if the plan was made without a state. `reason` is why it is deleted
+    although git still declares it.
     """
 
     action: str
@@ -403,6 +404,7 @@ class Change(TypedDict):
     renamed_from: str | None
     warnings: list[str]
     runs_in_flight: int
+    reason: str | None
 
 
 class ChannelStatus(TypedDict):

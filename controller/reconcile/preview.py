@@ -38,7 +38,8 @@ class DeploymentChange:
     """A deployment to be created, updated or deleted; `file` and `line` locate its document.
 
     `renamed_from` is the name whose history it takes over. `warnings` are those about its document. `runs_in_flight` is
-    the number of its unfinished runs, or 0 if the plan was made without a state.
+    the number of its unfinished runs, or 0 if the plan was made without a state. `reason` is why it is deleted although
+    git still declares it.
     """
 
     action: str
@@ -50,6 +51,7 @@ class DeploymentChange:
     renamed_from: str | None = None
     warnings: tuple[str, ...] = ()
     runs_in_flight: int = 0
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +188,7 @@ class _Describer:
         self._plan = plan
         self._now = now
         self._in_flight = in_flight
+        self._disabled = plan.disabled
         self._warnings: dict[str | None, list[str]] = {}
         for finding in plan.findings:
             if finding.severity is Severity.WARNING:
@@ -202,6 +205,7 @@ class _Describer:
             fire_times=FireTimes(before=self._times(before), after=()),
             warnings=tuple(deletion_warnings(self._plan, entry.name)),
             runs_in_flight=self._in_flight.get(entry.name, 0),
+            reason="enabled: false" if entry.name in self._disabled else None,
         )
 
     def update(self, update: Update) -> DeploymentChange:

@@ -205,9 +205,15 @@ def source_events(
     return recorded
 
 
+def _prune_message(entry: InventoryEntry, plan: Plan) -> str:
+    if entry.name in plan.disabled:
+        return f"Not enabled in this environment: {entry.file} has `enabled: false`."
+    return "No longer declared in the repository."
+
+
 def plan_events(plan: Plan, now: datetime) -> list[Event]:
     """Return the events for deployments that were created, updated, renamed, pruned or kept, or are valid again."""
-    recorded = [_event(now, "Pruned", "No longer declared in the repository.", old.name, plan) for old in plan.delete]
+    recorded = [_event(now, "Pruned", _prune_message(old, plan), old.name, plan) for old in plan.delete]
     recorded += [_event(now, "Created", f"Declared in {new.file}:{new.line}.", new.name, plan) for new in plan.create]
     for update in plan.changed:
         message = f"Declared in {update.after.file}:{update.after.line}."

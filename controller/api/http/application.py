@@ -35,6 +35,7 @@ from controller.api.http.routes import (
     events,
     graph,
     health,
+    hooks,
     notifications,
     python,
     reconcile,
@@ -69,7 +70,7 @@ STRICT = (
     events.router,
     search.router,
 )
-API = (health.router, *STRICT)
+API = (health.router, hooks.router, *STRICT)
 PAGES = (
     login_page.router,
     overview_page.router,

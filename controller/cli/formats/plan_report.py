@@ -229,6 +229,8 @@ def _row(change: DeploymentChange) -> str:
 
 
 def _details(change: DeploymentChange) -> Iterator[str]:
+    if change.reason is not None:
+        yield f"reason: {change.reason}"
     for field in change.fields:
         if change.action == "create":
             yield f"{field.path}: {_value(field.after)}"

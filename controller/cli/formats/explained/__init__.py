@@ -4,6 +4,7 @@ from controller.cli.formats.explained.deployments import SHAPE, WHAT_RUNS
 from controller.cli.formats.explained.entry import Explanation
 from controller.cli.formats.explained.files import FILES
 from controller.cli.formats.explained.flows import FLOWS, PARAMETERS
+from controller.cli.formats.explained.matrices import MATRICES
 from controller.cli.formats.explained.notifications import NOTIFICATIONS
 from controller.cli.formats.explained.overlays import OVERLAYS
 from controller.cli.formats.explained.python import PYTHON
@@ -16,7 +17,7 @@ __all__ = ["CHAPTERS", "DOCUMENTED", "Explanation"]
 CHAPTERS: dict[str, tuple[Explanation, ...]] = {
     "Files": FILES,
     "YAML": SYNTAX,
-    "Structure of a deployment": SHAPE,
+    "Structure of a deployment": (*SHAPE, *MATRICES),
     "Flow, command and environment variables": WHAT_RUNS,
     "Flows and parameters": (*FLOWS, *PARAMETERS),
     "Python environment and import paths": PYTHON,
