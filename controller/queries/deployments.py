@@ -14,6 +14,7 @@ from controller.model import INTERNAL
 from controller.model.deployments import CommandTarget, Deployment
 from controller.model.findings import Finding, Severity
 from controller.model.graph import Edge, edges_of
+from controller.model.names import name_order
 from controller.model.notifications import MissedDeadline
 from controller.model.runs import FAILURES, FailureStreak, LastRun, RunState
 from controller.model.schedules import Schedule
@@ -284,8 +285,8 @@ def sort_key(view: DeploymentView) -> tuple[Rank, int, int, str]:
     """
     place, streak = rank(view), find_streak(view)
     if place is not Rank.FAILING or streak is None:
-        return place, 0, 0, view.name
-    return place, -streak.count, -int(streak.since.timestamp()), view.name
+        return place, 0, 0, name_order(view.name)
+    return place, -streak.count, -int(streak.since.timestamp()), name_order(view.name)
 
 
 def rank(view: DeploymentView) -> Rank:
