@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from controller.errors import StateError
-from controller.manifests.after_fields import read_after
+from controller.manifests.after_fields import UpstreamPlace, read_after, upstream_places
 from controller.manifests.canonical_json import digest
 from controller.manifests.command_checks import check_command_files
 from controller.manifests.deadline_warnings import warn_about_deadlines
@@ -46,7 +46,8 @@ class BuildResult:
 
     `name` is the declared name, `identity` the same if that name is valid. `place` is the position of the name, or of
     the document if it has none; `renamed` likewise for `renamed_from`. `python` is what it asks for besides the Python
-    environment of the controller; None without `flows`. A deployment that is not `enabled` is None without an error.
+    environment of the controller; None without `flows`. `upstreams` are the deployments that it names under `after`.
+    A deployment that is not `enabled` is None without an error.
     """
 
     name: str | None
@@ -56,6 +57,7 @@ class BuildResult:
     deployment: Deployment | None
     problems: tuple[Problem, ...]
     python: PythonRequest | None = None
+    upstreams: tuple[UpstreamPlace, ...] = ()
     is_enabled: bool = True
 
 
@@ -91,6 +93,7 @@ def build(
         deployment=deployment if is_enabled else None,
         problems=tuple(context.problems),
         python=python,
+        upstreams=upstream_places(context),
         is_enabled=is_enabled,
     )
 

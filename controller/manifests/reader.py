@@ -15,10 +15,12 @@ from types import MappingProxyType
 
 from controller.errors import UsageError
 from controller.manifests.build import BuildResult
+from controller.manifests.calendar_files import CalendarFiles
+from controller.manifests.dependency_findings import dependency_findings
 from controller.manifests.flow_references import Flows, ModuleCache
 from controller.manifests.overlays import BuildOptions, build_in_environments, declared_environments
 from controller.manifests.parse_cache import ParsedFiles, load_file
-from controller.manifests.project_file import Project, read_project, unknown_environment
+from controller.manifests.project_file import Project, find_calendar_files, read_project, unknown_environment
 from controller.manifests.rendered_specs import NOT_RENDERED
 from controller.manifests.yaml.loader import Loaded
 from controller.manifests.yaml.nodes import Position, Problem
@@ -31,7 +33,7 @@ MAX_FILES = 10_000
 MAX_FINDINGS_PER_FILE = 200
 MAX_PER_FILE = 10_000
 """Limit for the deployments that the matrices of one file declare together."""
-_ACROSS_FILES = ("DuplicateName", "RenamedFromDeclared", "RenamedTwice")
+_ACROSS_FILES = ("DuplicateName", "RenamedFromDeclared", "RenamedTwice", "UnknownUpstream", "DependencyCycle")
 """Codes of findings that concern several documents."""
 
 
@@ -116,6 +118,7 @@ class ManifestReader:
         self._is_whole = is_whole
         self._is_rooted = is_rooted
         self._project_file: ManifestFile | RefusedFile | None = None
+        self._calendar_files: CalendarFiles | None = None
         self._project = Project()
         self._modules = ModuleCache() if files is None else files.modules
         self._files: dict[str, _FileResult] = {}
@@ -126,6 +129,7 @@ class ManifestReader:
     def reuse_results(self, reader: "ManifestReader", paths: Iterable[str]) -> None:
         """Start with another reader's results for these files, whose results in this environment do not matter."""
         self._project_file, self._project = reader._project_file, reader._project
+        self._calendar_files = reader._calendar_files
         self._files = {path: reader._files[path] for path in paths if path in reader._files}
         self._unread = None
 
@@ -135,14 +139,19 @@ class ManifestReader:
         now: datetime,
         project: ManifestFile | RefusedFile | None = None,
         code: Code | None = None,
+        calendar_files: CalendarFiles | None = None,
     ) -> DesiredState:
         """Return what `files` declare together with the `project`, checked against the `code` of the same revision.
 
         `now` (aware) is needed to report schedules that never fire again. Without `code`, missing flows and wrong
-        parameters are not reported. Raises SourceError if the code can't be read.
+        parameters are not reported, and the project's `calendar_files` are needed. Raises SourceError if the code can't
+        be read.
         """
-        if project != self._project_file:
-            self._project_file, self._project = project, read_project(project, now)
+        if calendar_files is None and code is not None:
+            calendar_files = find_calendar_files(project, code)
+        if (project, calendar_files) != (self._project_file, self._calendar_files):
+            self._project_file, self._calendar_files = project, calendar_files
+            self._project = read_project(project, now, calendar_files)
             self._files, self._unread, self._state = {}, [], self._combine({}, [])
         expected = {path for result in self._files.values() for path in result.dependencies}
         options = BuildOptions(
@@ -188,12 +197,18 @@ class ManifestReader:
         findings += _path_clashes(results)
         findings += _check_renames(results)
         findings += _check_repeated_renames(results)
+        unclear = {path: result.unclear for path, result in results.items() if result.unclear is not None}
+        unclear |= dict.fromkeys(unread, "was not read")
+        names = _declared_names(results)
+        findings += dependency_findings(
+            ((path, each) for path, result in results.items() for each in result.documents if each.is_enabled),
+            names=names if self._is_whole and not unclear else None,
+        )
         if unread:
             findings.append(_too_many(unread[0], len(results) + len(unread)))
         ambiguous = {finding.deployment for finding in findings if finding.code in _ACROSS_FILES}
         all_documents = [document for result in results.values() for document in result.documents]
         documents = [document for document in all_documents if document.is_enabled]
-        names = frozenset(document.name for document in documents if document.name is not None)
         deployments = [document.deployment for document in documents if document.deployment]
         valid = [deployment for deployment in deployments if deployment.name not in ambiguous]
         return DesiredState(
@@ -207,11 +222,8 @@ class ManifestReader:
             broken_files=frozenset(path for path, result in results.items() if result.is_broken).union(
                 (finding.file for finding in findings if finding.code in _ACROSS_FILES), unread
             ),
-            unclear_files={
-                **{path: result.unclear for path, result in results.items() if result.unclear is not None},
-                **dict.fromkeys(unread, "was not read"),
-            },
-            declared_names=names.union(result.only_name for result in results.values() if result.only_name is not None),
+            unclear_files=unclear,
+            declared_names=names,
             disabled=frozenset(each.identity for each in all_documents if not each.is_enabled and each.identity)
             - names,
             file_count=len(results) + len(unread),
@@ -251,6 +263,11 @@ def _build_documents(loaded: Loaded, file: str, now: datetime, options: BuildOpt
 
 def _is_unchanged(flows: Flows | None, result: _FileResult) -> bool:
     return flows is None or flows.are_unchanged(result.dependencies)
+
+
+def _declared_names(results: Mapping[str, _FileResult]) -> frozenset[str]:
+    documents = (each.name for result in results.values() for each in result.documents if each.is_enabled)
+    return frozenset(filter(None, (*documents, *(result.only_name for result in results.values()))))
 
 
 def _unclear_reason(loaded: Loaded, documents: Iterable[BuildResult]) -> str | None:

@@ -7,6 +7,7 @@ Pure: the same input gives the same plan. Called by `reconciler` for each pass, 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from controller.manifests.after_fields import upstream_names
 from controller.manifests.build import build_deployment
 from controller.manifests.reader import DesiredState
 from controller.model.deployments import Deployment
@@ -67,6 +68,7 @@ class Plan:
     `digest` covers everything that changes. `withheld` are deletions that wait for approval. A plan that `is_blocked`
     changes nothing: the apply policy is `atomic`, and the revision has errors. `python` has the Python environments of
     the deployments that declare one, by name; `rebuilt` are the unchanged deployments that declare one, or did.
+    `dependants` are the deployments that name another one under `after` once the plan is applied, by its name.
     `disabled` are the names with `enabled: false`.
     """
 
@@ -82,6 +84,7 @@ class Plan:
     is_blocked: bool = False
     python: Mapping[str, PythonEnvironment] = field(default_factory=dict)
     rebuilt: tuple[InventoryEntry, ...] = ()
+    dependants: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     disabled: frozenset[str] = frozenset()
 
     @property
@@ -157,6 +160,7 @@ def make_plan(
         is_blocked=is_blocked,
         python=python,
         rebuilt=tuple(rebuilt),
+        dependants=_dependants(desired, keep),
         disabled=desired.disabled,
     )
 
@@ -166,6 +170,20 @@ def active_schedules(deployment: Deployment) -> tuple[Schedule, ...]:
     if deployment.suspend:
         return ()
     return tuple(schedule for schedule in deployment.schedules if not schedule.suspend)
+
+
+def _dependants(desired: DesiredState, keep: Iterable[Kept]) -> dict[str, tuple[str, ...]]:
+    """Return the deployments that wait for another one, by its name, among those declared and those kept."""
+    upstreams = {
+        name: [upstream.deployment for upstream in deployment.after.upstreams]
+        for name, deployment in desired.deployments.items()
+    }
+    upstreams |= {kept.entry.name: upstream_names(kept.entry.document) for kept in keep}
+    dependants: dict[str, tuple[str, ...]] = {}
+    for name in sorted(upstreams):
+        for upstream in upstreams[name]:
+            dependants[upstream] = (*dependants.get(upstream, ()), name)
+    return dependants
 
 
 def _compare(desired: DesiredState, recorded: Mapping[str, InventoryEntry]) -> tuple[list[Deployment], list[Update]]:

@@ -10,6 +10,7 @@ from controller.cli.formats.explained.overlays import OVERLAYS
 from controller.cli.formats.explained.python import PYTHON
 from controller.cli.formats.explained.schedules import SCHEDULES
 from controller.cli.formats.explained.syntax import SYNTAX
+from controller.cli.formats.explained.upstreams import UPSTREAMS
 
 __all__ = ["CHAPTERS", "DOCUMENTED", "Explanation"]
 
@@ -22,6 +23,7 @@ CHAPTERS: dict[str, tuple[Explanation, ...]] = {
     "Python environment and import paths": PYTHON,
     "Environments and controller.yaml": OVERLAYS,
     "Schedules": SCHEDULES,
+    "Upstream deployments": UPSTREAMS,
     "Notifications and deadlines": NOTIFICATIONS,
 }
 """The chapters of docs/findings.md, in their order."""
