@@ -490,6 +490,7 @@ class Deployment(TypedDict):
     `generation` counts the versions of its document; `observed_generation` lags behind while the newest is not
     applied. `next_start` is when its next run starts: at `next_fire_time`, or before it, if jitter delays a run that
     was due. `state` sums up `sync`, `health` and the hold; a deployment that is running and has no problem is `ok`.
+    `matrix` has the values of a deployment whose document declares several.
     """
 
     name: str
@@ -512,6 +513,7 @@ class Deployment(TypedDict):
     last_run: LastRun | None
     conditions: list[Condition]
     state: DeploymentState
+    matrix: dict[str, str | int | float | bool]
 
 
 class DeploymentNames(TypedDict):
