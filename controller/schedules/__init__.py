@@ -2,7 +2,7 @@
 
 Called by `manifests` (parsing and validation), `scheduler` (next fire times), `runs` (missed fire times), `reconcile`
 and `queries` (previews), and by `cli` and `api` to parse times that users type. The package must not read the clock,
-the environment, or any file except the time zone database and the `holidays` package, and it stores no fire times. See
+the environment, or any file except the time zone database and the holidays package, and it stores no fire times. See
 docs/schedules.md.
 """
 
