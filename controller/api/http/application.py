@@ -34,6 +34,7 @@ from controller.api.http.routes import (
     deployments,
     events,
     health,
+    hooks,
     notifications,
     python,
     reconcile,
@@ -67,7 +68,7 @@ STRICT = (
     events.router,
     search.router,
 )
-API = (health.router, *STRICT)
+API = (health.router, hooks.router, *STRICT)
 PAGES = (
     login_page.router,
     overview_page.router,
