@@ -107,7 +107,7 @@ class Settings:
     state that was written for another repository. `flow_user`: the name of the user that flows run as, None for the
     controller's own user. `listen`: where HTTP is served, None for no HTTP server. `uv`: how Python environments are
     built. `web_url_template`: the URL of the web page of a commit, with `{commit}`; None: guessed from the remote.
-    `notifications`: who is notified, and metrics. `triggers`: what requests and files may start.
+    `notifications`: who is notified, and metrics. `triggers`: what starts runs besides schedules.
     """
 
     location: Location
@@ -254,7 +254,8 @@ def default_state_directory(root: Path) -> Path:
     inside = git / STATE_IN_GIT
     if _holds_state(inside):
         return inside
-    if _holds_state(beside) or (not _is_writable(git) and _is_writable(root)):
+    is_writable = {path: os.access(path, os.W_OK | os.X_OK) for path in (git, root)}
+    if _holds_state(beside) or (not is_writable[git] and is_writable[root]):
         return beside
     return inside
 
@@ -267,10 +268,6 @@ def _holds_state(directory: Path) -> bool:
         return False
     except OSError:
         return True
-
-
-def _is_writable(directory: Path) -> bool:
-    return os.access(directory, os.W_OK | os.X_OK)
 
 
 def has_screen() -> bool:

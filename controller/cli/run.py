@@ -121,8 +121,8 @@ STOP_SECONDS = 9.0
     envvar="CONTROLLER_PLAIN",
     help="Redraw a plain report on the terminal instead of the live view.",
 )
-@notification_options.notifications
 @trigger_options.triggers
+@notification_options.notifications
 @click.option(
     "--otlp-endpoint",
     metavar="URL",

@@ -1,4 +1,4 @@
-"""The options of `controller run` about what starts runs and passes from outside."""
+"""The options of `controller run` about what starts runs besides schedules."""
 
 from collections.abc import Callable
 from functools import wraps

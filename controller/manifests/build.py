@@ -22,10 +22,10 @@ from controller.manifests.python_settings import check_import_paths, check_pytho
 from controller.manifests.run_targets import read_target, read_working_directory
 from controller.manifests.schedule_fields import read_duration, read_schedules
 from controller.manifests.schema_validation import check_shape
-from controller.manifests.trigger_fields import read_triggers
+from controller.manifests.trigger_fields import read_triggers, webhook_places
 from controller.manifests.upstream_references import check_upstream_references
 from controller.manifests.validation_context import ValidationContext
-from controller.manifests.yaml.nodes import Document, Node, Position, Problem
+from controller.manifests.yaml.nodes import Document, Node, Path, Position, Problem
 from controller.model.deployments import CommandTarget, Deployment, FlowTarget, Target
 from controller.model.findings import Severity
 from controller.model.python_environments import PythonRequest
@@ -40,7 +40,8 @@ class BuildResult:
     """The result for one document: a deployment, unless `problems` has an error.
 
     `name` is the declared name, `identity` the same if that name is valid. `place` is the position of the name, or of
-    the document if it has none; `renamed` likewise for `renamed_from`. `python` is what it asks for besides the Python
+    the document if it has none; `renamed` likewise for `renamed_from`. `webhooks` has the name of each valid webhook
+    with its position and path. `python` is what it asks for besides the Python
     environment of the controller; None without `flows`.
     """
 
@@ -50,6 +51,7 @@ class BuildResult:
     renamed: Position
     deployment: Deployment | None
     problems: tuple[Problem, ...]
+    webhooks: tuple[tuple[str, Position, Path], ...] = ()
     python: PythonRequest | None = None
 
 
@@ -83,6 +85,7 @@ def build(
         renamed=root.at(("renamed_from",)).place,
         deployment=deployment,
         problems=tuple(context.problems),
+        webhooks=tuple(webhook_places(context)),
         python=python,
     )
 

@@ -20,6 +20,7 @@ from controller.manifests.overlays import BuildOptions, build_in_environments, d
 from controller.manifests.parse_cache import ParsedFiles, load_file
 from controller.manifests.project_file import Project, read_project, unknown_environment
 from controller.manifests.rendered_specs import NOT_RENDERED
+from controller.manifests.webhook_findings import duplicate_webhooks
 from controller.manifests.yaml.loader import Loaded
 from controller.manifests.yaml.nodes import Position, Problem
 from controller.model.deployments import Deployment
@@ -29,7 +30,7 @@ from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, Refused
 
 MAX_FILES = 10_000
 MAX_FINDINGS_PER_FILE = 200
-_ACROSS_FILES = ("DuplicateName", "RenamedFromDeclared", "RenamedTwice")
+_ACROSS_FILES = ("DuplicateName", "DuplicateWebhook", "RenamedFromDeclared", "RenamedTwice")
 """Codes of findings that concern several documents."""
 
 
@@ -184,6 +185,7 @@ class ManifestReader:
         findings += _path_clashes(results)
         findings += _check_renames(results)
         findings += _check_repeated_renames(results)
+        findings += duplicate_webhooks({path: result.documents for path, result in results.items()})
         if unread:
             findings.append(_too_many(unread[0], len(results) + len(unread)))
         ambiguous = {finding.deployment for finding in findings if finding.code in _ACROSS_FILES}

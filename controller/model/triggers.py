@@ -60,6 +60,10 @@ class FileTrigger:
     parameter: str | None = None
 
 
+DELIVERY_LIFE = timedelta(days=3)
+"""How long a delivery of a webhook is remembered: as long as GitHub allows a redelivery, and as Stripe repeats one."""
+
+
 class WebhookSignature(StrEnum):
     """How a request proves that its sender has the secret.
 

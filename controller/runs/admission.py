@@ -124,6 +124,22 @@ class Admission:
             occurrences.record_runs(tx, [ledger_entry(run, "" if schedule is None else schedule.id)])
         return run
 
+    def event_run(
+        self,
+        tx: Transaction,
+        entry: InventoryEntry,
+        trigger: Trigger,
+        overrides: Mapping[str, Any],
+        idempotency_key: str | None = None,
+    ) -> Run:
+        """Build the run of an event, such as a new file; the caller inserts it.
+
+        It waits for the other runs of the deployment, unless those may overlap. It has no start deadline.
+        """
+        serial = self.deployment(entry).overlap is not Overlap.ALLOW
+        key = idempotency_key
+        return self._run(tx, entry, None, trigger=trigger, overrides=overrides, idempotency_key=key, serial=serial)
+
     def _process_one(
         self, tx: Transaction, entry: InventoryEntry, now: datetime, counts: ActiveRuns, refusal: str | None
     ) -> list[Run]:

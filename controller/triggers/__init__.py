@@ -1,1 +1,1 @@
-"""The triggers that start a run besides the clock: requests to webhooks."""
+"""Starts runs for events outside of the controller: requests to webhooks."""
