@@ -1,4 +1,7 @@
-"""The operator's settings of triggers: options of `controller run`. `cli.trigger_options` parses them."""
+"""The operator's settings of what files and requests may start: options of `controller run`.
+
+`cli.trigger_options` parses them with `parse_triggers`.
+"""
 
 import re
 from collections.abc import Iterable
@@ -12,7 +15,7 @@ _SECRET = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/.+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriggerSettings:
-    """What may start runs and passes.
+    """The settings of triggers.
 
     - `watch_roots`: the absolute paths of the folders below which deployments may watch for new files.
     - `git_hook_secret`: where the secret of `/hooks/git` is, as `env:NAME` or `file:PATH`; None without this webhook.
@@ -22,8 +25,8 @@ class TriggerSettings:
     git_hook_secret: str | None = None
 
 
-def parse_triggers(*, watch_roots: Iterable[str] = (), git_hook_secret: str | None = None) -> TriggerSettings:
-    """Check the options. A folder need not exist yet. Raises UsageError, never with the secret itself."""
+def parse_triggers(*, watch_roots: Iterable[str], git_hook_secret: str | None) -> TriggerSettings:
+    """Check the options. A folder need not exist yet. Raises UsageError, without a value that may be a secret."""
     roots = [Path(root).absolute() for root in watch_roots]
     for root in roots:
         if root.exists() and not root.is_dir():

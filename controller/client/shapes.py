@@ -44,6 +44,9 @@ __all__ = [
     "DiffLine",
     "Document",
     "DueRun",
+    "Edge",
+    "EdgeChange",
+    "EdgeKind",
     "EnvironmentPlan",
     "EventSeverity",
     "Fault",
@@ -57,6 +60,7 @@ __all__ = [
     "FormField",
     "Health",
     "Hold",
+    "HookAnswer",
     "Incident",
     "IncidentMember",
     "KeptDeployment",
@@ -114,6 +118,7 @@ __all__ = [
     "Triggered",
     "Trouble",
     "Unread",
+    "UpstreamOutcome",
     "UpstreamRun",
     "WaitingRun",
     "WaitingRuns",
@@ -127,6 +132,7 @@ AttentionCode = Literal[
     "invalid_file",
     "invalid_deployment",
     "no_python",
+    "no_upstream",
     "failed_run",
     "late",
     "held",
@@ -146,6 +152,7 @@ ConditionType = Literal[
     "Overdue",
 ]
 DeploymentState = Literal["invalid", "failing", "out_of_sync", "late", "held", "suspended", "ok"]
+EdgeKind = Literal["gate", "event", "file", "webhook"]
 EventSeverity = Literal["info", "warning", "error"]
 Health = Literal["Healthy", "Degraded", "Running", "Suspended", "Unknown"]
 MessageState = Literal["waiting", "sent", "undeliverable"]
@@ -182,6 +189,7 @@ Trouble = Literal[
     "storage",
     "recovered",
 ]
+UpstreamOutcome = Literal["succeeded", "failed", "finished"]
 
 
 class Activity(TypedDict):
@@ -380,7 +388,8 @@ class Change(TypedDict):
     """A deployment to be created, updated or deleted; `file` and `line` locate its document.
 
     `renamed_from` is the name whose history it takes over. `warnings` are those about its document. `runs_in_flight`
-    is the number of its unfinished runs, or 0 if the plan was made without a state.
+    is the number of its unfinished runs, or 0 if the plan was made without a state. `reason` is why it is deleted
+    although git still declares it.
     """
 
     action: str
@@ -392,6 +401,7 @@ class Change(TypedDict):
     renamed_from: str | None
     warnings: list[str]
     runs_in_flight: int
+    reason: str | None
 
 
 class ChannelStatus(TypedDict):
@@ -532,6 +542,29 @@ class DueRun(TypedDict):
     state: RunState
 
 
+_Edge = TypedDict("_Edge", {"from": str})
+
+
+class Edge(_Edge):
+    """A dependency of the node `target` on the node `source`.
+
+    `on` is how a run of an upstream deployment has to end, None for a file or a webhook. With `any`, this upstream
+    deployment starts a run on its own, without the others.
+    """
+
+    to: str
+    kind: EdgeKind
+    on: UpstreamOutcome | None
+    any: bool
+
+
+class EdgeChange(TypedDict):
+    """A dependency between deployments, or of a deployment on a file or a webhook, that is `added` or `removed`."""
+
+    action: str
+    edge: Edge
+
+
 class EnvironmentPlan(TypedDict):
     """The plan of the same commit for a controller that runs with `--environment NAME`."""
 
@@ -542,6 +575,7 @@ class EnvironmentPlan(TypedDict):
     withheld: Withheld | None
     findings: list[Finding]
     kept: list[KeptDeployment]
+    graph: list[EdgeChange]
 
 
 class Fault(TypedDict):
@@ -659,6 +693,12 @@ class Hold(TypedDict):
     author: str
     since: str
     until: str | None
+
+
+class HookAnswer(TypedDict):
+    """The run that the delivery has started."""
+
+    run_id: str
 
 
 class Incident(TypedDict):
@@ -934,7 +974,8 @@ class Plan(TypedDict):
     declared environments in which the commit changes something, if all were planned. `queues` and `project` are the
     changes of controller.yaml, `code` the deployments that run changed files, `unread` the files whose imports could
     not be read. `python` are the deployments whose packages change, as far as that is known without an index.
-    `commit` is that of the head, None for a directory.
+    `graph` are the dependencies between deployments, and on files and webhooks, that change. `commit` is that of the
+    head, None for a directory.
     """
 
     base: str | None
@@ -953,6 +994,7 @@ class Plan(TypedDict):
     unread: list[Unread]
     python: list[PythonChange]
     commit: Commit | None
+    graph: list[EdgeChange]
 
 
 class PythonChange(TypedDict):

@@ -5,14 +5,22 @@
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from controller.manifests.validation_context import ValidationContext
-from controller.manifests.yaml.nodes import Path
+from controller.manifests.yaml.nodes import Path, Position
 from controller.model.triggers import After, OnRedo, Upstream, UpstreamOutcome
 from controller.text import shorten
 
 AFTER = "after"
+
+
+class UpstreamPlace(NamedTuple):
+    """The name of an upstream deployment as a document declares it, and where."""
+
+    name: str
+    place: Position
+    path: Path
 
 
 def read_after(context: ValidationContext) -> After:
@@ -34,6 +42,22 @@ def read_after(context: ValidationContext) -> After:
     declared = context.value.get(AFTER)
     is_any = isinstance(declared, Mapping) and declared.get("any") is True
     return After(upstreams=tuple(upstreams.values()), any=is_any and bool(upstreams))
+
+
+def upstream_places(context: ValidationContext) -> tuple[UpstreamPlace, ...]:
+    """Return where the document declares its upstream deployments, without those that have an error."""
+    places = []
+    for path, value in upstream_values(context.value.get(AFTER)):
+        if context.is_clean(path):
+            path, name = (path, value) if isinstance(value, str) else ((*path, "deployment"), value["deployment"])
+            places.append(UpstreamPlace(name, context.root.at(path).place, path))
+    return tuple(places)
+
+
+def upstream_names(document: Mapping[str, Any]) -> list[str]:
+    """Return the names of the upstream deployments of a valid document."""
+    values = (value for _, value in upstream_values(document.get(AFTER)))
+    return [value if isinstance(value, str) else value["deployment"] for value in values]
 
 
 def upstream_values(after: Any) -> Iterator[tuple[Path, Any]]:

@@ -264,7 +264,7 @@ _WORDS: tuple[tuple[str, str, Builder], ...] = (
     ),
     ("params kwargs op_kwargs inputs with conf", "parameters", parameters_of),
     ("paused is_paused is_paused_upon_creation disabled disable", "suspend", suspend_when(when=True)),
-    ("enabled active is_schedule_active is_active", "suspend", suspend_when(when=False)),
+    ("active is_schedule_active is_active", "suspend", suspend_when(when=False)),
     ("environment env_vars envs environment_variables variables", "env", variables_of),
     ("secret", "secrets", secrets_of),
     ("labels label keywords annotations", "tags", tags_of),

@@ -15,10 +15,12 @@ from types import MappingProxyType
 
 from controller.errors import UsageError
 from controller.manifests.build import BuildResult
+from controller.manifests.calendar_files import CalendarFiles
+from controller.manifests.dependency_findings import dependency_findings
 from controller.manifests.flow_references import Flows, ModuleCache
 from controller.manifests.overlays import BuildOptions, build_in_environments, declared_environments
 from controller.manifests.parse_cache import ParsedFiles, load_file
-from controller.manifests.project_file import Project, read_project, unknown_environment
+from controller.manifests.project_file import Project, find_calendar_files, read_project, unknown_environment
 from controller.manifests.rendered_specs import NOT_RENDERED
 from controller.manifests.webhook_findings import duplicate_webhooks
 from controller.manifests.yaml.loader import Loaded
@@ -30,7 +32,16 @@ from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, Refused
 
 MAX_FILES = 10_000
 MAX_FINDINGS_PER_FILE = 200
-_ACROSS_FILES = ("DuplicateName", "DuplicateWebhook", "RenamedFromDeclared", "RenamedTwice")
+MAX_PER_FILE = 10_000
+"""Limit for the deployments that the matrices of one file declare together."""
+_ACROSS_FILES = (
+    "DuplicateName",
+    "DuplicateWebhook",
+    "RenamedFromDeclared",
+    "RenamedTwice",
+    "UnknownUpstream",
+    "DependencyCycle",
+)
 """Codes of findings that concern several documents."""
 
 
@@ -42,6 +53,7 @@ class DesiredState:
     - `broken_files`: files with an error, or beyond the limit of files. Their deployments stay as applied before.
     - `unclear_files`: broken files that may declare names that can't be read, each with the reason.
     - `declared_names`: all names, of valid and invalid documents.
+    - `disabled`: the names of deployments with `enabled: false`, which do not exist in this environment.
     - `environments`: those of the project and of all documents.
     - `python_requests`: what valid deployments with a Python environment of their own ask for, by name.
     - `limits`: the limits of the queues; None if the project is broken.
@@ -52,6 +64,7 @@ class DesiredState:
     broken_files: frozenset[str] = frozenset()
     unclear_files: Mapping[str, str] = field(default_factory=dict)
     declared_names: frozenset[str] = frozenset()
+    disabled: frozenset[str] = frozenset()
     environments: frozenset[str] = frozenset()
     python_requests: Mapping[str, PythonRequest] = field(default_factory=dict)
     limits: Mapping[str, int] | None = None
@@ -94,7 +107,7 @@ class ManifestReader:
     Documents are rendered for `environment` (None: without overlays); `all_environments` also checks them in every
     other one. If `is_whole` is False, the files are only a part of the repository, so an undeclared environment is not
     reported; if `is_rooted` is False, missing code files are not. `files` is a cache that several readers can share.
-    `parsed` counts the files that were not read from this reader's own cache.
+    `parsed` counts the files that were not read from this reader's own cache, `built` the documents in them.
     """
 
     def __init__(
@@ -106,13 +119,14 @@ class ManifestReader:
         is_rooted: bool = True,
         files: ParsedFiles | None = None,
     ) -> None:
-        self.parsed = 0
+        self.parsed = self.built = 0
         self._load = load_file if files is None else files.load
         self._environment = environment
         self._all_environments = all_environments
         self._is_whole = is_whole
         self._is_rooted = is_rooted
         self._project_file: ManifestFile | RefusedFile | None = None
+        self._calendar_files: CalendarFiles | None = None
         self._project = Project()
         self._modules = ModuleCache() if files is None else files.modules
         self._files: dict[str, _FileResult] = {}
@@ -123,6 +137,7 @@ class ManifestReader:
     def reuse_results(self, reader: "ManifestReader", paths: Iterable[str]) -> None:
         """Start with another reader's results for these files, whose results in this environment do not matter."""
         self._project_file, self._project = reader._project_file, reader._project
+        self._calendar_files = reader._calendar_files
         self._files = {path: reader._files[path] for path in paths if path in reader._files}
         self._unread = None
 
@@ -132,14 +147,19 @@ class ManifestReader:
         now: datetime,
         project: ManifestFile | RefusedFile | None = None,
         code: Code | None = None,
+        calendar_files: CalendarFiles | None = None,
     ) -> DesiredState:
         """Return what `files` declare together with the `project`, checked against the `code` of the same revision.
 
         `now` (aware) is needed to report schedules that never fire again. Without `code`, missing flows and wrong
-        parameters are not reported. Raises SourceError if the code can't be read.
+        parameters are not reported, and the project's `calendar_files` are needed. Raises SourceError if the code can't
+        be read.
         """
-        if project != self._project_file:
-            self._project_file, self._project = project, read_project(project, now)
+        if calendar_files is None and code is not None:
+            calendar_files = find_calendar_files(project, code)
+        if (project, calendar_files) != (self._project_file, self._calendar_files):
+            self._project_file, self._calendar_files = project, calendar_files
+            self._project = read_project(project, now, calendar_files)
             self._files, self._unread, self._state = {}, [], self._combine({}, [])
         expected = {path for result in self._files.values() for path in result.dependencies}
         options = BuildOptions(
@@ -186,10 +206,18 @@ class ManifestReader:
         findings += _check_renames(results)
         findings += _check_repeated_renames(results)
         findings += duplicate_webhooks({path: result.documents for path, result in results.items()})
+        unclear = {path: result.unclear for path, result in results.items() if result.unclear is not None}
+        unclear |= dict.fromkeys(unread, "was not read")
+        names = _declared_names(results)
+        findings += dependency_findings(
+            ((path, each) for path, result in results.items() for each in result.documents if each.is_enabled),
+            names=names if self._is_whole and not unclear else None,
+        )
         if unread:
             findings.append(_too_many(unread[0], len(results) + len(unread)))
         ambiguous = {finding.deployment for finding in findings if finding.code in _ACROSS_FILES}
-        documents = [document for result in results.values() for document in result.documents]
+        all_documents = [document for result in results.values() for document in result.documents]
+        documents = [document for document in all_documents if document.is_enabled]
         deployments = [document.deployment for document in documents if document.deployment]
         valid = [deployment for deployment in deployments if deployment.name not in ambiguous]
         return DesiredState(
@@ -203,15 +231,12 @@ class ManifestReader:
             broken_files=frozenset(path for path, result in results.items() if result.is_broken).union(
                 (finding.file for finding in findings if finding.code in _ACROSS_FILES), unread
             ),
-            unclear_files={
-                **{path: result.unclear for path, result in results.items() if result.unclear is not None},
-                **dict.fromkeys(unread, "was not read"),
-            },
-            declared_names=frozenset(document.name for document in documents if document.name is not None).union(
-                result.only_name for result in results.values() if result.only_name is not None
-            ),
+            unclear_files=unclear,
+            declared_names=names,
+            disabled=frozenset(each.identity for each in all_documents if not each.is_enabled and each.identity)
+            - names,
             file_count=len(results) + len(unread),
-            document_count=len(documents),
+            document_count=len(all_documents),
         )
 
     def _read_file(self, file: ManifestFile, now: datetime, options: BuildOptions) -> _FileResult:
@@ -221,7 +246,8 @@ class ManifestReader:
             return cached
         self.parsed += 1
         loaded = self._load(file)
-        documents = tuple(build_in_environments(document, file.path, now, options) for document in loaded.documents)
+        documents = _build_documents(loaded, file.path, now, options)
+        self.built += len(documents)
         findings = tuple(_findings(file.path, loaded, documents))
         return _FileResult(
             digest=file.digest,
@@ -235,8 +261,22 @@ class ManifestReader:
         )
 
 
+def _build_documents(loaded: Loaded, file: str, now: datetime, options: BuildOptions) -> tuple[BuildResult, ...]:
+    """Build the documents of a file, with those that matrices declare, up to the limit for them."""
+    results: list[BuildResult] = []
+    for document in loaded.documents:
+        limit = max(1, MAX_PER_FILE - len(results))
+        results += build_in_environments(document, file, now, options, limit)
+    return tuple(results)
+
+
 def _is_unchanged(flows: Flows | None, result: _FileResult) -> bool:
     return flows is None or flows.are_unchanged(result.dependencies)
+
+
+def _declared_names(results: Mapping[str, _FileResult]) -> frozenset[str]:
+    documents = (each.name for result in results.values() for each in result.documents if each.is_enabled)
+    return frozenset(filter(None, (*documents, *(result.only_name for result in results.values()))))
 
 
 def _unclear_reason(loaded: Loaded, documents: Iterable[BuildResult]) -> str | None:
@@ -283,7 +323,7 @@ def _duplicate_names(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
     places: dict[str, list[tuple[str, BuildResult]]] = {}
     for path, result in results.items():
         for document in result.documents:
-            if document.identity is not None:
+            if document.identity is not None and document.is_enabled:
                 places.setdefault(document.identity, []).append((path, document))
     for name, declarations in places.items():
         for index, (path, document) in enumerate(declarations if len(declarations) > 1 else ()):
@@ -299,7 +339,7 @@ def _duplicate_names(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
 
 def _check_renames(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
     """Yield a finding for each `renamed_from` that names a deployment that is still declared."""
-    names = {document.identity for result in results.values() for document in result.documents}
+    names = {each.identity for result in results.values() for each in result.documents if each.is_enabled}
     for path, result in results.items():
         for document in result.documents:
             old = document.deployment.renamed_from if document.deployment is not None else None

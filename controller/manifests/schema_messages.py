@@ -34,6 +34,7 @@ _PATTERNS = {
     "project": "use lower-case letters, digits and hyphens",
     "queue": "use lower-case letters, digits and hyphens, as in controller.yaml",
     "name": "use lower-case letters, digits and hyphens, at most 63 characters, with no hyphen at either end",
+    "matrix": "use letters, digits and underscores, starting with a letter or underscore",
     "flow": "write the file's path from the repository root, a colon and the flow: flows/etl.py:main",
     "flow_location": "write the file's path relative to this file (../flows/etl.py), and the flow in flow_name",
     "id": "use letters, digits, hyphens, underscores and dots, at most 63, starting with a letter or digit",
@@ -242,7 +243,8 @@ def _invalid_name(fault: SchemaFault, root: Node, path: Path) -> Iterator[Proble
     inner = (*path, fault.instance)
     message = f"{quote(fault.instance)} is not a valid name under {_label(path)}"
     place = root.key_place(inner)
-    yield Problem(code="InvalidValue", message=message, place=place, path=inner, hint=_PATTERNS["name"])
+    hint = _PATTERNS["matrix" if path[-1:] == ("matrix",) else "name"]
+    yield Problem(code="InvalidValue", message=message, place=place, path=inner, hint=hint)
 
 
 def _not_in_enum(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:

@@ -15,7 +15,7 @@ def duplicate_webhooks(results: Mapping[str, Iterable[BuildResult]]) -> Iterator
     declarations: dict[str, list[tuple[str, str | None, Position, Path]]] = {}
     for file, documents in results.items():
         for document in documents:
-            for name, place, path in document.webhooks:
+            for name, place, path in document.webhooks if document.is_enabled else ():
                 declarations.setdefault(name, []).append((file, document.identity, place, path))
     for name, places in declarations.items():
         for index, (file, deployment, place, path) in enumerate(places if len(places) > 1 else ()):

@@ -295,7 +295,7 @@ def find_schedule(tx: Transaction, deployment: Deployment, due_time: datetime) -
 
     A due time of an older schedule belongs to the active one with the same id.
     """
-    due = find_due_up_to(deployment.schedules, due_time - INSTANT, due_time, 1)
+    due = find_due_up_to(deployment.schedules, due_time - INSTANT, due_time, 1, with_excluded=True)
     if due:
         return due[0][1]
     recorded = occurrences.find_schedules(tx, deployment.name, due_time, due_time, 1).get(due_time)

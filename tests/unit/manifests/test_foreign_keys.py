@@ -58,7 +58,7 @@ def hint_of(read: Read, text: str, key: str) -> str:
         ("parameters: [{x: 1}, {y: a b}]", 'parameters: {x: 1, y: "a b"}'),
         ("paused: true", "suspend: true"),
         ("is_paused_upon_creation: false", "suspend: false"),
-        ("enabled: false", "suspend: true"),
+        ("active: false", "suspend: true"),
         ("environment: {A: b, N: 1}", 'env: {A: b, N: "1"}'),
         ('environment: ["A=b c"]', 'env: {A: "b c"}'),
         ("env: [{name: A, value: b}]", "env: {A: b}"),
@@ -201,7 +201,7 @@ def test_an_empty_schedule_has_a_hint_to_remove_it(read: Read, written: str) -> 
     assert hint_of(read, f"{BASE}{written}\n", key).startswith("remove it: a deployment without a schedule runs when")
 
 
-@pytest.mark.parametrize("key", ["params", "inputs", "paused", "enabled", "active"])
+@pytest.mark.parametrize("key", ["params", "inputs", "paused", "is_active", "active"])
 def test_a_deployment_key_is_not_moved_into_the_schedule(read: Read, key: str) -> None:
     value = "{x: 1}" if key in ("params", "inputs") else "true"
     hint = hint_of(read, f"{BASE}{key}: {value}\n", key)

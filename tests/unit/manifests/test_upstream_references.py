@@ -15,7 +15,7 @@ from tests.unit.manifests.conftest import Read
 
 UPSTREAMS = "---\nname: ingest\ncommand: [a]\n---\nname: audit\ncommand: [a]\n"
 RESULTS: dict[str, Any] = {
-    "ingest": {"path": "/data/a.csv", "files": [{"size": 3}, {"size": None}]},
+    "ingest": {"path": 7, "files": [{"size": 3}, {"size": None}]},
     "empty": None,
     "a.result": {"x": 1},
     "a": {"x": 2, "result": 3},
@@ -30,7 +30,7 @@ def document(after: str, parameters: str) -> str:
     ("source", "value"),
     [
         ("ingest.result", RESULTS["ingest"]),
-        ("ingest.result.path", "/data/a.csv"),
+        ("ingest.result.path", 7),
         ("ingest.result.files.0.size", 3),
         ("ingest.result.files.1.size", None),
         ("a.result.x", 2),
@@ -60,8 +60,7 @@ def test_a_reference_gives_a_part_of_the_result(source: str, value: object) -> N
         ),
         (
             "ingest.result.path.x",
-            "parameter x[0]: 'ingest.result.path.x': result.path of the run of ingest has no 'x': "
-            'it is the string "/data/a.csv"',
+            "parameter x[0]: 'ingest.result.path.x': result.path of the run of ingest has no 'x': it is the number 7",
         ),
         ("empty.result", "parameter x[0]: 'empty.result': the run of empty has no result"),
         ("audit.result", "parameter x[0]: 'audit.result' refers to a deployment of which no run released this one"),
