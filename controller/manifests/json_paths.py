@@ -27,11 +27,13 @@ def find_value(query: str, value: Any) -> Any:
     A singular query, with names and indexes only, selects one value. Other queries select a list, which may be empty.
     Raises JsonPathError if a singular query selects nothing.
     """
+    from jsonpath import JSONPathError
+
     path = _compile(query)
     # `jsonpath` would parse a string as JSON.
     try:
         nodes = [match.obj for match in path.finditer(value)] if isinstance(value, list | dict) else []
-    except RecursionError:
+    except (RecursionError, JSONPathError):
         raise JsonPathError("the body is nested too deeply") from None
     if not path.singular_query():
         return nodes
@@ -46,11 +48,13 @@ def find_value(query: str, value: Any) -> Any:
 def _compile(query: str) -> "JSONPath":
     from jsonpath import CompoundJSONPath, JSONPathError
 
+    if not query.startswith("$"):
+        raise JsonPathError("it must begin with $")
     try:
         path = _environment().compile(query)
     except (JSONPathError, ValueError, RecursionError) as error:
-        reason = str(error).partition("\n")[0] or "nested too deeply"
-        raise JsonPathError(reason) from None
+        # `str` of an error of `jsonpath` can fail.
+        raise JsonPathError("it is nested too deeply" if isinstance(error, RecursionError) else error.args[0]) from None
     assert not isinstance(path, CompoundJSONPath)  # RFC 9535 has none
     return path
 

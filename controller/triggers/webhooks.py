@@ -204,7 +204,7 @@ class Webhooks:
 def read_parameters(trigger: WebhookTrigger, body: bytes) -> dict[str, Any]:
     """Return the parameters that the webhook takes from the body of a request.
 
-    Raises UsageError for a body that is not JSON, and ParametersError for values that are not there.
+    Raises UsageError for a body that is not JSON, and ParametersError for missing values.
     """
     if not trigger.parameters:
         return {}
