@@ -1,6 +1,7 @@
 """Renders a document for an environment: defaults < environment defaults < document < the document's overlay.
 
 A document with a `matrix` is expanded after that, into one document per combination of its values.
+The calendars of controller.yaml that its schedules use become a part of the document.
 
 `reader` calls it for every document. Merged values keep their positions, so a finding points at the place where a value
 was written, in the document, its overlay or controller.yaml.
@@ -12,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from controller.manifests.build import BuildResult, build, unexpanded
+from controller.manifests.calendar_fields import with_calendars
 from controller.manifests.flow_references import Flows
 from controller.manifests.matrix import MATRIX, MAX_COMBINATIONS, expand
 from controller.manifests.merge import drop_null_keys, overlay, relocate, with_defaults, without_keys
@@ -93,6 +95,7 @@ def render(root: Node, project: Project, environment: str | None) -> Node:
     patch = overlays.fields.get(environment) if overlays and environment is not None else None
     if environment is not None and patch is not None and isinstance(patch.value, dict):
         document = overlay(document, without_keys(relocate(patch, within=(ENVIRONMENTS, environment)), *_FIXED))
+    document = with_calendars(document, project.calendars)
     is_default = _OF_COMMANDS in document.fields and document.keys[_OF_COMMANDS].file
     return without_keys(document, _OF_COMMANDS) if is_default and "command" not in document.fields else document
 

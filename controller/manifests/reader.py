@@ -15,11 +15,12 @@ from types import MappingProxyType
 
 from controller.errors import UsageError
 from controller.manifests.build import BuildResult
+from controller.manifests.calendar_files import CalendarFiles
 from controller.manifests.dependency_findings import dependency_findings
 from controller.manifests.flow_references import Flows, ModuleCache
 from controller.manifests.overlays import BuildOptions, build_in_environments, declared_environments
 from controller.manifests.parse_cache import ParsedFiles, load_file
-from controller.manifests.project_file import Project, read_project, unknown_environment
+from controller.manifests.project_file import Project, find_calendar_files, read_project, unknown_environment
 from controller.manifests.rendered_specs import NOT_RENDERED
 from controller.manifests.yaml.loader import Loaded
 from controller.manifests.yaml.nodes import Position, Problem
@@ -117,6 +118,7 @@ class ManifestReader:
         self._is_whole = is_whole
         self._is_rooted = is_rooted
         self._project_file: ManifestFile | RefusedFile | None = None
+        self._calendar_files: CalendarFiles | None = None
         self._project = Project()
         self._modules = ModuleCache() if files is None else files.modules
         self._files: dict[str, _FileResult] = {}
@@ -127,6 +129,7 @@ class ManifestReader:
     def reuse_results(self, reader: "ManifestReader", paths: Iterable[str]) -> None:
         """Start with another reader's results for these files, whose results in this environment do not matter."""
         self._project_file, self._project = reader._project_file, reader._project
+        self._calendar_files = reader._calendar_files
         self._files = {path: reader._files[path] for path in paths if path in reader._files}
         self._unread = None
 
@@ -136,14 +139,19 @@ class ManifestReader:
         now: datetime,
         project: ManifestFile | RefusedFile | None = None,
         code: Code | None = None,
+        calendar_files: CalendarFiles | None = None,
     ) -> DesiredState:
         """Return what `files` declare together with the `project`, checked against the `code` of the same revision.
 
         `now` (aware) is needed to report schedules that never fire again. Without `code`, missing flows and wrong
-        parameters are not reported. Raises SourceError if the code can't be read.
+        parameters are not reported, and the project's `calendar_files` are needed. Raises SourceError if the code can't
+        be read.
         """
-        if project != self._project_file:
-            self._project_file, self._project = project, read_project(project, now)
+        if calendar_files is None and code is not None:
+            calendar_files = find_calendar_files(project, code)
+        if (project, calendar_files) != (self._project_file, self._calendar_files):
+            self._project_file, self._calendar_files = project, calendar_files
+            self._project = read_project(project, now, calendar_files)
             self._files, self._unread, self._state = {}, [], self._combine({}, [])
         expected = {path for result in self._files.values() for path in result.dependencies}
         options = BuildOptions(

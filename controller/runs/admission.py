@@ -136,6 +136,22 @@ class Admission:
             occurrences.record_runs(tx, [ledger_entry(run, "" if schedule is None else schedule.id)])
         return run
 
+    def event_run(
+        self,
+        tx: Transaction,
+        entry: InventoryEntry,
+        trigger: Trigger,
+        overrides: Mapping[str, Any],
+        idempotency_key: str,
+    ) -> Run:
+        """Build the run of an event, such as a new file; the caller inserts it.
+
+        It waits for the other runs of the deployment, unless those may overlap. It has no start deadline.
+        """
+        serial = self.deployment(entry).overlap is not Overlap.ALLOW
+        key = idempotency_key
+        return self._run(tx, entry, None, trigger=trigger, overrides=overrides, idempotency_key=key, serial=serial)
+
     def _process_one(
         self, tx: Transaction, entry: InventoryEntry, now: datetime, counts: ActiveRuns, refusal: str | None
     ) -> list[Run]:
@@ -305,7 +321,7 @@ def find_schedule(tx: Transaction, deployment: Deployment, due_time: datetime) -
 
     A due time of an older schedule belongs to the active one with the same id.
     """
-    due = find_due_up_to(deployment.schedules, due_time - INSTANT, due_time, 1)
+    due = find_due_up_to(deployment.schedules, due_time - INSTANT, due_time, 1, with_excluded=True)
     if due:
         return due[0][1]
     recorded = occurrences.find_schedules(tx, deployment.name, due_time, due_time, 1).get(due_time)

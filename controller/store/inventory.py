@@ -25,7 +25,7 @@ from controller.store.notification_tables import deadlines, heartbeats, messages
 from controller.store.rows import from_row, to_row
 from controller.store.schema import backfills, events, holds, inventory, occurrences, runs
 from controller.store.store import Transaction
-from controller.store.trigger_tables import finished_upstreams, gates, releases
+from controller.store.trigger_tables import finished_upstreams, gates, releases, seen_files, watch_problems
 
 _BATCH = 500
 
@@ -127,6 +127,8 @@ def rename(tx: Transaction, old: str, new: str) -> None:
     has_old_hold = exists().where(old_hold.c.project == tx.project, old_hold.c.deployment == old)
     tx.connection.execute(delete(holds).where(holds.c.project == tx.project, holds.c.deployment == new, has_old_hold))
     tx.connection.execute(delete(deadlines).where(deadlines.c.project == tx.project, deadlines.c.deployment == new))
+    for table in (seen_files, watch_problems):
+        tx.connection.execute(delete(table).where(table.c.project == tx.project, table.c.deployment == new))
     incidents.rename(tx, old, new)
     is_new = or_(releases.c.deployment == new, releases.c.upstream == new)
     tx.connection.execute(delete(releases).where(releases.c.project == tx.project, is_new))
@@ -146,6 +148,8 @@ def rename(tx: Transaction, old: str, new: str) -> None:
         (messages, messages.c.deployment, ()),
         (heartbeats, heartbeats.c.deployment, ()),
         (deadlines, deadlines.c.deployment, ()),
+        (seen_files, seen_files.c.deployment, ()),
+        (watch_problems, watch_problems.c.deployment, ()),
         (gates, gates.c.upstream, ()),
         (finished_upstreams, finished_upstreams.c.deployment, ()),
         (releases, releases.c.deployment, ()),

@@ -69,6 +69,13 @@ def find_by_key(tx: Transaction, deployment: str, idempotency_key: str) -> Run |
     return None if row is None else from_row(row)
 
 
+def ids_by_key(tx: Transaction, deployment: str, keys: Collection[str]) -> dict[str, RunId]:
+    """Return the ids of the runs of a deployment that have these idempotency keys, by key. At most 500 keys."""
+    is_of_deployment = (runs.c.project == tx.project, runs.c.deployment == deployment)
+    query = select(runs.c.idempotency_key, runs.c.id).where(*is_of_deployment, runs.c.idempotency_key.in_(list(keys)))
+    return {row.idempotency_key: RunId(row.id) for row in tx.connection.execute(query)}
+
+
 def find_all(tx: Transaction, run_ids: Iterable[RunId]) -> dict[RunId, Run]:
     """Return those of these runs that exist, by id."""
     ids, matches = list(run_ids), {}

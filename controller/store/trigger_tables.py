@@ -1,6 +1,17 @@
 """The tables of upstream deployments, files and webhooks. Only this package and its migrations access them."""
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 from controller.store.schema import Id, Instant, metadata
 
@@ -68,13 +79,27 @@ seen_files = Table(
     metadata,
     Column("project", String(100), primary_key=True),
     Column("deployment", String(100), primary_key=True),
-    Column("path", Text, primary_key=True),
+    Column("path", LargeBinary, primary_key=True),
     Column("inode", BigInteger, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("modified_ns", BigInteger, nullable=False),
     Column("seen_at", Instant, nullable=False),
     Column("run_id", String(36)),
+    Column("missing_since", Instant),
 )
+"""The last version of each file that started a run. A path is stored as bytes because it may not be UTF-8."""
+
+watch_problems = Table(
+    "watch_problems",
+    metadata,
+    Column("project", String(100), primary_key=True),
+    Column("deployment", String(100), primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("reason", String(64), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("since", Instant, nullable=False),
+)
+"""Why files in a watched folder start no runs, one row for each folder that has a problem."""
 
 webhook_deliveries = Table(
     "webhook_deliveries",

@@ -4,9 +4,11 @@ from datetime import timedelta
 
 import pytest
 
+from controller.manifests.reader import DesiredState, ManifestReader
 from controller.model.policies import EnvSecret
 from controller.model.triggers import FileTrigger, WebhookSignature, WebhookTrigger
-from tests.unit.manifests.conftest import Read
+from tests.unit.manifests.conftest import NOW, Read, manifest
+from tests.written_code import WrittenCode
 
 CAT = "name: a\ncommand: [cat]\n"
 
@@ -72,3 +74,44 @@ def test_a_wrong_trigger_has_one_finding_at_its_place(
 def test_an_invalid_trigger_does_not_hide_another(read: Read) -> None:
     state = read(CAT + "on: [{files: {path: a}}, {files: {path: /b, settle: x}}]\n")
     assert [finding.path for finding in state.findings] == ["$.on[0].files.path", "$.on[1].files.settle"]
+
+
+FLOW = "name: a\nflow: flows/a.py:load\n"
+CODE = WrittenCode({"flows/a.py": "def load(path: str, days: int = 1): ...\n"})
+
+
+def read_with_code(text: str) -> DesiredState:
+    return ManifestReader().read([manifest("deployments/a.yaml", f"{FLOW}{text}\n")], NOW, code=CODE)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "path", "severity"),
+    [
+        ("on: {files: {path: /a, parameter: pth}}", "UnknownParameter", "$.on.files.parameter", "error"),
+        (
+            "parameters: {path: x}\non: {files: {path: /a, parameter: days}}",
+            "WrongParameterType",
+            "$.on.files.parameter",
+            "error",
+        ),
+        ("on: [{webhook: {name: a, secret: {env: A}, parameters: {pth: $}}}]", "UnknownParameter", "$.on[0]", "error"),
+        ("on: {files: {path: /a}}", "MissingParameter", "$", "error"),
+        ("on: [{files: {path: /a}}, {files: {path: /b, parameter: path}}]", "MissingParameter", "$.on[0]", "error"),
+    ],
+)
+def test_the_parameters_of_a_trigger_are_checked_with_the_flow(text: str, code: str, path: str, severity: str) -> None:
+    [finding] = read_with_code(text).findings
+    assert (finding.code, finding.severity) == (code, severity)
+    assert finding.path.startswith(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "on: {files: {path: /a, parameter: path}}",
+        "on: {webhook: {name: a, secret: {env: A}, parameters: {path: $.path, days: $.days}}}",
+        "on: {files: {path: /a}}\nparameters: {path: x}",
+    ],
+)
+def test_a_parameter_that_a_trigger_sets_is_not_missing(text: str) -> None:
+    assert read_with_code(text).findings == ()
