@@ -236,6 +236,6 @@ def check_dependants(repository: Repository, finished: set[str]) -> None:
         WHERE gated.deployment = 'gated' AND gated.started_at < effect.finished_at
     """
     assert repository.select(early) == []
-    assert repository.select(upstream, "gated")
+    until(lambda: repository.select(upstream, "gated"), "a due time to be released")
     reasons = {reason for _, outcome, _, reason in repository.ledger("gated") if outcome == "skipped"}
     assert reasons <= {"catch-up", "upstream: effect was skipped (catch-up)", "upstream: effect was skipped (overlap)"}
