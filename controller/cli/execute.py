@@ -52,7 +52,9 @@ def execute(
     """
     from controller.manifests.parameter_references import find_errors
     from controller.manifests.parameter_references import resolve as resolve_references
+    from controller.manifests.upstream_references import find_upstream_references
     from controller.runs.execute import execute as run
+    from controller.sdk.messages import label
     from controller.settings import flow_environment, temporary_bases
 
     if location.ref is not None:
@@ -63,6 +65,9 @@ def execute(
     declared = {**deployment.parameters, **overrides}
     for error in find_errors(declared):
         raise UsageError(f"{error}.", hint=error.hint)
+    for path, source in find_upstream_references(declared).items() if deployment.after.upstreams else ():
+        message = f"Parameter {label(path)} refers to {source}, and execute has no upstream run."
+        raise UsageError(message, hint=f"Pass a value: --param {path[0]}=VALUE")
     environment = {
         **flow_environment(),
         "CONTROLLER_RUN_ID": "",
