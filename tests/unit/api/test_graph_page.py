@@ -1,7 +1,6 @@
 """The graph in the API and on the dashboard, and the links on the page of a deployment."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
@@ -35,7 +34,7 @@ on:
 
 
 @pytest.fixture(scope="module")
-def ordered(served: Served) -> Iterator[Served]:
+def ordered(served: Served) -> Served:
     """A controller with deployments that wait for each other."""
     assert "No deployment starts another one yet." in served.get("/graph", Accept="text/html").text
     served.commit({"deployments/ingest.yaml": INGEST, "deployments/order.yaml": DEPLOYMENTS})
