@@ -328,29 +328,6 @@ def find_streak(view: DeploymentView) -> FailureStreak | None:
     return None if view.last_run is None or view.health is Health.SUSPENDED else view.last_run.streak
 
 
-def group_withheld(views: Sequence[DeploymentView]) -> list[DeploymentView]:
-    """Return the rows with those that wait for the approval of their deletion, and are not failing, as one row."""
-    withheld = [view for view in views if rank(view) is Rank.OUT_OF_SYNC and _is_withheld(view)]
-    if len(withheld) < 2:
-        return list(views)
-    names = {view.name for view in withheld[1:]}
-    group = replace(
-        withheld[0],
-        name=f"{withheld[0].name} and {len(names)} more",
-        flow="waiting for approval of their deletion",
-        command=None,
-        next_fire_time=None,
-        next_start=None,
-        last_run=None,
-    )
-    rows = (group if view is withheld[0] else view for view in views if view.name not in names)
-    return list(rows)
-
-
-def _is_withheld(view: DeploymentView) -> bool:
-    return any(condition.reason == WITHHELD for condition in view.conditions)
-
-
 def _state(view: DeploymentView) -> DeploymentState:
     place = rank(view)
     if place is Rank.HELD:

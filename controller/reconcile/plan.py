@@ -6,6 +6,7 @@ Pure: the same input gives the same plan. Called by `reconciler` for each pass, 
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from controller.manifests.after_fields import upstream_names
 from controller.manifests.build import build_deployment
@@ -112,7 +113,7 @@ def make_plan(
     *,
     approved: str | None = None,
     is_atomic: bool = False,
-    python: Mapping[str, PythonEnvironment] | None = None,
+    python: Mapping[str, PythonEnvironment] = MappingProxyType({}),
     earlier_files: Collection[str] = (),
 ) -> Plan:
     """Compare the deployments that the snapshot declares (`desired`) with those that are active (`recorded`).
@@ -121,7 +122,6 @@ def make_plan(
     unless the whole revision is valid. While an environment of `python` is not ready, the deployment of this name stays
     as it is recorded, unless it waits for the same environment already. `earlier_files` is passed to `PruneSafety`.
     """
-    python = python or {}
     desired = refuse_case_renames(desired, recorded)
     findings = (*desired.findings, *map(refusal_finding, snapshot.refused))
     safety = PruneSafety(snapshot, desired, findings, recorded, earlier_files)
