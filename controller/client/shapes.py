@@ -44,6 +44,9 @@ __all__ = [
     "DiffLine",
     "Document",
     "DueRun",
+    "Edge",
+    "EdgeChange",
+    "EdgeKind",
     "EnvironmentPlan",
     "EventSeverity",
     "Fault",
@@ -55,6 +58,8 @@ __all__ = [
     "FireTimeChange",
     "Form",
     "FormField",
+    "GraphNode",
+    "GraphView",
     "Health",
     "Hold",
     "Incident",
@@ -71,6 +76,7 @@ __all__ = [
     "LogSearch",
     "MessageState",
     "NextFire",
+    "NodeKind",
     "NotificationMessage",
     "NotificationStatus",
     "NotifyView",
@@ -114,6 +120,7 @@ __all__ = [
     "Triggered",
     "Trouble",
     "Unread",
+    "UpstreamOutcome",
     "UpstreamRun",
     "WaitingRun",
     "WaitingRuns",
@@ -127,6 +134,7 @@ AttentionCode = Literal[
     "invalid_file",
     "invalid_deployment",
     "no_python",
+    "no_upstream",
     "failed_run",
     "late",
     "held",
@@ -146,9 +154,11 @@ ConditionType = Literal[
     "Overdue",
 ]
 DeploymentState = Literal["invalid", "failing", "out_of_sync", "late", "held", "suspended", "ok"]
+EdgeKind = Literal["gate", "event", "file", "webhook"]
 EventSeverity = Literal["info", "warning", "error"]
 Health = Literal["Healthy", "Degraded", "Running", "Suspended", "Unknown"]
 MessageState = Literal["waiting", "sent", "undeliverable"]
+NodeKind = Literal["deployment", "file", "webhook", "missing"]
 Outcome = Literal["run", "skipped"]
 PythonState = Literal["waiting", "building", "ready", "failed"]
 Redo = Literal["failed", "skipped", "all"]
@@ -182,6 +192,7 @@ Trouble = Literal[
     "storage",
     "recovered",
 ]
+UpstreamOutcome = Literal["succeeded", "failed", "finished"]
 
 
 class Activity(TypedDict):
@@ -380,7 +391,8 @@ class Change(TypedDict):
     """A deployment to be created, updated or deleted; `file` and `line` locate its document.
 
     `renamed_from` is the name whose history it takes over. `warnings` are those about its document. `runs_in_flight`
-    is the number of its unfinished runs, or 0 if the plan was made without a state.
+    is the number of its unfinished runs, or 0 if the plan was made without a state. `reason` is why it is deleted
+    although git still declares it.
     """
 
     action: str
@@ -392,6 +404,7 @@ class Change(TypedDict):
     renamed_from: str | None
     warnings: list[str]
     runs_in_flight: int
+    reason: str | None
 
 
 class ChannelStatus(TypedDict):
@@ -532,6 +545,29 @@ class DueRun(TypedDict):
     state: RunState
 
 
+_Edge = TypedDict("_Edge", {"from": str})
+
+
+class Edge(_Edge):
+    """A dependency of the node `target` on the node `source`.
+
+    `on` is how a run of an upstream deployment has to end, None for a file or a webhook. With `any`, this upstream
+    deployment starts a run on its own, without the others.
+    """
+
+    to: str
+    kind: EdgeKind
+    on: UpstreamOutcome | None
+    any: bool
+
+
+class EdgeChange(TypedDict):
+    """A dependency between deployments, or of a deployment on a file or a webhook, that is `added` or `removed`."""
+
+    action: str
+    edge: Edge
+
+
 class EnvironmentPlan(TypedDict):
     """The plan of the same commit for a controller that runs with `--environment NAME`."""
 
@@ -542,6 +578,7 @@ class EnvironmentPlan(TypedDict):
     withheld: Withheld | None
     findings: list[Finding]
     kept: list[KeptDeployment]
+    graph: list[EdgeChange]
 
 
 class Fault(TypedDict):
@@ -649,6 +686,24 @@ class FormField(TypedDict):
     format: str | None
     has_default: bool
     fields: list[FormField]
+
+
+class GraphNode(TypedDict):
+    """A node. A deployment has a `state`, and the id and the state of its newest run if it has any."""
+
+    name: str
+    kind: NodeKind
+    state: DeploymentState | None
+    run_id: str | None
+    run_state: RunState | None
+
+
+class GraphView(TypedDict):
+    """The nodes that have an edge, sorted by name, and all edges. `independent` counts the deployments without one."""
+
+    nodes: list[GraphNode]
+    edges: list[Edge]
+    independent: int
 
 
 class Hold(TypedDict):
@@ -934,7 +989,8 @@ class Plan(TypedDict):
     declared environments in which the commit changes something, if all were planned. `queues` and `project` are the
     changes of controller.yaml, `code` the deployments that run changed files, `unread` the files whose imports could
     not be read. `python` are the deployments whose packages change, as far as that is known without an index.
-    `commit` is that of the head, None for a directory.
+    `graph` are the dependencies between deployments, and on files and webhooks, that change. `commit` is that of the
+    head, None for a directory.
     """
 
     base: str | None
@@ -953,6 +1009,7 @@ class Plan(TypedDict):
     unread: list[Unread]
     python: list[PythonChange]
     commit: Commit | None
+    graph: list[EdgeChange]
 
 
 class PythonChange(TypedDict):

@@ -212,6 +212,13 @@ def tags_of(value: Any) -> list[str] | None:
     return [str(item) for item in value] or None
 
 
+def upstreams_of(value: Any) -> str | list[str] | None:
+    """Return the `after` for the name of a deployment or a list of names."""
+    if isinstance(value, str):
+        return value or None
+    return value if isinstance(value, list) and value and all(isinstance(item, str) for item in value) else None
+
+
 def catchup_of(value: Any) -> dict[str, str] | None:
     """Return the `catchup` that true, false or the name of a policy means."""
     words = {False: "none", True: "all", "false": "none", "true": "all", "off": "none", "on": "all"}

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from controller.queries.deployments import DeploymentView
 from controller.store import Transaction, backfills, runs
 
-_PAGES = ("Overview", "Deployments", "Runs", "Backfills", "Source", "Events", "Settings")
+_PAGES = ("Overview", "Deployments", "Graph", "Runs", "Backfills", "Source", "Events", "Settings")
 _ID = re.compile(r"[0-9a-f-]{4,36}")
 _INITIAL = re.compile(r"(?:^|(?<=[^A-Za-z0-9]))[A-Za-z0-9]|(?<=[a-z0-9])[A-Z]")
 """The first letters of words: `w` and `c` of `warehouse-cube`, `WarehouseCube` and `warehouse_cube`."""

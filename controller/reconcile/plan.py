@@ -7,6 +7,7 @@ Pure: the same input gives the same plan. Called by `reconciler` for each pass, 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from controller.manifests.after_fields import upstream_names
 from controller.manifests.build import build_deployment
 from controller.manifests.reader import DesiredState
 from controller.model.deployments import Deployment
@@ -69,6 +70,8 @@ class Plan:
     `digest` covers everything that changes. `withheld` are deletions that wait for approval. A plan that `is_blocked`
     changes nothing: the apply policy is `atomic`, and the revision has errors. `python` has the Python environments of
     the deployments that declare one, by name; `rebuilt` are the unchanged deployments that declare one, or did.
+    `dependants` are the deployments that name another one under `after` once the plan is applied, by its name.
+    `disabled` are the names with `enabled: false`.
     """
 
     revision: str
@@ -83,6 +86,8 @@ class Plan:
     is_blocked: bool = False
     python: Mapping[str, PythonEnvironment] = field(default_factory=dict)
     rebuilt: tuple[InventoryEntry, ...] = ()
+    dependants: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    disabled: frozenset[str] = frozenset()
 
     @property
     def changes_anything(self) -> bool:
@@ -126,9 +131,8 @@ def make_plan(
     waiting = [_waiting(entries[name], python[name]) for name in sorted(unready)]
     update = [change for change in changed if change.after.name not in unready]
     moved = {change.before.name for change in changed}
-    keep, delete = _absent(
-        [entry for name, entry in recorded.items() if name not in desired.deployments and name not in moved], safety
-    )
+    absent = [entry for name, entry in recorded.items() if name not in desired.deployments and name not in moved]
+    keep, delete = _absent(absent, safety, desired.disabled)
     digest = plan_digest(create, [(change.before, change.after) for change in update if change.changes_content], delete)
     remaining = len(recorded) + len(create) - len(delete)
     withheld = guard_deletions(delete, active=len(recorded), remaining=remaining, plan_digest=digest)
@@ -159,6 +163,8 @@ def make_plan(
         is_blocked=is_blocked,
         python=python,
         rebuilt=tuple(rebuilt),
+        dependants=_dependants(desired, keep),
+        disabled=desired.disabled,
     )
 
 
@@ -167,6 +173,20 @@ def active_schedules(deployment: Deployment) -> tuple[Schedule, ...]:
     if deployment.suspend:
         return ()
     return tuple(schedule for schedule in deployment.schedules if not schedule.suspend)
+
+
+def _dependants(desired: DesiredState, keep: Iterable[Kept]) -> dict[str, tuple[str, ...]]:
+    """Return the deployments that wait for another one, by its name, among those declared and those kept."""
+    upstreams = {
+        name: [upstream.deployment for upstream in deployment.after.upstreams]
+        for name, deployment in desired.deployments.items()
+    }
+    upstreams |= {kept.entry.name: upstream_names(kept.entry.document) for kept in keep}
+    dependants: dict[str, tuple[str, ...]] = {}
+    for name in sorted(upstreams):
+        for upstream in upstreams[name]:
+            dependants[upstream] = (*dependants.get(upstream, ()), name)
+    return dependants
 
 
 def _compare(desired: DesiredState, recorded: Mapping[str, InventoryEntry]) -> tuple[list[Deployment], list[Update]]:
@@ -206,7 +226,9 @@ def _waiting(entry: InventoryEntry, environment: PythonEnvironment) -> Kept:
     return Kept(entry=entry, reason=NO_PYTHON, message=message, python=environment)
 
 
-def _absent(entries: Iterable[InventoryEntry], safety: PruneSafety) -> tuple[list[Kept], list[InventoryEntry]]:
+def _absent(
+    entries: Iterable[InventoryEntry], safety: PruneSafety, disabled: Collection[str]
+) -> tuple[list[Kept], list[InventoryEntry]]:
     """Divide active deployments without a valid document into those that are kept and those to delete."""
     keep, delete = [], []
     for entry in entries:
@@ -214,7 +236,8 @@ def _absent(entries: Iterable[InventoryEntry], safety: PruneSafety) -> tuple[lis
         if message is not None:
             keep.append(Kept(entry=entry, reason=INVALID, message=message))
         elif build_deployment(entry.document, entry.file, entry.line).prune is Prune.DISABLED:
-            message = "no longer declared in git; kept because of prune: disabled"
+            cause = "not enabled in this environment" if entry.name in disabled else "no longer declared in git"
+            message = f"{cause}; kept because of prune: disabled"
             keep.append(Kept(entry=entry, reason=KEPT, message=message))
         else:
             delete.append(entry)

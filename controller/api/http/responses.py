@@ -25,6 +25,7 @@ from controller.manifests.extract import Excerpt
 from controller.model.runs import Run
 from controller.model.status import InventoryEntry
 from controller.operations.context import MAX_REASON, OperationContext
+from controller.operations.webhooks import Webhooks
 from controller.queries.field_locations import FieldLocations
 from controller.queries.run_diff import CommitRange, FileChanges
 from controller.reconcile.preview import Preview
@@ -52,6 +53,7 @@ class Dependencies:
     settings: Settings
     clock: Clock
     operations: OperationContext
+    webhooks: Webhooks
     credentials: Credentials
     feed: EventFeed
     streams: Streams

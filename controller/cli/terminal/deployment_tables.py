@@ -105,13 +105,13 @@ def _hold(hold: Hold, zone: tzinfo | None) -> Text:
 
 
 def _remark(view: DeploymentView, now: datetime) -> Text:
-    """Return the last run, and why the Python environment is not ready, or which deadline was missed."""
+    """Return the last run, and what it waits for, or which deadline was missed."""
     run = _last_run(view, now)
-    late = (ConditionType.LATE, ConditionType.OVERDUE)
+    problem_types = (ConditionType.LATE, ConditionType.OVERDUE, ConditionType.STALLED)
     problems = (
         condition
         for condition in view.conditions
-        if condition.type in late or (condition.type is ConditionType.PYTHON_READY and not condition.is_true)
+        if condition.type in problem_types or (condition.type is ConditionType.PYTHON_READY and not condition.is_true)
     )
     problem = next(problems, None)
     if problem is None:

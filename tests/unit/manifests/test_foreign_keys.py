@@ -58,7 +58,7 @@ def hint_of(read: Read, text: str, key: str) -> str:
         ("parameters: [{x: 1}, {y: a b}]", 'parameters: {x: 1, y: "a b"}'),
         ("paused: true", "suspend: true"),
         ("is_paused_upon_creation: false", "suspend: false"),
-        ("enabled: false", "suspend: true"),
+        ("active: false", "suspend: true"),
         ("environment: {A: b, N: 1}", 'env: {A: b, N: "1"}'),
         ('environment: ["A=b c"]', 'env: {A: "b c"}'),
         ("env: [{name: A, value: b}]", "env: {A: b}"),
@@ -150,16 +150,13 @@ def test_a_cron_at_the_top_takes_its_time_zone_along(read: Read) -> None:
         ("image", "processes on the controller's machine"),
         ("work_pool", "queue: NAME"),
         ("steps", "one flow or one command"),
-        ("depends_on", "one flow or one command"),
-        ("depends", "one flow or one command"),
+        ("downstream", "after: NAME"),
         ("storage", "comes from git"),
         ("spec", "at the top"),
         ("default_args", "at the top"),
         ("venv", "python: {requirements: …}"),
         ("args", "items of command"),
         ("shell", "no shell"),
-        ("triggers", "by its schedule"),
-        ("on", "by its schedule"),
         ("user", "the operator decides"),
     ],
 )
@@ -208,7 +205,7 @@ def test_an_empty_schedule_has_a_hint_to_remove_it(read: Read, written: str) -> 
     assert hint_of(read, f"{BASE}{written}\n", key).startswith("remove it: a deployment without a schedule runs when")
 
 
-@pytest.mark.parametrize("key", ["params", "inputs", "paused", "enabled", "active"])
+@pytest.mark.parametrize("key", ["params", "inputs", "paused", "is_active", "active"])
 def test_a_deployment_key_is_not_moved_into_the_schedule(read: Read, key: str) -> None:
     value = "{x: 1}" if key in ("params", "inputs") else "true"
     hint = hint_of(read, f"{BASE}{key}: {value}\n", key)

@@ -75,9 +75,9 @@ SHAPE = (
     Explanation(
         code="DuplicateName",
         summary="two deployments have the same name",
-        meaning="Two documents have the same name, or names that differ only in case. The finding shows both "
-        "locations, and neither document is applied.",
-        remedy="Rename one of them.",
+        meaning="Two documents, or two combinations of a matrix, have the same name or names that differ only in case. "
+        "The finding shows both, and neither is applied.",
+        remedy="Rename one of them; in a matrix, write the keys that differ into the name.",
         wrong=NIGHTLY + "---\nname: nightly\nflow: flows/report.py:main\n",
         right=NIGHTLY + "---\nname: nightly-report\nflow: flows/report.py:main\n",
     ),

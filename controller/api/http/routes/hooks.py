@@ -1,0 +1,48 @@
+"""The endpoints for programs that prove by a signature, instead of the token, that they may send a request.
+
+They work at the TCP address only: the users of the Unix socket have the API.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from controller.api.http.responses import dependencies_of, json_response
+from controller.api.http.routes.reconcile import ReconcileAnswer
+from controller.errors import NotFoundError
+from controller.operations.webhooks import Webhooks
+from controller.triggers.signatures import SignedRequest
+
+router = APIRouter(prefix="/hooks", tags=["hooks"])
+
+Result = TypeVar("Result")
+_ANY_BODY: dict[str, Any] = {
+    "requestBody": {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}},
+    "security": [],
+}
+
+
+@router.post(
+    "/git",
+    response_model=ReconcileAnswer,
+    status_code=202,
+    summary="Sync now, for git servers",
+    openapi_extra=_ANY_BODY,
+)
+async def git(request: Request) -> Response:
+    """Request a reconcile pass. The request needs the signature that the git server makes with `--git-hook-secret`.
+
+    Its body is not used.
+    """
+    await _handle(request, Webhooks.request_sync)
+    return json_response(request, {"is_done": False}, status=202)
+
+
+async def _handle(request: Request, handle: Callable[[Webhooks, SignedRequest], Result]) -> Result:
+    if "peer" in request.scope:
+        raise NotFoundError("Webhooks work at the TCP address only.", hint="See --listen.")
+    signed = SignedRequest(headers=request.headers, body=await request.body())
+    return await run_in_threadpool(handle, dependencies_of(request).webhooks, signed)
