@@ -121,8 +121,7 @@ def make_plan(
     unless the whole revision is valid. While an environment of `python` is not ready, the deployment of this name stays
     as it is recorded, unless it waits for the same environment already. `earlier_files` is passed to `PruneSafety`.
     """
-    python = python or {}
-    desired = refuse_case_renames(desired, recorded)
+    python, desired = python or {}, refuse_case_renames(desired, recorded)
     findings = (*desired.findings, *map(refusal_finding, snapshot.refused))
     safety = PruneSafety(snapshot, desired, findings, recorded, earlier_files)
     create, changed = _compare(desired, recorded)
