@@ -23,6 +23,7 @@ from controller.manifests.overlays import BuildOptions, build_in_environments, d
 from controller.manifests.parse_cache import ParsedFiles, load_file
 from controller.manifests.project_file import Project, find_calendar_files, read_project, unknown_environment
 from controller.manifests.rendered_specs import NOT_RENDERED
+from controller.manifests.webhook_findings import duplicate_webhooks
 from controller.manifests.yaml.loader import Loaded
 from controller.manifests.yaml.nodes import Position, Problem
 from controller.model.deployments import Deployment
@@ -35,8 +36,13 @@ MAX_FINDINGS_PER_FILE = 200
 MAX_PER_FILE = 10_000
 """Limit for the deployments that the matrices of one file declare together."""
 _ACROSS_FILES = (
-    *("CaseOnlyRename", "DuplicateName", "RenamedFromDeclared", "RenamedTwice"),
-    *("UnknownUpstream", "DependencyCycle"),
+    "CaseOnlyRename",
+    "DuplicateName",
+    "DuplicateWebhook",
+    "RenamedFromDeclared",
+    "RenamedTwice",
+    "UnknownUpstream",
+    "DependencyCycle",
 )
 """Codes of findings that concern several documents."""
 
@@ -49,8 +55,8 @@ class DesiredState:
     - `broken_files`: files with an error, or beyond the limit of files. Their deployments stay as applied before.
     - `unclear_files`: broken files that may declare names that can't be read, each with the reason.
     - `declared_names`: all names, of valid and invalid documents.
-    - `name_places`: where the valid deployments write their names, by name.
     - `disabled`: the names of deployments with `enabled: false`, which do not exist in this environment.
+    - `name_places`: where the valid deployments write their names, by name.
     - `environments`: those of the project and of all documents.
     - `python_requests`: what valid deployments with a Python environment of their own ask for, by name.
     - `limits`: the limits of the queues; None if the project is broken.
@@ -61,8 +67,8 @@ class DesiredState:
     broken_files: frozenset[str] = frozenset()
     unclear_files: Mapping[str, str] = field(default_factory=dict)
     declared_names: frozenset[str] = frozenset()
-    name_places: Mapping[str, Position] = field(default_factory=dict)
     disabled: frozenset[str] = frozenset()
+    name_places: Mapping[str, Position] = field(default_factory=dict)
     environments: frozenset[str] = frozenset()
     python_requests: Mapping[str, PythonRequest] = field(default_factory=dict)
     limits: Mapping[str, int] | None = None
@@ -201,6 +207,7 @@ class ManifestReader:
         findings = [finding for result in results.values() for finding in result.findings]
         findings += name_findings([(path, each) for path, result in results.items() for each in result.documents])
         findings += _path_clashes(results)
+        findings += duplicate_webhooks({path: result.documents for path, result in results.items()})
         unclear = {path: result.unclear for path, result in results.items() if result.unclear is not None}
         unclear |= dict.fromkeys(unread, "was not read")
         names = _declared_names(results)

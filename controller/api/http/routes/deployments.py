@@ -127,6 +127,7 @@ def deployments(  # noqa: PLR0913
     tag: Annotated[str | None, Query(max_length=200)] = None,
     sync: Sync | None = None,
     health: Health | None = None,
+    document: Annotated[str | None, Query(max_length=1000)] = None,
     order: DeploymentSort = DeploymentSort.PROBLEMS,
     limit: Limit = 100,
     cursor: Cursor = None,
@@ -134,11 +135,13 @@ def deployments(  # noqa: PLR0913
 ) -> Response:
     """The deployments that match all filters. `search` is a part of the name, flow, description or a tag.
 
+    `document` is a manifest (`deployments/sales.yaml`) or the place of one document in it (`deployments/sales.yaml:1`).
     The order `next` has the earliest start first, `last-run` the newest last run. The page begins at `offset`. In
     the order `name`, each deployment is on exactly one page. In the other orders, a deployment whose status changes
     between two requests may be skipped or repeated.
     """
-    views = matching(request.app.state.deployment_cache.deployments(), search=search, tag=tag, sync=sync, health=health)
+    every = request.app.state.deployment_cache.deployments()
+    views = matching(every, search=search, tag=tag, sync=sync, health=health, document=document)
     key = _SORT_KEYS[order]
     if order is not DeploymentSort.PROBLEMS:
         views.sort(key=key)
