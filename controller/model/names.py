@@ -31,7 +31,7 @@ def fold_name(name: str) -> str:
 def name_order(name: str) -> str:
     """Return the key by which lists sort names: without regard to case, and always in the same order.
 
-    A key can stand in a URL, and sorts before the keys of all names that begin with this name.
+    A key needs no escapes in a URL, and sorts before the keys of all names that begin with this name.
     """
     return f"{name.casefold()}!{name}"
 
