@@ -1,9 +1,9 @@
-"""Finds names that several documents declare, and renames that cannot be applied.
+"""Findings about the names of several documents: duplicates, and renames that are not possible.
 
-Pure; `reader` calls it for all documents of a revision together. Names that differ only in case are the same name.
+`reader` calls `name_findings` with the documents of all files.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 
 from controller.manifests.build import BuildResult
 from controller.manifests.yaml.nodes import Problem
@@ -11,19 +11,19 @@ from controller.model.deployments import Deployment
 from controller.model.findings import Finding
 from controller.model.names import fold_name
 
-Documents = Sequence[tuple[str, BuildResult]]
-"""The results of all documents, each with its file."""
 
-
-def name_findings(documents: Documents) -> Iterator[Finding]:
-    """Yield the findings about the names of these documents, and about the names from which they were renamed."""
+def name_findings(documents: Collection[tuple[str, BuildResult]]) -> Iterator[Finding]:
+    """Yield the findings about the names in these documents, each with the path of its file."""
     yield from _duplicate_names(documents)
     yield from _check_renames(documents)
     yield from _check_repeated_renames(documents)
 
 
-def _duplicate_names(documents: Documents) -> Iterator[Finding]:
-    """Yield a finding at every declaration of a name that is declared more than once: all of them are ambiguous."""
+def _duplicate_names(documents: Collection[tuple[str, BuildResult]]) -> Iterator[Finding]:
+    """Yield a finding at every declaration of a name that is declared more than once: all of them are ambiguous.
+
+    Names that differ only in case are the same name.
+    """
     places: dict[str, list[tuple[str, BuildResult]]] = {}
     for path, document in documents:
         if document.identity is not None and document.is_enabled:
@@ -42,7 +42,7 @@ def _duplicate_names(documents: Documents) -> Iterator[Finding]:
             ).finding(path, document.identity)
 
 
-def _check_renames(documents: Documents) -> Iterator[Finding]:
+def _check_renames(documents: Collection[tuple[str, BuildResult]]) -> Iterator[Finding]:
     """Yield a finding for each `renamed_from` that names a deployment that is still declared, in any case."""
     identities = (document.identity for _, document in documents if document.is_enabled)
     names = {fold_name(identity): identity for identity in identities if identity is not None}
@@ -74,7 +74,7 @@ def _case_only_rename(deployment: Deployment, document: BuildResult) -> Problem:
     )
 
 
-def _check_repeated_renames(documents: Documents) -> Iterator[Finding]:
+def _check_repeated_renames(documents: Collection[tuple[str, BuildResult]]) -> Iterator[Finding]:
     """Yield a finding for each repeated `renamed_from`: only one deployment can take over a history."""
     first: dict[str, tuple[str, BuildResult]] = {}
     for path, document in documents:

@@ -205,14 +205,15 @@ class ManifestReader:
 
     def _combine_documents(self, results: Mapping[str, _FileResult], unread: list[str]) -> DesiredState:
         findings = [finding for result in results.values() for finding in result.findings]
-        findings += name_findings([(path, each) for path, result in results.items() for each in result.documents])
+        placed = [(path, document) for path, result in results.items() for document in result.documents]
+        findings += name_findings(placed)
         findings += _path_clashes(results)
         findings += duplicate_webhooks({path: result.documents for path, result in results.items()})
         unclear = {path: result.unclear for path, result in results.items() if result.unclear is not None}
         unclear |= dict.fromkeys(unread, "was not read")
         names = _declared_names(results)
         findings += dependency_findings(
-            ((path, each) for path, result in results.items() for each in result.documents if each.is_enabled),
+            ((path, document) for path, document in placed if document.is_enabled),
             names=names if self._is_whole and not unclear else None,
         )
         if unread:
