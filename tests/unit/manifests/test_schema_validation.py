@@ -120,8 +120,7 @@ def test_the_hint_for_an_invalid_name_is_the_rule_with_a_name_that_is_valid(read
 
 
 def test_the_schema_has_the_pattern_of_the_rule() -> None:
-    without_placeholders = [SCHEMA["properties"][key]["then"] for key in ("name", "renamed_from")]
-    assert without_placeholders == [{"pattern": NAME_PATTERN}] * 2
+    assert {SCHEMA["properties"][key]["then"]["pattern"] for key in ("name", "renamed_from")} == {NAME_PATTERN}
 
 
 def test_no_finding_is_repeated(read: Read) -> None:
