@@ -58,6 +58,8 @@ __all__ = [
     "FireTimeChange",
     "Form",
     "FormField",
+    "GraphNode",
+    "GraphView",
     "Health",
     "Hold",
     "Incident",
@@ -74,6 +76,7 @@ __all__ = [
     "LogSearch",
     "MessageState",
     "NextFire",
+    "NodeKind",
     "NotificationMessage",
     "NotificationStatus",
     "NotifyView",
@@ -155,6 +158,7 @@ EdgeKind = Literal["gate", "event", "file", "webhook"]
 EventSeverity = Literal["info", "warning", "error"]
 Health = Literal["Healthy", "Degraded", "Running", "Suspended", "Unknown"]
 MessageState = Literal["waiting", "sent", "undeliverable"]
+NodeKind = Literal["deployment", "file", "webhook", "missing"]
 Outcome = Literal["run", "skipped"]
 PythonState = Literal["waiting", "building", "ready", "failed"]
 Redo = Literal["failed", "skipped", "all"]
@@ -686,6 +690,24 @@ class FormField(TypedDict):
     fields: list[FormField]
 
 
+class GraphNode(TypedDict):
+    """A node. A deployment has a `state`, and the id and the state of its newest run if it has any."""
+
+    name: str
+    kind: NodeKind
+    state: DeploymentState | None
+    run_id: str | None
+    run_state: RunState | None
+
+
+class GraphView(TypedDict):
+    """The nodes that have an edge, sorted by name, and all edges. `independent` counts the deployments without one."""
+
+    nodes: list[GraphNode]
+    edges: list[Edge]
+    independent: int
+
+
 class Hold(TypedDict):
     """An operator's order that the schedules of a deployment do not fire, with its author, reason and end."""
 
@@ -1074,7 +1096,7 @@ class Run(TypedDict):
     - `backfill_id`: the backfill that this run belongs to.
     - `python`: the Python environment of the last attempt; None for the controller's own interpreter.
     - `due_time_of`: the due time, if a user requested the run for it; None for the run that the schedule started.
-    - `upstream`: the runs of upstream deployments that released it.
+    - `upstream`: the runs of upstream deployments that released it; if a user requested it, their latest ones.
     - `cancel_reason`: why a user cancelled the run while it was running; set before its flow has ended.
     """
 

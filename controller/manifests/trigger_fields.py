@@ -1,7 +1,7 @@
 """Reads what starts a run besides the schedules: the triggers under `on`.
 
-`build` calls `read_triggers`, and `flow_references` checks the parameters of `trigger_calls`. Each kind of trigger has a
-module of its own: `file_trigger_fields` and `webhook_fields`.
+`build` calls `read_triggers`, and `flow_references` checks the parameters of `trigger_calls`. Each kind of trigger has
+a module of its own: `file_trigger_fields` and `webhook_fields`.
 """
 
 from collections.abc import Iterator, Mapping

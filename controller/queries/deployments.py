@@ -13,6 +13,8 @@ from controller.manifests.build import build_deployment
 from controller.model import INTERNAL
 from controller.model.deployments import CommandTarget, Deployment
 from controller.model.findings import Finding, Severity
+from controller.model.graph import Edge, edges_of
+from controller.model.names import name_order
 from controller.model.notifications import MissedDeadline
 from controller.model.runs import FAILURES, FailureStreak, LastRun, RunState
 from controller.model.schedules import Schedule
@@ -128,13 +130,15 @@ class DeploymentView:
 class BaseRow:
     """The part of a row that depends on the inventory only: `row` without run and hold, and the data to add them.
 
-    `reason` is that of the deployment's `Ready` condition. `complete_row` makes the full row.
+    `reason` is that of the deployment's `Ready` condition. `edges` are what starts or holds back its runs.
+    `complete_row` makes the full row.
     """
 
     row: DeploymentView
     reason: str | None
     schedules: tuple[Schedule, ...]
     has_start_deadline: bool
+    edges: tuple[Edge, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +224,7 @@ def base_row(entry: InventoryEntry) -> BaseRow:
         reason=entry.reason,
         schedules=() if deployment is None else deployment.schedules,
         has_start_deadline=deployment is not None and deployment.expect.start_within is not None,
+        edges=() if deployment is None else tuple(edges_of(deployment)),
     )
 
 
@@ -295,8 +300,8 @@ def sort_key(view: DeploymentView) -> tuple[Rank, int, int, str]:
     """
     place, streak = rank(view), find_streak(view)
     if place is not Rank.FAILING or streak is None:
-        return place, 0, 0, view.name
-    return place, -streak.count, -int(streak.since.timestamp()), view.name
+        return place, 0, 0, name_order(view.name)
+    return place, -streak.count, -int(streak.since.timestamp()), name_order(view.name)
 
 
 def rank(view: DeploymentView) -> Rank:

@@ -16,7 +16,7 @@ from controller.clock import Clock
 from controller.model.policies import Retention
 from controller.model.status import InventoryEntry
 from controller.runs.admission import Admission
-from controller.store import Store, Transaction, inventory, retention
+from controller.store import Store, Transaction, inventory, releases, retention
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +98,7 @@ class Sweeper:
             run_before=now - timedelta(days=LEDGER_DAYS),
             limit=ROWS_PER_TICK,
         )
+        releases.delete_old(tx, name)
         if expired:
             fields = {"deployment": name, "count": len(expired)}
             tx.after_commit(partial(log.info, "Old runs deleted", extra=fields))

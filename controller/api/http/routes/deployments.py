@@ -26,6 +26,7 @@ from controller.api.http.responses import (
 from controller.api.http.strict_json import StrictRoute
 from controller.errors import UsageError
 from controller.model.backfills import CodeVersion, Redo
+from controller.model.names import NAME_PATTERN, name_order
 from controller.model.runs import Occurrence
 from controller.operations import backfills
 from controller.operations.holds import hold_deployment, resume_deployment
@@ -42,8 +43,7 @@ from controller.store import inventory
 
 router = APIRouter(prefix="/api/v1/deployments", tags=["deployments"], route_class=StrictRoute)
 
-NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
-Name = Annotated[str, Path(json_schema_extra={"pattern": NAME})]
+Name = Annotated[str, Path(json_schema_extra={"pattern": NAME_PATTERN})]
 Value = TypeVar("Value")
 
 
@@ -312,7 +312,7 @@ def _last_key(view: DeploymentView) -> str:
 
 _SORT_KEYS: dict[DeploymentSort, Callable[[DeploymentView], str]] = {
     DeploymentSort.PROBLEMS: _problem_key,
-    DeploymentSort.NAME: lambda view: view.name,
+    DeploymentSort.NAME: lambda view: name_order(view.name),
     DeploymentSort.NEXT: _next_key,
     DeploymentSort.LAST_RUN: _last_key,
 }
