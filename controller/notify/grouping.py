@@ -5,6 +5,7 @@ from datetime import datetime
 
 from controller.model.failure_cause import cause_key, shared_cause
 from controller.model.notifications import RUN_TROUBLES, Trouble
+from controller.notify.exit_codes import exit_code_key
 
 _MAX_KEY = 300
 
@@ -16,6 +17,7 @@ class Failure:
     - `key`: troubles with the same key have the same cause, whose text is `cause`.
     - `run_id`: the failed run. Observations of the same run are one failure.
     - `failures`: how many consecutive failures this is; with None, one more than before.
+    - `exit_code_key`: the key instead of `key` if many fail with the same exit code; empty if there is a better cause.
     """
 
     subject: str
@@ -26,6 +28,7 @@ class Failure:
     run_id: str | None = None
     reason: str = ""
     failures: int | None = None
+    exit_code_key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,4 +66,5 @@ def run_failure(
         run_id=run_id,
         reason=reason,
         failures=failures,
+        exit_code_key="" if shared else exit_code_key(reason),
     )
