@@ -97,6 +97,7 @@ __all__ = [
     "RecordedCommit",
     "Redo",
     "ResultKind",
+    "RuleView",
     "Run",
     "RunComparison",
     "RunCounts",
@@ -1079,6 +1080,19 @@ class QueueLoad(TypedDict):
     waiting: int
 
 
+class RuleView(TypedDict):
+    """A notification rule that the deployment declares.
+
+    It reports the troubles `on` to the channels `to`, after this many consecutive failures, and only what has lasted
+    for `for_seconds`.
+    """
+
+    to: list[str]
+    on: list[Trouble]
+    failures: int
+    for_seconds: float
+
+
 class Run(TypedDict):
     """One execution of a deployment, pinned to `revision` and to the `spec_digest` of its document.
 
@@ -1431,6 +1445,7 @@ class DeploymentDetail(Deployment):
     `environment` is the one whose overlays are applied, if any. `python` is the Python environment of the active
     version, None for the controller's own interpreter; the condition PythonReady has what the newest version waits
     for. `changed_in` is the commit that changed the active version of the document, None if that is unknown.
+    `notify` are its own notification rules, `expect` its deadlines in seconds by their keys.
     """
 
     revision: str | None
@@ -1443,6 +1458,8 @@ class DeploymentDetail(Deployment):
     environment: str | None
     python: PythonSummary | None
     changed_in: Commit | None
+    notify: list[RuleView]
+    expect: dict[str, float]
 
 
 class PythonEnvironmentDetail(PythonEnvironment):
