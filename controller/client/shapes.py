@@ -62,6 +62,7 @@ __all__ = [
     "GraphView",
     "Health",
     "Hold",
+    "HookAnswer",
     "Incident",
     "IncidentMember",
     "KeptDeployment",
@@ -717,6 +718,12 @@ class Hold(TypedDict):
     author: str
     since: str
     until: str | None
+
+
+class HookAnswer(TypedDict):
+    """The run that the delivery has started."""
+
+    run_id: str
 
 
 class Incident(TypedDict):

@@ -22,6 +22,7 @@ from controller.manifests.overlays import BuildOptions, build_in_environments, d
 from controller.manifests.parse_cache import ParsedFiles, load_file
 from controller.manifests.project_file import Project, find_calendar_files, read_project, unknown_environment
 from controller.manifests.rendered_specs import NOT_RENDERED
+from controller.manifests.webhook_findings import duplicate_webhooks
 from controller.manifests.yaml.loader import Loaded
 from controller.manifests.yaml.nodes import Position, Problem
 from controller.model.deployments import Deployment
@@ -37,6 +38,7 @@ MAX_PER_FILE = 10_000
 _ACROSS_FILES = (
     "CaseOnlyRename",
     "DuplicateName",
+    "DuplicateWebhook",
     "RenamedFromDeclared",
     "RenamedTwice",
     "UnknownUpstream",
@@ -207,6 +209,7 @@ class ManifestReader:
         findings += _path_clashes(results)
         findings += _check_renames(results)
         findings += _check_repeated_renames(results)
+        findings += duplicate_webhooks({path: result.documents for path, result in results.items()})
         unclear = {path: result.unclear for path, result in results.items() if result.unclear is not None}
         unclear |= dict.fromkeys(unread, "was not read")
         names = _declared_names(results)

@@ -137,9 +137,13 @@ class Admission:
         return run
 
     def event_runs(
-        self, tx: Transaction, entry: InventoryEntry, trigger: Trigger, events: Iterable[tuple[Mapping[str, Any], str]]
+        self,
+        tx: Transaction,
+        entry: InventoryEntry,
+        trigger: Trigger,
+        events: Iterable[tuple[Mapping[str, Any], str | None]],
     ) -> list[Run]:
-        """Build a run for each event, such as a new file, of its parameters and its idempotency key.
+        """Build a run for each event, such as a new file, of its parameters and its idempotency key, if it has one.
 
         The caller inserts them. They wait for the other runs of the deployment, unless those may overlap, and have no
         start deadline.
