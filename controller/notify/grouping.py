@@ -47,9 +47,25 @@ class Recovery:
 Observation = Failure | Recovery
 
 
+DEADLINE = "deadline"
+"""The kind of missed deadlines."""
+_DEADLINES = (Trouble.LATE, Trouble.OVERDUE)
+
+
 def kind(trouble: Trouble) -> str:
-    """Return the kind of a trouble: a success ends all troubles of runs, so these are one kind."""
+    """Return the kind of a trouble.
+
+    A success ends all troubles of runs, so these are one kind. So are missed deadlines: a run that starts too late
+    often finishes too late, which is no news.
+    """
+    if trouble in _DEADLINES:
+        return DEADLINE
     return "run" if trouble in RUN_TROUBLES else trouble.value
+
+
+def deadlines_with(trouble: Trouble) -> tuple[Trouble, ...]:
+    """Return all deadlines if this is a missed one, as they share an incident; otherwise only this trouble."""
+    return _DEADLINES if trouble in _DEADLINES else (trouble,)
 
 
 def run_failure(

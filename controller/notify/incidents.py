@@ -21,7 +21,7 @@ from controller.notify.flapping import (
     settle,
     with_past_times,
 )
-from controller.notify.grouping import Failure, Observation, Recovery, kind
+from controller.notify.grouping import DEADLINE, Failure, Observation, Recovery, kind
 from controller.notify.rules import Audience, ready_at
 
 _KINDS = sorted({kind(trouble) for trouble in Trouble})
@@ -138,7 +138,7 @@ class IncidentBook:
             self._correct_times(entry, now)
         past = (each if each.at <= now else replace(each, at=now) for each in observations)
         for observation in sorted(past, key=lambda each: each.at):
-            self._advance(observation.at)
+            self._advance(observation.at, is_inclusive=False)  # what happens at the same time is one report
             if isinstance(observation, Failure):
                 self._fail(self._with_exit_code(observation))
             else:
@@ -214,6 +214,8 @@ class IncidentBook:
         entry = self._by_member.get((kind(failure.trouble), failure.subject))
         if entry is None or entry is same_key:
             return same_key
+        if kind(failure.trouble) == DEADLINE and failure.subject in entry.failing:
+            return entry  # a late run that is now overdue
         is_alone = entry.failing <= {failure.subject}
         if failure.subject not in entry.failing:
             # Each failure of a flapping deployment may have another error.
@@ -254,9 +256,9 @@ class IncidentBook:
                 self._save(entry, after_recovery(announcement, at=at, failing=entry.failing))
         self._close_if_over(entry, at)
 
-    def _advance(self, until: datetime) -> None:
-        """Write the reports that are due until then."""
-        while self._due and self._due[0][0] <= until:
+    def _advance(self, until: datetime, *, is_inclusive: bool = True) -> None:
+        """Write the reports that are due before then, or also at that time."""
+        while self._due and (self._due[0][0] < until or (is_inclusive and self._due[0][0] == until)):
             due, number, channel = heapq.heappop(self._due)
             entry = self._entries.get(number)
             if entry is not None and entry.announcements[channel].due_at == due:
