@@ -18,7 +18,7 @@ from controller.manifests.build import BuildResult
 from controller.manifests.calendar_files import CalendarFiles
 from controller.manifests.dependency_findings import dependency_findings
 from controller.manifests.flow_references import Flows, ModuleCache
-from controller.manifests.name_clashes import find_clashes
+from controller.manifests.name_findings import name_findings
 from controller.manifests.overlays import BuildOptions, build_in_environments, declared_environments
 from controller.manifests.parse_cache import ParsedFiles, load_file
 from controller.manifests.project_file import Project, find_calendar_files, read_project, unknown_environment
@@ -205,15 +205,15 @@ class ManifestReader:
 
     def _combine_documents(self, results: Mapping[str, _FileResult], unread: list[str]) -> DesiredState:
         findings = [finding for result in results.values() for finding in result.findings]
-        by_path = {path: result.documents for path, result in results.items()}
+        placed = [(path, document) for path, result in results.items() for document in result.documents]
+        findings += name_findings(placed)
         findings += _path_clashes(results)
-        findings += find_clashes(by_path)
-        findings += duplicate_webhooks(by_path)
+        findings += duplicate_webhooks({path: result.documents for path, result in results.items()})
         unclear = {path: result.unclear for path, result in results.items() if result.unclear is not None}
         unclear |= dict.fromkeys(unread, "was not read")
         names = _declared_names(results)
         findings += dependency_findings(
-            ((path, each) for path, result in results.items() for each in result.documents if each.is_enabled),
+            ((path, document) for path, document in placed if document.is_enabled),
             names=names if self._is_whole and not unclear else None,
         )
         if unread:
