@@ -100,6 +100,7 @@ __all__ = [
     "RecordedCommit",
     "Redo",
     "ResultKind",
+    "RuleView",
     "Run",
     "RunComparison",
     "RunCounts",
@@ -1101,6 +1102,19 @@ class QueueLoad(TypedDict):
     waiting: int
 
 
+class RuleView(TypedDict):
+    """A notification rule that the deployment declares.
+
+    It reports the troubles `on` to the channels `to`, after this many consecutive failures, and only what has lasted
+    for `for_seconds`.
+    """
+
+    to: list[str]
+    on: list[Trouble]
+    failures: int
+    for_seconds: float
+
+
 class Run(TypedDict):
     """One execution of a deployment, pinned to `revision` and to the `spec_digest` of its document.
 
@@ -1462,7 +1476,7 @@ class DeploymentDetail(Deployment):
     version, None for the controller's own interpreter; the condition PythonReady has what the newest version waits
     for. `changed_in` is the commit that changed the active version of the document, None if that is unknown. `after`
     are the upstream deployments of the active version, and `dependants` the deployments that name this one under
-    `after`.
+    `after`. `notify` are its own notification rules, `expect` its deadlines in seconds by their keys.
     """
 
     revision: str | None
@@ -1477,6 +1491,8 @@ class DeploymentDetail(Deployment):
     changed_in: Commit | None
     after: After
     dependants: list[str]
+    notify: list[RuleView]
+    expect: dict[str, float]
 
 
 class PythonEnvironmentDetail(PythonEnvironment):

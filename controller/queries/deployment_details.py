@@ -10,6 +10,7 @@ from controller.model import extend
 from controller.model.commits import Commit
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity
+from controller.model.notifications import DeadlineKind, NotifyRule, Trouble
 from controller.model.python_environments import PythonSummary
 from controller.model.schedules import Schedule
 from controller.model.status import InventoryEntry
@@ -45,6 +46,20 @@ class ScheduleView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RuleView:
+    """A notification rule that the deployment declares.
+
+    It reports the troubles `on` to the channels `to`, after this many consecutive failures, and only what has lasted
+    for `for_seconds`.
+    """
+
+    to: tuple[str, ...]
+    on: tuple[Trouble, ...]
+    failures: int
+    for_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentDetail(DeploymentView):
     """All details of one deployment. `revision` is the one that its next run would execute.
 
@@ -52,6 +67,7 @@ class DeploymentDetail(DeploymentView):
     version, None for the controller's own interpreter; the condition PythonReady has what the newest version waits for.
     `changed_in` is the commit that changed the active version of the document, None if that is unknown. `after` are the
     upstream deployments of the active version, and `dependants` the deployments that name this one under `after`.
+    `notify` are its own notification rules, `expect` its deadlines in seconds by their keys.
     """
 
     revision: str | None
@@ -66,6 +82,8 @@ class DeploymentDetail(DeploymentView):
     changed_in: Commit | None = None
     after: After = field(default_factory=After)
     dependants: tuple[str, ...] = ()
+    notify: tuple[RuleView, ...] = ()
+    expect: Mapping[str, float] = field(default_factory=dict)
 
 
 def show_deployment(tx: Transaction, name: str, now: datetime) -> DeploymentDetail:
@@ -172,7 +190,18 @@ def _detail(
         env={} if deployment is None else deployment.env,
         findings=findings,
         after=After() if deployment is None else deployment.after,
+        notify=() if deployment is None else tuple(map(_rule, deployment.notify)),
+        expect={} if deployment is None else _deadlines(deployment),
     )
+
+
+def _rule(rule: NotifyRule) -> RuleView:
+    return RuleView(to=rule.to, on=rule.on, failures=rule.failures, for_seconds=rule.wait.total_seconds())
+
+
+def _deadlines(deployment: Deployment) -> dict[str, float]:
+    lengths = {kind.value: getattr(deployment.expect, kind.value) for kind in DeadlineKind}
+    return {key: length.total_seconds() for key, length in lengths.items() if length is not None}
 
 
 def _schedule(schedule: Schedule, after: datetime | None) -> ScheduleView:
