@@ -15,7 +15,6 @@ from controller.errors import SourceError, UsageError
 from controller.model.policies import EnvSecret, FileSecret, Secret
 from controller.model.runs import Run
 from controller.operations.context import OperationContext
-from controller.operations.webhooks import Webhooks
 from controller.queries.restore import last_document
 from controller.reconcile.preview import Preview
 from controller.reconcile.state_comparison import plan_against_state
@@ -25,6 +24,7 @@ from controller.sources.open_source import open_commit, open_source
 from controller.sources.source import Change, Source
 from controller.store.commit_counter import CommitCounter
 from controller.store.state_directory import StateDirectory
+from controller.triggers.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from controller.api.http.server import HttpServer

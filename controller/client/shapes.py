@@ -62,6 +62,7 @@ __all__ = [
     "GraphView",
     "Health",
     "Hold",
+    "HookAnswer",
     "Incident",
     "IncidentMember",
     "KeptDeployment",
@@ -490,6 +491,7 @@ class Deployment(TypedDict):
     `generation` counts the versions of its document; `observed_generation` lags behind while the newest is not
     applied. `next_start` is when its next run starts: at `next_fire_time`, or before it, if jitter delays a run that
     was due. `state` sums up `sync`, `health` and the hold; a deployment that is running and has no problem is `ok`.
+    `matrix` has the values of a deployment whose document declares several.
     """
 
     name: str
@@ -512,6 +514,7 @@ class Deployment(TypedDict):
     last_run: LastRun | None
     conditions: list[Condition]
     state: DeploymentState
+    matrix: dict[str, str | int | float | bool]
 
 
 class DeploymentNames(TypedDict):
@@ -714,6 +717,12 @@ class Hold(TypedDict):
     author: str
     since: str
     until: str | None
+
+
+class HookAnswer(TypedDict):
+    """The run that the delivery has started."""
+
+    run_id: str
 
 
 class Incident(TypedDict):
@@ -1094,7 +1103,7 @@ class Run(TypedDict):
     - `backfill_id`: the backfill that this run belongs to.
     - `python`: the Python environment of the last attempt; None for the controller's own interpreter.
     - `due_time_of`: the due time, if a user requested the run for it; None for the run that the schedule started.
-    - `upstream`: the runs of upstream deployments that released it.
+    - `upstream`: the runs of upstream deployments that released it; if a user requested it, their latest ones.
     - `cancel_reason`: why a user cancelled the run while it was running; set before its flow has ended.
     """
 

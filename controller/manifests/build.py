@@ -23,10 +23,10 @@ from controller.manifests.python_settings import check_import_paths, check_pytho
 from controller.manifests.run_targets import read_target, read_working_directory
 from controller.manifests.schedule_fields import read_duration, read_schedules
 from controller.manifests.schema_validation import check_shape
-from controller.manifests.trigger_fields import read_triggers
+from controller.manifests.trigger_fields import read_triggers, webhook_places
 from controller.manifests.upstream_references import check_upstream_references
 from controller.manifests.validation_context import ValidationContext
-from controller.manifests.yaml.nodes import Document, Node, Position, Problem
+from controller.manifests.yaml.nodes import Document, Node, Path, Position, Problem
 from controller.model.deployments import CommandTarget, Deployment, FlowTarget, Target
 from controller.model.findings import Severity
 from controller.model.python_environments import PythonRequest
@@ -46,7 +46,8 @@ class BuildResult:
 
     `name` is the declared name, `identity` the same if that name is valid. `place` is the position of the name, or of
     the document if it has none; `renamed` likewise for `renamed_from`. `python` is what it asks for besides the Python
-    environment of the controller; None without `flows`. `upstreams` are the deployments that it names under `after`.
+    environment of the controller; None without `flows`. `upstreams` are the deployments that it names under `after`,
+    and `webhooks` the names of its webhooks, with their positions and paths.
     A deployment that is not `enabled` is None without an error.
     """
 
@@ -56,6 +57,7 @@ class BuildResult:
     renamed: Position
     deployment: Deployment | None
     problems: tuple[Problem, ...]
+    webhooks: tuple[tuple[str, Position, Path], ...] = ()
     python: PythonRequest | None = None
     upstreams: tuple[UpstreamPlace, ...] = ()
     is_enabled: bool = True
@@ -92,6 +94,7 @@ def build(
         renamed=root.at(("renamed_from",)).place,
         deployment=deployment if is_enabled else None,
         problems=tuple(context.problems),
+        webhooks=tuple(webhook_places(context)),
         python=python,
         upstreams=upstream_places(context),
         is_enabled=is_enabled,

@@ -18,10 +18,12 @@ from controller.manifests.build import BuildResult
 from controller.manifests.calendar_files import CalendarFiles
 from controller.manifests.dependency_findings import dependency_findings
 from controller.manifests.flow_references import Flows, ModuleCache
+from controller.manifests.name_findings import name_findings
 from controller.manifests.overlays import BuildOptions, build_in_environments, declared_environments
 from controller.manifests.parse_cache import ParsedFiles, load_file
 from controller.manifests.project_file import Project, find_calendar_files, read_project, unknown_environment
 from controller.manifests.rendered_specs import NOT_RENDERED
+from controller.manifests.webhook_findings import duplicate_webhooks
 from controller.manifests.yaml.loader import Loaded
 from controller.manifests.yaml.nodes import Position, Problem
 from controller.model.deployments import Deployment
@@ -33,7 +35,15 @@ MAX_FILES = 10_000
 MAX_FINDINGS_PER_FILE = 200
 MAX_PER_FILE = 10_000
 """Limit for the deployments that the matrices of one file declare together."""
-_ACROSS_FILES = ("DuplicateName", "RenamedFromDeclared", "RenamedTwice", "UnknownUpstream", "DependencyCycle")
+_ACROSS_FILES = (
+    "CaseOnlyRename",
+    "DuplicateName",
+    "DuplicateWebhook",
+    "RenamedFromDeclared",
+    "RenamedTwice",
+    "UnknownUpstream",
+    "DependencyCycle",
+)
 """Codes of findings that concern several documents."""
 
 
@@ -46,6 +56,7 @@ class DesiredState:
     - `unclear_files`: broken files that may declare names that can't be read, each with the reason.
     - `declared_names`: all names, of valid and invalid documents.
     - `disabled`: the names of deployments with `enabled: false`, which do not exist in this environment.
+    - `name_places`: where the valid deployments write their names, by name.
     - `environments`: those of the project and of all documents.
     - `python_requests`: what valid deployments with a Python environment of their own ask for, by name.
     - `limits`: the limits of the queues; None if the project is broken.
@@ -57,6 +68,7 @@ class DesiredState:
     unclear_files: Mapping[str, str] = field(default_factory=dict)
     declared_names: frozenset[str] = frozenset()
     disabled: frozenset[str] = frozenset()
+    name_places: Mapping[str, Position] = field(default_factory=dict)
     environments: frozenset[str] = frozenset()
     python_requests: Mapping[str, PythonRequest] = field(default_factory=dict)
     limits: Mapping[str, int] | None = None
@@ -193,15 +205,15 @@ class ManifestReader:
 
     def _combine_documents(self, results: Mapping[str, _FileResult], unread: list[str]) -> DesiredState:
         findings = [finding for result in results.values() for finding in result.findings]
-        findings += _duplicate_names(results)
+        placed = [(path, document) for path, result in results.items() for document in result.documents]
+        findings += name_findings(placed)
         findings += _path_clashes(results)
-        findings += _check_renames(results)
-        findings += _check_repeated_renames(results)
+        findings += duplicate_webhooks({path: result.documents for path, result in results.items()})
         unclear = {path: result.unclear for path, result in results.items() if result.unclear is not None}
         unclear |= dict.fromkeys(unread, "was not read")
         names = _declared_names(results)
         findings += dependency_findings(
-            ((path, each) for path, result in results.items() for each in result.documents if each.is_enabled),
+            ((path, document) for path, document in placed if document.is_enabled),
             names=names if self._is_whole and not unclear else None,
         )
         if unread:
@@ -213,6 +225,7 @@ class ManifestReader:
         valid = [deployment for deployment in deployments if deployment.name not in ambiguous]
         return DesiredState(
             deployments=MappingProxyType({deployment.name: deployment for deployment in valid}),
+            name_places={each.deployment.name: each.place for each in documents if each.deployment is not None},
             python_requests={
                 document.deployment.name: document.python
                 for document in documents
@@ -307,58 +320,6 @@ def _path_clashes(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
                 hint="rename one of them: a checkout on macOS or Windows keeps only one",
                 severity=Severity.WARNING,
             ).finding(path, None)
-
-
-def _duplicate_names(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
-    """Yield a finding at every declaration of a name that is declared more than once: all of them are ambiguous."""
-    places: dict[str, list[tuple[str, BuildResult]]] = {}
-    for path, result in results.items():
-        for document in result.documents:
-            if document.identity is not None and document.is_enabled:
-                places.setdefault(document.identity, []).append((path, document))
-    for name, declarations in places.items():
-        for index, (path, document) in enumerate(declarations if len(declarations) > 1 else ()):
-            second_path, second = declarations[1 if index == 0 else 0]
-            yield Problem(
-                code="DuplicateName",
-                message=f"the name {name} is also declared at {second_path}:{second.place.line}",
-                place=document.place,
-                path=("name",),
-                hint="rename one of them",
-            ).finding(path, name)
-
-
-def _check_renames(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
-    """Yield a finding for each `renamed_from` that names a deployment that is still declared."""
-    names = {each.identity for result in results.values() for each in result.documents if each.is_enabled}
-    for path, result in results.items():
-        for document in result.documents:
-            old = document.deployment.renamed_from if document.deployment is not None else None
-            if old is not None and old in names:
-                yield Problem(
-                    code="RenamedFromDeclared",
-                    message=f"{old} is still declared, so it was not renamed",
-                    place=document.renamed,
-                    path=("renamed_from",),
-                    hint="remove renamed_from, or the document that still has the old name",
-                ).finding(path, document.identity)
-
-
-def _check_repeated_renames(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
-    """Yield a finding for each repeated `renamed_from`: only one deployment can take over a history."""
-    first: dict[str, tuple[str, BuildResult]] = {}
-    for path, result in results.items():
-        for document in result.documents:
-            old = document.deployment.renamed_from if document.deployment is not None else None
-            if old is not None and first.setdefault(old, (path, document))[1] is not document:
-                first_path, heir = first[old]
-                yield Problem(
-                    code="RenamedTwice",
-                    message=f"the history of {old} already goes to the deployment at {first_path}:{heir.renamed.line}",
-                    place=document.renamed,
-                    path=("renamed_from",),
-                    hint="remove renamed_from from one of them",
-                ).finding(path, document.identity)
 
 
 def _ignored_projects(files: Iterable[str], flows: Flows) -> list[str]:

@@ -61,6 +61,10 @@ class FileTrigger:
     parameter: str | None = None
 
 
+DELIVERY_LIFE = timedelta(days=3)
+"""How long a delivery of a webhook is remembered: as long as GitHub allows a redelivery, and as Stripe repeats one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileVersion:
     """One version of a file: a change of its content, or another file with the same path, is another version.

@@ -136,21 +136,23 @@ class Admission:
             occurrences.record_runs(tx, [ledger_entry(run, "" if schedule is None else schedule.id)])
         return run
 
-    def event_run(
+    def event_runs(
         self,
         tx: Transaction,
         entry: InventoryEntry,
         trigger: Trigger,
-        overrides: Mapping[str, Any],
-        idempotency_key: str,
-    ) -> Run:
-        """Build the run of an event, such as a new file; the caller inserts it.
+        events: Iterable[tuple[Mapping[str, Any], str | None]],
+    ) -> list[Run]:
+        """Build a run for each event, such as a new file, of its parameters and its idempotency key, if it has one.
 
-        It waits for the other runs of the deployment, unless those may overlap. It has no start deadline.
+        The caller inserts them. They wait for the other runs of the deployment, unless those may overlap, and have no
+        start deadline.
         """
         serial = self.deployment(entry).overlap is not Overlap.ALLOW
-        key = idempotency_key
-        return self._run(tx, entry, None, trigger=trigger, overrides=overrides, idempotency_key=key, serial=serial)
+        fields = {"trigger": trigger, "serial": serial, "revision": _revision(tx, entry)}
+        return [
+            self._run(tx, entry, None, overrides=overrides, idempotency_key=key, **fields) for overrides, key in events
+        ]
 
     def _process_one(
         self, tx: Transaction, entry: InventoryEntry, now: datetime, counts: ActiveRuns, refusal: str | None
@@ -293,7 +295,7 @@ class Admission:
             "parameters": resolve_references(parameters, due_time, zones, schedule=zone),
             "overrides": overrides,
             "created_at": now,
-            "revision": entry.pinned or active_revision(tx) or entry.revision,
+            "revision": fields.get("revision") or _revision(tx, entry),
             "file": entry.file,
             "spec_digest": entry.spec_digest,
             "version": deployment.version,
@@ -314,6 +316,11 @@ def active_revision(tx: Transaction) -> str | None:
     """Return the last applied revision of the source; None before the first one."""
     source = source_status.find(tx)
     return None if source is None else source.last_applied_revision
+
+
+def _revision(tx: Transaction, entry: InventoryEntry) -> str:
+    """Return the revision that the next run of this deployment executes."""
+    return entry.pinned or active_revision(tx) or entry.revision
 
 
 def find_schedule(tx: Transaction, deployment: Deployment, due_time: datetime) -> Schedule | None:

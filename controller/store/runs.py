@@ -25,6 +25,8 @@ from controller.store.store import Transaction
 
 _CHUNK = 500
 """How many ids one statement may contain."""
+_SAME_NAMES = sorted({column.name for column in runs.columns} - {"project", "python", "python_declared_at"})
+"""The columns that have the name and the value of a field of `Run`, or are converted from it."""
 
 
 def insert_all(tx: Transaction, new: Iterable[Run]) -> None:
@@ -234,8 +236,7 @@ def _of_project(tx: Transaction) -> Select[Any]:
 
 
 def _to_row(tx: Transaction, run: Run) -> dict[str, Any]:
-    special = (runs.c.project, runs.c.python, runs.c.python_declared_at)
-    row = {column.name: getattr(run, column.name) for column in runs.columns if column not in special}
+    row = {name: getattr(run, name) for name in _SAME_NAMES}
     retries = run.retries and {
         "limit": run.retries.limit,
         "delay": run.retries.delay.total_seconds(),

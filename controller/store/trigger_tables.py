@@ -101,6 +101,16 @@ watch_problems = Table(
 )
 """Why files in a watched folder start no runs, one row for each folder that has a problem."""
 
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("project", String(100), primary_key=True),
+    Column("webhook", String(100), primary_key=True),
+    Column("deployment", String(100), primary_key=True),
+    Index("ix_webhooks_project_deployment", "project", "deployment"),
+)
+"""The webhooks of active deployments. The reconciler writes it in the transaction that applies a plan."""
+
 webhook_deliveries = Table(
     "webhook_deliveries",
     metadata,

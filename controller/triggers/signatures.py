@@ -1,6 +1,6 @@
 """Checks whether a request proves that its sender has the secret. Pure: no clock, no state.
 
-`operations.webhooks` calls it, before the body is parsed. All comparisons take constant time.
+`triggers.webhooks` calls it, before the body is parsed. All comparisons take constant time.
 """
 
 import base64

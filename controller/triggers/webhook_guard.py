@@ -1,6 +1,6 @@
 """Limits the requests to webhooks, counts them, and says when a refused one is worth an event.
 
-`operations.webhooks` uses it. All of it is in memory, and its size depends only on the number of declared webhooks.
+`triggers.webhooks` uses it. All of it is in memory, and its size depends only on the number of declared webhooks.
 """
 
 import threading

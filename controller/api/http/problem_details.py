@@ -20,8 +20,8 @@ from controller.errors import (
     UsageError,
 )
 from controller.operations.parameter_check import ParametersError
-from controller.operations.webhooks import TooManyRequestsError, UnauthorizedError
 from controller.queries.serialization import to_json
+from controller.triggers.webhooks import TooManyRequestsError, UnauthorizedError
 
 MEDIA_TYPE = "application/problem+json"
 _STATUS: tuple[tuple[type[ControllerError], int], ...] = (

@@ -25,7 +25,6 @@ from controller.manifests.extract import Excerpt
 from controller.model.runs import Run
 from controller.model.status import InventoryEntry
 from controller.operations.context import MAX_REASON, OperationContext
-from controller.operations.webhooks import Webhooks
 from controller.queries.field_locations import FieldLocations
 from controller.queries.run_diff import CommitRange, FileChanges
 from controller.reconcile.preview import Preview
@@ -35,6 +34,7 @@ from controller.settings import Location, Settings
 from controller.store import Store
 from controller.store.state_directory import StateDirectory
 from controller.text import visible
+from controller.triggers.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from tests.conftest import wait_until
 from tests.unit.api.conftest import Served
 
 PUBLIC = {("GET", "/healthz"), ("GET", "/login"), ("POST", "/login"), ("GET", "/static/{name}")}
-PUBLIC |= {("POST", path) for path in ("/hooks/git",)}
+PUBLIC |= {("POST", path) for path in ("/hooks/git", "/hooks/{name}")}
 RUN = "01a20a24-34e0-7000-97e2-82f65b2a00a9"
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from controller.model.runs import RunState, Trigger
+from controller.model.triggers import SeenFile
 from controller.store import inventory, seen_files
-from controller.triggers.seen_file_cleanup import CYCLE_SECONDS, KEPT_MISSING
+from controller.triggers.seen_file_cleanup import KEPT_MISSING
 from tests.unit.triggers.conftest import LOAD, World
 
 
@@ -230,11 +231,11 @@ def test_a_file_that_is_away_for_a_time_is_not_new_when_it_comes_back(world: Wor
     world.pass_time(20)
     aside = world.folder / "aside"
     path.rename(aside)
-    world.pass_time(2 * CYCLE_SECONDS)
+    world.clean_up()
     [file] = _recorded(world)
     assert file.missing_since is not None
     aside.rename(path)
-    world.pass_time(2 * CYCLE_SECONDS)
+    world.clean_up()
     [file] = _recorded(world)
     assert file.missing_since is None
     assert world.files() == ["a.csv"]
@@ -245,9 +246,9 @@ def test_files_that_no_longer_exist_are_forgotten_after_a_week(world: World) -> 
     world.write("a.csv").with_name("b.csv").touch()
     world.pass_time(20)
     (world.inbox / "a.csv").unlink()
-    world.pass_time(2 * CYCLE_SECONDS)
+    world.clean_up()
     world.clock.turn(KEPT_MISSING)
-    world.pass_time(2 * CYCLE_SECONDS)
+    world.clean_up()
     assert [Path(file.version.path).name for file in _recorded(world)] == ["b.csv"]
 
 
@@ -258,11 +259,11 @@ def test_the_files_of_a_deployment_whose_tombstone_has_expired_are_forgotten(wor
     with world.store.write() as tx:
         inventory.remove(tx, ["copy"], world.clock.now())
         inventory.delete_removed(tx, world.clock.now() + timedelta(days=1))
-    world.pass_time(2 * CYCLE_SECONDS)
+    world.clean_up()
     assert [file.deployment for file in _recorded(world)] == ["load"]
 
 
-def _recorded(world: World) -> list[seen_files.SeenFile]:
+def _recorded(world: World) -> list[SeenFile]:
     with world.store.read() as tx:
         return seen_files.page(tx, ("", ""), 100)
 

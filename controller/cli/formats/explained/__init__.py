@@ -11,6 +11,7 @@ from controller.cli.formats.explained.python import PYTHON
 from controller.cli.formats.explained.schedules import SCHEDULES
 from controller.cli.formats.explained.syntax import SYNTAX
 from controller.cli.formats.explained.upstreams import UPSTREAMS
+from controller.cli.formats.explained.webhooks import WEBHOOKS
 
 __all__ = ["CHAPTERS", "DOCUMENTED", "Explanation"]
 
@@ -24,6 +25,7 @@ CHAPTERS: dict[str, tuple[Explanation, ...]] = {
     "Environments and controller.yaml": OVERLAYS,
     "Schedules": SCHEDULES,
     "Upstream deployments": UPSTREAMS,
+    "Webhooks": WEBHOOKS,
     "Notifications and deadlines": NOTIFICATIONS,
 }
 """The chapters of docs/findings.md, in their order."""

@@ -17,6 +17,14 @@ def upgrade() -> None:
     _create_upstream_tables()
     _create_file_tables()
     op.create_table(
+        "webhooks",
+        sa.Column("project", sa.String(length=100), nullable=False),
+        sa.Column("webhook", sa.String(length=100), nullable=False),
+        sa.Column("deployment", sa.String(length=100), nullable=False),
+        sa.PrimaryKeyConstraint("project", "webhook", "deployment"),
+    )
+    op.create_index("ix_webhooks_project_deployment", "webhooks", ["project", "deployment"])
+    op.create_table(
         "webhook_deliveries",
         sa.Column("project", sa.String(length=100), nullable=False),
         sa.Column("webhook", sa.String(length=100), nullable=False),
