@@ -1,6 +1,6 @@
 """All details of one deployment: fields, descriptions of its schedules, findings and fire times."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any
@@ -25,12 +25,15 @@ from controller.queries.deployments import (
     read_moment,
 )
 from controller.queries.next_starts import fires_after
-from controller.schedules import describe, next_fire_times, shared_zone
+from controller.schedules import describe, find_skipped, next_fire_times, shared_zone
 from controller.store import Transaction, commits, dependencies, inventory, last_runs, python_environments
 from controller.store.name_lookup import not_active
 
 if TYPE_CHECKING:
     from controller.manifests.reader import DesiredState
+
+MAX_SKIPPED = 1000
+"""The maximum number of due times that are examined for those that are skipped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +135,21 @@ def fire_times(tx: Transaction, name: str, after: datetime, count: int) -> list[
         show_deployment(tx, name, after)
         return []
     return [] if deployment.suspend else [time for time, _ in next_fire_times(deployment.schedules, after, count)]
+
+
+def skipped_due_times(
+    deployment: Deployment | None, after: datetime, fire_times: Sequence[datetime]
+) -> list[tuple[datetime, str]]:
+    """Return the due times before the last of these fire times that a calendar or a window skips, with the reasons."""
+    if deployment is None or deployment.suspend or not fire_times:
+        return []
+    return find_skipped(deployment.schedules, after, fire_times[-1], MAX_SKIPPED)
+
+
+def find_deployment(tx: Transaction, name: str) -> Deployment | None:
+    """Return an active deployment as it was applied; None if there is none."""
+    entry = inventory.find(tx, name)
+    return None if entry is None else build_entry(entry)
 
 
 def zone_of(tx: Transaction, name: str) -> tzinfo | None:

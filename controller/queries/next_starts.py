@@ -20,8 +20,11 @@ def is_late(run: LastRun | None, schedules: Sequence[Schedule], now: datetime) -
     """Return whether the run waits although a due time after its own one, and after its creation, has passed.
 
     Runs of backfills are never late: their due times lie in the past, and their backfill decides when they start.
+    Neither are runs whose earliest start is still to come.
     """
     if run is None or run.state is not RunState.PENDING or run.scheduled_for is None or run.backfill_id is not None:
+        return False
+    if run.not_before is not None and run.not_before > now:
         return False
     later = next_fire_times(schedules, max(run.scheduled_for, run.created_at), 1)
     return bool(later) and later[0][0] <= now

@@ -182,10 +182,17 @@ def test_a_run_that_waits_beyond_the_next_due_time_is_late(store: Store) -> None
         replace(run(2, "soon", RunState.PENDING), scheduled_for=NOW),
         replace(run(3, "again", RunState.PENDING), scheduled_for=NOW - 9 * HOUR, created_at=NOW),
         replace(run(4, "filled", RunState.PENDING), scheduled_for=NOW - HOUR, created_at=NOW - HOUR, backfill_id="b"),
+        replace(
+            run(5, "window", RunState.PENDING),
+            scheduled_for=NOW - HOUR,
+            created_at=NOW - HOUR,
+            not_before=NOW + HOUR,
+        ),
     ]
+    names = ("again", "filled", "good", "late", "soon", "window")
     with store.write() as tx:
         source_status.save(tx, source())
-        inventory.save(tx, [entry(name, schedules=hourly) for name in ("again", "filled", "good", "late", "soon")])
+        inventory.save(tx, [entry(name, schedules=hourly) for name in names])
         runs.insert_all(tx, waiting)
     with store.read() as tx:
         listed = list_deployments(tx, NOW)
@@ -195,6 +202,7 @@ def test_a_run_that_waits_beyond_the_next_due_time_is_late(store: Store) -> None
         ("again", Rank.RUNNING),
         ("filled", Rank.RUNNING),
         ("soon", Rank.RUNNING),
+        ("window", Rank.RUNNING),
         ("good", Rank.HEALTHY),
     ]
     assert [item.title for item in overall.attention] == ["late: a run is late"]
