@@ -71,11 +71,13 @@ def next_(location: Location, name: str | None, count: int, after: str | None, o
         raise UsageError(message, hint=hint)
     _check_options(kinds, expression)
     if name is None:
-        _print(*_expression_times(kinds[0], expression, after, count), output)
+        _print(*_expression_times(kinds[0], expression, after, count), output, "")
     else:
         source = click.get_current_context().get_parameter_source("timezone")
         timezone = expression["timezone"] if source is not ParameterSource.DEFAULT else None
-        _print(*_deployment_times(location, name, after, timezone, count), output, name)
+        times, local, causes = _deployment_times(location, name, after, timezone, count)
+        starts = f" {name} also runs for {'; '.join(causes)}." if causes else ""
+        _print(times, local, output, f"{starts} `controller trigger {name}` runs {name} now.")
 
 
 def _check_options(kinds: list[str], expression: dict[str, Any]) -> None:
@@ -93,14 +95,21 @@ def _check_options(kinds: list[str], expression: dict[str, Any]) -> None:
 
 def _deployment_times(
     location: Location, name: str, after: str | None, timezone: str | None, count: int
-) -> tuple[list[datetime], tzinfo | None]:
-    """Return the next fire times of a deployment and the zone to show them in.
+) -> tuple[list[datetime], tzinfo | None, tuple[str, ...]]:
+    """Return the next fire times of a deployment, the zone to show them in, and what else starts its runs.
 
     The schedules are the applied ones; if no controller has run yet, or --ref or --environment is given, the declared
     ones. The zone is `timezone`, else the only zone of the schedules, else None for the machine's. A time without an
     offset in `after` is read in that zone, with UTC instead of the machine's.
     """
-    from controller.queries.deployment_details import common_zone, declared_fire_times, fire_times, zone_of
+    from controller.model.trigger_texts import trigger_texts
+    from controller.queries.deployment_details import (
+        common_zone,
+        declared_fire_times,
+        fire_times,
+        start_causes,
+        zone_of,
+    )
     from controller.schedules import zone
 
     chosen = None if timezone is None else zone(timezone)
@@ -108,13 +117,14 @@ def _deployment_times(
         with suppress(NoStateError), state_access.read_state_if_any(location) as tx:
             if tx is not None:
                 local = chosen or zone_of(tx, name)
-                return fire_times(tx, name, _instant(after, local), count), local
+                return fire_times(tx, name, _instant(after, local), count), local, start_causes(tx, name)
     from controller.cli.manifest_files import Target, read_desired_state
 
     desired = read_desired_state([Target(location.directory, location.path)], location)
     deployment = desired.deployments.get(name)
     local = chosen or (None if deployment is None else common_zone(deployment))
-    return declared_fire_times(desired, name, _instant(after, local), count), local
+    causes = () if deployment is None or deployment.suspend else trigger_texts(deployment)
+    return declared_fire_times(desired, name, _instant(after, local), count), local, causes
 
 
 def _instant(after: str | None, local: tzinfo | None) -> datetime:
@@ -148,12 +158,11 @@ def _expression_times(
     return [time for time, _ in next_fire_times([schedule], start, count)], local
 
 
-def _print(times: list[datetime], zone: tzinfo | None, output: str, name: str | None = None) -> None:
+def _print(times: list[datetime], zone: tzinfo | None, output: str, hint: str) -> None:
     if output == "json":
         print_json({"fire_times": times})
         return
     for time in times:
         click.echo(format_time(time, zone, timespec="auto"))
     if not times:
-        hint = "" if name is None else f" `controller trigger {name}` runs {name} now."
         click.echo(f"No more fire times.{hint}", err=True)

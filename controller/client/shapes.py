@@ -51,6 +51,7 @@ __all__ = [
     "Fields",
     "FileChange",
     "FileChanges",
+    "FileTriggerView",
     "Finding",
     "FireTimeChange",
     "Form",
@@ -104,6 +105,7 @@ __all__ = [
     "SettingsProblem",
     "Severity",
     "Source",
+    "StartCauses",
     "StateUsage",
     "Status",
     "StatusSummary",
@@ -144,6 +146,7 @@ ConditionType = Literal[
     "PythonReady",
     "Late",
     "Overdue",
+    "FilesWatched",
 ]
 DeploymentState = Literal["invalid", "failing", "out_of_sync", "late", "held", "suspended", "ok"]
 EventSeverity = Literal["info", "warning", "error"]
@@ -392,6 +395,7 @@ class Change(TypedDict):
     renamed_from: str | None
     warnings: list[str]
     runs_in_flight: int
+    starts: StartCauses
 
 
 class ChannelStatus(TypedDict):
@@ -587,6 +591,16 @@ class FileChanges(TypedDict):
     files: list[FileChange]
     left_out: int
     problem: str | None
+
+
+class FileTriggerView(TypedDict):
+    """A watched folder: its declaration, and a description of what starts a run."""
+
+    path: str
+    pattern: str
+    settle_seconds: float
+    parameter: str | None
+    text: str
 
 
 class Finding(TypedDict):
@@ -1194,6 +1208,13 @@ class Source(TypedDict):
     environment: str | None
 
 
+class StartCauses(TypedDict):
+    """The events that start runs besides schedules before and after the change, such as new files, as phrases."""
+
+    before: list[str]
+    after: list[str]
+
+
 class StateUsage(TypedDict):
     """The state directory: its size and the free space of its disk, in bytes.
 
@@ -1371,7 +1392,8 @@ class DeploymentDetail(Deployment):
 
     `environment` is the one whose overlays are applied, if any. `python` is the Python environment of the active
     version, None for the controller's own interpreter; the condition PythonReady has what the newest version waits
-    for. `changed_in` is the commit that changed the active version of the document, None if that is unknown.
+    for. `changed_in` is the commit that changed the active version of the document, None if that is unknown. `files`
+    are the folders whose new files start runs.
     """
 
     revision: str | None
@@ -1384,6 +1406,7 @@ class DeploymentDetail(Deployment):
     environment: str | None
     python: PythonSummary | None
     changed_in: Commit | None
+    files: list[FileTriggerView]
 
 
 class PythonEnvironmentDetail(PythonEnvironment):

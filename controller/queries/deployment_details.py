@@ -13,6 +13,7 @@ from controller.model.findings import Finding, Severity
 from controller.model.python_environments import PythonSummary
 from controller.model.schedules import Schedule
 from controller.model.status import InventoryEntry
+from controller.model.trigger_texts import trigger_texts
 from controller.queries.deployments import (
     DeploymentView,
     base_row,
@@ -23,6 +24,7 @@ from controller.queries.deployments import (
     never_valid_row,
     read_moment,
 )
+from controller.queries.watch_conditions import FileTriggerView, file_trigger_view
 from controller.schedules import describe, next_fire_times, shared_zone
 from controller.store import Transaction, commits, inventory, last_runs, python_environments
 from controller.store.name_lookup import not_active
@@ -49,7 +51,8 @@ class DeploymentDetail(DeploymentView):
 
     `environment` is the one whose overlays are applied, if any. `python` is the Python environment of the active
     version, None for the controller's own interpreter; the condition PythonReady has what the newest version waits for.
-    `changed_in` is the commit that changed the active version of the document, None if that is unknown.
+    `changed_in` is the commit that changed the active version of the document, None if that is unknown. `files` are the
+    folders whose new files start runs.
     """
 
     revision: str | None
@@ -62,6 +65,7 @@ class DeploymentDetail(DeploymentView):
     environment: str | None = None
     python: PythonSummary | None = None
     changed_in: Commit | None = None
+    files: tuple[FileTriggerView, ...] = ()
 
 
 def show_deployment(tx: Transaction, name: str, now: datetime) -> DeploymentDetail:
@@ -109,6 +113,13 @@ def fire_times(tx: Transaction, name: str, after: datetime, count: int) -> list[
         show_deployment(tx, name, after)
         return []
     return [] if deployment.suspend else [time for time, _ in next_fire_times(deployment.schedules, after, count)]
+
+
+def start_causes(tx: Transaction, name: str) -> tuple[str, ...]:
+    """Return what starts runs of an active deployment besides its schedules, as phrases; nothing while suspended."""
+    entry = inventory.find(tx, name)
+    deployment = None if entry is None else build_entry(entry)
+    return () if deployment is None or deployment.suspend else trigger_texts(deployment)
 
 
 def zone_of(tx: Transaction, name: str) -> tzinfo | None:
@@ -166,6 +177,7 @@ def _detail(
         timeout_seconds=None if deployment is None or not deployment.timeout else deployment.timeout.total_seconds(),
         env={} if deployment is None else deployment.env,
         findings=findings,
+        files=() if deployment is None else tuple(map(file_trigger_view, deployment.files)),
     )
 
 

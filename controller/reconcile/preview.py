@@ -14,6 +14,7 @@ from controller.model.commits import Commit
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity
 from controller.model.status import WITHHELD, InventoryEntry, Withheld
+from controller.model.trigger_texts import trigger_texts
 from controller.reconcile.changed_code import CodeChange, Unread
 from controller.reconcile.diff import MAX_FIELDS, FieldChange, differences, without_secrets
 from controller.reconcile.plan import Plan, Update
@@ -33,6 +34,14 @@ class FireTimes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StartCauses:
+    """The events that start runs besides schedules before and after the change, such as new files, as phrases."""
+
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentChange:
     """A deployment to be created, updated or deleted; `file` and `line` locate its document.
 
@@ -49,6 +58,7 @@ class DeploymentChange:
     renamed_from: str | None = None
     warnings: tuple[str, ...] = ()
     runs_in_flight: int = 0
+    starts: StartCauses = StartCauses()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +204,7 @@ class _Describer:
             fields=(),
             fire_times=FireTimes(before=self._times(before), after=()),
             runs_in_flight=self._in_flight.get(entry.name, 0),
+            starts=StartCauses(before=_start_causes(before)),
         )
 
     def update(self, update: Update) -> DeploymentChange:
@@ -209,6 +220,7 @@ class _Describer:
             renamed_from=entry.name if update.is_renamed else None,
             warnings=tuple(self._warnings.get(after.name, ())),
             runs_in_flight=self._in_flight.get(entry.name, 0),
+            starts=StartCauses(before=_start_causes(before), after=_start_causes(after)),
         )
 
     def creation(self, new: Deployment) -> DeploymentChange:
@@ -220,6 +232,7 @@ class _Describer:
             fields=tuple(islice(_declared_fields(new), MAX_FIELDS)),
             fire_times=FireTimes(before=(), after=self._times(new)),
             warnings=tuple(self._warnings.get(new.name, ())),
+            starts=StartCauses(after=_start_causes(new)),
         )
 
     def _times(self, deployment: Deployment) -> tuple[datetime, ...]:
@@ -227,6 +240,10 @@ class _Describer:
             return ()
         fire_times = next_fire_times(deployment.schedules, self._now, MAX_TIMES)
         return tuple(time.astimezone(zone(schedule.timezone)) for time, schedule in fire_times)
+
+
+def _start_causes(deployment: Deployment) -> tuple[str, ...]:
+    return () if deployment.suspend else trigger_texts(deployment)
 
 
 def _declared_fields(new: Deployment) -> Iterator[FieldChange]:

@@ -224,10 +224,22 @@ def _details(change: DeploymentChange) -> Iterator[str]:
         yield f"fires before: {before}"
     if change.action != "delete":
         yield f"fires after:  {after}" if change.action == "update" else f"fires: {after}"
+    yield from _starts(change)
     if change.runs_in_flight:
         yield f"runs in progress: {change.runs_in_flight} (they will finish)"
     for warning in change.warnings:
         yield f"warning: {warning}"
+
+
+def _starts(change: DeploymentChange) -> Iterator[str]:
+    """Yield what starts runs besides schedules, before and after, if anything does."""
+    before, after = ("; ".join(causes) or "nothing else" for causes in (change.starts.before, change.starts.after))
+    if not change.starts.before and not change.starts.after:
+        return
+    if change.action != "create":
+        yield f"starts before: {before}"
+    if change.action != "delete":
+        yield f"starts after:  {after}" if change.action == "update" else f"starts for: {after}"
 
 
 def _title(change: DeploymentChange) -> str:

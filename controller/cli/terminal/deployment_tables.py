@@ -79,6 +79,7 @@ def deployment_detail(view: DeploymentDetail, now: datetime) -> RenderableType:
         suffix = " (suspended)" if schedule.suspended or view.suspended else ""
         rows.append(("schedule", text_format.plain(f"{schedule.id}: {schedule.text}{suffix}")))
         rows += [("", text_format.local(time, zone(schedule.timezone))) for time in schedule.fire_times]
+    rows += [("starts for", text_format.plain(trigger.text)) for trigger in view.files]
     return Details(rows)
 
 

@@ -91,14 +91,14 @@ def test_a_problem_ends_with_the_trigger(world: World) -> None:
 
 
 def test_a_file_that_never_settles_is_reported_and_starts_a_run_in_the_end(world: World) -> None:
-    world.declare(LOAD.replace("parameter", "settle: 6m, parameter"))
-    for _ in range(20):
+    world.declare(LOAD.replace("parameter", "settle: 7m, parameter"))
+    for _ in range(25):
         world.write("a.csv")
         world.pass_time(400)
     assert world.runs() == []
     [problem] = world.problems()
     assert problem.reason == "FileUnsettled"
-    assert problem.message == f"{world.inbox}/a.csv did not stop changing within 2h."
+    assert problem.message == f"{world.inbox}/a.csv did not stop changing within 2h20m."
     world.pass_time(600)
     assert world.files() == ["a.csv"]
     assert world.problems() == []
