@@ -107,7 +107,7 @@ class Settings:
     state that was written for another repository. `flow_user`: the name of the user that flows run as, None for the
     controller's own user. `listen`: where HTTP is served, None for no HTTP server. `uv`: how Python environments are
     built. `web_url_template`: the URL of the web page of a commit, with `{commit}`; None: guessed from the remote.
-    `notifications`: who is notified, and metrics. `triggers`: what starts runs besides schedules.
+    `notifications`: who is notified, and metrics. `triggers`: what files and requests may start.
     """
 
     location: Location

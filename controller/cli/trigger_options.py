@@ -1,4 +1,4 @@
-"""The options of `controller run` about what starts runs besides schedules."""
+"""The options of `controller run` about what files and requests may start."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -18,10 +18,16 @@ def triggers(command: Callable[..., Any]) -> Callable[..., Any]:
         envvar="CONTROLLER_WATCH_ROOT",
         help="Folder below which deployments may watch for new files. Repeatable. [default: none]",
     )
+    @click.option(
+        "--git-hook-secret",
+        metavar="env:NAME|file:PATH",
+        envvar="CONTROLLER_GIT_HOOK_SECRET",
+        help="Sync when a git server sends a request to /hooks/git that is signed with this secret.",
+    )
     @wraps(command)
-    def with_triggers(watch_roots: tuple[str, ...], **arguments: Any) -> Any:
+    def with_triggers(watch_roots: tuple[str, ...], git_hook_secret: str | None, **arguments: Any) -> Any:
         from controller.trigger_settings import parse_triggers
 
-        return command(triggers=parse_triggers(watch_roots=watch_roots), **arguments)
+        return command(triggers=parse_triggers(watch_roots=watch_roots, git_hook_secret=git_hook_secret), **arguments)
 
     return with_triggers

@@ -22,7 +22,6 @@ from controller.manifests.foreign_values import (
     duration_in,
     duration_of,
     flow_of,
-    name_of,
     overlap_of,
     parameters_of,
     plain_key,
@@ -33,9 +32,11 @@ from controller.manifests.foreign_values import (
     secrets_of,
     suspend_when,
     tags_of,
+    upstreams_of,
     variables_of,
 )
 from controller.manifests.yaml.nodes import Path
+from controller.model.names import name_from_title
 from controller.schedules import parse_natural_schedule
 
 _MAX_HINT = 300
@@ -49,8 +50,9 @@ _REMOVAL_HINTS = {
     "flow_storage storage repository repo": "remove it: the code comes from git, at the commit of the deployment",
     "work_pool work_pool_name pool work_queue work_queue_name": "remove it, or write queue: NAME for a queue "
     "that controller.yaml declares under queues",
-    "steps jobs tasks stages depends_on depends dependson needs dag upstream downstream": "remove it: a deployment "
-    "runs one flow or one command; call the steps in order from one flow",
+    "steps jobs tasks stages dag": "remove it: a deployment runs one flow or one command; call the steps in order from "
+    "one flow, or make each a deployment that names the previous one under after",
+    "downstream": "remove it, and write after: NAME in the deployments that start after this one",
     "requirements requirements_txt pip packages dependencies pip_packages conda": "write it under python, as the path "
     "of a file or as a list: python: {requirements: flows/requirements.txt}",
     "spec metadata apiversion jobtemplate template": "remove it, and write the keys of the deployment at the top: "
@@ -89,6 +91,8 @@ _REMOVAL_HINT_BY_KEY = {key.replace("_", ""): hint for keys, hint in _REMOVAL_HI
 def foreign_key_hint(path: Path, key: str, value: Any, document: Any) -> str | None:
     """Return the hint for an unknown key below `path`; None if no other program uses that key."""
     word = plain_key(key)
+    if path[:1] == ("after",):
+        return _entry_hint("deployment", _same, value) if word in _UPSTREAM_WORDS and isinstance(value, str) else None
     place = path[-1] if path and isinstance(path[-1], str) else path[-2] if len(path) > 1 else ""
     if not path:
         return _deployment_hint(word, value, document)
@@ -243,7 +247,7 @@ _WORDS: tuple[tuple[str, str, Builder], ...] = (
     ("entrypoint entry_point flow_path flow_file", "flow", flow_of),
     ("run script cmd exec program bash_command exec_start", "command", command_of),
     ("shell", "command", lambda value: command_of(value) if " " in value else None),
-    ("dag_id id title deployment_name workflow job_name", "name", name_of),
+    ("dag_id id title deployment_name workflow job_name", "name", name_from_title),
     ("max_retries maxretries retry retry_policy retrypolicy backofflimit attempts retry_limit", "retries", retries_of),
     (
         "timeout_seconds timeout_sec activedeadlineseconds runtime_max_sec timeout_start_sec",
@@ -260,7 +264,7 @@ _WORDS: tuple[tuple[str, str, Builder], ...] = (
     ),
     ("params kwargs op_kwargs inputs with conf", "parameters", parameters_of),
     ("paused is_paused is_paused_upon_creation disabled disable", "suspend", suspend_when(when=True)),
-    ("enabled active is_schedule_active is_active", "suspend", suspend_when(when=False)),
+    ("active is_schedule_active is_active", "suspend", suspend_when(when=False)),
     ("environment env_vars envs environment_variables variables", "env", variables_of),
     ("secret", "secrets", secrets_of),
     ("labels label keywords annotations", "tags", tags_of),
@@ -273,7 +277,9 @@ _WORDS: tuple[tuple[str, str, Builder], ...] = (
     ("history_limit hist_retention_days histretentiondays", "retention", lambda value: {"days": value}),
     ("successfuljobshistorylimit", "retention", lambda value: {"runs": value}),
 )
+_UPSTREAM_WORDS = frozenset({"name", "job", "flow", "task", "upstream", "id"})
 _WORDS += (
+    ("depends_on depends dependson needs upstream upstreams requires wait_for", "after", upstreams_of),
     ("sla slo", "expect", lambda value: {"finish_within": duration_of(value)}),
     (
         "healthcheck healthchecks healthchecks_url health_check heartbeat_url ping ping_url cronitor",

@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 from controller.manifests.file_trigger_fields import read_file_trigger
 from controller.manifests.validation_context import ValidationContext
 from controller.manifests.webhook_fields import read_webhook_trigger
-from controller.manifests.yaml.nodes import Path
+from controller.manifests.yaml.nodes import Path, Position
 from controller.model.triggers import FileTrigger, WebhookTrigger
 
 
@@ -47,6 +47,13 @@ def trigger_calls(context: ValidationContext) -> Iterator[tuple[Path, Mapping[st
             yield path, {} if name is None else {name: f"{fields['path']}/file"}
         else:
             yield path, dict.fromkeys(fields.get("parameters", {}), UNKNOWN_VALUE)
+
+
+def webhook_places(context: ValidationContext) -> Iterator[tuple[str, Position, Path]]:
+    """Yield the name of each webhook that matches the schema, with its position and path."""
+    for path, fields in _declarations(context):
+        if path[-1] == "webhook":
+            yield fields["name"], context.root.at((*path, "name")).place, (*path, "name")
 
 
 def parameter_path(call: Path, parameter: Path) -> Path:

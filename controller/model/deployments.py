@@ -51,8 +51,9 @@ class Deployment:
     """One declared deployment: what runs, with which parameters, when, and how failures are handled.
 
     `name` is its identity. It is declared in `file` (relative to the repository root) at `line` (from 1). `document` is
-    the mapping as written. Runs are pinned to `spec_digest`, the `sha256:…` of the document. `working_directory` and
-    `import_paths` are relative to the repository root, with `/`; an empty string means the root itself.
+    the mapping as written; for a deployment of a matrix, with the values of this one, which are also in `matrix`. Runs
+    are pinned to `spec_digest`, the `sha256:…` of the document. `working_directory` and `import_paths` are relative to
+    the repository root, with `/`; an empty string means the root itself.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Deployment:
     version: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     schedules: tuple[Schedule, ...] = ()
+    matrix: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     suspend: bool = False
     timeout: timedelta | None = None
     env: Mapping[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What starts or holds back a run besides the clock: upstream deployments, files and webhooks.
+"""The triggers of runs besides the clock: upstream deployments, files and webhooks.
 
 `manifests` builds the declared triggers; `store` stores what has happened, and `queries` returns it.
 """
@@ -38,7 +38,7 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class After:
-    """What `after` declares: all `upstreams` have to finish as asked, or with `any` each of them releases a run.
+    """The value of `after`: all `upstreams` have to finish as asked, or with `any` each of them releases a run.
 
     For a deployment with schedules it is a gate: its due times wait. For one without, it is an event that starts runs.
     """
@@ -59,6 +59,10 @@ class FileTrigger:
     pattern: str = "*"
     settle: timedelta = timedelta(seconds=5)
     parameter: str | None = None
+
+
+DELIVERY_LIFE = timedelta(days=3)
+"""How long a delivery of a webhook is remembered: as long as GitHub allows a redelivery, and as Stripe repeats one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,10 +110,16 @@ class WatchProblem:
 
 
 class WebhookSignature(StrEnum):
-    """How a request proves that its sender has the secret."""
+    """How a request proves that its sender has the secret.
+
+    `hmac-sha256` is the HMAC of the body, `token` the secret itself. The others sign the time as well.
+    """
 
     HMAC_SHA256 = "hmac-sha256"
     TOKEN = "token"
+    STANDARD_WEBHOOKS = "standard-webhooks"
+    STRIPE = "stripe"
+    SLACK = "slack"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

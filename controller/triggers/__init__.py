@@ -1,1 +1,1 @@
-"""Starts runs for events outside of the controller: files that arrive in a folder."""
+"""Starts runs for events outside of the controller: new files, and requests to webhooks."""
