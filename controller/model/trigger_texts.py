@@ -1,4 +1,4 @@
-"""Describes what starts runs of a deployment besides its schedules, in words for people.
+"""Describes what starts runs of a deployment besides its schedules, as phrases for people.
 
 `reconcile.preview`, `queries` and the command line call it.
 """

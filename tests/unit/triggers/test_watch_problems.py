@@ -1,4 +1,4 @@
-"""What keeps files from starting runs is an event when it begins and ends, and a recorded problem meanwhile."""
+"""A problem of a watched folder is an event when it begins and ends, and is recorded meanwhile."""
 
 from datetime import timedelta
 from pathlib import Path
