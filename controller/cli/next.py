@@ -91,7 +91,7 @@ def next_(location: Location, name: str | None, count: int, after: str | None, o
         source = click.get_current_context().get_parameter_source("timezone")
         timezone = expression["timezone"] if source is not ParameterSource.DEFAULT else None
         times, local, causes = _deployment_times(location, name, after, timezone, count)
-        starts = f" {name} also runs for {'; '.join(causes)}." if causes else ""
+        starts = f" {name} runs for {'; '.join(causes)}." if causes else ""
         _print(times, local, output, f"{starts} `controller trigger {name}` runs {name} now.")
 
 

@@ -137,6 +137,7 @@ AttentionCode = Literal[
     "invalid_deployment",
     "no_python",
     "no_upstream",
+    "no_files",
     "failed_run",
     "late",
     "held",

@@ -117,7 +117,8 @@ def _remark(view: DeploymentView, now: datetime) -> Text:
     problems = (
         condition
         for condition in view.conditions
-        if condition.type in problem_types or (condition.type is ConditionType.PYTHON_READY and not condition.is_true)
+        if condition.type in problem_types
+        or (condition.type in (ConditionType.PYTHON_READY, ConditionType.FILES_WATCHED) and not condition.is_true)
     )
     problem = next(problems, None)
     if problem is None:

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from controller.model.status import EventSeverity
+from controller.model.status import ConditionType, EventSeverity
+from controller.queries.attention import AttentionCode, find_attention
+from controller.queries.deployment_details import show_deployment
+from controller.queries.deployments import list_deployments
 from controller.triggers import settling_files
 from tests.unit.triggers.conftest import LOAD, World
 
@@ -157,3 +160,22 @@ def test_a_fault_in_one_folder_does_not_affect_others(world: World, monkeypatch:
     world.pass_time(60)
     assert world.files() == ["a.csv"]
     assert world.reasons() == ["FolderUnreadable"]
+
+
+def test_lists_details_and_the_overview_show_the_problem(world: World) -> None:
+    world.inbox.rmdir()
+    world.declare(LOAD)
+    world.pass_time(20)
+    with world.store.read() as tx:
+        detail = show_deployment(tx, "load", world.clock.now())
+        views = list_deployments(tx, world.clock.now())
+    [condition] = detail.conditions
+    assert (condition.type, condition.is_true, condition.reason) == (
+        ConditionType.FILES_WATCHED,
+        False,
+        "FolderMissing",
+    )
+    assert [trigger.text for trigger in detail.files] == [f"new files in {world.inbox} that match *.csv"]
+    [problem] = find_attention(None, views)
+    assert (problem.code, problem.kind) == (AttentionCode.NO_FILES, "error")
+    assert problem.message == f"FolderMissing: The folder {world.inbox} does not exist."
