@@ -129,7 +129,7 @@ def test_files_that_vanish_before_they_are_ready_are_one_event_a_minute(world: W
     for round_number in range(2):
         for name in ("a.csv", "b.csv"):
             world.write(f"{round_number}{name}")
-        world.pass_time(2)
+        world.pass_time(11)
         for name in ("a.csv", "b.csv"):
             (world.inbox / f"{round_number}{name}").unlink()
         world.pass_time(20)
@@ -143,8 +143,9 @@ def test_files_that_vanish_before_they_are_ready_are_one_event_a_minute(world: W
 
 def test_a_file_that_is_renamed_when_it_is_complete_has_not_vanished(world: World) -> None:
     world.declare(LOAD.replace("*.csv", "*"))
+    world.pass_time(8)
     path = world.write("a.csv.part")
-    world.pass_time(2)
+    world.pass_time(3)
     path.rename(world.inbox / "a.csv")
     world.pass_time(60)
     assert world.files() == ["a.csv"]
