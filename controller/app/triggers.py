@@ -1,6 +1,6 @@
-"""What starts runs besides schedules, as one component of the controller: creates the parts of `triggers`.
+"""The triggers, which start runs besides schedules, as one component of the controller.
 
-`controller.app.controller` creates, starts and stops it.
+`controller.app.controller` creates, starts and stops it. It connects the parts of `triggers` with the settings.
 """
 
 from collections.abc import Callable

@@ -92,13 +92,13 @@ def next_(location: Location, name: str | None, count: int, after: str | None, o
         raise UsageError(message, hint=hint)
     _check_options(kinds, expression)
     if name is None:
-        times, skipped, local = _expression_times(kinds[0], expression, after, count)
-        _print(times, skipped, local, output)
+        _print(*_expression_times(kinds[0], expression, after, count), output, "")
     else:
         source = click.get_current_context().get_parameter_source("timezone")
         timezone = expression["timezone"] if source is not ParameterSource.DEFAULT else None
-        times, skipped, common = _deployment_times(location, name, after, timezone, count)
-        _print(times, skipped, common, output, name)
+        times, skipped, local, causes = _deployment_times(location, name, after, timezone, count)
+        starts = f" {name} runs for {'; '.join(causes)}." if causes else ""
+        _print(times, skipped, local, output, f"{starts} `controller trigger {name}` runs {name} now.")
 
 
 def _check_options(kinds: list[str], expression: dict[str, Any]) -> None:
@@ -118,19 +118,23 @@ def _check_options(kinds: list[str], expression: dict[str, Any]) -> None:
 
 def _deployment_times(
     location: Location, name: str, after: str | None, timezone: str | None, count: int
-) -> tuple[list[datetime], Skipped, tzinfo | None]:
-    """Return the next fire times of a deployment, the due times before the last one that are skipped, and their zone.
+) -> tuple[list[datetime], Skipped, tzinfo | None, tuple[str, ...]]:
+    """Return the next fire times of a deployment, with the due times before the last one that are skipped.
+
+    Also return the zone to show them in, and what else starts its runs.
 
     The schedules are the applied ones; if no controller has run yet, or --ref or --environment is given, the declared
     ones. The zone is `timezone`, else the only zone of the schedules, else None for the machine's. A time without an
     offset in `after` is read in that zone, with UTC instead of the machine's.
     """
+    from controller.model.trigger_texts import trigger_texts
     from controller.queries.deployment_details import (
         common_zone,
         declared_fire_times,
         find_deployment,
         fire_times,
         skipped_due_times,
+        start_causes,
         zone_of,
     )
     from controller.schedules import zone
@@ -142,7 +146,8 @@ def _deployment_times(
                 local = chosen or zone_of(tx, name)
                 start = _instant(after, local)
                 times = fire_times(tx, name, start, count)
-                return times, skipped_due_times(find_deployment(tx, name), start, times), local
+                skipped = skipped_due_times(find_deployment(tx, name), start, times)
+                return times, skipped, local, start_causes(tx, name)
     from controller.cli.manifest_files import Target, read_desired_state
 
     desired = read_desired_state([Target(location.directory, location.path)], location)
@@ -150,7 +155,8 @@ def _deployment_times(
     local = chosen or (None if deployment is None else common_zone(deployment))
     start = _instant(after, local)
     times = declared_fire_times(desired, name, start, count)
-    return times, skipped_due_times(deployment, start, times), local
+    causes = () if deployment is None or deployment.suspend else trigger_texts(deployment)
+    return times, skipped_due_times(deployment, start, times), local, causes
 
 
 def _instant(after: str | None, local: tzinfo | None) -> datetime:
@@ -199,7 +205,7 @@ def _calendars(codes: tuple[str, ...]) -> "tuple[Calendar, ...]":
     return tuple(Calendar(name=code, holidays=Holidays(code=code)) for code in codes)
 
 
-def _print(times: list[datetime], skipped: Skipped, zone: tzinfo | None, output: str, name: str | None = None) -> None:
+def _print(times: list[datetime], skipped: Skipped, zone: tzinfo | None, output: str, hint: str) -> None:
     if output == "json":
         rows = [{"due_time": time, "reason": reason} for time, reason in skipped]
         print_json({"fire_times": times, **({"skipped": rows} if rows else {})})
@@ -207,7 +213,6 @@ def _print(times: list[datetime], skipped: Skipped, zone: tzinfo | None, output:
     for time in times:
         click.echo(format_time(time, zone, timespec="auto"))
     if not times:
-        hint = "" if name is None else f" `controller trigger {name}` runs {name} now."
         click.echo(f"No more fire times.{hint}", err=True)
     for time, reason in skipped[:_SHOWN]:
         click.echo(f"{format_time(time, zone, timespec='auto')} is skipped: {reason}", err=True)

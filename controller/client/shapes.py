@@ -55,6 +55,7 @@ __all__ = [
     "Fields",
     "FileChange",
     "FileChanges",
+    "FileTriggerView",
     "Finding",
     "FireTimeChange",
     "Form",
@@ -140,6 +141,7 @@ AttentionCode = Literal[
     "invalid_deployment",
     "no_python",
     "no_upstream",
+    "no_files",
     "failed_run",
     "late",
     "held",
@@ -157,6 +159,7 @@ ConditionType = Literal[
     "PythonReady",
     "Late",
     "Overdue",
+    "FilesWatched",
 ]
 DeploymentState = Literal["invalid", "failing", "out_of_sync", "late", "held", "suspended", "ok"]
 EdgeKind = Literal["gate", "event", "file", "webhook"]
@@ -643,6 +646,16 @@ class FileChanges(TypedDict):
     files: list[FileChange]
     left_out: int
     problem: str | None
+
+
+class FileTriggerView(TypedDict):
+    """A watched folder: its declaration, and a description of what starts a run."""
+
+    path: str
+    pattern: str
+    settle_seconds: float
+    parameter: str | None
+    text: str
 
 
 class Finding(TypedDict):
@@ -1476,7 +1489,8 @@ class DeploymentDetail(Deployment):
     version, None for the controller's own interpreter; the condition PythonReady has what the newest version waits
     for. `changed_in` is the commit that changed the active version of the document, None if that is unknown. `after`
     are the upstream deployments of the active version, and `dependants` the deployments that name this one under
-    `after`. `notify` are its own notification rules, `expect` its deadlines in seconds by their keys.
+    `after`. `notify` are its own notification rules, `expect` its deadlines in seconds by their keys. `files` are
+    the folders whose new files start runs.
     """
 
     revision: str | None
@@ -1493,6 +1507,7 @@ class DeploymentDetail(Deployment):
     dependants: list[str]
     notify: list[RuleView]
     expect: dict[str, float]
+    files: list[FileTriggerView]
 
 
 class PythonEnvironmentDetail(PythonEnvironment):

@@ -243,7 +243,7 @@ def _missing_file(context: ValidationContext, target: FlowTarget, key: str) -> N
 def _check_parameters(context: ValidationContext, flow: flow_analysis.Flow) -> None:
     """Check the parameters of the call by each schedule and each trigger under `on`.
 
-    Without any, a missing parameter is only a warning, because whoever triggers a run may supply it.
+    Without any, a missing parameter is only a warning, because the request for a run may supply it.
     """
     shared: dict[str, Any] = context.value.get("parameters") or {}
     calls = [*_calls(context), *trigger_calls(context)]

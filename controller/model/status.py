@@ -21,6 +21,7 @@ class ConditionType(StrEnum):
     PYTHON_READY = "PythonReady"
     LATE = "Late"
     OVERDUE = "Overdue"
+    FILES_WATCHED = "FilesWatched"
 
 
 class ConditionStatus(StrEnum):

@@ -33,6 +33,7 @@ class AttentionCode(StrEnum):
     INVALID_DEPLOYMENT = "invalid_deployment"
     NO_PYTHON = "no_python"
     NO_UPSTREAM = "no_upstream"
+    NO_FILES = "no_files"
     FAILED_RUN = "failed_run"
     LATE = "late"
     HELD = "held"
@@ -84,24 +85,7 @@ def find_attention(
         )
     yield from filter(None, map(_failing, by_rank.get(Rank.FAILING, ())))
     for view in views:
-        python = _condition(view, ConditionType.PYTHON_READY)
-        if python is not None and not python.is_true and python.reason != BUILDING:
-            yield _of_deployment(
-                view,
-                code=AttentionCode.NO_PYTHON,
-                title=f"{view.name} waits for its Python environment",
-                message=f"{python.reason}: {python.message}",
-                since=python.last_transition_time,
-            )
-        stalled = _condition(view, ConditionType.STALLED)
-        if stalled is not None:
-            yield _of_deployment(
-                view,
-                code=AttentionCode.NO_UPSTREAM,
-                title=f"{view.name} waits for a deployment that is not active",
-                message=stalled.message,
-                since=stalled.last_transition_time,
-            )
+        yield from _of_conditions(view)
     yield from _withheld(source)
     for view in by_rank.get(Rank.LATE, ()):
         yield from _late(view)
@@ -115,6 +99,37 @@ def find_attention(
                 message=f"{view.hold.author}: {view.hold.reason}",
                 since=view.hold.since,
             )
+
+
+def _of_conditions(view: DeploymentView) -> Iterator[Attention]:
+    """Yield the problems that a condition of the deployment names."""
+    python = _condition(view, ConditionType.PYTHON_READY)
+    if python is not None and not python.is_true and python.reason != BUILDING:
+        yield _of_deployment(
+            view,
+            code=AttentionCode.NO_PYTHON,
+            title=f"{view.name} waits for its Python environment",
+            message=f"{python.reason}: {python.message}",
+            since=python.last_transition_time,
+        )
+    stalled = _condition(view, ConditionType.STALLED)
+    if stalled is not None:
+        yield _of_deployment(
+            view,
+            code=AttentionCode.NO_UPSTREAM,
+            title=f"{view.name} waits for a deployment that is not active",
+            message=stalled.message,
+            since=stalled.last_transition_time,
+        )
+    unwatched = _condition(view, ConditionType.FILES_WATCHED)
+    if unwatched is not None:
+        yield _of_deployment(
+            view,
+            code=AttentionCode.NO_FILES,
+            title=f"Files start no runs of {view.name}",
+            message=f"{unwatched.reason}: {unwatched.message}",
+            since=unwatched.last_transition_time,
+        )
 
 
 def with_recent_runs(tx: Transaction, items: Sequence[Attention]) -> list[Attention]:

@@ -18,6 +18,7 @@ _SHARED = {
     AttentionCode.INVALID_DEPLOYMENT: "are invalid",
     AttentionCode.NO_PYTHON: "wait for their Python environments",
     AttentionCode.NO_UPSTREAM: "wait for a deployment that is not active",
+    AttentionCode.NO_FILES: "have files that start no runs",
 }
 
 

@@ -14,6 +14,7 @@ from controller.model.notifications import MissedDeadline
 from controller.model.runs import LastRun, first_unread_id
 from controller.model.schedules import Schedule
 from controller.model.status import Hold, SourceStatus
+from controller.model.triggers import WatchProblem
 from controller.queries.attention import Attention, find_attention
 from controller.queries.deployments import (
     BaseRow,
@@ -51,6 +52,7 @@ class DeploymentCache:
         self._source: SourceStatus | None = None
         self._holds: Mapping[str, Hold] = {}
         self._missed: Mapping[str, tuple[MissedDeadline, ...]] = {}
+        self._unwatched: Mapping[str, tuple[WatchProblem, ...]] = {}
         self._rows = _Rows()
         self._timeline = Timeline(clock)
         self._attention: list[Attention] = []
@@ -109,6 +111,7 @@ class DeploymentCache:
         changed = self._entries.refresh(tx, moment.source)
         stale = changed | self._newest.refresh(tx, now, changed=changed)
         stale |= _differing(moment.holds, self._holds) | _differing(moment.missed, self._missed)
+        stale |= _differing(moment.unwatched, self._unwatched)
         stale |= self._rows.due(now)
         bases = self._entries.bases
         if self._source != moment.source or now < self._at:
@@ -118,6 +121,7 @@ class DeploymentCache:
         rows |= {name: never_valid_row(finding) for name, finding in errors.items()}
         self._rows.replace(stale | errors.keys(), rows)
         self._source, self._holds, self._missed = moment.source, moment.holds, moment.missed
+        self._unwatched = moment.unwatched
         ends = [hold.until for hold in moment.holds.values() if hold.until is not None]
         self._until = min([now + _FULL_REFRESH, *ends, *self._rows.first_start()])
 

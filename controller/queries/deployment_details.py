@@ -14,6 +14,7 @@ from controller.model.notifications import DeadlineKind, NotifyRule, Trouble
 from controller.model.python_environments import PythonSummary
 from controller.model.schedules import Schedule
 from controller.model.status import InventoryEntry
+from controller.model.trigger_texts import trigger_texts
 from controller.model.triggers import After
 from controller.queries.deployments import (
     DeploymentView,
@@ -25,6 +26,7 @@ from controller.queries.deployments import (
     read_moment,
 )
 from controller.queries.next_starts import fires_after
+from controller.queries.watch_conditions import FileTriggerView, file_trigger_view
 from controller.schedules import describe, find_skipped, next_fire_times, shared_zone
 from controller.store import Transaction, commits, dependencies, inventory, last_runs, python_environments
 from controller.store.name_lookup import not_active
@@ -71,6 +73,7 @@ class DeploymentDetail(DeploymentView):
     `changed_in` is the commit that changed the active version of the document, None if that is unknown. `after` are the
     upstream deployments of the active version, and `dependants` the deployments that name this one under `after`.
     `notify` are its own notification rules, `expect` its deadlines in seconds by their keys.
+    `files` are the folders whose new files start runs.
     """
 
     revision: str | None
@@ -87,6 +90,7 @@ class DeploymentDetail(DeploymentView):
     dependants: tuple[str, ...] = ()
     notify: tuple[RuleView, ...] = ()
     expect: Mapping[str, float] = field(default_factory=dict)
+    files: tuple[FileTriggerView, ...] = ()
 
 
 def show_deployment(tx: Transaction, name: str, now: datetime) -> DeploymentDetail:
@@ -152,6 +156,13 @@ def find_deployment(tx: Transaction, name: str) -> Deployment | None:
     return None if entry is None else build_entry(entry)
 
 
+def start_causes(tx: Transaction, name: str) -> tuple[str, ...]:
+    """Return what starts runs of an active deployment besides its schedules, as phrases; nothing while suspended."""
+    entry = inventory.find(tx, name)
+    deployment = None if entry is None else build_entry(entry)
+    return () if deployment is None or deployment.suspend else trigger_texts(deployment)
+
+
 def zone_of(tx: Transaction, name: str) -> tzinfo | None:
     """Return the common time zone of an active or deleted deployment's schedules; None if there is none."""
     entry = inventory.find(tx, name) or inventory.find_removed(tx, name)
@@ -210,6 +221,7 @@ def _detail(
         after=After() if deployment is None else deployment.after,
         notify=() if deployment is None else tuple(map(_rule, deployment.notify)),
         expect={} if deployment is None else _deadlines(deployment),
+        files=() if deployment is None else tuple(map(file_trigger_view, deployment.files)),
     )
 
 

@@ -28,9 +28,11 @@ from controller.model.status import (
     InventoryEntry,
     SourceStatus,
 )
+from controller.model.triggers import WatchProblem
 from controller.queries.deadline_conditions import deadline_conditions
 from controller.queries.next_starts import is_late, next_fire_time, next_start
-from controller.store import Transaction, deadlines, holds, inventory, last_runs, source_status
+from controller.queries.watch_conditions import watch_conditions
+from controller.store import Transaction, deadlines, holds, inventory, last_runs, seen_files, source_status
 
 
 class Sync(StrEnum):
@@ -145,13 +147,15 @@ class BaseRow:
 class Moment:
     """The data that all rows share: the status of the source, the active holds, and the current time.
 
-    `missed` has the missed deadlines that are not met yet, by deployment.
+    `missed` has the missed deadlines that are not met yet, and `unwatched` the problems of watched folders, by
+    deployment.
     """
 
     source: SourceStatus | None
     holds: Mapping[str, Hold]
     now: datetime
     missed: Mapping[str, tuple[MissedDeadline, ...]]
+    unwatched: Mapping[str, tuple[WatchProblem, ...]]
 
 
 def list_deployments(tx: Transaction, now: datetime) -> list[DeploymentView]:
@@ -189,7 +193,9 @@ def read_moment(tx: Transaction, now: datetime) -> Moment:
     """Read the data that all rows share at this time."""
     active = {name: hold for name, hold in holds.find_all(tx).items() if not hold.is_over(now)}
     missed = {name: tuple(misses) for name, misses in groupby(deadlines.find_missed(tx), key=attrgetter("deployment"))}
-    return Moment(source=source_status.find(tx), holds=active, now=now, missed=missed)
+    problems = groupby(seen_files.find_problems(tx), key=attrgetter("deployment"))
+    unwatched = {name: tuple(each) for name, each in problems}
+    return Moment(source=source_status.find(tx), holds=active, now=now, missed=missed, unwatched=unwatched)
 
 
 def base_row(entry: InventoryEntry) -> BaseRow:
@@ -243,7 +249,7 @@ def complete_row(base: BaseRow, run: LastRun | None, moment: Moment) -> Deployme
         next_fire_time=fire_time,
         next_start=fire_time if hold is not None else next_start(run, fire_time, moment.now),
         last_run=None if run is None else replace(run, state=run.state.public),
-        conditions=(*base.row.conditions, *missed),
+        conditions=(*base.row.conditions, *missed, *watch_conditions(moment.unwatched.get(base.row.name, ()))),
         is_late=bool(missed) or (waits and is_late(run, base.schedules, moment.now)),
     )
     return replace(row, state=_state(row))

@@ -83,7 +83,7 @@ class Watcher:
     """Calls `on_change`, which must return at once, soon after anything has changed in the watched directories.
 
     `problem` is the reason why changes can't be watched, or None while they are. With `on_path`, it is called before
-    with the path that has changed, and a file counts as changed only when its writer closes it.
+    with the path that has changed, and a file is changed only when its writer closes it.
     """
 
     def __init__(

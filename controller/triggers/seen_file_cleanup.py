@@ -1,6 +1,6 @@
-"""Forgets the recorded files that no longer exist. `file_watcher` calls it after its scans.
+"""Deletes the records of files that no longer exist. `file_watcher` calls it after its scans.
 
-A file is forgotten a week after it was first missing, so that a disk that is not mounted for a few days does not make
+A record is deleted a week after it was first missing, so that a disk that is not mounted for a few days does not make
 its files new.
 """
 

@@ -279,6 +279,7 @@ def _problem_state(item: Item) -> Text:
         "failed_run": (f"✕ {count} failed" if count > 1 else "✕ failed", BAD),
         "no_python": ("✕ no python", BAD),
         "no_upstream": ("✕ no upstream", BAD),
+        "no_files": ("✕ files not watched", BAD),
         "withheld": ("! withheld", WARN),
         "late": ("○ late", WARN),
         "held": ("‖ held", WARN),

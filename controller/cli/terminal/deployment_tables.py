@@ -99,6 +99,7 @@ def deployment_detail(view: DeploymentDetail, now: datetime) -> RenderableType:
         suffix = " (suspended)" if schedule.suspended or view.suspended else ""
         rows.append(("schedule", text_format.plain(f"{schedule.id}: {schedule.text}{suffix}")))
         rows += [("", text_format.local(time, zone(schedule.timezone))) for time in schedule.fire_times]
+    rows += [("starts for", text_format.plain(trigger.text)) for trigger in view.files]
     return Details(rows)
 
 
@@ -141,7 +142,8 @@ def _remark(view: DeploymentView, now: datetime) -> Text:
     problems = (
         condition
         for condition in view.conditions
-        if condition.type in problem_types or (condition.type is ConditionType.PYTHON_READY and not condition.is_true)
+        if condition.type in problem_types
+        or (condition.type in (ConditionType.PYTHON_READY, ConditionType.FILES_WATCHED) and not condition.is_true)
     )
     problem = next(problems, None)
     if problem is None:

@@ -46,7 +46,7 @@ def test_thousands_of_files_take_a_transaction_for_each_batch(
     assert len([event for event in world.events() if event.reason == "FilesArrived"]) == batches
     statements.clear()
     world.clock.turn(timedelta(seconds=60))
-    world.watcher._next_refresh = world.clock.monotonic() + 1000
+    world.watcher._next_refresh = world.watcher._cleanup.next_time = world.clock.monotonic() + 1000
     world.watcher.turn()
     assert statements == []
 

@@ -1,11 +1,14 @@
-"""What keeps files from starting runs is an event when it begins and ends, and a recorded problem meanwhile."""
+"""A problem of a watched folder is an event when it begins and ends, and is recorded meanwhile."""
 
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from controller.model.status import EventSeverity
+from controller.model.status import ConditionType, EventSeverity
+from controller.queries.attention import AttentionCode, find_attention
+from controller.queries.deployment_details import show_deployment
+from controller.queries.deployments import list_deployments
 from controller.triggers import settling_files
 from tests.unit.triggers.conftest import LOAD, World
 
@@ -91,14 +94,14 @@ def test_a_problem_ends_with_the_trigger(world: World) -> None:
 
 
 def test_a_file_that_never_settles_is_reported_and_starts_a_run_in_the_end(world: World) -> None:
-    world.declare(LOAD.replace("parameter", "settle: 6m, parameter"))
-    for _ in range(20):
+    world.declare(LOAD.replace("parameter", "settle: 7m, parameter"))
+    for _ in range(25):
         world.write("a.csv")
         world.pass_time(400)
     assert world.runs() == []
     [problem] = world.problems()
     assert problem.reason == "FileUnsettled"
-    assert problem.message == f"{world.inbox}/a.csv did not stop changing within 2h."
+    assert problem.message == f"{world.inbox}/a.csv did not stop changing within 2h20m."
     world.pass_time(600)
     assert world.files() == ["a.csv"]
     assert world.problems() == []
@@ -126,7 +129,7 @@ def test_files_that_vanish_before_they_are_ready_are_one_event_a_minute(world: W
     for round_number in range(2):
         for name in ("a.csv", "b.csv"):
             world.write(f"{round_number}{name}")
-        world.pass_time(2)
+        world.pass_time(11)
         for name in ("a.csv", "b.csv"):
             (world.inbox / f"{round_number}{name}").unlink()
         world.pass_time(20)
@@ -140,8 +143,9 @@ def test_files_that_vanish_before_they_are_ready_are_one_event_a_minute(world: W
 
 def test_a_file_that_is_renamed_when_it_is_complete_has_not_vanished(world: World) -> None:
     world.declare(LOAD.replace("*.csv", "*"))
+    world.pass_time(8)
     path = world.write("a.csv.part")
-    world.pass_time(2)
+    world.pass_time(3)
     path.rename(world.inbox / "a.csv")
     world.pass_time(60)
     assert world.files() == ["a.csv"]
@@ -157,3 +161,22 @@ def test_a_fault_in_one_folder_does_not_affect_others(world: World, monkeypatch:
     world.pass_time(60)
     assert world.files() == ["a.csv"]
     assert world.reasons() == ["FolderUnreadable"]
+
+
+def test_lists_details_and_the_overview_show_the_problem(world: World) -> None:
+    world.inbox.rmdir()
+    world.declare(LOAD)
+    world.pass_time(20)
+    with world.store.read() as tx:
+        detail = show_deployment(tx, "load", world.clock.now())
+        views = list_deployments(tx, world.clock.now())
+    [condition] = detail.conditions
+    assert (condition.type, condition.is_true, condition.reason) == (
+        ConditionType.FILES_WATCHED,
+        False,
+        "FolderMissing",
+    )
+    assert [trigger.text for trigger in detail.files] == [f"new files in {world.inbox} that match *.csv"]
+    [problem] = find_attention(None, views)
+    assert (problem.code, problem.kind) == (AttentionCode.NO_FILES, "error")
+    assert problem.message == f"FolderMissing: The folder {world.inbox} does not exist."
