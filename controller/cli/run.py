@@ -123,7 +123,6 @@ STOP_SECONDS = 9.0
 )
 @trigger_options.triggers
 @notification_options.notifications
-@trigger_options.triggers
 @click.option(
     "--otlp-endpoint",
     metavar="URL",
