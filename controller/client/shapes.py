@@ -58,6 +58,8 @@ __all__ = [
     "FireTimeChange",
     "Form",
     "FormField",
+    "GraphNode",
+    "GraphView",
     "Health",
     "Hold",
     "HookAnswer",
@@ -75,6 +77,7 @@ __all__ = [
     "LogSearch",
     "MessageState",
     "NextFire",
+    "NodeKind",
     "NotificationMessage",
     "NotificationStatus",
     "NotifyView",
@@ -156,6 +159,7 @@ EdgeKind = Literal["gate", "event", "file", "webhook"]
 EventSeverity = Literal["info", "warning", "error"]
 Health = Literal["Healthy", "Degraded", "Running", "Suspended", "Unknown"]
 MessageState = Literal["waiting", "sent", "undeliverable"]
+NodeKind = Literal["deployment", "file", "webhook", "missing"]
 Outcome = Literal["run", "skipped"]
 PythonState = Literal["waiting", "building", "ready", "failed"]
 Redo = Literal["failed", "skipped", "all"]
@@ -487,6 +491,7 @@ class Deployment(TypedDict):
     `generation` counts the versions of its document; `observed_generation` lags behind while the newest is not
     applied. `next_start` is when its next run starts: at `next_fire_time`, or before it, if jitter delays a run that
     was due. `state` sums up `sync`, `health` and the hold; a deployment that is running and has no problem is `ok`.
+    `matrix` has the values of a deployment whose document declares several.
     """
 
     name: str
@@ -509,6 +514,7 @@ class Deployment(TypedDict):
     last_run: LastRun | None
     conditions: list[Condition]
     state: DeploymentState
+    matrix: dict[str, str | int | float | bool]
 
 
 class DeploymentNames(TypedDict):
@@ -683,6 +689,24 @@ class FormField(TypedDict):
     format: str | None
     has_default: bool
     fields: list[FormField]
+
+
+class GraphNode(TypedDict):
+    """A node. A deployment has a `state`, and the id and the state of its newest run if it has any."""
+
+    name: str
+    kind: NodeKind
+    state: DeploymentState | None
+    run_id: str | None
+    run_state: RunState | None
+
+
+class GraphView(TypedDict):
+    """The nodes that have an edge, sorted by name, and all edges. `independent` counts the deployments without one."""
+
+    nodes: list[GraphNode]
+    edges: list[Edge]
+    independent: int
 
 
 class Hold(TypedDict):
@@ -1079,7 +1103,7 @@ class Run(TypedDict):
     - `backfill_id`: the backfill that this run belongs to.
     - `python`: the Python environment of the last attempt; None for the controller's own interpreter.
     - `due_time_of`: the due time, if a user requested the run for it; None for the run that the schedule started.
-    - `upstream`: the runs of upstream deployments that released it.
+    - `upstream`: the runs of upstream deployments that released it; if a user requested it, their latest ones.
     - `cancel_reason`: why a user cancelled the run while it was running; set before its flow has ended.
     """
 

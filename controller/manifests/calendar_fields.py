@@ -7,6 +7,7 @@ the calendars that its schedules use, so a stored document is complete.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any, TypedDict
 
 from controller import schedules
@@ -50,7 +51,7 @@ def read_calendars(context: ValidationContext, *, with_holidays: bool = True) ->
         if context.is_clean(path) and context.is_valid_at((CALENDARS,)):
             calendar = _calendar(context, path, name, definition, with_holidays)
             if context.is_clean(path):
-                calendars[name] = calendar
+                calendars[name] = _shared(calendar)
     return calendars
 
 
@@ -84,6 +85,12 @@ def with_calendars(document: Node, calendars: Mapping[str, Node]) -> Node:
     for name in sorted(names & calendars.keys() if names <= calendars.keys() else calendars):
         document = with_field(document, (CALENDARS, name), calendars[name])
     return document
+
+
+@lru_cache(maxsize=1024)
+def _shared(calendar: Calendar) -> Calendar:
+    """Return the same object for equal calendars, because many deployments may use a calendar with many dates."""
+    return calendar
 
 
 def _used_names(document: Node) -> set[str]:

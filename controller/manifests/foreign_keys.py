@@ -22,7 +22,6 @@ from controller.manifests.foreign_values import (
     duration_in,
     duration_of,
     flow_of,
-    name_of,
     overlap_of,
     parameters_of,
     plain_key,
@@ -37,6 +36,7 @@ from controller.manifests.foreign_values import (
     variables_of,
 )
 from controller.manifests.yaml.nodes import Path
+from controller.model.names import name_from_title
 from controller.schedules import parse_natural_schedule
 
 _MAX_HINT = 300
@@ -247,7 +247,7 @@ _WORDS: tuple[tuple[str, str, Builder], ...] = (
     ("entrypoint entry_point flow_path flow_file", "flow", flow_of),
     ("run script cmd exec program bash_command exec_start", "command", command_of),
     ("shell", "command", lambda value: command_of(value) if " " in value else None),
-    ("dag_id id title deployment_name workflow job_name", "name", name_of),
+    ("dag_id id title deployment_name workflow job_name", "name", name_from_title),
     ("max_retries maxretries retry retry_policy retrypolicy backofflimit attempts retry_limit", "retries", retries_of),
     (
         "timeout_seconds timeout_sec activedeadlineseconds runtime_max_sec timeout_start_sec",

@@ -16,7 +16,6 @@ from controller.schedules import find_suspicious_steps, parse_duration, parse_na
 
 _LEAST_SECONDS = 60
 """A smaller number in place of a schedule is ambiguous: it may mean minutes or hours."""
-_NAME = re.compile(r"[^a-z0-9]+")
 RULES = ("cron", "interval", "rrule", "at")
 _OVERLAPS = {"forbid": "skip", "replace": "replace", "allow": "allow", "enqueue": "queue", "cancel_new": "skip"}
 SCHEDULE_KEYS = {"timezone": "timezone", "start": "start", "end": "end", "jitter": "jitter", "dst": "dst"} | {
@@ -160,11 +159,6 @@ def overlap_of(value: Any) -> str | None:
     if isinstance(value, str):
         return _OVERLAPS.get(value.replace("-", "_").lower())
     return "queue" if isinstance(value, int) and value == 1 else "allow"
-
-
-def name_of(value: Any) -> str | None:
-    """Return the valid deployment name that is closest to a title."""
-    return _NAME.sub("-", value.lower()).strip("-")[:63].strip("-") or None
 
 
 def flow_of(value: Any) -> str | None:

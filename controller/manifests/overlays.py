@@ -95,7 +95,6 @@ def render(root: Node, project: Project, environment: str | None) -> Node:
     patch = overlays.fields.get(environment) if overlays and environment is not None else None
     if environment is not None and patch is not None and isinstance(patch.value, dict):
         document = overlay(document, without_keys(relocate(patch, within=(ENVIRONMENTS, environment)), *_FIXED))
-    document = with_calendars(document, project.calendars)
     is_default = _OF_COMMANDS in document.fields and document.keys[_OF_COMMANDS].file
     return without_keys(document, _OF_COMMANDS) if is_default and "command" not in document.fields else document
 
@@ -107,7 +106,7 @@ def find_rendered(documents: Iterable[Document], name: str, project: Project, en
         if isinstance(value, dict) and (value.get("name") == name or _has_matrix(value)):
             for root in expand(render(document.root, project, environment)).roots:
                 if root.value.get("name") == name:
-                    return root
+                    return with_calendars(root, project.calendars)
     return None
 
 
@@ -136,7 +135,7 @@ def _build_all(
         return _Built(results=(unexpanded(root, (*document.problems, *expansion.problems)),))
     results = (
         build(replace(document, root=each), file, now, queues=project.queues, flows=options.flows)
-        for each in expansion.roots
+        for each in (with_calendars(root, project.calendars) for root in expansion.roots)
     )
     return _Built(results=tuple(results), problems=expansion.problems)
 

@@ -27,6 +27,7 @@ from controller.manifests.yaml.loader import Loaded
 from controller.manifests.yaml.nodes import Position, Problem
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity, by_place
+from controller.model.names import fold_name
 from controller.model.python_environments import PythonRequest
 from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, is_python, is_spec
 
@@ -35,6 +36,7 @@ MAX_FINDINGS_PER_FILE = 200
 MAX_PER_FILE = 10_000
 """Limit for the deployments that the matrices of one file declare together."""
 _ACROSS_FILES = (
+    "CaseOnlyRename",
     "DuplicateName",
     "DuplicateWebhook",
     "RenamedFromDeclared",
@@ -54,6 +56,7 @@ class DesiredState:
     - `unclear_files`: broken files that may declare names that can't be read, each with the reason.
     - `declared_names`: all names, of valid and invalid documents.
     - `disabled`: the names of deployments with `enabled: false`, which do not exist in this environment.
+    - `name_places`: where the valid deployments write their names, by name.
     - `environments`: those of the project and of all documents.
     - `python_requests`: what valid deployments with a Python environment of their own ask for, by name.
     - `limits`: the limits of the queues; None if the project is broken.
@@ -65,6 +68,7 @@ class DesiredState:
     unclear_files: Mapping[str, str] = field(default_factory=dict)
     declared_names: frozenset[str] = frozenset()
     disabled: frozenset[str] = frozenset()
+    name_places: Mapping[str, Position] = field(default_factory=dict)
     environments: frozenset[str] = frozenset()
     python_requests: Mapping[str, PythonRequest] = field(default_factory=dict)
     limits: Mapping[str, int] | None = None
@@ -222,6 +226,7 @@ class ManifestReader:
         valid = [deployment for deployment in deployments if deployment.name not in ambiguous]
         return DesiredState(
             deployments=MappingProxyType({deployment.name: deployment for deployment in valid}),
+            name_places={each.deployment.name: each.place for each in documents if each.deployment is not None},
             python_requests={
                 document.deployment.name: document.python
                 for document in documents
@@ -319,31 +324,42 @@ def _path_clashes(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
 
 
 def _duplicate_names(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
-    """Yield a finding at every declaration of a name that is declared more than once: all of them are ambiguous."""
+    """Yield a finding at every declaration of a name that is declared more than once: all of them are ambiguous.
+
+    Names that differ only in case are the same name.
+    """
     places: dict[str, list[tuple[str, BuildResult]]] = {}
     for path, result in results.items():
         for document in result.documents:
             if document.identity is not None and document.is_enabled:
-                places.setdefault(document.identity, []).append((path, document))
-    for name, declarations in places.items():
+                places.setdefault(fold_name(document.identity), []).append((path, document))
+    for declarations in places.values():
         for index, (path, document) in enumerate(declarations if len(declarations) > 1 else ()):
             second_path, second = declarations[1 if index == 0 else 0]
+            is_same = document.identity == second.identity
+            also = "is also declared" if is_same else f"differs only in case from {second.identity}"
             yield Problem(
                 code="DuplicateName",
-                message=f"the name {name} is also declared at {second_path}:{second.place.line}",
+                message=f"the name {document.identity} {also} at {second_path}:{second.place.line}",
                 place=document.place,
                 path=("name",),
                 hint="rename one of them",
-            ).finding(path, name)
+            ).finding(path, document.identity)
 
 
 def _check_renames(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
-    """Yield a finding for each `renamed_from` that names a deployment that is still declared."""
-    names = {each.identity for result in results.values() for each in result.documents if each.is_enabled}
+    """Yield a finding for each `renamed_from` that names a deployment that is still declared, in any case."""
+    identities = (each.identity for result in results.values() for each in result.documents if each.is_enabled)
+    names = {fold_name(identity): identity for identity in identities if identity is not None}
     for path, result in results.items():
         for document in result.documents:
-            old = document.deployment.renamed_from if document.deployment is not None else None
-            if old is not None and old in names:
+            deployment = document.deployment
+            if deployment is None or deployment.renamed_from is None:
+                continue
+            old = names.get(fold_name(deployment.renamed_from))
+            if old == deployment.name != deployment.renamed_from:
+                yield _case_only_rename(deployment, document).finding(path, deployment.name)
+            elif old is not None:
                 yield Problem(
                     code="RenamedFromDeclared",
                     message=f"{old} is still declared, so it was not renamed",
@@ -353,14 +369,25 @@ def _check_renames(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
                 ).finding(path, document.identity)
 
 
+def _case_only_rename(deployment: Deployment, document: BuildResult) -> Problem:
+    old = deployment.renamed_from
+    return Problem(
+        code="CaseOnlyRename",
+        message=f"the name {deployment.name} differs only in case from {old}",
+        place=document.renamed,
+        path=("renamed_from",),
+        hint=f"write name: {old} and remove renamed_from, or choose a name that differs in more than case",
+    )
+
+
 def _check_repeated_renames(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
     """Yield a finding for each repeated `renamed_from`: only one deployment can take over a history."""
     first: dict[str, tuple[str, BuildResult]] = {}
     for path, result in results.items():
         for document in result.documents:
             old = document.deployment.renamed_from if document.deployment is not None else None
-            if old is not None and first.setdefault(old, (path, document))[1] is not document:
-                first_path, heir = first[old]
+            if old is not None and first.setdefault(fold_name(old), (path, document))[1] is not document:
+                first_path, heir = first[fold_name(old)]
                 yield Problem(
                     code="RenamedTwice",
                     message=f"the history of {old} already goes to the deployment at {first_path}:{heir.renamed.line}",

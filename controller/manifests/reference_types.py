@@ -1,8 +1,8 @@
 """Checks parameters with references to the due time or to results against the signature of a flow.
 
 `flow_references` and `queries.parameter_form` call it. `flow_analysis` checks all other values. The problems describe
-what a reference gives, which depends on the due time, and never quote a value that was computed for the check. What a
-reference to the result of an upstream run gives is not known before the run, so there are no problems with it.
+what a reference gives, which depends on the due time, and never quote a value that was computed for the check. The
+result of an upstream run is not known before the run, so references to results have no problems.
 """
 
 from collections.abc import Collection, Iterator, Mapping

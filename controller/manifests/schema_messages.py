@@ -11,6 +11,7 @@ from typing import Any
 from controller.manifests.command_checks import as_list, yaml_word
 from controller.manifests.foreign_keys import foreign_key_hint, foreign_type_hint, stands_for
 from controller.manifests.yaml.nodes import Node, Path, Position, Problem, kind_of
+from controller.model.names import NAME_PATTERN, NAME_RULE, name_from_title
 from controller.schedules.messages import quote
 from controller.text import closest, did_you_mean, join_or, shorten
 
@@ -23,6 +24,7 @@ _TYPES = {
     "object": "a mapping",
 }
 _SECRET = "write where the value comes from: {env: NAME} or {file: /path}"
+_LABEL = "use lower-case letters, digits and hyphens, at most 63 characters, with no hyphen at either end"
 _PATTERNS = {
     "to": "write the name of a channel of the operator: lower-case letters, digits and hyphens",
     "heartbeat": "write the whole URL, such as https://hc.example.com/ping/5f7c, or where it comes from: {env: NAME}",
@@ -33,7 +35,7 @@ _PATTERNS = {
     "interpreter": "write the path of an interpreter on the machine of the controller: /opt/venvs/etl/bin/python",
     "project": "use lower-case letters, digits and hyphens",
     "queue": "use lower-case letters, digits and hyphens, as in controller.yaml",
-    "name": "use lower-case letters, digits and hyphens, at most 63 characters, with no hyphen at either end",
+    "name": _LABEL,
     "matrix": "use letters, digits and underscores, starting with a letter or underscore",
     "flow": "write the file's path from the repository root, a colon and the flow: flows/etl.py:main",
     "flow_location": "write the file's path relative to this file (../flows/etl.py), and the flow in flow_name",
@@ -236,7 +238,14 @@ def _pattern(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     message = f"invalid {_label(path)}" if hides else f"invalid {_label(path)}: {quote(fault.instance)}"
     if key in _ABSOLUTE_PATHS:
         message = f"{key} must be an absolute path, not {quote(fault.instance)}"
-    yield _invalid(root, path, message, _PATTERNS.get(key))
+    is_name = fault.rule == NAME_PATTERN
+    yield _invalid(root, path, message, _name_hint(fault.instance) if is_name else _PATTERNS.get(key))
+
+
+def _name_hint(text: str) -> str:
+    """Return the rule for the names of deployments, with the name that is closest to the text."""
+    name = name_from_title(text)
+    return NAME_RULE if name is None else f"{NAME_RULE}: {name}"
 
 
 def _invalid_name(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:

@@ -20,7 +20,7 @@ class Shift(StrEnum):
 
 
 class Outside(StrEnum):
-    """What happens to a due time outside of the windows of its schedule."""
+    """How to treat a due time outside of the windows of its schedule."""
 
     WAIT = "wait"
     SKIP = "skip"

@@ -1,4 +1,4 @@
-"""What starts or holds back what: the graph of deployments with `after`, and of their files and webhooks.
+"""The graph of dependencies: deployments with `after`, and their files and webhooks.
 
 Pure. `manifests` finds cycles with it, `reconcile` the changes of a plan, and `queries` builds the graph that the
 interfaces show.
@@ -14,7 +14,7 @@ from controller.model.triggers import UpstreamOutcome
 
 
 class NodeKind(StrEnum):
-    """What a node stands for. `missing` is an upstream deployment that is not active."""
+    """The kind of a node. `missing` is an upstream deployment that is not active."""
 
     DEPLOYMENT = "deployment"
     FILE = "file"
@@ -23,7 +23,7 @@ class NodeKind(StrEnum):
 
 
 class EdgeKind(StrEnum):
-    """What the first node does: `gate` releases the due times of the second one, all others start its runs."""
+    """The effect of the first node: `gate` releases the due times of the second one, all others start its runs."""
 
     GATE = "gate"
     EVENT = "event"
@@ -63,15 +63,13 @@ class Graph:
     independent: int = 0
 
 
-def build_graph(deployments: Iterable[Deployment]) -> Graph:
-    """Return the graph of these deployments."""
-    every = list(deployments)
-    names = {deployment.name for deployment in every}
-    edges = sorted((edge for deployment in every for edge in edges_of(deployment)), key=_edge_key)
+def build_graph(names: Collection[str], edges: Iterable[Edge]) -> Graph:
+    """Return the graph of the active deployments with these names, and the edges that `edges_of` returns for them."""
+    edges = sorted(edges, key=_edge_key)
     kinds = {edge.source: _source_kind(edge, names) for edge in edges}
     kinds |= {edge.target: NodeKind.DEPLOYMENT for edge in edges}
     nodes = tuple(Node(name=name, kind=kinds[name]) for name in sorted(kinds))
-    return Graph(nodes=nodes, edges=tuple(edges), independent=len(names - kinds.keys()))
+    return Graph(nodes=nodes, edges=tuple(edges), independent=sum(name not in kinds for name in names))
 
 
 def edges_of(deployment: Deployment) -> Iterator[Edge]:

@@ -1,4 +1,4 @@
-"""What starts or holds back a run besides the clock: upstream deployments, files and webhooks.
+"""The triggers of runs besides the clock: upstream deployments, files and webhooks.
 
 `manifests` builds the declared triggers; `store` stores what has happened, and `queries` returns it.
 """
@@ -38,7 +38,7 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class After:
-    """What `after` declares: all `upstreams` have to finish as asked, or with `any` each of them releases a run.
+    """The value of `after`: all `upstreams` have to finish as asked, or with `any` each of them releases a run.
 
     For a deployment with schedules it is a gate: its due times wait. For one without, it is an event that starts runs.
     """

@@ -12,11 +12,13 @@ from controller.manifests.build import build_deployment
 from controller.manifests.reader import DesiredState
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity, refusal_finding
+from controller.model.names import fold_name
 from controller.model.policies import Prune
 from controller.model.python_environments import PythonEnvironment, PythonState
 from controller.model.schedules import Schedule
 from controller.model.snapshots import Snapshot
 from controller.model.status import INVALID, KEPT, NO_PYTHON, WITHHELD, ConditionType, InventoryEntry, Withheld
+from controller.reconcile.case_renames import refuse_case_renames
 from controller.reconcile.deletion_guard import guard_deletions, plan_digest
 from controller.reconcile.prune_safety import PruneSafety
 
@@ -120,6 +122,7 @@ def make_plan(
     as it is recorded, unless it waits for the same environment already. `earlier_files` is passed to `PruneSafety`.
     """
     python = python or {}
+    desired = refuse_case_renames(desired, recorded)
     findings = (*desired.findings, *map(refusal_finding, snapshot.refused))
     safety = PruneSafety(snapshot, desired, findings, recorded, earlier_files)
     create, changed = _compare(desired, recorded)
@@ -191,9 +194,10 @@ def _compare(desired: DesiredState, recorded: Mapping[str, InventoryEntry]) -> t
     create: list[Deployment] = []
     update: list[Update] = []
     moved: set[str] = set()
+    names = {fold_name(name): name for name in recorded}
     for name, deployment in desired.deployments.items():
         entry = recorded.get(name)
-        old = deployment.renamed_from
+        old = deployment.renamed_from and names.get(fold_name(deployment.renamed_from))
         if entry is None and old is not None and old not in moved and old not in desired.declared_names:
             entry = recorded.get(old)
             moved.add(old)

@@ -13,6 +13,7 @@ from controller.manifests.build import build_deployment
 from controller.model.commits import Commit
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity
+from controller.model.names import name_order
 from controller.model.status import WITHHELD, InventoryEntry, Withheld
 from controller.reconcile.changed_code import CodeChange, Unread
 from controller.reconcile.diff import MAX_FIELDS, FieldChange, differences, without_secrets
@@ -154,9 +155,12 @@ def preview(
     describe = _Describer(plan, now, in_flight or {})
     withheld = [kept.entry for kept in plan.keep if kept.reason == WITHHELD]
     updates = [update for update in plan.update if update.changes_content]
-    changes = [describe.deletion(entry) for entry in sorted((*plan.delete, *withheld), key=lambda entry: entry.name)]
-    changes += [describe.update(update) for update in sorted(updates, key=lambda update: update.after.name)]
-    changes += [describe.creation(new) for new in sorted(plan.create, key=lambda new: new.name)]
+    changes = [
+        describe.deletion(entry)
+        for entry in sorted((*plan.delete, *withheld), key=lambda entry: name_order(entry.name))
+    ]
+    changes += [describe.update(update) for update in sorted(updates, key=lambda update: name_order(update.after.name))]
+    changes += [describe.creation(new) for new in sorted(plan.create, key=lambda new: name_order(new.name))]
     return Preview(
         base=base,
         head=plan.revision,
@@ -173,7 +177,7 @@ def preview(
         findings=plan.findings,
         kept=tuple(
             KeptDeployment(deployment=kept.entry.name, reason=kept.reason, message=kept.message)
-            for kept in sorted(plan.keep, key=lambda kept: kept.entry.name)
+            for kept in sorted(plan.keep, key=lambda kept: name_order(kept.entry.name))
             if kept.reason != WITHHELD
         ),
         environment=environment,

@@ -93,9 +93,9 @@ class PruneSafety:
 
         In a file whose names can all be read, only text that looks like a declaration of the name counts.
         """
-        word = rb"(?<![\w-])" + name.encode() + rb"(?![\w-])"
-        anywhere = re.compile(word, re.IGNORECASE)
-        declared = re.compile(rb"""(?<![\w-])name["']?\s*[:=]\s*["']?""" + word)
+        word = re.escape(name.encode())
+        anywhere = re.compile(rb"(?<![\w-])" + word + rb"(?![\w-])", re.IGNORECASE)
+        declared = re.compile(rb"""(?<![\w-])name["']?\s*[:=]\s*["']?""" + word + rb"(?![\w.-])")
         matches = (
             path
             for path, text in self._texts.items()

@@ -16,6 +16,8 @@ from controller.schedules import find_exclusion, jitter_offset, window_exclusion
 
 ON_TIME = timedelta(seconds=30)
 """A due time that is at most this late was not missed: the controller checks the clock at least this often."""
+GATE_DEADLINE = timedelta(hours=24)
+"""The start deadline of a deployment that waits for upstream deployments and declares none."""
 REPLACED = "replaced by a later run"
 
 DueTime = tuple[datetime, Schedule]
@@ -37,6 +39,7 @@ class Decision:
 
 def decide(times: Sequence[DueTime], deployment: Deployment, now: datetime, counts: ActiveRuns) -> list[Decision]:
     """Decide on these due times, oldest first. None of them may have been decided before."""
+    deadline = start_deadline(deployment)
     reasons = [find_exclusion(schedule, instant) for instant, schedule in times]
     candidates = [position for position, reason in enumerate(reasons) if reason is None]
     selected = _select_by_catchup(times, candidates, deployment, now)
@@ -44,9 +47,7 @@ def decide(times: Sequence[DueTime], deployment: Deployment, now: datetime, coun
     reasons = ["catch-up" if reason is None else reason for reason in reasons]
     on_time = []
     for position in selected:
-        is_late = deployment.start_deadline is not None and (
-            times[position][0] + delays[position] + deployment.start_deadline < now
-        )
+        is_late = deadline is not None and times[position][0] + delays[position] + deadline < now
         reasons[position] = "deadline" if is_late else "overlap"
         if not is_late:
             on_time.append(position)
@@ -67,11 +68,17 @@ def refuse(times: Sequence[DueTime], reason: str) -> list[Decision]:
     ]
 
 
+def start_deadline(deployment: Deployment) -> timedelta | None:
+    """Return how long after its due time a run may start; None without a start deadline."""
+    if deployment.start_deadline is None and deployment.after.upstreams:
+        return GATE_DEADLINE
+    return deployment.start_deadline
+
+
 def start_by(decision: Decision, deployment: Deployment) -> datetime | None:
     """Return the latest start of the run for this due time; None without a start deadline."""
-    if deployment.start_deadline is None:
-        return None
-    return decision.instant + decision.delay + deployment.start_deadline
+    deadline = start_deadline(deployment)
+    return None if deadline is None else decision.instant + decision.delay + deadline
 
 
 def _delay(instant: datetime, schedule: Schedule, deployment: Deployment) -> timedelta:

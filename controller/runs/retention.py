@@ -17,7 +17,7 @@ from controller.model.policies import Retention
 from controller.model.status import InventoryEntry
 from controller.model.triggers import DELIVERY_LIFE
 from controller.runs.admission import Admission
-from controller.store import Store, Transaction, inventory, retention, webhooks
+from controller.store import Store, Transaction, inventory, releases, retention, webhooks
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +100,7 @@ class Sweeper:
             run_before=now - timedelta(days=LEDGER_DAYS),
             limit=ROWS_PER_TICK,
         )
+        releases.delete_old(tx, name)
         if expired:
             fields = {"deployment": name, "count": len(expired)}
             tx.after_commit(partial(log.info, "Old runs deleted", extra=fields))

@@ -2,7 +2,7 @@
 
 Called by `manifests` (parsing and validation), `scheduler` (next fire times), `runs` (missed fire times), `reconcile`
 and `queries` (previews), and by `cli` and `api` to parse times that users type. The package must not read the clock,
-the environment, or any file except the time zone database and the `holidays` package, and it stores no fire times. See
+the environment, or any file except the time zone database and the holidays package, and it stores no fire times. See
 docs/schedules.md.
 """
 
@@ -15,7 +15,7 @@ from controller.schedules.dst_transitions import (
     describe_transition,
     find_dst_transitions,
 )
-from controller.schedules.due_times import DueTimes, find_due, find_due_up_to
+from controller.schedules.due_times import DueTimes, find_due, find_due_up_to, find_skipped
 from controller.schedules.durations import parse_duration
 from controller.schedules.exclusions import find_exclusion, is_exclusion, window_exclusion, window_opening
 from controller.schedules.fire_time_search import check_schedule, fire_times, next_fire_times
@@ -42,6 +42,7 @@ __all__ = [
     "find_due_up_to",
     "find_exclusion",
     "find_shadowed",
+    "find_skipped",
     "find_suspicious_steps",
     "fire_times",
     "is_exclusion",

@@ -96,6 +96,20 @@ def find_due_up_to(
     return sorted(owners.items())
 
 
+def find_skipped(
+    schedules: Sequence[Schedule], after: datetime, until: datetime, limit: int
+) -> list[tuple[datetime, str]]:
+    """Return due times in (after, until] that a calendar or a window skips, each with its reason, oldest first.
+
+    They are among the last `limit` due times of the range. Raises ScheduleError.
+    """
+    if not any(can_exclude(schedule) for schedule in schedules):
+        return []
+    due = find_due(schedules, after, until, limit).times
+    reasons = ((instant, find_exclusion(schedule, instant)) for instant, schedule in due)
+    return [(instant, reason) for instant, reason in reasons if reason is not None]
+
+
 def _claim(owners: dict[datetime, Schedule], instant: datetime, schedule: Schedule) -> None:
     """Assign the instant to this schedule, unless one that takes precedence already has it and does not skip it."""
     owner = owners.setdefault(instant, schedule)

@@ -8,12 +8,16 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy import delete, insert, select
 
+from controller.store import releases
 from controller.store.store import Transaction
 from controller.store.trigger_tables import dependencies
 
 
 def replace_all(tx: Transaction, upstreams: Mapping[str, Iterable[str]]) -> None:
-    """Replace all dependencies of the project by these: the names of the upstreams of each deployment."""
+    """Replace all dependencies of the project by these: the names of the upstreams of each deployment.
+
+    Upstream runs that have not released a run yet do not count any more if their dependency is gone.
+    """
     stored = set(_find_pairs(tx))
     declared = {(name, upstream) for name, some in upstreams.items() for upstream in some}
     for deployment, upstream in sorted(stored - declared):
@@ -24,6 +28,7 @@ def replace_all(tx: Transaction, upstreams: Mapping[str, Iterable[str]]) -> None
                 dependencies.c.upstream == upstream,
             )
         )
+        releases.delete_pending(tx, deployment, upstream)
     rows = [
         {"project": tx.project, "deployment": deployment, "upstream": upstream}
         for deployment, upstream in sorted(declared - stored)

@@ -4,7 +4,20 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Text, bindparam, delete, exists, func, insert, select, type_coerce, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Text,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 
 from controller.model.status import InventoryEntry
 from controller.store import incidents, json_columns
@@ -12,7 +25,7 @@ from controller.store.notification_tables import deadlines, heartbeats, messages
 from controller.store.rows import from_row, to_row
 from controller.store.schema import backfills, events, holds, inventory, occurrences, runs
 from controller.store.store import Transaction
-from controller.store.trigger_tables import seen_files, watch_problems
+from controller.store.trigger_tables import finished_upstreams, gates, releases, seen_files, watch_problems
 
 _BATCH = 500
 
@@ -117,6 +130,8 @@ def rename(tx: Transaction, old: str, new: str) -> None:
     for table in (seen_files, watch_problems):
         tx.connection.execute(delete(table).where(table.c.project == tx.project, table.c.deployment == new))
     incidents.rename(tx, old, new)
+    is_new = or_(releases.c.deployment == new, releases.c.upstream == new)
+    tx.connection.execute(delete(releases).where(releases.c.project == tx.project, is_new))
     existing = occurrences.alias()
     is_recorded = exists().where(
         existing.c.project == tx.project,
@@ -135,6 +150,10 @@ def rename(tx: Transaction, old: str, new: str) -> None:
         (deadlines, deadlines.c.deployment, ()),
         (seen_files, seen_files.c.deployment, ()),
         (watch_problems, watch_problems.c.deployment, ()),
+        (gates, gates.c.upstream, ()),
+        (finished_upstreams, finished_upstreams.c.deployment, ()),
+        (releases, releases.c.deployment, ()),
+        (releases, releases.c.upstream, ()),
     ):
         statement = update(table).where(table.c.project == tx.project, column == old, *conditions)
         tx.connection.execute(statement.values({column: new}))

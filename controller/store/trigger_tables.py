@@ -1,6 +1,17 @@
 """The tables of upstream deployments, files and webhooks. Only this package and its migrations access them."""
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, LargeBinary, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 from controller.store.schema import Id, Instant, metadata
 
@@ -37,9 +48,14 @@ gates = Table(
     Column("until", Instant, nullable=False),
     Column("state", String(16), nullable=False),
     Column("upstream_run_id", String(36)),
-    Index("ix_gates_project_upstream_state", "project", "upstream", "state"),
+    Column("is_enough", Boolean, nullable=False),
+    Index("ix_gates_project_state_upstream_until", "project", "state", "upstream", "until"),
+    Index("ix_gates_upstream_run_id", "upstream_run_id"),
 )
-"""What the run of a due time waits for: the run of `upstream` for its `due_time`, or one created after `since`."""
+"""The upstream runs that the run of a due time waits for: that of `due_time`, or one created after `since`.
+
+With `is_enough`, one open gate of the run is enough.
+"""
 
 releases = Table(
     "releases",

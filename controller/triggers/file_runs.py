@@ -5,9 +5,10 @@ is new, unless a stored run has the idempotency key of exactly this version.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import islice
+from typing import Any
 
 from controller.clock import Clock
 from controller.crashpoints import reach
@@ -59,23 +60,15 @@ class FileRuns:
         if entry is None or entry.spec_digest != deployment.spec_digest or (hold and not hold.is_over(now)):
             return False
         run_ids = runs.ids_by_key(tx, deployment.name, [file.key for file in batch])
-        created: list[Run] = []
-        for file in batch:
-            if file.key not in run_ids:
-                parameters = {} if trigger.parameter is None else {trigger.parameter: file.path}
-                run = self._admission.event_run(tx, entry, Trigger.FILE, parameters, file.key)
-                run_ids[file.key] = run.id
-                created.append(run)
+        new = [file for file in batch if file.key not in run_ids]
+        created = self._admission.event_runs(
+            tx, entry, Trigger.FILE, [(_parameters(trigger, file), file.key) for file in new]
+        )
+        run_ids |= {file.key: run.id for file, run in zip(new, created, strict=True)}
         runs.insert_all(tx, created)
         seen_files.save(tx, [_seen(deployment.name, file, run_ids[file.key]) for file in batch], now)
         if created:
-            self._report(
-                tx,
-                deployment.name,
-                trigger,
-                created,
-                next(file for file in batch if file.key == created[0].idempotency_key),
-            )
+            self._report(tx, deployment.name, trigger, created, new[0])
         return True
 
     def _report(self, tx: Transaction, name: str, trigger: FileTrigger, created: list[Run], first: FileVersion) -> None:
@@ -97,6 +90,10 @@ class FileRuns:
         events.append(tx, [event])
         fields = {"deployment": name, "folder": trigger.path, "count": len(created)}
         tx.after_commit(partial(log.info, "New files start runs", extra=fields))
+
+
+def _parameters(trigger: FileTrigger, file: FileVersion) -> Mapping[str, Any]:
+    return {} if trigger.parameter is None else {trigger.parameter: file.path}
 
 
 def _seen(deployment: str, file: FileVersion, run_id: RunId) -> SeenFile:

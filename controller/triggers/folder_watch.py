@@ -111,9 +111,9 @@ class FolderWatch:
             for file in self._find_new(batch, seen):
                 self._observe(file)
                 inodes.add(file.inode)
-                if self._settling.is_full and can_flush:
-                    self._create_runs(seen)
-                    can_flush = not self._settling.is_full
+            if self._settling.is_full and can_flush:
+                self._create_runs(seen)
+                can_flush = not self._settling.is_full
         self._seen = seen
         vanished = self._settling.end_scan(is_complete=reading.error is None)
         self.vanished += [file.path for file in vanished if file.inode not in inodes]

@@ -64,7 +64,7 @@ class SettlingFiles:
         ready: list[FileVersion] = []
         for path, file in list(self._files.items()):
             if now - file.since >= self._settle:
-                file.is_unreadable = not os.access(path, os.R_OK, effective_ids=True)
+                file.is_unreadable = not can_read(path)
                 if not file.is_unreadable:
                     ready.append(file.version)
                     del self._files[path]
@@ -95,3 +95,8 @@ class SettlingFiles:
         """Return the paths of the files that have kept changing for too long."""
         files = self._files.items()
         return [path for path, file in files if not file.is_unreadable and now - file.first > self.longest]
+
+
+def can_read(path: str) -> bool:
+    """Return whether the controller may read the file."""
+    return os.access(path, os.R_OK, effective_ids=True)

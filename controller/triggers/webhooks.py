@@ -149,7 +149,7 @@ class Webhooks:
                 return earlier
             _check_starts(tx, deployment, now)
             entry = get_entry(tx, deployment.name)
-            run = self._context.admission.event_run(tx, entry, Trigger.WEBHOOK, parameters)
+            [run] = self._context.admission.event_runs(tx, entry, Trigger.WEBHOOK, [(parameters, None)])
             runs.insert_all(tx, [run])
             webhooks.save_delivery(tx, name, delivery.id, run.id, now)
             message = f"webhook {name} triggered run {run.id}."

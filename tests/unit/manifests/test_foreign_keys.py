@@ -181,8 +181,12 @@ def test_a_list_under_deployments_has_a_hint(read: Read) -> None:
     assert finding.hint.startswith("remove deployments: and write the list itself")
 
 
-def test_the_name_of_a_dag_becomes_a_name(read: Read) -> None:
-    assert hint_of(read, "flow: f.py:m\ndag_id: Nightly Sales_2\n", "dag_id") == "write name: nightly-sales-2"
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [("Nightly Sales_2", "nightly-sales_2"), ("Nightly_Sales.v2", "Nightly_Sales.v2"), ("x/" * 80, "x-" * 49 + "x")],
+)
+def test_the_name_of_a_dag_becomes_a_name(read: Read, title: str, name: str) -> None:
+    assert hint_of(read, f"flow: f.py:m\ndag_id: {title}\n", "dag_id") == f"write name: {name}"
 
 
 @pytest.mark.parametrize("value", ["[[[]]]", "{a: {b: []}}", "null", "1e9", "[]", "{}", "'x'", "true", "-5"])

@@ -69,6 +69,24 @@ def test_another_value_changes_no_other_deployment(read: Read) -> None:
     assert all(after[name].spec_digest == deployment.spec_digest for name, deployment in before.items())
 
 
+def test_upstreams_and_triggers_have_placeholders(read: Read) -> None:
+    state = read(
+        """\
+name: report-{region}
+flow: flows/report.py:main
+matrix: {region: [eu, us]}
+after: ["load-{region}", {deployment: "audit-{region}", on: finished}]
+parameters: {path: {from: "load-{region}.result.path"}}
+""",
+        b_yaml="name: load-{x}\ncommand: [a]\nmatrix: {x: [eu, us]}\n",
+        c_yaml="name: audit-{x}\ncommand: [a]\nmatrix: {x: [eu, us]}\n",
+    )
+    assert state.findings == ()
+    report = state.deployments["report-us"]
+    assert [upstream.deployment for upstream in report.after.upstreams] == ["load-us", "audit-us"]
+    assert report.parameters == {"path": {"from": "load-us.result.path"}}
+
+
 def test_included_combinations_are_a_table(read: Read) -> None:
     state = read(
         """\

@@ -13,6 +13,7 @@ from controller.model.graph import (
     Node,
     NodeKind,
     build_graph,
+    edges_of,
     find_cyclic_groups,
     layer_nodes,
     neighbourhood,
@@ -39,13 +40,17 @@ def deployment(name: str, *after: str, is_scheduled: bool = False, **more: objec
     )
 
 
+def whole_graph(*deployments: Deployment) -> Graph:
+    return build_graph({one.name for one in deployments}, [edge for one in deployments for edge in edges_of(one)])
+
+
 def graph_of(edges: dict[str, list[str]]) -> Graph:
     """A graph by the names that each node depends on."""
-    return build_graph(deployment(name, *upstreams) for name, upstreams in edges.items())
+    return whole_graph(*(deployment(name, *upstreams) for name, upstreams in edges.items()))
 
 
 def test_a_schedule_makes_after_a_gate_and_without_one_it_is_an_event() -> None:
-    graph = build_graph([deployment("a"), deployment("b", "a"), deployment("c", "a", is_scheduled=True)])
+    graph = whole_graph(deployment("a"), deployment("b", "a"), deployment("c", "a", is_scheduled=True))
     assert graph.edges == (
         Edge(source="a", target="b", kind=EdgeKind.EVENT, on=UpstreamOutcome.SUCCEEDED),
         Edge(source="a", target="c", kind=EdgeKind.GATE, on=UpstreamOutcome.SUCCEEDED),
@@ -54,13 +59,11 @@ def test_a_schedule_makes_after_a_gate_and_without_one_it_is_an_event() -> None:
 
 
 def test_files_webhooks_and_missing_upstreams_are_nodes_and_independent_deployments_are_counted() -> None:
-    graph = build_graph(
-        [
-            deployment("alone"),
-            deployment("load", files=(FileTrigger(path="/srv/inbox/", pattern="*.csv"),)),
-            deployment("refund", webhooks=(WebhookTrigger(name="stripe", secret=EnvSecret(env="A")),)),
-            deployment("report", "gone"),
-        ]
+    graph = whole_graph(
+        deployment("alone"),
+        deployment("load", files=(FileTrigger(path="/srv/inbox/", pattern="*.csv"),)),
+        deployment("refund", webhooks=(WebhookTrigger(name="stripe", secret=EnvSecret(env="A")),)),
+        deployment("report", "gone"),
     )
     assert {(node.name, node.kind) for node in graph.nodes if node.kind is not NodeKind.DEPLOYMENT} == {
         ("/srv/inbox/*.csv", NodeKind.FILE),
@@ -120,5 +123,5 @@ def test_every_node_is_in_one_layer_and_edges_lead_to_later_layers(edges: dict[i
 
 
 def test_a_file_trigger_at_the_root_has_one_slash() -> None:
-    graph = build_graph([deployment("load", files=(FileTrigger(path="/"),))])
+    graph = whole_graph(deployment("load", files=(FileTrigger(path="/"),)))
     assert graph.nodes[0] == Node(name="/*", kind=NodeKind.FILE)

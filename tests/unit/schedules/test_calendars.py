@@ -16,6 +16,7 @@ from controller.model.calendars import Calendar, DateRange, Holidays, Outside, S
 from controller.model.schedules import At, Cron, Interval, RRule, Rule, Schedule
 from controller.schedules import (
     check_schedule,
+    describe,
     find_due,
     find_due_up_to,
     find_exclusion,
@@ -290,3 +291,16 @@ def test_fire_times_are_those_of_a_search_day_by_day(
     assert [instant for instant, _ in times if find_exclusion(each, instant) is None] == expected
     for instant in expected[:3]:  # the answer does not depend on where the search begins
         assert next(due_times(each, instant - timedelta(microseconds=1))) == instant
+
+
+def test_words_name_calendars_and_windows() -> None:
+    hours = Window(weekdays=parse_weekdays("mon-fri"), start=parse_clock("08:00"), end=parse_clock("18:00"))
+    freeze = dates("freeze", ("2026-12-24", "2026-12-24"))
+    last = schedule("0 18 L * *", shift=Shift.PREVIOUS, business=(BAVARIA,), exclude=(freeze, BAVARIA))
+    assert describe(last) == (
+        "at 18:00 on the last day of the month, Europe/Berlin, moved to the previous business day of de-by, "
+        "except freeze and de-by"
+    )
+    assert describe(schedule("0 * * * *", only=(freeze,), windows=(hours,))) == (
+        "every hour, Europe/Berlin, only on days of freeze, starts only in mon-fri 08:00-18:00"
+    )

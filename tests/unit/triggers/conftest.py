@@ -20,6 +20,7 @@ from controller.store import Store, events, holds, inventory, passes, seen_files
 from controller.store.run_search import RunFilter, select_all
 from controller.triggers.file_runs import FileRuns
 from controller.triggers.file_watcher import FileWatcher
+from controller.triggers.seen_file_cleanup import CYCLE_SECONDS
 from controller.triggers.watch_roots import WatchRoots
 from tests.conftest import NOW, ManualClock
 
@@ -68,7 +69,8 @@ class World:
         """Apply these documents, with everything that a pass records."""
         for text in texts:
             document = yaml.safe_load(text.replace("INBOX", str(self.inbox)))
-            document["on"] = document.pop(True, document.get("on"))  # YAML 1.1
+            if True in document:
+                document["on"] = document.pop(True)  # YAML 1.1
             deployment = build_deployment(document, "deployments/a.yaml", 1)
             entry = InventoryEntry(
                 name=deployment.name,
@@ -118,6 +120,11 @@ class World:
             self.clock.turn(timedelta(seconds=max(0.001, due - self.clock.monotonic())))
             self.watcher.turn()
         self.clock.turn(timedelta(seconds=end - self.clock.monotonic()))
+
+    def clean_up(self) -> None:
+        """Let an hour pass, after which all recorded files are looked up."""
+        self.clock.turn(timedelta(seconds=CYCLE_SECONDS))
+        self.pass_time(1)
 
     def runs(self, name: str = "load") -> list[Run]:
         """Return the runs of a deployment, oldest first."""

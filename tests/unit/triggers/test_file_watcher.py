@@ -8,7 +8,7 @@ import pytest
 
 from controller.model.runs import RunState, Trigger
 from controller.store import inventory, seen_files
-from controller.triggers.seen_file_cleanup import CYCLE_SECONDS, KEPT_MISSING
+from controller.triggers.seen_file_cleanup import KEPT_MISSING
 from tests.unit.triggers.conftest import LOAD, World
 
 
@@ -230,11 +230,11 @@ def test_a_file_that_is_away_for_a_time_is_not_new_when_it_comes_back(world: Wor
     world.pass_time(20)
     aside = world.folder / "aside"
     path.rename(aside)
-    world.pass_time(2 * CYCLE_SECONDS)
+    world.clean_up()
     [file] = _recorded(world)
     assert file.missing_since is not None
     aside.rename(path)
-    world.pass_time(2 * CYCLE_SECONDS)
+    world.clean_up()
     [file] = _recorded(world)
     assert file.missing_since is None
     assert world.files() == ["a.csv"]
@@ -245,9 +245,9 @@ def test_files_that_no_longer_exist_are_forgotten_after_a_week(world: World) -> 
     world.write("a.csv").with_name("b.csv").touch()
     world.pass_time(20)
     (world.inbox / "a.csv").unlink()
-    world.pass_time(2 * CYCLE_SECONDS)
+    world.clean_up()
     world.clock.turn(KEPT_MISSING)
-    world.pass_time(2 * CYCLE_SECONDS)
+    world.clean_up()
     assert [Path(file.version.path).name for file in _recorded(world)] == ["b.csv"]
 
 
@@ -258,7 +258,7 @@ def test_the_files_of_a_deployment_whose_tombstone_has_expired_are_forgotten(wor
     with world.store.write() as tx:
         inventory.remove(tx, ["copy"], world.clock.now())
         inventory.delete_removed(tx, world.clock.now() + timedelta(days=1))
-    world.pass_time(2 * CYCLE_SECONDS)
+    world.clean_up()
     assert [file.deployment for file in _recorded(world)] == ["load"]
 
 

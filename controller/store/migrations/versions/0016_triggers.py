@@ -91,10 +91,12 @@ def _create_upstream_tables() -> None:
         sa.Column("until", sa.DateTime(timezone=True), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("upstream_run_id", sa.String(length=36), nullable=True),
+        sa.Column("is_enough", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("run_id", "upstream"),
     )
-    op.create_index("ix_gates_project_upstream_state", "gates", ["project", "upstream", "state"])
+    op.create_index("ix_gates_project_state_upstream_until", "gates", ["project", "state", "upstream", "until"])
+    op.create_index("ix_gates_upstream_run_id", "gates", ["upstream_run_id"])
     op.create_table(
         "releases",
         sa.Column("project", sa.String(length=100), nullable=False),
