@@ -125,6 +125,8 @@ __all__ = [
     "UpstreamRun",
     "WaitingRun",
     "WaitingRuns",
+    "WebhookSignature",
+    "WebhookView",
     "Withheld",
 ]
 
@@ -194,6 +196,7 @@ Trouble = Literal[
     "recovered",
 ]
 UpstreamOutcome = Literal["succeeded", "failed", "finished"]
+WebhookSignature = Literal["hmac-sha256", "token", "standard-webhooks", "stripe", "slack"]
 
 
 class Activity(TypedDict):
@@ -1406,6 +1409,16 @@ class WaitingRuns(TypedDict):
     runs: list[WaitingRun]
 
 
+class WebhookView(TypedDict):
+    """A webhook. `path` is that of its URL, and `parameters` has the JSONPath of each parameter."""
+
+    name: str
+    path: str
+    signature: WebhookSignature
+    header: str
+    parameters: dict[str, str]
+
+
 class Withheld(TypedDict):
     """Deletions that wait for approval: the names of the deployments, and the digest that approves their deletion.
 
@@ -1450,6 +1463,7 @@ class DeploymentDetail(Deployment):
     environment: str | None
     python: PythonSummary | None
     changed_in: Commit | None
+    webhooks: list[WebhookView]
 
 
 class PythonEnvironmentDetail(PythonEnvironment):

@@ -23,6 +23,7 @@ from controller.queries.deployments import (
     never_valid_row,
     read_moment,
 )
+from controller.queries.webhook_view import WebhookView, webhook_view
 from controller.schedules import describe, next_fire_times, shared_zone
 from controller.store import Transaction, commits, inventory, last_runs, python_environments
 from controller.store.name_lookup import not_active
@@ -62,6 +63,7 @@ class DeploymentDetail(DeploymentView):
     environment: str | None = None
     python: PythonSummary | None = None
     changed_in: Commit | None = None
+    webhooks: tuple[WebhookView, ...] = ()
 
 
 def show_deployment(tx: Transaction, name: str, now: datetime) -> DeploymentDetail:
@@ -166,6 +168,7 @@ def _detail(
         timeout_seconds=None if deployment is None or not deployment.timeout else deployment.timeout.total_seconds(),
         env={} if deployment is None else deployment.env,
         findings=findings,
+        webhooks=() if deployment is None else tuple(map(webhook_view, deployment.webhooks)),
     )
 
 

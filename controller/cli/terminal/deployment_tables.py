@@ -86,6 +86,8 @@ def deployment_detail(view: DeploymentDetail, now: datetime) -> RenderableType:
         suffix = " (suspended)" if schedule.suspended or view.suspended else ""
         rows.append(("schedule", text_format.plain(f"{schedule.id}: {schedule.text}{suffix}")))
         rows += [("", text_format.local(time, zone(schedule.timezone))) for time in schedule.fire_times]
+    for webhook in view.webhooks:
+        rows.append(("webhook", text_format.plain(f"POST {webhook.path}, {webhook.signature} in {webhook.header}")))
     return Details(rows)
 
 
