@@ -130,6 +130,8 @@ __all__ = [
     "UpstreamRun",
     "WaitingRun",
     "WaitingRuns",
+    "WebhookSignature",
+    "WebhookView",
     "Withheld",
 ]
 
@@ -202,6 +204,7 @@ Trouble = Literal[
     "recovered",
 ]
 UpstreamOutcome = Literal["succeeded", "failed", "finished"]
+WebhookSignature = Literal["hmac-sha256", "token", "standard-webhooks", "stripe", "slack"]
 
 
 class Activity(TypedDict):
@@ -1456,6 +1459,16 @@ class WaitingRuns(TypedDict):
     runs: list[WaitingRun]
 
 
+class WebhookView(TypedDict):
+    """A webhook. `path` is that of its URL, and `parameters` has the JSONPath of each parameter."""
+
+    name: str
+    path: str
+    signature: WebhookSignature
+    header: str
+    parameters: dict[str, str]
+
+
 class Withheld(TypedDict):
     """Deletions that wait for approval: the names of the deployments, and the digest that approves their deletion.
 
@@ -1508,6 +1521,7 @@ class DeploymentDetail(Deployment):
     notify: list[RuleView]
     expect: dict[str, float]
     files: list[FileTriggerView]
+    webhooks: list[WebhookView]
 
 
 class PythonEnvironmentDetail(PythonEnvironment):

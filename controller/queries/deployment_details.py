@@ -27,6 +27,7 @@ from controller.queries.deployments import (
 )
 from controller.queries.next_starts import fires_after
 from controller.queries.watch_conditions import FileTriggerView, file_trigger_view
+from controller.queries.webhook_view import WebhookView, webhook_view
 from controller.schedules import describe, find_skipped, next_fire_times, shared_zone
 from controller.store import Transaction, commits, dependencies, inventory, last_runs, python_environments
 from controller.store.name_lookup import not_active
@@ -91,6 +92,7 @@ class DeploymentDetail(DeploymentView):
     notify: tuple[RuleView, ...] = ()
     expect: Mapping[str, float] = field(default_factory=dict)
     files: tuple[FileTriggerView, ...] = ()
+    webhooks: tuple[WebhookView, ...] = ()
 
 
 def show_deployment(tx: Transaction, name: str, now: datetime) -> DeploymentDetail:
@@ -222,6 +224,7 @@ def _detail(
         notify=() if deployment is None else tuple(map(_rule, deployment.notify)),
         expect={} if deployment is None else _deadlines(deployment),
         files=() if deployment is None else tuple(map(file_trigger_view, deployment.files)),
+        webhooks=() if deployment is None else tuple(map(webhook_view, deployment.webhooks)),
     )
 
 

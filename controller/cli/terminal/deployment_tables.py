@@ -100,6 +100,8 @@ def deployment_detail(view: DeploymentDetail, now: datetime) -> RenderableType:
         rows.append(("schedule", text_format.plain(f"{schedule.id}: {schedule.text}{suffix}")))
         rows += [("", text_format.local(time, zone(schedule.timezone))) for time in schedule.fire_times]
     rows += [("starts for", text_format.plain(trigger.text)) for trigger in view.files]
+    for webhook in view.webhooks:
+        rows.append(("webhook", text_format.plain(f"POST {webhook.path}, {webhook.signature} in {webhook.header}")))
     return Details(rows)
 
 

@@ -64,6 +64,20 @@ def test_the_documented_request_starts_one_run(shop: Served) -> None:
     assert len(shop.get("/api/v1/runs?deployment=refund").json()["items"]) == 1
 
 
+def test_the_webhook_is_shown_with_its_deployment(shop: Served) -> None:
+    [webhook] = shop.get("/api/v1/deployments/refund").json()["webhooks"]
+    assert webhook == {
+        "name": "shop",
+        "path": "/hooks/shop",
+        "signature": "hmac-sha256",
+        "header": "X-Signature",
+        "parameters": {"order": "$.data.order_id", "amount": "$.data.amount"},
+    }
+    page = shop.get("/deployments/refund?tab=schedule", Cookie=shop.log_in()).text
+    assert "POST /hooks/shop" in page
+    assert "$.data.order_id" in page
+
+
 def test_the_answers_match_the_openapi_document(shop: Served) -> None:
     schema = schemathesis.openapi.from_dict(make_routes(None, None).openapi())
     operation = schema["/hooks/{name}"]["POST"]

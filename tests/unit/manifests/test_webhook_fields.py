@@ -103,7 +103,7 @@ def test_a_query_of_one_value_that_is_missing_is_an_error(query: str, body: obje
 
 
 def test_a_body_that_is_nested_too_deeply_for_a_query_is_an_error() -> None:
-    body: Any = []
+    body: Any = None
     for _ in range(5000):
         body = [body]
     with pytest.raises(JsonPathError, match="nested too deeply"):
