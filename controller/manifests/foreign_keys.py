@@ -41,6 +41,7 @@ from controller.schedules import parse_natural_schedule
 _MAX_HINT = 300
 _CHANNEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _URL = re.compile(r"https?://[!-~]+")
+SHORT_SCHEDULE_HINT = 'write a cron expression, such as "0 2 * * *" or "@daily", or an interval, such as 15m'
 _PROCESS = "runs are processes on the controller's machine"
 _REMOVAL_HINTS = {
     "flow_runner infrastructure infra_overrides job_variables runner container docker image executor runs_on "
@@ -109,6 +110,9 @@ def foreign_type_hint(path: Path, value: Any) -> str | None:
         return f"write {_yaml(inner)}" if inner else None
     if path == ("schedule",) and (value is None or str(value).strip().lower() in NO_SCHEDULE):
         return "remove it: a deployment without a schedule runs when it is triggered"
+    is_schedule = path == ("schedule",) or (len(path) == 2 and path[0] == "schedules")
+    if is_schedule and isinstance(value, int | float) and not schedule_of(value):
+        return SHORT_SCHEDULE_HINT
     if path == ("schedule", "cron") and isinstance(value, list):
         rules = schedules_of(value)
         return _if_short(f"instead of schedule, write {_rules_entry(rules)}") if rules else None
@@ -267,6 +271,8 @@ _WORDS: tuple[tuple[str, str, Builder], ...] = (
     ("doc doc_md docs comment summary owner", "description", lambda value: value if isinstance(value, str) else None),
     ("cwd workdir working_dir dir", "working_directory", directory_of),
     ("restart restart_policy", "retries", restart_of),
+    ("tz time_zone timezone_name zone", "timezone", lambda value: value if isinstance(value, str) else None),
+    ("flow_run_name run_name_template runname", "run_name", lambda value: value if isinstance(value, str) else None),
     ("weight priority_weight", "priority", _same),
     ("skip_on_exit_code", "skip_exit_code", _same),
     ("memory mem mem_limit memory_limit", "resources", lambda value: {"memory": value}),
@@ -339,7 +345,7 @@ _TYPES = {
     "parameters": parameters_of,
     "tags": lambda value: tags_of(value) if isinstance(value, dict) else None,
     "prune": lambda value: {True: "enabled", False: "disabled"}.get(value) if isinstance(value, bool) else None,
-    "overlap": lambda value: {True: "allow", False: "skip"}.get(value) if isinstance(value, bool) else None,
+    "overlap": lambda value: {True: "allow", False: "skip"}[value] if isinstance(value, bool) else overlap_of(value),
     "suspend": suspend_when(when=True),
     "notify": lambda value: {"to": value} if isinstance(value, str) and _CHANNEL.fullmatch(value) else None,
     "expect": lambda value: {"finish_within": value} if duration_of(value) is not None else None,

@@ -10,8 +10,9 @@ from datetime import datetime
 
 from controller.manifests.build import BuildResult, build
 from controller.manifests.flow_references import Flows
-from controller.manifests.merge import drop_null_keys, overlay, relocate, with_defaults, without_keys
+from controller.manifests.merge import drop_null_keys, relocate, without_keys
 from controller.manifests.project_file import Project, problem_key
+from controller.manifests.short_forms import expand, merge_defaults, merge_overlay, shorten_overlap
 from controller.manifests.yaml.nodes import Document, Node, Problem
 from controller.model.findings import Severity
 
@@ -71,12 +72,13 @@ def render(root: Node, project: Project, environment: str | None) -> Node:
         return root
     overlays = root.fields.get(ENVIRONMENTS)
     defaults = project.defaults_in(environment)
-    document = root if defaults is None else with_defaults(defaults, root)
+    document = expand(root) if defaults is None else merge_defaults(defaults, root)
     if project.removable is not None:
         document = drop_null_keys(project.removable, document, values=_VALUES)
     patch = overlays.fields.get(environment) if overlays and environment is not None else None
     if environment is not None and patch is not None and isinstance(patch.value, dict):
-        document = overlay(document, without_keys(relocate(patch, within=(ENVIRONMENTS, environment)), *_FIXED))
+        document = merge_overlay(document, without_keys(relocate(patch, within=(ENVIRONMENTS, environment)), *_FIXED))
+    document = shorten_overlap(document)
     is_default = _OF_COMMANDS in document.fields and document.keys[_OF_COMMANDS].file
     return without_keys(document, _OF_COMMANDS) if is_default and "command" not in document.fields else document
 

@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import Any
 
 from controller.manifests.build import check_parts
-from controller.manifests.merge import overlay, relocate, union
+from controller.manifests.merge import relocate, union, without_keys
 from controller.manifests.schema_validation import PROJECT, check_shape
+from controller.manifests.short_forms import expand, ignored_keys, merge_overlay, shorten_overlap
 from controller.manifests.yaml.loader import load
 from controller.manifests.yaml.nodes import Node, Position, Problem
 from controller.model.findings import Severity
@@ -65,6 +66,7 @@ def read_project(file: ManifestFile | RefusedFile | None, now: datetime) -> Proj
         place = loaded.documents[-1].root.place
         message = f"{PROJECT_FILE} must be a single mapping"
         return Project(problems=(Problem(code="NotAMapping", message=message, place=place),))
+    root = without_keys(root, *ignored_keys(root))
     problems = [*loaded.documents[0].problems, *check_shape(root, PROJECT)]
     return _project(root, problems, now)
 
@@ -81,8 +83,9 @@ def project_document(file: ManifestFile | RefusedFile | None) -> Mapping[str, An
     if not loaded.documents:
         return {}
     [document] = loaded.documents
-    is_invalid = document.problems or not isinstance(document.root.value, dict)
-    return None if is_invalid or check_shape(document.root, PROJECT) else document.root.value
+    if document.problems or not isinstance(document.root.value, dict) or check_shape(document.root, PROJECT):
+        return None
+    return {key: value for key, value in document.root.value.items() if key not in ignored_keys(document.root)}
 
 
 def problem_key(problem: Problem) -> ProblemKey:
@@ -105,15 +108,17 @@ def _project(root: Node, problems: list[Problem], now: datetime) -> Project:
         name: int(limit) for name, queue in declared.items() if isinstance(limit := _mapping(queue).get("limit"), int)
     }
     base = _part(root, "defaults")
+    base = base and expand(base)
     removable = base
     environments: dict[str, Node | None] = {}
     for name in _mapping(root.value.get("environments")):
         patch = _part(root, "environments", name, "defaults")
-        environments[name] = base if patch is None else overlay(base or _NOTHING, patch)
-        removable = patch if removable is None else removable if patch is None else union(removable, patch)
+        environments[name] = base if patch is None else merge_overlay(base or _NOTHING, patch)
+        if patch is not None:
+            removable = expand(patch) if removable is None else union(removable, expand(patch))
     for defaults in (base, *environments.values()):
         if defaults is not None:
-            problems += check_defaults(defaults, queues, now)
+            problems += check_defaults(shorten_overlap(defaults), queues, now)
     distinct = {problem_key(problem): problem for problem in reversed(problems)}
     problems = list(distinct.values())[::-1]
     return Project(

@@ -79,11 +79,13 @@ def validator(which: str = DEPLOYMENT) -> "Draft7Validator":
 
 @cache
 def _document_schema(which: str) -> dict[str, Any]:
-    """Return the schema of a single document, without lists of documents.
+    """Return the schema of a single document, without lists of documents and without documents that are only `x-` keys.
 
     Also without the patterns of durations, times and sizes (`allOf`): those are for editors, our parsers check more.
     """
     schema: dict[str, Any] = _without_value_formats(json.loads(schema_text(which)))
+    schema.pop("if", None)
+    schema |= schema.pop("else", {})
     for branch in (*schema.get("oneOf", ()), schema.get("not", {})):
         if branch.pop("type", "object") == "array":
             schema["oneOf"].remove(branch)

@@ -74,7 +74,7 @@ class Schedule:
     """One declared schedule of a deployment.
 
     Fire times lie between `start` and `end`, both inclusive; naive values are local times in `timezone`. `parameters`
-    override those of the deployment. `jitter` is the maximum delay of a run after its due time.
+    override those of the deployment, and so does `run_name`. `jitter` is the maximum delay of a run after its due time.
     """
 
     id: str
@@ -86,6 +86,7 @@ class Schedule:
     jitter: timedelta = timedelta()
     suspend: bool = False
     parameters: dict[str, Any] = field(default_factory=dict)
+    run_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,6 +59,11 @@ class FileTrigger:
     settle: timedelta = timedelta(seconds=5)
     parameter: str | None = None
 
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """The parameters that it sets."""
+        return () if self.parameter is None else (self.parameter,)
+
 
 class WebhookSignature(StrEnum):
     """How a request proves that its sender has the secret."""
@@ -80,3 +85,8 @@ class WebhookTrigger:
     signature: WebhookSignature = WebhookSignature.HMAC_SHA256
     header: str = "X-Signature"
     parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """The parameters that it sets."""
+        return tuple(self.parameters)

@@ -82,7 +82,7 @@ def test_serial_runs_start_one_after_another() -> None:
         "run 000000000001 of this deployment has not finished",
         None,
     ]
-    busy = Load(busy={"a": {None: RunId("run-000000000009")}})
+    busy = Load(busy={"a": {None: [RunId("run-000000000009")]}})
     assert reasons([queued(1, serial=True)], busy) == ["run 000000000009 of this deployment has not finished"]
 
 
