@@ -107,11 +107,11 @@ def foreign_type_hint(path: Path, value: Any) -> str | None:
     """Return the hint for a value of the wrong type at `path`; None if its meaning is unknown."""
     if len(path) == 2 and path[0] == "schedules":
         inner = schedule_of(value)
-        return f"write {_yaml(inner)}" if inner else None
+        is_number = isinstance(value, int | float)
+        return f"write {_yaml(inner)}" if inner else SHORT_SCHEDULE_HINT if is_number else None
     if path == ("schedule",) and (value is None or str(value).strip().lower() in NO_SCHEDULE):
         return "remove it: a deployment without a schedule runs when it is triggered"
-    is_schedule = path == ("schedule",) or (len(path) == 2 and path[0] == "schedules")
-    if is_schedule and isinstance(value, int | float) and not schedule_of(value):
+    if path == ("schedule",) and isinstance(value, int | float) and not schedule_of(value):
         return SHORT_SCHEDULE_HINT
     if path == ("schedule", "cron") and isinstance(value, list):
         rules = schedules_of(value)

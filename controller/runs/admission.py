@@ -315,7 +315,7 @@ def _skipped_entry(name: str, decision: Decision) -> Occurrence:
 def _replace(tx: Transaction, name: str, now: datetime, *, keep: int) -> None:
     """End all unfinished runs of this deployment but the newest `keep` ones. The run that replaces them waits.
 
-    Redo runs are not ended, and neither are runs that wait behind them. A run that was cancelled and has not ended is not kept.
+    It ends neither redo runs nor the runs that wait behind them. A cancelled run that has not ended is not kept.
     """
     kept = 0
     for run in select_all(tx, RunFilter(deployment=name, states=ACTIVE)):

@@ -13,10 +13,6 @@ DUE = datetime(2026, 6, 1, 22, 30, tzinfo=UTC)
 BASE = "name: a\ncommand: [load]\n"
 
 
-def named(template: str, zone: str | None = None, **parameters: object) -> str | None:
-    return run_name(template, parameters, DUE, (), zone)
-
-
 @pytest.mark.parametrize(
     ("template", "name"),
     [
@@ -33,12 +29,19 @@ def named(template: str, zone: str | None = None, **parameters: object) -> str |
     ],
 )
 def test_placeholders_are_replaced_by_parameters_and_the_due_time(template: str, name: str | None) -> None:
-    values = {"region": "eu", "days": 3, "dry": True, "none": None, "regions": ["eu", "us"]}
-    assert named(template, **values, path={"from": "due_time"}) == name
+    values = {
+        "region": "eu",
+        "days": 3,
+        "dry": True,
+        "none": None,
+        "regions": ["eu", "us"],
+        "path": {"from": "due_time"},
+    }
+    assert run_name(template, values, DUE, (), None) == name
 
 
 def test_the_due_time_is_in_the_time_zone_of_the_schedule() -> None:
-    assert named("{due_time:date}", "Europe/Berlin") == "2026-06-02"
+    assert run_name("{due_time:date}", {}, DUE, (), "Europe/Berlin") == "2026-06-02"
 
 
 @pytest.mark.parametrize(
