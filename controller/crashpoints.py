@@ -1,9 +1,10 @@
 """Named points at which tests kill the controller, as a power cut would. Without the variable this module does nothing.
 
 `CONTROLLER_CRASHPOINT=running` kills it once `running` is committed, `pass:plan` after that stage of a pass,
-`notify:send` before a message is sent, and `supervisor:go` kills a supervisor at its point `go`. Several points are
-separated by commas. Used by tests/unit/runs/test_crashpoints.py, and by tests/acceptance/test_killed_passes.py and
-tests/acceptance/test_notifications.py.
+`notify:send` before a message is sent, `files:creating` before the runs of new files are committed, and `supervisor:go`
+kills a supervisor at its point `go`. Several points are separated by commas. Used by
+tests/unit/runs/test_crashpoints.py, and by the tests of killed passes, notifications and file triggers in
+tests/acceptance.
 """
 
 import os
@@ -15,6 +16,7 @@ from controller.settings import crashpoints
 CONTROLLER = ("claimed", "prepared", "launched", "heard", "running", "gone", "judged", "settled")
 PASS = ("observe", "read", "parse", "plan", "applying", "apply", "project", "garbage")
 NOTIFY = ("send", "sent")
+FILES = ("creating", "created")
 SUPERVISOR = ("locked", "ready", "go", "started", "forked", "ended", "exited")
 
 

@@ -18,6 +18,7 @@ from controller.errors import UsageError
 from controller.git_directory import git_directory
 from controller.notification_settings import NotificationSettings
 from controller.remotes import Access, RemoteUrl, looks_like_url, parse_url
+from controller.trigger_settings import TriggerSettings
 
 DEFAULT_PATH = "deployments"
 STATE_IN_GIT = "controller"
@@ -106,7 +107,7 @@ class Settings:
     state that was written for another repository. `flow_user`: the name of the user that flows run as, None for the
     controller's own user. `listen`: where HTTP is served, None for no HTTP server. `uv`: how Python environments are
     built. `web_url_template`: the URL of the web page of a commit, with `{commit}`; None: guessed from the remote.
-    `notifications`: who is notified, and metrics.
+    `notifications`: who is notified, and metrics. `triggers`: what files and requests may start.
     """
 
     location: Location
@@ -123,6 +124,7 @@ class Settings:
     uv: UvSettings = UvSettings()
     web_url_template: str | None = None
     notifications: NotificationSettings = field(default_factory=NotificationSettings)
+    triggers: TriggerSettings = field(default_factory=TriggerSettings)
 
 
 def parse_listen(
@@ -252,7 +254,8 @@ def default_state_directory(root: Path) -> Path:
     inside = git / STATE_IN_GIT
     if _holds_state(inside):
         return inside
-    if _holds_state(beside) or (not _is_writable(git) and _is_writable(root)):
+    is_writable = {path: os.access(path, os.W_OK | os.X_OK) for path in (git, root)}
+    if _holds_state(beside) or (not is_writable[git] and is_writable[root]):
         return beside
     return inside
 
@@ -265,10 +268,6 @@ def _holds_state(directory: Path) -> bool:
         return False
     except OSError:
         return True
-
-
-def _is_writable(directory: Path) -> bool:
-    return os.access(directory, os.W_OK | os.X_OK)
 
 
 def has_screen() -> bool:

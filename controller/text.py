@@ -9,7 +9,7 @@ from controller.sdk.messages import replace_unprintable as replace_unprintable
 from controller.sdk.messages import shorten as shorten
 from controller.sdk.run_states import visible as visible
 
-_MAX_WORD = 80
+_MAX_WORD = 100
 _LONGEST_CHARACTER = 4
 
 
@@ -19,13 +19,21 @@ def visible_lines(text: str) -> str:
 
 
 def closest(word: str, names: Iterable[str], count: int = 1) -> list[str]:
-    """Return the names that resemble `word`, at most `count`, the most similar first; `-` and `_` are the same."""
+    """Return the names that resemble `word`, at most `count`, the most similar first.
+
+    `-`, `_` and `.` are the same, and so are lower and upper case; the name that differs only in case comes first.
+    """
     if len(word) > _MAX_WORD:
         return []
     from difflib import get_close_matches
 
-    by_plain_name = {_plain(name): name for name in names}
-    return [by_plain_name[match] for match in get_close_matches(_plain(word), by_plain_name, count, 0.6)]
+    by_plain_name: dict[str, list[str]] = {}
+    for name in names:
+        by_plain_name.setdefault(_plain(name), []).append(name)
+    matches = get_close_matches(_plain(word), by_plain_name, count, 0.6)
+    folded = word.casefold()
+    similar = (sorted(by_plain_name[match], key=lambda name: (name.casefold() != folded, name)) for match in matches)
+    return [name for group in similar for name in group][:count]
 
 
 def did_you_mean(word: str, names: Iterable[str], count: int = 1) -> str | None:
@@ -39,8 +47,13 @@ def join_or(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
+def join_and(words: Sequence[str]) -> str:
+    """Return `a`, `a and b`, or `a, b and c`."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
 def _plain(word: str) -> str:
-    return word.casefold().replace("-", "_")
+    return word.casefold().replace("-", "_").replace(".", "_")
 
 
 def format_bytes(size: int) -> str:

@@ -16,6 +16,7 @@ from controller.app.python_builds import read_declared
 from controller.app.source_parts import first_status, new_renderer
 from controller.app.stop_signal import StopSignal, exit_after
 from controller.app.tracing import Tracing
+from controller.app.triggers import Triggers
 from controller.app.web import Web
 from controller.clock import Clock, SystemClock
 from controller.errors import GitUnavailableError, SourceError, StateError, StoppingError, UsageError
@@ -125,6 +126,9 @@ class Controller:
             is_atomic=settings.is_atomic,
         )
         self._notifications = Notifications(settings.notifications, self.state, self._store, self._clock, deployments)
+        self._triggers = Triggers(
+            settings.triggers, self.state, self._store, self._clock, deployments, admission, self._engine.wake
+        )
         is_remote = isinstance(location.repo, RemoteUrl)
         self._pass_deadline = PassDeadline(self._store, self._clock, FETCH_DEADLINE if is_remote else PASS_DEADLINE)
         self._loop = Loop(
@@ -286,6 +290,7 @@ class Controller:
         self._loop.start()
         self._web.start()
         self._notifications.start()
+        self._triggers.start()
 
     def _warn_if_exports_are_writable(self) -> None:
         """Log a warning at start if flows can change the exported code."""
@@ -360,6 +365,7 @@ class Controller:
     def _close(self) -> None:
         self._web.close()
         self._notifications.close()
+        self._triggers.close()
         self._tracing.close()
         self._notices.close()
         self._engine_store.close_readers()

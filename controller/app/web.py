@@ -6,22 +6,25 @@ web framework with the first connection.
 
 import functools
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from controller.api.metrics.parts import RunningParts
 from controller.app.own_files import own_files
 from controller.errors import SourceError, UsageError
+from controller.model.policies import EnvSecret, FileSecret, Secret
 from controller.model.runs import Run
 from controller.operations.context import OperationContext
 from controller.queries.restore import last_document
 from controller.reconcile.preview import Preview
 from controller.reconcile.state_comparison import plan_against_state
 from controller.remotes import RemoteUrl, guess_web_url_template
-from controller.settings import Settings
+from controller.settings import Settings, secret_variables
 from controller.sources.open_source import open_commit, open_source
 from controller.sources.source import Change, Source
 from controller.store.commit_counter import CommitCounter
 from controller.store.state_directory import StateDirectory
+from controller.triggers.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from controller.api.http.server import HttpServer
@@ -47,7 +50,8 @@ class Web:
         self._source = source
         self._clock = operations.clock
         self._operations = operations
-        self._parts = parts
+        self._webhooks = Webhooks(operations, _place(settings.triggers.git_hook_secret), secret_variables())
+        self._parts = replace(parts, webhook_requests=lambda: self._webhooks.guard.counts)
         self._server: HttpServer | None = None
 
     def start(self) -> None:
@@ -157,6 +161,7 @@ class Web:
             settings=self._settings,
             clock=self._clock,
             operations=self._operations,
+            webhooks=self._webhooks,
             credentials=credentials,
             feed=EventFeed(self._store, CommitCounter(self._state.database), streams),
             streams=streams,
@@ -174,3 +179,11 @@ class Web:
             log_searcher=LogSearcher(self._clock),
         )
         return make_application(dependencies, deployment_cache, server.hosts)
+
+
+def _place(text: str | None) -> Secret | None:
+    """Return the place of a secret for `env:NAME` or `file:PATH`."""
+    if text is None:
+        return None
+    kind, _, name = text.partition(":")
+    return EnvSecret(env=name) if kind == "env" else FileSecret(file=name)

@@ -111,7 +111,10 @@ def _read(context: click.Context, names: Callable[[Path], list[Item]]) -> list[I
 
 
 def _starting_with(incomplete: str, names: Iterable[str]) -> list[str]:
-    return [name for name in names if name.startswith(incomplete)]
+    """Return the names that begin with this text; if there are none, those that do so in another case."""
+    all_names, folded = list(names), incomplete.casefold()
+    matches = [name for name in all_names if name.startswith(incomplete)]
+    return matches or [name for name in all_names if name.casefold().startswith(folded)]
 
 
 def _ids(incomplete: str, entries: Iterable[tuple[str, str]]) -> "list[CompletionItem]":

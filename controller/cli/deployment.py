@@ -8,7 +8,7 @@ import click
 
 from controller.cli import complete, options
 from controller.cli.deployments import list_, show_
-from controller.cli.execute import execute
+from controller.cli.execute import execute, is_flow_file
 from controller.cli.help_pages import Command, Group
 from controller.cli.trigger import trigger
 from controller.settings import Location
@@ -18,9 +18,10 @@ class _DeploymentArgument(click.Argument):
     """A deployment name, also in the form `flow/deployment`, of which only the second part is used."""
 
     def process_value(self, ctx: click.Context, value: Any) -> Any:
-        """Return the name without the flow; a flow such as `flows/etl.py:main` stays as it is."""
+        """Return the name without the flow. For `execute`, a flow such as `flows/etl.py:main` stays as it is."""
         name = super().process_value(ctx, value)
-        return name if not isinstance(name, str) or ".py" in name else name.rpartition("/")[2]
+        is_flow = not isinstance(name, str) or (self.name == "flow" and is_flow_file(name))
+        return name if is_flow else name.rpartition("/")[2]
 
 
 def _deployment_argument(argument: click.Argument) -> click.Argument:

@@ -34,6 +34,7 @@ def deployments() -> None:
 @click.option("--tag", metavar="TAG", help="Filter by tag.", shell_complete=complete.tags)
 @click.option("--health", type=options.NearChoice(_HEALTHS, case_sensitive=False), help="Filter by health.")
 @click.option("--sync", type=options.NearChoice(_SYNCS, case_sensitive=False), help="Filter by sync status.")
+@click.option("--document", metavar="FILE[:LINE]", help="Filter by the manifest, or by one document in it.")
 @click.option("--search", metavar="TEXT", default="", help="Filter by a part of the name, flow, description or a tag.")
 @click.option(
     "--sort",
@@ -51,6 +52,7 @@ def list_(  # noqa: PLR0913
     tag: str | None,
     health: str | None,
     sync: str | None,
+    document: str | None,
     search: str,
     sort: str,
     limit: int | None,
@@ -71,13 +73,16 @@ def list_(  # noqa: PLR0913
             tag=tag,
             sync=None if sync is None else Sync(sync),
             health=None if health is None else Health(health),
+            document=None if document is None else document.removeprefix("./"),
         )
         return sort_deployments(rows, DeploymentSort(sort))[:limit]
 
     def table(rows: "Sequence[DeploymentView]", is_wide: bool) -> "CompactTable":
         from controller.cli.terminal.deployment_tables import deployment_table
 
-        return deployment_table(rows, clock.now(), is_filtered=any((tag, health, sync, search)), is_wide=is_wide)
+        return deployment_table(
+            rows, clock.now(), is_filtered=any((tag, health, sync, document, search)), is_wide=is_wide
+        )
 
     rows = read()
     if not rows and tag is not None:

@@ -13,6 +13,7 @@ from controller.cli.json_output import json_text, print_json
 from controller.cli.parameter_arguments import read_parameters
 from controller.clock import SystemClock
 from controller.errors import ControllerError, UsageError, unknown_deployment
+from controller.model.names import is_name
 from controller.settings import Location, UvSettings
 from controller.text import visible_lines
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from controller.model.deployments import Deployment
     from controller.model.python_environments import PythonRuntime
     from controller.runs.execute import FlowResult
+
+
+_FLOW_HINT = "Write the flow as FILE:FUNCTION, for example flows/etl.py:main."
 
 
 @click.command(cls=Command)
@@ -54,9 +58,8 @@ def execute(
     if location.ref is not None:
         raise UsageError("execute runs the files on disk; remove --ref.")
     overrides = read_parameters(pairs, params)
-    deployment = (
-        _flow_deployment(location, flow) if ".py" in flow else _declared_deployment(location, flow, render_python)
-    )
+    is_flow = is_flow_file(flow) and not (is_name(flow) and _flow_file(location, flow) is None)
+    deployment = _flow_deployment(location, flow) if is_flow else _declared_deployment(location, flow, render_python)
     declared = {**deployment.parameters, **overrides}
     for error in find_errors(declared):
         raise UsageError(f"{error}.", hint=error.hint)
@@ -76,17 +79,25 @@ def execute(
     return 0 if result.exit_code == 0 or result.skipped else 1
 
 
+def is_flow_file(text: str) -> bool:
+    """Return whether this is written as a file with a flow, `file.py` or `file.py:function`."""
+    return text.partition(":")[0].endswith(".py")
+
+
+def _flow_file(location: Location, path: str) -> Path | None:
+    """Return the file at this path, relative to the current directory or to the repository; None without one."""
+    candidates = (Path.cwd() / path, location.directory / path)
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
 def _flow_deployment(location: Location, flow: str) -> "Deployment":
     """Return an undeclared deployment of `flow`, written as `file.py:function`. Raises UsageError."""
     from controller.manifests.build import build_deployment
 
     path, colon, name = flow.partition(":")
-    candidates = (Path.cwd() / path, location.directory / path)
-    file = next((candidate for candidate in candidates if candidate.is_file()), None)
+    file = _flow_file(location, path)
     if file is None:
-        raise UsageError(
-            f"There is no file {path}.", hint="Write the flow as FILE:FUNCTION, for example flows/etl.py:main."
-        )
+        raise UsageError(f"There is no file {path}.", hint=_FLOW_HINT)
     if not file.resolve().is_relative_to(location.directory.resolve()):
         raise UsageError(f"{path} is outside the repository {location.directory}.")
     relative = file.resolve().relative_to(location.directory.resolve()).as_posix()
@@ -103,6 +114,8 @@ def _declared_deployment(location: Location, name: str, render_python: bool) -> 
     deployment = desired.deployments.get(name)
     if deployment is not None:
         return deployment
+    if name not in desired.declared_names and is_flow_file(name):
+        raise UsageError(f"There is no file and no deployment {name}.", hint=_FLOW_HINT)
     if name not in desired.declared_names:
         raise unknown_deployment(name, desired.declared_names)
     error = next((finding for finding in desired.findings if finding.deployment == name), None)

@@ -22,6 +22,7 @@ GROUPS = {
         "occurrences": "controller.cli.occurrences:occurrences",
         "next": "controller.cli.next:next_",
         "backfills": "controller.cli.backfills:backfills",
+        "graph": "controller.cli.graph:graph",
         "login": "controller.cli.login:login",
     },
     "Change": {

@@ -148,6 +148,7 @@ def _merge(states: list[DesiredState]) -> DesiredState:
         findings=tuple(finding for state in states for finding in state.findings),
         broken_files=frozenset().union(*(state.broken_files for state in states)),
         declared_names=frozenset().union(*(state.declared_names for state in states)),
+        disabled=frozenset().union(*(state.disabled for state in states)),
         environments=frozenset().union(*(state.environments for state in states)),
         python_requests={name: request for state in states for name, request in state.python_requests.items()},
         file_count=sum(state.file_count for state in states),

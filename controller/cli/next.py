@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -14,6 +14,12 @@ from controller.clock import SystemClock
 from controller.errors import NoStateError, UsageError
 from controller.settings import Location
 from controller.time_format import format_time
+
+if TYPE_CHECKING:
+    from controller.model.calendars import Calendar
+
+_DEFAULTS: dict[str, Any] = {"gap": "next_valid", "repeat": "first", "shift": "none", "exclude": ()}
+"""Options of an expression that a deployment has in its file, with their defaults."""
 
 
 @click.command("next", cls=Command)
@@ -43,6 +49,15 @@ from controller.time_format import format_time
     show_default=True,
     help="For local times that occur twice because clocks go back.",
 )
+@click.option(
+    "--shift",
+    type=click.Choice(["next_business_day", "previous_business_day", "none"]),
+    default="none",
+    show_default=True,
+    help="Move fire times to business days.",
+)
+@click.option("--calendar", metavar="CODE", multiple=True, help="Holidays that are no business days, such as DE-BY.")
+@click.option("--except", "exclude", metavar="CODE", multiple=True, help="Holidays to leave out, such as DE-BY.")
 @click.option(
     "-n",
     "count",
@@ -84,11 +99,13 @@ def _check_options(kinds: list[str], expression: dict[str, Any]) -> None:
         raise UsageError("--anchor-date can only be used with --interval.")
     if not expression["day_or"] and kinds != ["cron"]:
         raise UsageError("--no-day-or can only be used with --cron.")
-    for option, default in (("gap", "next_valid"), ("repeat", "first")):
+    if expression["calendar"] and expression["shift"] == "none":
+        raise UsageError("--calendar can only be used with --shift.")
+    for option, default in _DEFAULTS.items():
         if expression[option] != default and not kinds:
-            raise UsageError(
-                f"--{option} can only be used with an expression. A deployment sets it in its file, under `dst`."
-            )
+            place = ", under `dst`" if option in ("gap", "repeat") else ""
+            name = "except" if option == "exclude" else option
+            raise UsageError(f"--{name} can only be used with an expression. A deployment sets it in its file{place}.")
 
 
 def _deployment_times(
@@ -126,6 +143,7 @@ def _instant(after: str | None, local: tzinfo | None) -> datetime:
 def _expression_times(
     kind: str, expression: dict[str, Any], after: str | None, count: int
 ) -> tuple[list[datetime], tzinfo]:
+    from controller.model.calendars import Shift
     from controller.model.schedules import At, Cron, Dst, Gap, Interval, Repeat, RRule, Rule, Schedule
     from controller.schedules import check_schedule, next_fire_times, parse_duration, parse_time, zone
 
@@ -143,9 +161,23 @@ def _expression_times(
     local = zone(expression["timezone"])
     start = _instant(after, local)
     dst = Dst(gap=Gap(expression["gap"]), repeat=Repeat(expression["repeat"]))
-    schedule = Schedule(id="expression", rule=rule(), timezone=expression["timezone"], dst=dst)
+    schedule = Schedule(
+        id="expression",
+        rule=rule(),
+        timezone=expression["timezone"],
+        dst=dst,
+        shift=Shift(expression["shift"]),
+        business=_calendars(expression["calendar"]),
+        exclude=_calendars(expression["exclude"]),
+    )
     check_schedule(schedule, start)
     return [time for time, _ in next_fire_times([schedule], start, count)], local
+
+
+def _calendars(codes: tuple[str, ...]) -> "tuple[Calendar, ...]":
+    from controller.model.calendars import Calendar, Holidays
+
+    return tuple(Calendar(name=code, holidays=Holidays(code=code)) for code in codes)
 
 
 def _print(times: list[datetime], zone: tzinfo | None, output: str, name: str | None = None) -> None:

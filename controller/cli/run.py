@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from controller.cli import notification_options, options
+from controller.cli import notification_options, options, trigger_options
 from controller.cli.help_pages import Command
 from controller.cli.standard_streams import can_show_live_view, has_screen, write_to_terminal
 from controller.clock import SystemClock
@@ -121,6 +121,7 @@ STOP_SECONDS = 9.0
     envvar="CONTROLLER_PLAIN",
     help="Redraw a plain report on the terminal instead of the live view.",
 )
+@trigger_options.triggers
 @notification_options.notifications
 @click.option(
     "--otlp-endpoint",
@@ -222,6 +223,7 @@ def _settings(location: Location, values: dict[str, Any]) -> Any:
         web_url_template=check_web_url_template(values["web_url_template"]),
         uv=values["uv"],
         notifications=values["notifications"],
+        triggers=values["triggers"],
         otlp_endpoint=values["otlp_endpoint"] or None,
         listen=parse_listen(
             values["listen"],

@@ -94,7 +94,12 @@ def validate(
     is_valid = not any(finding.severity is Severity.ERROR for finding in findings)
     roots = {target.root for target in selected}
     base = roots.pop() if len(roots) == 1 else None
-    counts = {"files": reading.desired.file_count, "deployments": len(reading.desired.deployments)}
+    desired = reading.desired
+    counts = {
+        "files": desired.file_count,
+        "deployments": len(desired.deployments),
+        "disabled": len(desired.disabled),
+    }
     if output == "sarif":
         from controller import __version__
         from controller.cli.formats import sarif
@@ -179,11 +184,13 @@ def _print(
 
         click.echo(render(declared))
     severities = [finding.severity.value for finding in findings]
+    disabled = [f"{counts['disabled']} not enabled"] if counts["disabled"] else []
     click.echo(
         ", ".join(
             (
                 format_count(counts["files"], "file"),
                 format_count(counts["deployments"], "valid deployment"),
+                *disabled,
                 format_count(severities.count("error"), "error"),
                 format_count(severities.count("warning"), "warning"),
             )

@@ -96,7 +96,7 @@ class Client(NotificationMethods, StatusReader):
         return cast("list[NextFire]", self._get("/fire-times", limit=limit))
 
     def deployments(self, **filters: Any) -> Iterator[Deployment]:
-        """Iterate over deployments by name. Filters: `search`, `tag`, `sync`, `health`."""
+        """Iterate over deployments by name. Filters: `search`, `tag`, `sync`, `health`, `document`."""
         return cast("Iterator[Deployment]", self._pages("/deployments", {"order": "name", **filters}))
 
     def deployment(self, name: str) -> DeploymentDetail:

@@ -44,6 +44,9 @@ __all__ = [
     "DiffLine",
     "Document",
     "DueRun",
+    "Edge",
+    "EdgeChange",
+    "EdgeKind",
     "EnvironmentPlan",
     "EventSeverity",
     "Fault",
@@ -55,8 +58,11 @@ __all__ = [
     "FireTimeChange",
     "Form",
     "FormField",
+    "GraphNode",
+    "GraphView",
     "Health",
     "Hold",
+    "HookAnswer",
     "Incident",
     "IncidentMember",
     "KeptDeployment",
@@ -71,6 +77,7 @@ __all__ = [
     "LogSearch",
     "MessageState",
     "NextFire",
+    "NodeKind",
     "NotificationMessage",
     "NotificationStatus",
     "NotifyView",
@@ -114,6 +121,7 @@ __all__ = [
     "Triggered",
     "Trouble",
     "Unread",
+    "UpstreamOutcome",
     "UpstreamRun",
     "WaitingRun",
     "WaitingRuns",
@@ -127,6 +135,7 @@ AttentionCode = Literal[
     "invalid_file",
     "invalid_deployment",
     "no_python",
+    "no_upstream",
     "failed_run",
     "late",
     "held",
@@ -146,9 +155,11 @@ ConditionType = Literal[
     "Overdue",
 ]
 DeploymentState = Literal["invalid", "failing", "out_of_sync", "late", "held", "suspended", "ok"]
+EdgeKind = Literal["gate", "event", "file", "webhook"]
 EventSeverity = Literal["info", "warning", "error"]
 Health = Literal["Healthy", "Degraded", "Running", "Suspended", "Unknown"]
 MessageState = Literal["waiting", "sent", "undeliverable"]
+NodeKind = Literal["deployment", "file", "webhook", "missing"]
 Outcome = Literal["run", "skipped"]
 PythonState = Literal["waiting", "building", "ready", "failed"]
 Redo = Literal["failed", "skipped", "all"]
@@ -182,6 +193,7 @@ Trouble = Literal[
     "storage",
     "recovered",
 ]
+UpstreamOutcome = Literal["succeeded", "failed", "finished"]
 
 
 class Activity(TypedDict):
@@ -380,7 +392,8 @@ class Change(TypedDict):
     """A deployment to be created, updated or deleted; `file` and `line` locate its document.
 
     `renamed_from` is the name whose history it takes over. `warnings` are those about its document. `runs_in_flight`
-    is the number of its unfinished runs, or 0 if the plan was made without a state.
+    is the number of its unfinished runs, or 0 if the plan was made without a state. `reason` is why it is deleted
+    although git still declares it.
     """
 
     action: str
@@ -392,6 +405,7 @@ class Change(TypedDict):
     renamed_from: str | None
     warnings: list[str]
     runs_in_flight: int
+    reason: str | None
 
 
 class ChannelStatus(TypedDict):
@@ -477,6 +491,7 @@ class Deployment(TypedDict):
     `generation` counts the versions of its document; `observed_generation` lags behind while the newest is not
     applied. `next_start` is when its next run starts: at `next_fire_time`, or before it, if jitter delays a run that
     was due. `state` sums up `sync`, `health` and the hold; a deployment that is running and has no problem is `ok`.
+    `matrix` has the values of a deployment whose document declares several.
     """
 
     name: str
@@ -499,6 +514,7 @@ class Deployment(TypedDict):
     last_run: LastRun | None
     conditions: list[Condition]
     state: DeploymentState
+    matrix: dict[str, str | int | float | bool]
 
 
 class DeploymentNames(TypedDict):
@@ -532,6 +548,29 @@ class DueRun(TypedDict):
     state: RunState
 
 
+_Edge = TypedDict("_Edge", {"from": str})
+
+
+class Edge(_Edge):
+    """A dependency of the node `target` on the node `source`.
+
+    `on` is how a run of an upstream deployment has to end, None for a file or a webhook. With `any`, this upstream
+    deployment starts a run on its own, without the others.
+    """
+
+    to: str
+    kind: EdgeKind
+    on: UpstreamOutcome | None
+    any: bool
+
+
+class EdgeChange(TypedDict):
+    """A dependency between deployments, or of a deployment on a file or a webhook, that is `added` or `removed`."""
+
+    action: str
+    edge: Edge
+
+
 class EnvironmentPlan(TypedDict):
     """The plan of the same commit for a controller that runs with `--environment NAME`."""
 
@@ -542,6 +581,7 @@ class EnvironmentPlan(TypedDict):
     withheld: Withheld | None
     findings: list[Finding]
     kept: list[KeptDeployment]
+    graph: list[EdgeChange]
 
 
 class Fault(TypedDict):
@@ -651,6 +691,24 @@ class FormField(TypedDict):
     fields: list[FormField]
 
 
+class GraphNode(TypedDict):
+    """A node. A deployment has a `state`, and the id and the state of its newest run if it has any."""
+
+    name: str
+    kind: NodeKind
+    state: DeploymentState | None
+    run_id: str | None
+    run_state: RunState | None
+
+
+class GraphView(TypedDict):
+    """The nodes that have an edge, sorted by name, and all edges. `independent` counts the deployments without one."""
+
+    nodes: list[GraphNode]
+    edges: list[Edge]
+    independent: int
+
+
 class Hold(TypedDict):
     """An operator's order that the schedules of a deployment do not fire, with its author, reason and end."""
 
@@ -659,6 +717,12 @@ class Hold(TypedDict):
     author: str
     since: str
     until: str | None
+
+
+class HookAnswer(TypedDict):
+    """The run that the delivery has started."""
+
+    run_id: str
 
 
 class Incident(TypedDict):
@@ -934,7 +998,8 @@ class Plan(TypedDict):
     declared environments in which the commit changes something, if all were planned. `queues` and `project` are the
     changes of controller.yaml, `code` the deployments that run changed files, `unread` the files whose imports could
     not be read. `python` are the deployments whose packages change, as far as that is known without an index.
-    `commit` is that of the head, None for a directory.
+    `graph` are the dependencies between deployments, and on files and webhooks, that change. `commit` is that of the
+    head, None for a directory.
     """
 
     base: str | None
@@ -953,6 +1018,7 @@ class Plan(TypedDict):
     unread: list[Unread]
     python: list[PythonChange]
     commit: Commit | None
+    graph: list[EdgeChange]
 
 
 class PythonChange(TypedDict):
@@ -1037,7 +1103,7 @@ class Run(TypedDict):
     - `backfill_id`: the backfill that this run belongs to.
     - `python`: the Python environment of the last attempt; None for the controller's own interpreter.
     - `due_time_of`: the due time, if a user requested the run for it; None for the run that the schedule started.
-    - `upstream`: the runs of upstream deployments that released it.
+    - `upstream`: the runs of upstream deployments that released it; if a user requested it, their latest ones.
     - `cancel_reason`: why a user cancelled the run while it was running; set before its flow has ended.
     """
 

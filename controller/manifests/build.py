@@ -11,10 +11,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from controller.errors import StateError
+from controller.manifests.after_fields import UpstreamPlace, read_after, upstream_places
 from controller.manifests.canonical_json import digest
 from controller.manifests.command_checks import check_command_files
 from controller.manifests.deadline_warnings import warn_about_deadlines
 from controller.manifests.field_rules import check_rules
+from controller.manifests.matrix import combination_of
 from controller.manifests.notify_fields import read_notify_fields
 from controller.manifests.policy_fields import check_queue, read_policies
 from controller.manifests.python_settings import check_import_paths, check_python, read_import_paths, read_python
@@ -23,8 +25,10 @@ from controller.manifests.run_targets import read_target, read_working_directory
 from controller.manifests.schedule_fields import read_duration, read_schedules
 from controller.manifests.schema_validation import check_shape
 from controller.manifests.short_forms import as_written
+from controller.manifests.trigger_fields import read_triggers, webhook_places
+from controller.manifests.upstream_references import check_upstream_references
 from controller.manifests.validation_context import ValidationContext
-from controller.manifests.yaml.nodes import Document, Node, Position, Problem
+from controller.manifests.yaml.nodes import Document, Node, Path, Position, Problem
 from controller.model.deployments import CommandTarget, Deployment, FlowTarget, Target
 from controller.model.findings import Severity
 from controller.model.python_environments import PythonRequest
@@ -35,13 +39,19 @@ if TYPE_CHECKING:
     from controller.manifests.flow_references import Flows
 
 
+_NOT_STORED = ("environments", "enabled")
+"""Keys that have done their part when a document is built: they decide about the environment."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildResult:
     """The result for one document: a deployment, unless `problems` has an error.
 
     `name` is the declared name, `identity` the same if that name is valid. `place` is the position of the name, or of
     the document if it has none; `renamed` likewise for `renamed_from`. `python` is what it asks for besides the Python
-    environment of the controller; None without `flows`.
+    environment of the controller; None without `flows`. `upstreams` are the deployments that it names under `after`,
+    and `webhooks` the names of its webhooks, with their positions and paths.
+    A deployment that is not `enabled` is None without an error.
     """
 
     name: str | None
@@ -50,7 +60,10 @@ class BuildResult:
     renamed: Position
     deployment: Deployment | None
     problems: tuple[Problem, ...]
+    webhooks: tuple[tuple[str, Position, Path], ...] = ()
     python: PythonRequest | None = None
+    upstreams: tuple[UpstreamPlace, ...] = ()
+    is_enabled: bool = True
 
 
 def build(
@@ -76,15 +89,25 @@ def build(
     deployment, python = _deployment(context, file, now, flows) if isinstance(root.value, dict) else (None, None)
     name = context.value.get("name")
     identity = context.get("name")
+    is_enabled = context.get("enabled") is not False
     return BuildResult(
         name=name if isinstance(name, str) else None,
         identity=identity if isinstance(identity, str) else None,
         place=root.at(("name",)).place,
         renamed=root.at(("renamed_from",)).place,
-        deployment=deployment,
+        deployment=deployment if is_enabled else None,
         problems=tuple(context.problems if is_python(file) else (as_written(each, root) for each in context.problems)),
+        webhooks=tuple(webhook_places(context)),
         python=python,
+        upstreams=upstream_places(context),
+        is_enabled=is_enabled,
     )
+
+
+def unexpanded(root: Node, problems: tuple[Problem, ...]) -> BuildResult:
+    """Return the result of a document whose matrix is invalid, so that its deployments are not known."""
+    place, renamed = root.at(("name",)).place, root.at(("renamed_from",)).place
+    return BuildResult(name=None, identity=None, place=place, renamed=renamed, deployment=None, problems=problems)
 
 
 def build_deployment(document: Mapping[str, Any], file: str, line: int) -> Deployment:
@@ -117,10 +140,11 @@ def _read_fields(context: ValidationContext, file: str, now: datetime | None) ->
     schedules = read_schedules(context, now)
     length = context.get("timeout")
     timeout = None if length is None else read_duration(context, ("timeout",), length)
-    policies = read_policies(context)
     directory = read_working_directory(context)
     code = {"working_directory": directory, "python": read_python(context), "import_paths": read_import_paths(context)}
-    return target, {"schedules": schedules, "timeout": timeout, **code, **policies, **read_notify_fields(context)}
+    others = {**read_policies(context), **read_notify_fields(context), **read_triggers(context)}
+    others["after"] = read_after(context)
+    return target, {"schedules": schedules, "timeout": timeout, **code, **others}
 
 
 def _deployment(
@@ -129,12 +153,13 @@ def _deployment(
     target, fields = _read_fields(context, file, now)
     triggers = (*fields.get("files", ()), *fields.get("webhooks", ()))
     check_run_names(context, {name for trigger in triggers for name in trigger.parameter_names})
+    check_upstream_references(context, fields["after"])
     if now is not None and fields["expect"]:
         warn_about_deadlines(context, fields["expect"], fields["schedules"], now)
     python = None if flows is None else _check_code(context, target, fields, file, flows)
     if target is None or any(problem.severity is Severity.ERROR for problem in context.problems):
         return None, None
-    document = {key: value for key, value in context.value.items() if key != "environments"}
+    document = {key: value for key, value in context.value.items() if key not in _NOT_STORED}
     deployment = Deployment(
         name=document["name"],
         target=target,
@@ -150,6 +175,7 @@ def _deployment(
         run_name=document.get("run_name"),
         timezone=document.get("timezone"),
         env=document.get("env", {}),
+        matrix=combination_of(document),
         **fields,
     )
     return deployment, python

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from controller.manifests.overlays import render
+from controller.manifests.overlays import find_rendered
 from controller.manifests.project_file import read_project
 from controller.manifests.yaml.loader import load
 from controller.manifests.yaml.nodes import Path, Position
@@ -37,16 +37,14 @@ def field_places(
 ) -> Mapping[str, SourceLocation]:
     """Return the location of each field of the document `name` in `file`; empty if it has none. Never raises."""
     settings = read_project(project, now)
-    for document in load(content, json=is_json(file)).documents:
-        value = document.root.value
-        if isinstance(value, dict) and value.get("name") == name:
-            keys = render(document.root, settings, environment).keys
-            locations = {key: SourceLocation(place.file or file, place.line) for key, place in keys.items()}
-            for key, aliases in _ALIASES.items():
-                written = [locations[alias] for alias in aliases if alias in locations]
-                locations.update({key: written[0]} if written and key not in locations else {})
-            return locations
-    return {}
+    root = find_rendered(load(content, json=is_json(file)).documents, name, settings, environment)
+    if root is None:
+        return {}
+    locations = {key: SourceLocation(place.file or file, place.line) for key, place in root.keys.items()}
+    for key, aliases in _ALIASES.items():
+        written = [locations[alias] for alias in aliases if alias in locations]
+        locations.update({key: written[0]} if written and key not in locations else {})
+    return locations
 
 
 def declared_place(
@@ -63,12 +61,10 @@ def declared_place(
     content = read(PROJECT_FILE)
     project = None if content is None else ManifestFile(path=PROJECT_FILE, content=content, digest="")
     settings = read_project(project, now)
-    for document in load(read(deployment.file) or b"", json=is_json(deployment.file)).documents:
-        value = document.root.value
-        if isinstance(value, dict) and value.get("name") == deployment.name:
-            root = render(document.root, settings, environment)
-            for path in paths:
-                node = root.find(path)
-                if node is not None and node.value is not None:
-                    return node.place, path
+    documents = load(read(deployment.file) or b"", json=is_json(deployment.file)).documents
+    root = find_rendered(documents, deployment.name, settings, environment)
+    for path in paths:
+        node = None if root is None else root.find(path)
+        if node is not None and node.value is not None:
+            return node.place, path
     return Position(deployment.line, 1), ()

@@ -12,6 +12,7 @@ from controller import flow_analysis
 from controller.manifests.parameter_references import parameter_places
 from controller.manifests.reference_spelling import find_near_misses
 from controller.manifests.reference_types import check_parameters, is_mapping_expected
+from controller.manifests.trigger_fields import parameter_path, trigger_calls
 from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Path
 from controller.model.deployments import FlowTarget
@@ -240,12 +241,12 @@ def _missing_file(context: ValidationContext, target: FlowTarget, key: str) -> N
 
 
 def _check_parameters(context: ValidationContext, flow: flow_analysis.Flow) -> None:
-    """Check the parameters of each schedule's call.
+    """Check the parameters of the call by each schedule and each trigger under `on`.
 
-    Without schedules, a missing parameter is only a warning, because a trigger may supply it.
+    Without any, a missing parameter is only a warning, because whoever triggers a run may supply it.
     """
     shared: dict[str, Any] = context.value.get("parameters") or {}
-    calls = list(_calls(context))
+    calls = [*_calls(context), *trigger_calls(context)]
     missing: dict[flow_analysis.ParameterProblem, list[Path]] = {}
     reported: set[tuple[Path, str]] = set()
     for path, overrides in calls or [((), {})]:
@@ -253,7 +254,8 @@ def _check_parameters(context: ValidationContext, flow: flow_analysis.Flow) -> N
             if problem.code is flow_analysis.ParameterCode.MISSING:
                 missing.setdefault(problem, []).append(path)
                 continue
-            place = (*(path if problem.path[:1] and problem.path[0] in overrides else ()), "parameters", *problem.path)
+            is_own = bool(problem.path) and problem.path[0] in overrides
+            place = parameter_path(path, problem.path) if is_own else ("parameters", *problem.path)
             if (place, problem.message) not in reported:
                 reported.add((place, problem.message))
                 _add(context, problem, place, severity=Severity.ERROR if problem.is_certain else Severity.WARNING)

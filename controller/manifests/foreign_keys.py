@@ -22,7 +22,6 @@ from controller.manifests.foreign_values import (
     duration_in,
     duration_of,
     flow_of,
-    name_of,
     overlap_of,
     parameters_of,
     plain_key,
@@ -33,9 +32,11 @@ from controller.manifests.foreign_values import (
     secrets_of,
     suspend_when,
     tags_of,
+    upstreams_of,
     variables_of,
 )
 from controller.manifests.yaml.nodes import Path
+from controller.model.names import name_from_title
 from controller.schedules import parse_natural_schedule
 
 _MAX_HINT = 300
@@ -50,8 +51,9 @@ _REMOVAL_HINTS = {
     "flow_storage storage repository repo": "remove it: the code comes from git, at the commit of the deployment",
     "work_pool work_pool_name pool work_queue work_queue_name": "remove it, or write queue: NAME for a queue "
     "that controller.yaml declares under queues",
-    "steps jobs tasks stages depends_on depends dependson needs dag upstream downstream": "remove it: a deployment "
-    "runs one flow or one command; call the steps in order from one flow",
+    "steps jobs tasks stages dag": "remove it: a deployment runs one flow or one command; call the steps in order from "
+    "one flow, or make each a deployment that names the previous one under after",
+    "downstream": "remove it, and write after: NAME in the deployments that start after this one",
     "requirements requirements_txt pip packages dependencies pip_packages conda": "write it under python, as the path "
     "of a file or as a list: python: {requirements: flows/requirements.txt}",
     "spec metadata apiversion jobtemplate template": "remove it, and write the keys of the deployment at the top: "
@@ -69,8 +71,8 @@ _REMOVAL_HINTS = {
     "healthcheck healthchecks healthchecks_url health_check ping cronitor dead_mans_switch deadmansswitch": "write "
     "heartbeat: URL, the URL of a monitor such as Healthchecks",
     "default_args": "remove it, and write retries, timeout and parameters at the top",
-    "triggers trigger events event preconditions precondition": "remove it: a deployment runs by its schedule, or when "
-    "it is triggered",
+    "triggers trigger events event preconditions precondition": "write on: [{files: …}] or [{webhook: …}] for what "
+    "starts a run besides the schedule",
     "python_version interpreter": 'write it under python: {version: "3.12"}, or {interpreter: /path/of/python}',
     "venv virtualenv uv poetry": "remove it, and write python: {requirements: …} or {project: …} to declare packages; "
     "the controller makes the virtual environment",
@@ -90,9 +92,13 @@ _REMOVAL_HINT_BY_KEY = {key.replace("_", ""): hint for keys, hint in _REMOVAL_HI
 def foreign_key_hint(path: Path, key: str, value: Any, document: Any) -> str | None:
     """Return the hint for an unknown key below `path`; None if no other program uses that key."""
     word = plain_key(key)
+    if path[:1] == ("after",):
+        return _entry_hint("deployment", _same, value) if word in _UPSTREAM_WORDS and isinstance(value, str) else None
     place = path[-1] if path and isinstance(path[-1], str) else path[-2] if len(path) > 1 else ""
     if not path:
         return _deployment_hint(word, value, document)
+    if path[0] == "on" and len(path) < 3:
+        return _trigger_hint(word, value)
     table = _INSIDE.get(str(place), {})
     entry = table.get(word)
     return None if entry is None else _entry_hint(*entry, value)
@@ -107,12 +113,9 @@ def foreign_type_hint(path: Path, value: Any) -> str | None:
     """Return the hint for a value of the wrong type at `path`; None if its meaning is unknown."""
     if len(path) == 2 and path[0] == "schedules":
         inner = schedule_of(value)
-        is_number = isinstance(value, int | float)
-        return f"write {_yaml(inner)}" if inner else SHORT_SCHEDULE_HINT if is_number else None
+        return f"write {_yaml(inner)}" if inner else _number_hint(value)
     if path == ("schedule",) and (value is None or str(value).strip().lower() in NO_SCHEDULE):
         return "remove it: a deployment without a schedule runs when it is triggered"
-    if path == ("schedule",) and isinstance(value, int | float) and not schedule_of(value):
-        return SHORT_SCHEDULE_HINT
     if path == ("schedule", "cron") and isinstance(value, list):
         rules = schedules_of(value)
         return _if_short(f"instead of schedule, write {_rules_entry(rules)}") if rules else None
@@ -122,10 +125,18 @@ def foreign_type_hint(path: Path, value: Any) -> str | None:
         return _if_short(f"write {written}") if rules else None
     if path[:1] == ("notify",) and len(path) > 1:
         return _rule_type_hint(path, value)
+    if path[:1] == ("on",) and len(path) < 3:
+        return "write what starts a run: [{files: {path: /srv/inbox}}] or [{webhook: {name: …, secret: {env: …}}}]"
     if path[-1:] in (("interval",), ("timeout",), ("start_deadline",), ("delay",), ("max_delay",), ("jitter",)):
         return _entry_hint(str(path[-1]), duration_of, value)
     builder = _TYPES.get(str(path[-1])) if len(path) == 1 else None
-    return None if builder is None else _entry_hint(str(path[0]), builder, value)
+    hint = None if builder is None else _entry_hint(str(path[0]), builder, value)
+    return hint or (_number_hint(value) if path == ("schedule",) else None)
+
+
+def _number_hint(value: Any) -> str | None:
+    """Return the hint for a number in place of a schedule, because it may mean minutes or hours."""
+    return SHORT_SCHEDULE_HINT if isinstance(value, int | float) else None
 
 
 def _rule_type_hint(path: Path, value: Any) -> str | None:
@@ -147,8 +158,6 @@ def _deployment_hint(word: str, value: Any, document: Any) -> str | None:
     entry = _TOP.get(word)
     if entry is not None:
         return _unless_set(entry[0], _entry_hint(*entry, value), document) or _REMOVAL_HINT_BY_KEY.get(word)
-    if word == "on":
-        return _github_hint(value)
     if word in SCHEDULE_KEYS or (word in _INSIDE["schedule"] and word not in _REMOVAL_HINT_BY_KEY):
         return _schedule_key_hint(word, value, document)
     return _REMOVAL_HINT_BY_KEY.get(word)
@@ -161,12 +170,10 @@ def _unless_set(key: str, hint: str | None, document: Any) -> str | None:
     return f"remove it: {key} is already set"
 
 
-def _github_hint(value: Any) -> str | None:
-    """Return the hint for `on:` of a GitHub workflow: its schedules, if any."""
-    rules = schedules_of(value.get("schedule")) if isinstance(value, dict) else []
-    if not rules:
-        return "remove it: a deployment runs by its schedule, or when it is triggered"
-    return _if_short(f"write {_rules_entry(rules)}")
+def _trigger_hint(word: str, value: Any) -> str | None:
+    """Return the hint for an unknown key under `on`, such as the schedules of a GitHub workflow."""
+    rules = schedules_of(value) if word == "schedule" else []
+    return _if_short(f"instead of on, write {_rules_entry(rules)}") if rules else None
 
 
 def _rules_entry(rules: list[dict[str, Any]]) -> str:
@@ -247,7 +254,7 @@ _WORDS: tuple[tuple[str, str, Builder], ...] = (
     ("entrypoint entry_point flow_path flow_file", "flow", flow_of),
     ("run script cmd exec program bash_command exec_start", "command", command_of),
     ("shell", "command", lambda value: command_of(value) if " " in value else None),
-    ("dag_id id title deployment_name workflow job_name", "name", name_of),
+    ("dag_id id title deployment_name workflow job_name", "name", name_from_title),
     ("max_retries maxretries retry retry_policy retrypolicy backofflimit attempts retry_limit", "retries", retries_of),
     (
         "timeout_seconds timeout_sec activedeadlineseconds runtime_max_sec timeout_start_sec",
@@ -264,7 +271,7 @@ _WORDS: tuple[tuple[str, str, Builder], ...] = (
     ),
     ("params kwargs op_kwargs inputs with conf", "parameters", parameters_of),
     ("paused is_paused is_paused_upon_creation disabled disable", "suspend", suspend_when(when=True)),
-    ("enabled active is_schedule_active is_active", "suspend", suspend_when(when=False)),
+    ("active is_schedule_active is_active", "suspend", suspend_when(when=False)),
     ("environment env_vars envs environment_variables variables", "env", variables_of),
     ("secret", "secrets", secrets_of),
     ("labels label keywords annotations", "tags", tags_of),
@@ -279,7 +286,9 @@ _WORDS: tuple[tuple[str, str, Builder], ...] = (
     ("history_limit hist_retention_days histretentiondays", "retention", lambda value: {"days": value}),
     ("successfuljobshistorylimit", "retention", lambda value: {"runs": value}),
 )
+_UPSTREAM_WORDS = frozenset({"name", "job", "flow", "task", "upstream", "id"})
 _WORDS += (
+    ("depends_on depends dependson needs upstream upstreams requires wait_for", "after", upstreams_of),
     ("sla slo", "expect", lambda value: {"finish_within": duration_of(value)}),
     (
         "healthcheck healthchecks healthchecks_url health_check heartbeat_url ping ping_url cronitor",

@@ -18,7 +18,6 @@ _MOST_RUNS = 1000
 """The greatest limit of `overlap`."""
 _LEAST_SECONDS = 60
 """A smaller number in place of a schedule is ambiguous: it may mean minutes or hours."""
-_NAME = re.compile(r"[^a-z0-9]+")
 RULES = ("cron", "interval", "rrule", "at")
 _OVERLAPS = {"forbid": "skip", "replace": "replace", "allow": "allow", "enqueue": "queue", "cancel_new": "skip"}
 SCHEDULE_KEYS = {"timezone": "timezone", "start": "start", "end": "end", "jitter": "jitter", "dst": "dst"} | {
@@ -168,11 +167,6 @@ def overlap_of(value: Any) -> str | dict[str, Any] | None:
     return {"policy": policy, "limit": limit}
 
 
-def name_of(value: Any) -> str | None:
-    """Return the valid deployment name that is closest to a title."""
-    return _NAME.sub("-", value.lower()).strip("-")[:63].strip("-") or None
-
-
 def flow_of(value: Any) -> str | None:
     """Return the `flow` for an entry point such as `flow.py:main`."""
     return value if re.fullmatch(r"[^:]+\.py:[^:]+", value) else None
@@ -222,6 +216,13 @@ def tags_of(value: Any) -> list[str] | None:
     if isinstance(value, str):
         return [item.strip() for item in value.split(",") if item.strip()] or None
     return [str(item) for item in value] or None
+
+
+def upstreams_of(value: Any) -> str | list[str] | None:
+    """Return the `after` for the name of a deployment or a list of names."""
+    if isinstance(value, str):
+        return value or None
+    return value if isinstance(value, list) and value and all(isinstance(item, str) for item in value) else None
 
 
 def catchup_of(value: Any) -> dict[str, str] | None:

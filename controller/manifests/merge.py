@@ -80,6 +80,18 @@ def without_keys(node: Node, *names: str) -> Node:
     return _mapping(fields, keys, node.place, node.removed)
 
 
+def with_field(node: Node, path: tuple[str, ...], field: Node) -> Node:
+    """Return a mapping with another value at `path`, below mappings that are created where they are missing.
+
+    The position of a new key is that of the value.
+    """
+    name, below = path[0], path[1:]
+    if below:
+        field = with_field(node.fields.get(name) or Node({}, field.place), below, field)
+    keys = {**node.keys, name: node.keys.get(name, field.place)}
+    return _mapping({**node.fields, name: field}, keys, node.place, node.removed)
+
+
 def _patch(base: Node | None, patch: Node) -> Node:
     if not isinstance(patch.value, dict):
         return patch

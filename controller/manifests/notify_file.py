@@ -137,6 +137,9 @@ def _check_webhook(context: ValidationContext, path: Path, url: str) -> None:
     if parts is None or parts[0] not in ("http", "https"):
         hint = "write https://…, or use the key url for a service of apprise"
         context.add("InvalidUrl", "webhook must be a URL that begins with https:// or http://", path, hint=hint)
+    elif "@" in urlsplit(url).netloc:
+        hint = "remove them; hmac signs each request, and the path or the query can contain a token"
+        context.add("InvalidUrl", "webhook contains a user or a password, which are not sent", path, hint=hint)
     elif parts[0] == "http" and parts[1] not in _LOCAL_HOSTS:
         hint = "write https://… if the receiver supports it"
         message = "messages are sent without encryption"

@@ -1,18 +1,24 @@
 """Renders a document for an environment: defaults < environment defaults < document < the document's overlay.
 
+A document with a `matrix` is expanded after that, into one document per combination of its values.
+The calendars of controller.yaml that its schedules use become a part of the document.
+
 `reader` calls it for every document. Merged values keep their positions, so a finding points at the place where a value
 was written, in the document, its overlay or controller.yaml.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
-from controller.manifests.build import BuildResult, build
+from controller.manifests.build import BuildResult, build, unexpanded
+from controller.manifests.calendar_fields import with_calendars
 from controller.manifests.flow_references import Flows
+from controller.manifests.matrix import MATRIX, MAX_COMBINATIONS, expand
 from controller.manifests.merge import drop_null_keys, relocate, without_keys
-from controller.manifests.project_file import Project, problem_key
-from controller.manifests.short_forms import expand, merge_defaults, merge_overlay, shorten_overlap
+from controller.manifests.project_file import ProblemKey, Project, problem_key
+from controller.manifests.short_forms import merge_defaults, merge_overlay, shorten_overlap, with_long_forms
 from controller.manifests.yaml.nodes import Document, Node, Problem
 from controller.model.findings import Severity
 
@@ -37,27 +43,39 @@ class BuildOptions:
     flows: Flows | None = None
 
 
-def build_in_environments(document: Document, file: str, now: datetime, options: BuildOptions) -> BuildResult:
-    """Build the document for the chosen environment. With `all_environments`, add its problems in all others."""
+def build_in_environments(
+    document: Document, file: str, now: datetime, options: BuildOptions, limit: int = MAX_COMBINATIONS
+) -> list[BuildResult]:
+    """Build the document for the chosen environment. With `all_environments`, add its problems in all others.
+
+    Returns one result, or one for each of at most `limit` combinations of its matrix. A problem that several of them
+    have is in the first of these results only.
+    """
     project = options.project
     reported = {problem_key(problem) for problem in project.problems}
-
-    def build_with(environment: str | None) -> BuildResult:
-        root = render(document.root, project, environment)
-        result = build(replace(document, root=root), file, now, queues=project.queues, flows=options.flows)
-        problems = tuple(problem for problem in result.problems if problem_key(problem) not in reported)
-        return replace(result, problems=problems)
-
-    chosen = build_with(options.environment)
-    problems = [*chosen.problems, *_invalid_overlays(document.root)]
-    reported |= {problem_key(problem) for problem in problems}
-    if options.all_environments:
-        own = set(declared_environments(document.root))
-        for environment in sorted({*own, *project.environments}):
-            if environment not in own and project.defaults_in(environment) is project.defaults:
-                continue  # same as without an environment
-            problems += (_with_environment(problem, environment) for problem in build_with(environment).problems)
-    return replace(chosen, problems=tuple(problems), deployment=None if _fails(problems) else chosen.deployment)
+    chosen = _build_all(document, file, now, options, options.environment, limit)
+    results = chosen.results
+    shared = [*chosen.problems, *_invalid_overlays(document.root)]
+    problems = [[each for each in result.problems if problem_key(each) not in reported] for result in results]
+    reported |= {problem_key(problem) for each in (shared, *problems) for problem in each}
+    index_of = {result.name: index for index, result in enumerate(results)}
+    for environment in _other_environments(document.root, project) if options.all_environments else ():
+        built = _build_all(document, file, now, options, environment, limit)
+        for index, others in [
+            (0, built.problems),
+            *((index_of.get(result.name, 0), result.problems) for result in built.results),
+        ]:
+            more = (problem for problem in others if problem_key(problem) not in reported)
+            problems[index] += (_with_environment(problem, environment) for problem in more)
+    deployments = [
+        None if _fails((*shared, *own)) else result.deployment for result, own in zip(results, problems, strict=True)
+    ]
+    merged = _merge_problems([result.name for result in results], problems)
+    merged[0] = (*merged[0], *shared)
+    return [
+        replace(result, problems=own, deployment=deployment)
+        for result, own, deployment in zip(results, merged, deployments, strict=True)
+    ]
 
 
 def declared_environments(root: Node) -> Iterable[str]:
@@ -72,7 +90,7 @@ def render(root: Node, project: Project, environment: str | None) -> Node:
         return root
     overlays = root.fields.get(ENVIRONMENTS)
     defaults = project.defaults_in(environment)
-    document = expand(root) if defaults is None else merge_defaults(defaults, root)
+    document = with_long_forms(root) if defaults is None else merge_defaults(defaults, root)
     if project.removable is not None:
         document = drop_null_keys(project.removable, document, values=_VALUES)
     patch = overlays.fields.get(environment) if overlays and environment is not None else None
@@ -81,6 +99,80 @@ def render(root: Node, project: Project, environment: str | None) -> Node:
     document = shorten_overlap(document)
     is_default = _OF_COMMANDS in document.fields and document.keys[_OF_COMMANDS].file
     return without_keys(document, _OF_COMMANDS) if is_default and "command" not in document.fields else document
+
+
+def find_rendered(documents: Iterable[Document], name: str, project: Project, environment: str | None) -> Node | None:
+    """Return the first document that declares this name, as it is in this environment; None if there is none."""
+    for document in documents:
+        value = document.root.value
+        if isinstance(value, dict) and (value.get("name") == name or _has_matrix(value)):
+            for root in expand(render(document.root, project, environment)).roots:
+                if root.value.get("name") == name:
+                    return with_calendars(with_long_forms(root), project.calendars)
+    return None
+
+
+def _has_matrix(value: Mapping[str, Any]) -> bool:
+    """Return whether a document has a matrix in some environment."""
+    overlays = value.get(ENVIRONMENTS)
+    patches = overlays.values() if isinstance(overlays, dict) else ()
+    return MATRIX in value or any(isinstance(patch, dict) and MATRIX in patch for patch in patches)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Built:
+    """The results of one document in one environment, at least one, and the problems that concern all of them."""
+
+    results: tuple[BuildResult, ...]
+    problems: tuple[Problem, ...] = ()
+
+
+def _build_all(
+    document: Document, file: str, now: datetime, options: BuildOptions, environment: str | None, limit: int
+) -> _Built:
+    project = options.project
+    root = render(document.root, project, environment)
+    expansion = expand(root, limit)
+    if not expansion.roots:
+        return _Built(results=(unexpanded(root, (*document.problems, *expansion.problems)),))
+    results = (
+        build(replace(document, root=each), file, now, queues=project.queues, flows=options.flows)
+        for each in (with_calendars(with_long_forms(root), project.calendars) for root in expansion.roots)
+    )
+    return _Built(results=tuple(results), problems=expansion.problems)
+
+
+def _other_environments(root: Node, project: Project) -> Iterator[str]:
+    """Yield the environments in which the document differs from that without an environment."""
+    own = set(declared_environments(root))
+    for environment in sorted({*own, *project.environments}):
+        if environment in own or project.defaults_in(environment) is not project.defaults:
+            yield environment
+
+
+def _merge_problems(names: Sequence[str | None], problems: Sequence[Sequence[Problem]]) -> list[tuple[Problem, ...]]:
+    """Return the problems of each result, each problem only once, with the names that it concerns if not all."""
+    if len(problems) == 1:
+        return [tuple(problems[0])]
+    owners: dict[ProblemKey, dict[int, None]] = {}
+    for index, own in enumerate(problems):
+        for problem in own:
+            owners.setdefault(problem_key(problem), {})[index] = None
+    merged: list[tuple[Problem, ...]] = []
+    for index, own in enumerate(problems):
+        concerned = [(problem, list(owners[problem_key(problem)])) for problem in own]
+        merged.append(
+            tuple(_with_names(problem, names, indexes) for problem, indexes in concerned if indexes[0] == index)
+        )
+    return merged
+
+
+def _with_names(problem: Problem, names: Sequence[str | None], indexes: Sequence[int]) -> Problem:
+    """Return the problem, with the names of the deployments in its message unless it concerns all of the document."""
+    if len(indexes) == len(names):
+        return problem
+    more = f" and {len(indexes) - 1} more" if len(indexes) > 1 else ""
+    return replace(problem, message=f"{problem.message} (in {names[indexes[0]]}{more})")
 
 
 def _invalid_overlays(root: Node) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""Reads `controller.yaml` at the root of the repository: queues, defaults, and defaults per environment.
+"""Reads `controller.yaml` at the root of the repository: queues, calendars, defaults, and defaults per environment.
 
 `reader` calls `read_project` for every new version of the file; `overlays` merges the defaults under the documents. If
 the project has an error, it is broken, and nothing in the repository is applied.
@@ -10,14 +10,17 @@ from datetime import datetime
 from typing import Any
 
 from controller.manifests.build import check_parts
+from controller.manifests.calendar_fields import CALENDARS, read_calendars, with_calendars
+from controller.manifests.calendar_files import CalendarFiles, insert_dates, read_calendar_files
 from controller.manifests.merge import relocate, union, without_keys
 from controller.manifests.schema_validation import PROJECT, check_shape
-from controller.manifests.short_forms import expand, ignored_keys, merge_overlay, shorten_overlap
+from controller.manifests.short_forms import ignored_keys, merge_overlay, shorten_overlap, with_long_forms
+from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.loader import load
 from controller.manifests.yaml.nodes import Node, Position, Problem
 from controller.model.findings import Severity
 from controller.model.policies import DEFAULT_QUEUE
-from controller.model.snapshots import PROJECT_FILE, ManifestFile, RefusedFile
+from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile
 from controller.text import did_you_mean
 
 ProblemKey = tuple[str, int, int, str, str]
@@ -30,7 +33,7 @@ class Project:
 
     `limits` has the queues with a limit. `environments` has the declared environments with their effective defaults;
     `defaults` applies if no environment is chosen. `removable` has the keys of all defaults together: a document may
-    set any of them to null, in every environment.
+    set any of them to null, in every environment. `calendars` has the definitions of calendars by name.
     """
 
     queues: frozenset[str] = frozenset({DEFAULT_QUEUE})
@@ -38,6 +41,7 @@ class Project:
     defaults: Node | None = None
     environments: Mapping[str, Node | None] = field(default_factory=dict)
     removable: Node | None = None
+    calendars: Mapping[str, Node] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -50,8 +54,13 @@ class Project:
         return self.defaults if environment is None else self.environments.get(environment, self.defaults)
 
 
-def read_project(file: ManifestFile | RefusedFile | None, now: datetime) -> Project:
-    """Return the project that this file declares, with the problems of the file."""
+def read_project(
+    file: ManifestFile | RefusedFile | None, now: datetime, calendar_files: CalendarFiles | None = None
+) -> Project:
+    """Return the project that this file declares, with the problems of the file.
+
+    Without `calendar_files`, calendars that are files have no dates, and no schedule can use them.
+    """
     if file is None:
         return Project()
     if isinstance(file, RefusedFile):
@@ -68,6 +77,9 @@ def read_project(file: ManifestFile | RefusedFile | None, now: datetime) -> Proj
         return Project(problems=(Problem(code="NotAMapping", message=message, place=place),))
     root = without_keys(root, *ignored_keys(root))
     problems = [*loaded.documents[0].problems, *check_shape(root, PROJECT)]
+    if calendar_files is not None and not problems:
+        root, invalid = insert_dates(root, calendar_files)
+        problems += invalid
     return _project(root, problems, now)
 
 
@@ -86,6 +98,13 @@ def project_document(file: ManifestFile | RefusedFile | None) -> Mapping[str, An
     if document.problems or not isinstance(document.root.value, dict) or check_shape(document.root, PROJECT):
         return None
     return {key: value for key, value in document.root.value.items() if key not in ignored_keys(document.root)}
+
+
+def find_calendar_files(file: ManifestFile | RefusedFile | None, code: Code) -> CalendarFiles:
+    """Return the calendar files that controller.yaml names, at the revision of `code`. Raises SourceError."""
+    if not isinstance(file, ManifestFile) or CALENDARS.encode() not in file.content:
+        return {}
+    return read_calendar_files(project_document(file), code)
 
 
 def problem_key(problem: Problem) -> ProblemKey:
@@ -108,17 +127,18 @@ def _project(root: Node, problems: list[Problem], now: datetime) -> Project:
         name: int(limit) for name, queue in declared.items() if isinstance(limit := _mapping(queue).get("limit"), int)
     }
     base = _part(root, "defaults")
-    base = base and expand(base)
+    base = base and with_long_forms(base)
     removable = base
     environments: dict[str, Node | None] = {}
     for name in _mapping(root.value.get("environments")):
         patch = _part(root, "environments", name, "defaults")
         environments[name] = base if patch is None else merge_overlay(base or _NOTHING, patch)
         if patch is not None:
-            removable = expand(patch) if removable is None else union(removable, expand(patch))
+            removable = with_long_forms(patch) if removable is None else union(removable, with_long_forms(patch))
+    calendars = _calendars(root, problems)
     for defaults in (base, *environments.values()):
         if defaults is not None:
-            problems += check_defaults(shorten_overlap(defaults), queues, now)
+            problems += check_defaults(shorten_overlap(defaults), queues, now, calendars)
     distinct = {problem_key(problem): problem for problem in reversed(problems)}
     problems = list(distinct.values())[::-1]
     return Project(
@@ -127,15 +147,27 @@ def _project(root: Node, problems: list[Problem], now: datetime) -> Project:
         defaults=base,
         environments=environments,
         removable=removable,
+        calendars=calendars,
         problems=tuple(problems),
     )
 
 
-def check_defaults(defaults: Node, queues: frozenset[str], now: datetime) -> Iterator[Problem]:
-    """Yield the problems of a partial deployment on its own."""
+def check_defaults(
+    defaults: Node, queues: frozenset[str], now: datetime, calendars: Mapping[str, Node]
+) -> Iterator[Problem]:
+    """Yield the problems of a partial deployment on its own. Its schedules can use these `calendars`."""
     whole = Node({"defaults": defaults.value}, defaults.place, fields={"defaults": defaults})
     shape = [replace(problem, path=problem.path[1:]) for problem in check_shape(whole, PROJECT)]
-    yield from check_parts(defaults, shape, queues, now)
+    yield from check_parts(with_calendars(defaults, calendars), shape, queues, now)
+
+
+def _calendars(root: Node, problems: list[Problem]) -> Mapping[str, Node]:
+    """Return the definitions of the calendars, and add their problems."""
+    context = ValidationContext(root, tuple(problems))
+    read_calendars(context)
+    problems += context.problems[len(problems) :]
+    calendars = root.fields.get(CALENDARS)
+    return {} if calendars is None or not isinstance(calendars.value, dict) else calendars.fields
 
 
 def _part(root: Node, *path: str) -> Node | None:

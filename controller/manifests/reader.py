@@ -15,21 +15,35 @@ from types import MappingProxyType
 
 from controller.errors import UsageError
 from controller.manifests.build import BuildResult
+from controller.manifests.calendar_files import CalendarFiles
+from controller.manifests.dependency_findings import dependency_findings
 from controller.manifests.flow_references import Flows, ModuleCache
 from controller.manifests.overlays import BuildOptions, build_in_environments, declared_environments
 from controller.manifests.parse_cache import ParsedFiles, load_file
-from controller.manifests.project_file import Project, read_project, unknown_environment
+from controller.manifests.project_file import Project, find_calendar_files, read_project, unknown_environment
 from controller.manifests.rendered_specs import NOT_RENDERED
+from controller.manifests.webhook_findings import duplicate_webhooks
 from controller.manifests.yaml.loader import Loaded
 from controller.manifests.yaml.nodes import Position, Problem
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity, by_place
+from controller.model.names import fold_name
 from controller.model.python_environments import PythonRequest
 from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, is_python, is_spec
 
 MAX_FILES = 10_000
 MAX_FINDINGS_PER_FILE = 200
-_ACROSS_FILES = ("DuplicateName", "RenamedFromDeclared", "RenamedTwice")
+MAX_PER_FILE = 10_000
+"""Limit for the deployments that the matrices of one file declare together."""
+_ACROSS_FILES = (
+    "CaseOnlyRename",
+    "DuplicateName",
+    "DuplicateWebhook",
+    "RenamedFromDeclared",
+    "RenamedTwice",
+    "UnknownUpstream",
+    "DependencyCycle",
+)
 """Codes of findings that concern several documents."""
 
 
@@ -41,6 +55,8 @@ class DesiredState:
     - `broken_files`: files with an error, or beyond the limit of files. Their deployments stay as applied before.
     - `unclear_files`: broken files that may declare names that can't be read, each with the reason.
     - `declared_names`: all names, of valid and invalid documents.
+    - `disabled`: the names of deployments with `enabled: false`, which do not exist in this environment.
+    - `name_places`: where the valid deployments write their names, by name.
     - `environments`: those of the project and of all documents.
     - `python_requests`: what valid deployments with a Python environment of their own ask for, by name.
     - `limits`: the limits of the queues; None if the project is broken.
@@ -51,6 +67,8 @@ class DesiredState:
     broken_files: frozenset[str] = frozenset()
     unclear_files: Mapping[str, str] = field(default_factory=dict)
     declared_names: frozenset[str] = frozenset()
+    disabled: frozenset[str] = frozenset()
+    name_places: Mapping[str, Position] = field(default_factory=dict)
     environments: frozenset[str] = frozenset()
     python_requests: Mapping[str, PythonRequest] = field(default_factory=dict)
     limits: Mapping[str, int] | None = None
@@ -93,7 +111,7 @@ class ManifestReader:
     Documents are rendered for `environment` (None: without overlays); `all_environments` also checks them in every
     other one. If `is_whole` is False, the files are only a part of the repository, so an undeclared environment is not
     reported; if `is_rooted` is False, missing code files are not. `files` is a cache that several readers can share.
-    `parsed` counts the files that were not read from this reader's own cache.
+    `parsed` counts the files that were not read from this reader's own cache, `built` the documents in them.
     """
 
     def __init__(
@@ -105,13 +123,14 @@ class ManifestReader:
         is_rooted: bool = True,
         files: ParsedFiles | None = None,
     ) -> None:
-        self.parsed = 0
+        self.parsed = self.built = 0
         self._load = load_file if files is None else files.load
         self._environment = environment
         self._all_environments = all_environments
         self._is_whole = is_whole
         self._is_rooted = is_rooted
         self._project_file: ManifestFile | RefusedFile | None = None
+        self._calendar_files: CalendarFiles | None = None
         self._project = Project()
         self._modules = ModuleCache() if files is None else files.modules
         self._files: dict[str, _FileResult] = {}
@@ -122,6 +141,7 @@ class ManifestReader:
     def reuse_results(self, reader: "ManifestReader", paths: Iterable[str]) -> None:
         """Start with another reader's results for these files, whose results in this environment do not matter."""
         self._project_file, self._project = reader._project_file, reader._project
+        self._calendar_files = reader._calendar_files
         self._files = {path: reader._files[path] for path in paths if path in reader._files}
         self._unread = None
 
@@ -131,14 +151,19 @@ class ManifestReader:
         now: datetime,
         project: ManifestFile | RefusedFile | None = None,
         code: Code | None = None,
+        calendar_files: CalendarFiles | None = None,
     ) -> DesiredState:
         """Return what `files` declare together with the `project`, checked against the `code` of the same revision.
 
         `now` (aware) is needed to report schedules that never fire again. Without `code`, missing flows and wrong
-        parameters are not reported. Raises SourceError if the code can't be read.
+        parameters are not reported, and the project's `calendar_files` are needed. Raises SourceError if the code can't
+        be read.
         """
-        if project != self._project_file:
-            self._project_file, self._project = project, read_project(project, now)
+        if calendar_files is None and code is not None:
+            calendar_files = find_calendar_files(project, code)
+        if (project, calendar_files) != (self._project_file, self._calendar_files):
+            self._project_file, self._calendar_files = project, calendar_files
+            self._project = read_project(project, now, calendar_files)
             self._files, self._unread, self._state = {}, [], self._combine({}, [])
         expected = {path for result in self._files.values() for path in result.dependencies}
         options = BuildOptions(
@@ -184,14 +209,24 @@ class ManifestReader:
         findings += _path_clashes(results)
         findings += _check_renames(results)
         findings += _check_repeated_renames(results)
+        findings += duplicate_webhooks({path: result.documents for path, result in results.items()})
+        unclear = {path: result.unclear for path, result in results.items() if result.unclear is not None}
+        unclear |= dict.fromkeys(unread, "was not read")
+        names = _declared_names(results)
+        findings += dependency_findings(
+            ((path, each) for path, result in results.items() for each in result.documents if each.is_enabled),
+            names=names if self._is_whole and not unclear else None,
+        )
         if unread:
             findings.append(_too_many(unread[0], len(results) + len(unread)))
         ambiguous = {finding.deployment for finding in findings if finding.code in _ACROSS_FILES}
-        documents = [document for result in results.values() for document in result.documents]
+        all_documents = [document for result in results.values() for document in result.documents]
+        documents = [document for document in all_documents if document.is_enabled]
         deployments = [document.deployment for document in documents if document.deployment]
         valid = [deployment for deployment in deployments if deployment.name not in ambiguous]
         return DesiredState(
             deployments=MappingProxyType({deployment.name: deployment for deployment in valid}),
+            name_places={each.deployment.name: each.place for each in documents if each.deployment is not None},
             python_requests={
                 document.deployment.name: document.python
                 for document in documents
@@ -201,15 +236,12 @@ class ManifestReader:
             broken_files=frozenset(path for path, result in results.items() if result.is_broken).union(
                 (finding.file for finding in findings if finding.code in _ACROSS_FILES), unread
             ),
-            unclear_files={
-                **{path: result.unclear for path, result in results.items() if result.unclear is not None},
-                **dict.fromkeys(unread, "was not read"),
-            },
-            declared_names=frozenset(document.name for document in documents if document.name is not None).union(
-                result.only_name for result in results.values() if result.only_name is not None
-            ),
+            unclear_files=unclear,
+            declared_names=names,
+            disabled=frozenset(each.identity for each in all_documents if not each.is_enabled and each.identity)
+            - names,
             file_count=len(results) + len(unread),
-            document_count=len(documents),
+            document_count=len(all_documents),
         )
 
     def _read_file(self, file: ManifestFile, now: datetime, options: BuildOptions) -> _FileResult:
@@ -219,7 +251,8 @@ class ManifestReader:
             return cached
         self.parsed += 1
         loaded = self._load(file)
-        documents = tuple(build_in_environments(document, file.path, now, options) for document in loaded.documents)
+        documents = _build_documents(loaded, file.path, now, options)
+        self.built += len(documents)
         findings = tuple(_findings(file.path, loaded, documents))
         return _FileResult(
             digest=file.digest,
@@ -233,8 +266,22 @@ class ManifestReader:
         )
 
 
+def _build_documents(loaded: Loaded, file: str, now: datetime, options: BuildOptions) -> tuple[BuildResult, ...]:
+    """Build the documents of a file, with those that matrices declare, up to the limit for them."""
+    results: list[BuildResult] = []
+    for document in loaded.documents:
+        limit = max(1, MAX_PER_FILE - len(results))
+        results += build_in_environments(document, file, now, options, limit)
+    return tuple(results)
+
+
 def _is_unchanged(flows: Flows | None, result: _FileResult) -> bool:
     return flows is None or flows.are_unchanged(result.dependencies)
+
+
+def _declared_names(results: Mapping[str, _FileResult]) -> frozenset[str]:
+    documents = (each.name for result in results.values() for each in result.documents if each.is_enabled)
+    return frozenset(filter(None, (*documents, *(result.only_name for result in results.values()))))
 
 
 def _unclear_reason(loaded: Loaded, documents: Iterable[BuildResult]) -> str | None:
@@ -277,31 +324,42 @@ def _path_clashes(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
 
 
 def _duplicate_names(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
-    """Yield a finding at every declaration of a name that is declared more than once: all of them are ambiguous."""
+    """Yield a finding at every declaration of a name that is declared more than once: all of them are ambiguous.
+
+    Names that differ only in case are the same name.
+    """
     places: dict[str, list[tuple[str, BuildResult]]] = {}
     for path, result in results.items():
         for document in result.documents:
-            if document.identity is not None:
-                places.setdefault(document.identity, []).append((path, document))
-    for name, declarations in places.items():
+            if document.identity is not None and document.is_enabled:
+                places.setdefault(fold_name(document.identity), []).append((path, document))
+    for declarations in places.values():
         for index, (path, document) in enumerate(declarations if len(declarations) > 1 else ()):
             second_path, second = declarations[1 if index == 0 else 0]
+            is_same = document.identity == second.identity
+            also = "is also declared" if is_same else f"differs only in case from {second.identity}"
             yield Problem(
                 code="DuplicateName",
-                message=f"the name {name} is also declared at {second_path}:{second.place.line}",
+                message=f"the name {document.identity} {also} at {second_path}:{second.place.line}",
                 place=document.place,
                 path=("name",),
                 hint="rename one of them",
-            ).finding(path, name)
+            ).finding(path, document.identity)
 
 
 def _check_renames(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
-    """Yield a finding for each `renamed_from` that names a deployment that is still declared."""
-    names = {document.identity for result in results.values() for document in result.documents}
+    """Yield a finding for each `renamed_from` that names a deployment that is still declared, in any case."""
+    identities = (each.identity for result in results.values() for each in result.documents if each.is_enabled)
+    names = {fold_name(identity): identity for identity in identities if identity is not None}
     for path, result in results.items():
         for document in result.documents:
-            old = document.deployment.renamed_from if document.deployment is not None else None
-            if old is not None and old in names:
+            deployment = document.deployment
+            if deployment is None or deployment.renamed_from is None:
+                continue
+            old = names.get(fold_name(deployment.renamed_from))
+            if old == deployment.name != deployment.renamed_from:
+                yield _case_only_rename(deployment, document).finding(path, deployment.name)
+            elif old is not None:
                 yield Problem(
                     code="RenamedFromDeclared",
                     message=f"{old} is still declared, so it was not renamed",
@@ -311,14 +369,25 @@ def _check_renames(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
                 ).finding(path, document.identity)
 
 
+def _case_only_rename(deployment: Deployment, document: BuildResult) -> Problem:
+    old = deployment.renamed_from
+    return Problem(
+        code="CaseOnlyRename",
+        message=f"the name {deployment.name} differs only in case from {old}",
+        place=document.renamed,
+        path=("renamed_from",),
+        hint=f"write name: {old} and remove renamed_from, or choose a name that differs in more than case",
+    )
+
+
 def _check_repeated_renames(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
     """Yield a finding for each repeated `renamed_from`: only one deployment can take over a history."""
     first: dict[str, tuple[str, BuildResult]] = {}
     for path, result in results.items():
         for document in result.documents:
             old = document.deployment.renamed_from if document.deployment is not None else None
-            if old is not None and first.setdefault(old, (path, document))[1] is not document:
-                first_path, heir = first[old]
+            if old is not None and first.setdefault(fold_name(old), (path, document))[1] is not document:
+                first_path, heir = first[fold_name(old)]
                 yield Problem(
                     code="RenamedTwice",
                     message=f"the history of {old} already goes to the deployment at {first_path}:{heir.renamed.line}",

@@ -1,7 +1,8 @@
-"""Checks parameters with references to the due time against the signature of a flow.
+"""Checks parameters with references to the due time or to results against the signature of a flow.
 
 `flow_references` and `queries.parameter_form` call it. `flow_analysis` checks all other values. The problems describe
-what a reference gives, which depends on the due time, and never quote a value that was computed for the check.
+what a reference gives, which depends on the due time, and never quote a value that was computed for the check. The
+result of an upstream run is not known before the run, so references to results have no problems.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -21,6 +22,7 @@ from controller.manifests.parameter_references import (
     sample_values,
 )
 from controller.manifests.reference_spelling import NearMiss, as_yaml, find_near_misses
+from controller.manifests.upstream_references import find_upstream_references
 from controller.manifests.yaml.nodes import Path
 from controller.schedules.messages import quote
 from controller.sdk.messages import label, spell
@@ -43,6 +45,8 @@ def check_parameters(flow: flow_analysis.Flow, parameters: Mapping[str, Any]) ->
     A problem that only some due times have is not `is_certain`.
     """
     problems = flow_analysis.check(flow, resolve_sample(parameters))
+    if results := find_upstream_references(parameters):
+        problems = [problem for problem in problems if not _concerns(problem, results)]
     references = find_references(parameters)
     if references:
         problems = [problem for problem in problems if not _is_of(problem, references)]
@@ -65,6 +69,13 @@ def is_mapping_expected(flow: flow_analysis.Flow, parameters: Mapping[str, Any],
 
 def _is_of(problem: ParameterProblem, paths: Collection[Path]) -> bool:
     return problem.code is ParameterCode.WRONG_TYPE and problem.path in paths
+
+
+def _concerns(problem: ParameterProblem, paths: Collection[Path]) -> bool:
+    """Return whether a wrong type may be that of a value at one of these paths, inside of one, or around one."""
+    if problem.code is not ParameterCode.WRONG_TYPE:
+        return False
+    return any(path[: len(problem.path)] == problem.path[: len(path)] for path in paths)
 
 
 def _with_text(value: Any, path: Path) -> Any:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from controller import schedules
 from controller.errors import ScheduleError
+from controller.manifests.calendar_fields import CalendarRules, read_calendars, read_rules
 from controller.manifests.canonical_json import canonical_json
 from controller.manifests.dst_warnings import warn_about_clock_changes
 from controller.manifests.foreign_keys import SHORT_SCHEDULE_HINT, foreign_type_hint
@@ -23,6 +24,7 @@ from controller.manifests.schedule_warnings import (
 )
 from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Path
+from controller.model.calendars import Shift
 from controller.model.schedules import At, Cron, Dst, Gap, Interval, Repeat, RRule, Rule, Schedule
 from controller.schedules.messages import quote
 from controller.text import shorten
@@ -31,6 +33,7 @@ Parsed = TypeVar("Parsed")
 
 UTC = "UTC"
 LONGEST_JITTER = timedelta(days=1)
+_SHORTEST_SHIFTED = timedelta(minutes=1)
 _RULES = ("cron", "interval", "rrule", "at")
 
 
@@ -40,9 +43,11 @@ def read_schedules(context: ValidationContext, now: datetime | None) -> tuple[Sc
     valid: list[Schedule] = []
     places: dict[str, Path] = {}
     ids: set[str] = set()
+    calendars = read_calendars(context, with_holidays=now is not None)
     for path, mapping in _declarations(context):
         fields = {key: value for key, value in mapping.items() if context.is_clean((*path, key))}
-        schedule = _schedule(context, path, fields, now)
+        rules = read_rules(context, path, fields, calendars)
+        schedule = _schedule(context, path, fields, now, rules)
         identity = fields.get("id") if schedule is None else schedule.id
         if identity in ids:
             _duplicate(context, path, mapping, identity)
@@ -110,7 +115,9 @@ def _invalid_short_form(context: ValidationContext, path: Path, text: str) -> No
     context.add("InvalidSchedule", shorten(message, 300), path, hint=shorten(hint or SHORT_SCHEDULE_HINT, 300))
 
 
-def _schedule(context: ValidationContext, path: Path, fields: dict[str, Any], now: datetime | None) -> Schedule | None:
+def _schedule(
+    context: ValidationContext, path: Path, fields: dict[str, Any], now: datetime | None, rules: CalendarRules
+) -> Schedule | None:
     """Return the schedule at `path` from those of its keys that are valid so far; None after any problem."""
     timezone = fields.get("timezone") or context.get("timezone") or UTC
     zone = _parse(context, (*path, "timezone"), "InvalidTimezone", schedules.zone, timezone)
@@ -120,6 +127,11 @@ def _schedule(context: ValidationContext, path: Path, fields: dict[str, Any], no
     if rule is None:
         return None
     place = (*path, _rule_key(fields))
+    if rules["shift"] is not Shift.NONE and isinstance(rule, Interval) and rule.every < _SHORTEST_SHIFTED:
+        hint = "write except, or an interval of at least a minute"
+        context.add(
+            "InvalidSchedule", "an interval of less than a minute can't be shifted", (*path, "shift"), hint=hint
+        )
     if not context.is_clean(path):
         if context.is_clean(place):
             _will_fire(context, place, Schedule(id="", rule=rule, timezone=zone.key if zone else "UTC"), now)
@@ -136,6 +148,7 @@ def _schedule(context: ValidationContext, path: Path, fields: dict[str, Any], no
         suspend=fields.get("suspend", False),
         parameters=fields.get("parameters", {}),
         run_name=fields.get("run_name"),
+        **rules,
     )
     if not _will_fire(context, place, schedule, now) and context.is_clean(place):
         warn_about_end(context, path, _rule_key(fields), schedule)

@@ -12,6 +12,7 @@ from typing import Any
 from controller.manifests.command_checks import as_list, yaml_word
 from controller.manifests.foreign_keys import foreign_key_hint, foreign_type_hint, stands_for
 from controller.manifests.yaml.nodes import Node, Path, Position, Problem, kind_of
+from controller.model.names import NAME_PATTERN, NAME_RULE, name_from_title
 from controller.schedules.messages import quote
 from controller.text import closest, did_you_mean, join_or, shorten
 
@@ -24,20 +25,24 @@ _TYPES = {
     "object": "a mapping",
 }
 _SECRET = "write where the value comes from: {env: NAME} or {file: /path}"
+_LABEL = "use lower-case letters, digits and hyphens, at most 63 characters, with no hyphen at either end"
 _PATTERNS = {
     "to": "write the name of a channel of the operator: lower-case letters, digits and hyphens",
     "heartbeat": "write the whole URL, such as https://hc.example.com/ping/5f7c, or where it comes from: {env: NAME}",
     "env": "write the name of an environment variable of the controller",
     "file": "write an absolute path on the machine of the controller",
+    "path": "write the absolute path of a folder on the machine of the controller: /srv/inbox",
+    "header": "use letters, digits and hyphens, as in X-Signature",
     "interpreter": "write the path of an interpreter on the machine of the controller: /opt/venvs/etl/bin/python",
     "project": "use lower-case letters, digits and hyphens",
     "queue": "use lower-case letters, digits and hyphens, as in controller.yaml",
-    "name": "use lower-case letters, digits and hyphens, at most 63 characters, with no hyphen at either end",
+    "name": _LABEL,
+    "matrix": "use letters, digits and underscores, starting with a letter or underscore",
     "flow": "write the file's path from the repository root, a colon and the flow: flows/etl.py:main",
     "flow_location": "write the file's path relative to this file (../flows/etl.py), and the flow in flow_name",
     "id": "use letters, digits, hyphens, underscores and dots, at most 63, starting with a letter or digit",
 }
-_ABSOLUTE_PATHS = frozenset({"interpreter"})
+_ABSOLUTE_PATHS = frozenset({"interpreter", "path"})
 _NO_PYTHON = "remove it: a deployment without `python` runs with the Python environment of the controller"
 _TROUBLES = {
     "fail": "did you mean failed?",
@@ -54,6 +59,12 @@ _IGNORED = re.compile(r"(?:[._]|X-)([-\w]+)")
 """Keys that other programs ignore."""
 _OF_DOCUMENTS = frozenset({"name", "flow_location", "flow_name", "renamed_from", "environments"})
 """Keys of a deployment that defaults can't have."""
+_OUTCOMES = {
+    **dict.fromkeys(("success", "successful", "ok"), "did you mean succeeded?"),
+    **dict.fromkeys(("fail", "failure", "error", "crashed", "timed_out"), "did you mean failed?"),
+    **dict.fromkeys(("completed", "done", "ended", "always", "any", "all"), "did you mean finished?"),
+}
+"""Hints for words in `on` of an upstream deployment."""
 _DEPENDENCY_HINTS = {"skip_exit_code": 'remove it; a flow says that there is nothing to do with: raise Skip("reason")'}
 
 
@@ -150,7 +161,8 @@ def _misspelt(fault: SchemaFault, choices: Collection[str]) -> bool:
     unknown = list(islice((key for key in fault.instance if key not in allowed_keys), 20))
     if not fault.path and any(stands_for(key) in choices or key == "deployments" for key in unknown):
         return True
-    return any(closest(key, choices) for key in unknown)
+    is_trigger = fault.path[:1] == ("on",) and len(fault.path) < 3
+    return (is_trigger and bool(unknown)) or any(closest(key, choices) for key in unknown)
 
 
 def _missing_dependency(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
@@ -235,21 +247,30 @@ def _pattern(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     message = f"invalid {_label(path)}" if hides else f"invalid {_label(path)}: {quote(fault.instance)}"
     if key in _ABSOLUTE_PATHS:
         message = f"{key} must be an absolute path, not {quote(fault.instance)}"
-    yield _invalid(root, path, message, _PATTERNS.get(key))
+    is_name = fault.rule == NAME_PATTERN
+    yield _invalid(root, path, message, _name_hint(fault.instance) if is_name else _PATTERNS.get(key))
+
+
+def _name_hint(text: str) -> str:
+    """Return the rule for the names of deployments, with the name that is closest to the text."""
+    name = name_from_title(text)
+    return NAME_RULE if name is None else f"{NAME_RULE}: {name}"
 
 
 def _invalid_name(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     inner = (*path, fault.instance)
     message = f"{quote(fault.instance)} is not a valid name under {_label(path)}"
     place = root.key_place(inner)
-    yield Problem(code="InvalidValue", message=message, place=place, path=inner, hint=_PATTERNS["name"])
+    hint = _PATTERNS["matrix" if path[-1:] == ("matrix",) else "name"]
+    yield Problem(code="InvalidValue", message=message, place=place, path=inner, hint=hint)
 
 
 def _not_in_enum(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     if not isinstance(fault.instance, str):
         return  # the wrong type is reported on its own
     words = list(fault.rule)
-    hint = did_you_mean(fault.instance, words) or _TROUBLES.get(fault.instance.lower())
+    hints = _OUTCOMES if path[:1] == ("after",) else _TROUBLES
+    hint = did_you_mean(fault.instance, words) or hints.get(fault.instance.lower())
     yield _invalid(root, path, f"{_label(path)} must be {join_or(words)}, not {quote(fault.instance)}", hint)
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 MAX_PROBLEMS = 50
 """Limit per document, so that a hostile file can't make us report ten thousand problems."""
 
+_MATRIX_REFERENCE = {"$ref": "#/definitions/matrix_reference"}
+_WITHOUT_PLACEHOLDERS = {"pattern": "^[^{]*$"}
 DEPLOYMENT = "deployment"
 PROJECT = "project"
 NOTIFY = "notify"
@@ -82,10 +84,13 @@ def _document_schema(which: str) -> dict[str, Any]:
     """Return the schema of a single document, without lists of documents and without documents that are only `x-` keys.
 
     Also without the patterns of durations, times and sizes (`allOf`): those are for editors, our parsers check more.
+    And without references and placeholders of a matrix: a document is checked after they have been replaced.
     """
-    schema: dict[str, Any] = _without_value_formats(json.loads(schema_text(which)))
-    schema.pop("if", None)
-    schema |= schema.pop("else", {})
+    schema: dict[str, Any] = json.loads(schema_text(which))
+    if which == DEPLOYMENT:
+        schema.pop("if")
+        schema |= schema.pop("else")
+    schema = _without_matrix(_without_value_formats(schema))
     for branch in (*schema.get("oneOf", ()), schema.get("not", {})):
         if branch.pop("type", "object") == "array":
             schema["oneOf"].remove(branch)
@@ -98,6 +103,22 @@ def _without_value_formats(part: Any) -> Any:
     if isinstance(part, dict):
         return {key: _without_value_formats(rule) for key, rule in part.items() if key != "allOf"}
     return part
+
+
+def _without_matrix(part: Any) -> Any:
+    if isinstance(part, list):
+        return [_without_matrix(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    rules = {key: _without_matrix(rule) for key, rule in part.items()}
+    if rules.get("then") == _MATRIX_REFERENCE:
+        types = [name for name in rules["type"] if name != "object"]
+        return {key: rule for key, rule in rules.items() if key not in ("if", "then")} | {
+            "type": types[0] if len(types) == 1 else types
+        }
+    if rules.get("if") == _WITHOUT_PLACEHOLDERS:
+        return {key: rule for key, rule in rules.items() if key not in ("if", "then", "else")} | rules["then"]
+    return rules
 
 
 def _faults(value: Any, which: str) -> Iterator[SchemaFault]:

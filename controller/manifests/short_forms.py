@@ -27,7 +27,7 @@ _OF_RULES = {"cron": ("cron", "day_or"), "interval": ("interval", "anchor_date")
 """The keys of a schedule that have no meaning without their rule."""
 
 
-def expand(node: Node) -> Node:
+def with_long_forms(node: Node) -> Node:
     """Return a document, an overlay or defaults with long forms only, except for `overlap`, and without `x-` keys."""
     if not isinstance(node.value, dict):
         return node
@@ -47,13 +47,13 @@ def merge_defaults(defaults: Node, document: Node) -> Node:
 
     A short schedule replaces the rule of the default and keeps its other keys.
     """
-    expanded = expand(document)
+    expanded = with_long_forms(document)
     return with_defaults(_make_room(defaults, document, expanded), expanded)
 
 
 def merge_overlay(base: Node, patch: Node) -> Node:
     """Apply an overlay as written to an expanded document, in the same way."""
-    expanded = expand(patch)
+    expanded = with_long_forms(patch)
     return overlay(_make_room(base, patch, expanded), expanded)
 
 

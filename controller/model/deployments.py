@@ -51,8 +51,9 @@ class Deployment:
     """One declared deployment: what runs, with which parameters, when, and how failures are handled.
 
     `name` is its identity. It is declared in `file` (relative to the repository root) at `line` (from 1). `document` is
-    the mapping as written. Runs are pinned to `spec_digest`, the `sha256:…` of the document. `working_directory` and
-    `import_paths` are relative to the repository root, with `/`; an empty string means the root itself. At most
+    the mapping as written; for a deployment of a matrix, with the values of this one, which are also in `matrix`. Runs
+    are pinned to `spec_digest`, the `sha256:…` of the document. `working_directory` and `import_paths` are relative to
+    the repository root, with `/`; an empty string means the root itself. At most
     `overlap_limit` of its runs are in progress at the same time, unless `overlap` allows any number. `run_name` is the
     name of its runs, with placeholders. `timezone` is that of references if no schedule is concerned; None if not
     declared.
@@ -69,6 +70,7 @@ class Deployment:
     version: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     schedules: tuple[Schedule, ...] = ()
+    matrix: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     suspend: bool = False
     timeout: timedelta | None = None
     env: Mapping[str, str] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from controller.model.runs import Run, RunId, RunState, Trigger
+from controller.model.runs import AUTOMATIC, Run, RunId, RunState, Trigger
 from controller.time_format import in_utc
 
 EVERYTHING = "*"
@@ -26,6 +26,7 @@ class WaitKind(StrEnum):
     RETRY = "retry"
     START = "start"
     HOLD = "hold"
+    UPSTREAM = "upstream"
     BACKFILL = "backfill"
     DEPLOYMENT = "deployment"
     SLOT = "slot"
@@ -47,7 +48,7 @@ class QueuedRun:
 
     If it is `serial`, it starts when fewer than `overlap_limit` runs of its deployment are in progress. For a run of a
     backfill, `parallel` is how many runs of the backfill may be in progress at the same time, and `is_paused` whether
-    the backfill is paused.
+    the backfill is paused. `waits_for` has the texts of its waiting gates.
     """
 
     id: RunId
@@ -66,6 +67,7 @@ class QueuedRun:
     overlap_limit: int = 1
     parallel: int = 1
     is_paused: bool = False
+    waits_for: tuple[str, ...] = ()
 
     @property
     def is_redo(self) -> bool:
@@ -156,8 +158,10 @@ def _start_reason(run: QueuedRun, load: Load, now: datetime) -> WaitReason | Non
             text = f"attempt {run.attempt + 1} of {run.attempts} starts at {time}"
             return WaitReason(kind=WaitKind.RETRY, text=text)
         return WaitReason(kind=WaitKind.START, text=f"starts at {time}")
-    if run.deployment in load.held and run.trigger is Trigger.SCHEDULE and not run.attempt:
+    if run.deployment in load.held and run.trigger in AUTOMATIC and not run.attempt:
         return WaitReason(kind=WaitKind.HOLD, text=f"held: {load.held[run.deployment]}")
+    if run.waits_for:
+        return WaitReason(kind=WaitKind.UPSTREAM, text=f"waits for {' and '.join(run.waits_for)}")
     return None
 
 

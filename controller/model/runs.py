@@ -93,6 +93,10 @@ class Trigger(StrEnum):
     WEBHOOK = "webhook"
 
 
+AUTOMATIC = frozenset({Trigger.SCHEDULE, Trigger.UPSTREAM, Trigger.FILE, Trigger.WEBHOOK})
+"""The triggers without a user who requested the run: a hold delays its first start, and a prune or suspend skips it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamRun:
     """A run of an upstream deployment that released a run. `due_time` is None if it had none."""
@@ -122,7 +126,7 @@ class Run:
     - `backfill_id`: the backfill that this run belongs to.
     - `python`: the Python environment of the last attempt; None for the controller's own interpreter.
     - `due_time_of`: the due time, if a user requested the run for it; None for the run that the schedule started.
-    - `upstream`: the runs of upstream deployments that released it.
+    - `upstream`: the runs of upstream deployments that released it; if a user requested it, their latest ones.
     - `cancel_reason`: why a user cancelled the run while it was running; set before its flow has ended.
     """
 

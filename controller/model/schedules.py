@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from controller.model.calendars import Calendar, Outside, Shift, Window
+
 
 class Gap(StrEnum):
     """How to treat a fixed local time that a clock change skips."""
@@ -75,6 +77,10 @@ class Schedule:
 
     Fire times lie between `start` and `end`, both inclusive; naive values are local times in `timezone`. `parameters`
     override those of the deployment, and so does `run_name`. `jitter` is the maximum delay of a run after its due time.
+
+    `shift` moves fire times to business days, which are neither in the calendars `business` nor on a weekend of theirs.
+    Due times whose day is in a calendar of `exclude`, or in none of `only` if there are any, start no run. A run starts
+    only in one of the `windows`, if there are any; `outside` says what happens to other due times.
     """
 
     id: str
@@ -87,6 +93,12 @@ class Schedule:
     suspend: bool = False
     parameters: dict[str, Any] = field(default_factory=dict)
     run_name: str | None = None
+    exclude: tuple[Calendar, ...] = ()
+    only: tuple[Calendar, ...] = ()
+    shift: Shift = Shift.NONE
+    business: tuple[Calendar, ...] = ()
+    windows: tuple[Window, ...] = ()
+    outside: Outside = Outside.WAIT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,6 +55,8 @@ KEPT = "PruneDisabled"
 """Reason: git no longer declares the deployment, which has `prune: disabled`."""
 NO_PYTHON = "PythonNotReady"
 """Reason: the Python environment of the deployment's newest version is not ready; its last version stays active."""
+MISSING_UPSTREAM = "UpstreamMissing"
+"""Reason: an upstream deployment is not active, so runs can't be released."""
 
 
 class EventSeverity(StrEnum):

@@ -1,12 +1,13 @@
-"""What starts or holds back a run besides the clock: upstream deployments, files and webhooks.
+"""The triggers of runs besides the clock: upstream deployments, files and webhooks.
 
 `manifests` builds the declared triggers; `store` stores what has happened, and `queries` returns it.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
+from hashlib import sha256
 
 from controller.model.policies import Secret
 
@@ -37,7 +38,7 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class After:
-    """What `after` declares: all `upstreams` have to finish as asked, or with `any` each of them releases a run.
+    """The value of `after`: all `upstreams` have to finish as asked, or with `any` each of them releases a run.
 
     For a deployment with schedules it is a gate: its due times wait. For one without, it is an event that starts runs.
     """
@@ -65,11 +66,65 @@ class FileTrigger:
         return () if self.parameter is None else (self.parameter,)
 
 
+DELIVERY_LIFE = timedelta(days=3)
+"""How long a delivery of a webhook is remembered: as long as GitHub allows a redelivery, and as Stripe repeats one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileVersion:
+    """One version of a file: a change of its content, or another file with the same path, is another version.
+
+    `path` is absolute. Bytes of it that are not UTF-8 are surrogates, as `os.fsdecode` makes them. `size` is in bytes,
+    and `modified_ns` in nanoseconds since 1970.
+    """
+
+    path: str
+    inode: int
+    size: int
+    modified_ns: int
+
+    @property
+    def key(self) -> str:
+        """The idempotency key of the run of this version."""
+        parts = f"{self.inode} {self.size} {self.modified_ns} {self.path}"
+        return f"file:{sha256(parts.encode('utf-8', 'surrogateescape')).hexdigest()}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenFile:
+    """The version of a file that started the run `run_id` of a deployment.
+
+    `missing_since` is when the file was first missing; None while it exists.
+    """
+
+    deployment: str
+    version: FileVersion
+    run_id: str | None
+    missing_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchProblem:
+    """The reason, in PascalCase, why files in the folder `path` start no runs of a deployment."""
+
+    deployment: str
+    path: str
+    reason: str
+    message: str
+    since: datetime
+
+
 class WebhookSignature(StrEnum):
-    """How a request proves that its sender has the secret."""
+    """How a request proves that its sender has the secret.
+
+    `hmac-sha256` is the HMAC of the body, `token` the secret itself. The others sign the time as well.
+    """
 
     HMAC_SHA256 = "hmac-sha256"
     TOKEN = "token"
+    STANDARD_WEBHOOKS = "standard-webhooks"
+    STRIPE = "stripe"
+    SLACK = "slack"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

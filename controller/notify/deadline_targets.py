@@ -12,7 +12,7 @@ from controller.model.deployments import Deployment
 from controller.model.notifications import DeadlineKind, DeadlineRecord, MissedDeadline
 from controller.model.queues import SHORTAGE
 from controller.model.runs import ACTIVE, FAILURES, Occurrence, Outcome, RunState
-from controller.schedules import find_due
+from controller.schedules import find_due, find_exclusion, is_exclusion
 from controller.store import deadlines, occurrences
 from controller.store.deadlines import TimedRun
 from controller.store.store import Transaction
@@ -81,7 +81,11 @@ def read_targets(
     targets = [reader.recorded(entry, due_runs.get(entry.scheduled_for, ())) for entry in ledger]
     recorded = {entry.scheduled_for for entry in ledger}
     pending = find_due(deployment.schedules, max(cursor, since), until, MOST).times if cursor < until else ()
-    targets += [reader.unrecorded(time) for time, _ in pending if time not in recorded]
+    targets += [
+        reader.unrecorded(time)
+        for time, schedule in pending
+        if time not in recorded and find_exclusion(schedule, time) is None
+    ]
     if record.kind is DeadlineKind.FINISH_WITHIN:
         manual = deadlines.find_manual_runs(tx, deployment.name, since, until)
         targets += [reader.of_runs(None, run.created_at, [run]) for run in manual]
@@ -99,7 +103,7 @@ class _Reader:
         """Return the target of a due time of the ledger, which has these runs."""
         if due_runs:
             return self.of_runs(entry.scheduled_for, entry.scheduled_for, due_runs)
-        if entry.outcome is Outcome.RUN or entry.reason in POLICY_SKIPS:  # its runs were deleted, or it has none
+        if entry.outcome is Outcome.RUN or _is_policy_skip(entry.reason):  # its runs were deleted, or it has none
             return replace(self.unrecorded(entry.scheduled_for), is_expected=False)
         reason = _SKIPPED.get(entry.reason or "", entry.reason or "")
         return replace(self.unrecorded(entry.scheduled_for), reason=reason)
@@ -119,7 +123,7 @@ class _Reader:
         reason = self._past_reason(deadline)
         if not reason and waiting is not None:
             reason = _waiting_reason(waiting, self.situation.in_progress)
-        is_expired = any(run.state is RunState.SKIPPED and run.reason not in POLICY_SKIPS for run in due_runs)
+        is_expired = any(run.state is RunState.SKIPPED and not _is_policy_skip(run.reason) for run in due_runs)
         if is_expired and waiting is None:
             reason = next(_SKIPPED.get(run.reason or "", "") for run in due_runs if run.state is RunState.SKIPPED)
         return Target(
@@ -144,6 +148,11 @@ class _Reader:
         """Return the reason of a deadline that no check of this process could evaluate when it passed."""
         is_past = self.record.checked_at < deadline < self.situation.began_at
         return NOT_RUNNING if is_past else ""
+
+
+def _is_policy_skip(reason: str | None) -> bool:
+    """Return whether a due time was skipped as the deployment declares it, or as a user ordered."""
+    return reason is not None and (reason in POLICY_SKIPS or is_exclusion(reason))
 
 
 def _waiting_reason(run: TimedRun, in_progress: Callable[[], frozenset[str]]) -> str:

@@ -44,6 +44,10 @@ MAX_FAILING = 3
 MAX_IN_TURN = 50
 """How many messages a channel sends before other channels get a turn."""
 MAX_IN_DIGEST = 100
+MAX_ONE_BY_ONE = 3
+"""How many messages that have waited are sent one by one; more are sent as one."""
+WAITED = timedelta(minutes=1)
+"""How long the oldest message must have waited for that."""
 PAUSE = timedelta(minutes=1)
 """The pause of a channel after an unexpected error."""
 STOP_SECONDS = 1.0
@@ -122,7 +126,9 @@ class Delivery:
             StateError: the state can't be read or written.
         """
         if channel not in self._registry.settings.channels:
-            hint = did_you_mean(channel, self._registry.settings.channels) or "See `controller notify channels`."
+            names = ", ".join(self._registry.settings.channels)
+            declared = f"Declared channels: {names}." if names else "notify.yaml declares no channel."
+            hint = did_you_mean(channel, self._registry.settings.channels) or declared
             raise NotFoundError(f"There is no channel {channel!r}.", hint=hint)
         now = self._clock.now()
         message = Message(
@@ -243,13 +249,20 @@ class Delivery:
                     return
 
     def _next_batch(self, name: str, now: datetime) -> tuple[Message, ...]:
-        """Return the messages to send next as one: the oldest, or all for a digest. Empty if none is due."""
+        """Return the messages to send next as one. Empty if none is due.
+
+        That is the oldest; for a digest, all; and all that are due if more than a few have waited, for example while
+        the server did not respond.
+        """
         channel = self._registry.settings.channels.get(name)
-        has_digest = channel is not None and channel.digest is not None
         with self._store.read() as tx:
-            waiting = messages.find_waiting(tx, name, now, MAX_IN_DIGEST if has_digest else 1)
+            waiting = messages.find_waiting(tx, name, now, MAX_IN_DIGEST)
         due = [message for message in waiting if self._due_time(message, now) <= now]
-        return tuple(due) if waiting[:1] == due[:1] else ()
+        if not due or waiting[0] != due[0]:
+            return ()
+        has_digest = channel is not None and channel.digest is not None
+        have_waited = len(due) > MAX_ONE_BY_ONE and now - due[0].created_at >= WAITED
+        return tuple(due) if has_digest or have_waited else tuple(due[:1])
 
     def _send(self, sender: SenderProcess, batch: tuple[Message, ...], now: datetime) -> Outcome:
         """Send messages to their channel as one, and return the outcome."""

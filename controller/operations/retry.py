@@ -48,7 +48,8 @@ def retry_run(
             run = replace(context.admission.retry_with_latest(tx, old), idempotency_key=key)
         else:
             now = context.clock.now()
-            run = _new_retry(old, context.admission.ids.new(now), now, key)
+            retry = _new_retry(old, context.admission.ids.new(now), now, key)
+            run = context.admission.retry_with_upstream(tx, old, retry)
         runs.insert_all(tx, [run])
         backfills.record_runs(tx, [run])
         for backfill_id in {run.backfill_id, *backfills.replace_run(tx, old.id, run.id)}:

@@ -14,7 +14,7 @@ from controller.model.findings import Severity
 from controller.model.notifications import ChannelState
 from controller.model.python_environments import BUILDING
 from controller.model.runs import RunState
-from controller.model.status import INVALID, WITHHELD, ConditionType, SourceStatus
+from controller.model.status import INVALID, WITHHELD, Condition, ConditionType, SourceStatus
 from controller.queries.deployments import DeploymentView, Rank, errors_of_never_valid, find_streak, rank
 from controller.queries.notifications import NotificationStatus
 from controller.store import Transaction, run_statistics
@@ -32,6 +32,7 @@ class AttentionCode(StrEnum):
     INVALID_FILE = "invalid_file"
     INVALID_DEPLOYMENT = "invalid_deployment"
     NO_PYTHON = "no_python"
+    NO_UPSTREAM = "no_upstream"
     FAILED_RUN = "failed_run"
     LATE = "late"
     HELD = "held"
@@ -73,7 +74,7 @@ def find_attention(
         finding = errors.get(view.name)
         never_valid = "it has never been valid"
         error = never_valid if finding is None else f"{finding.file}:{finding.line}: {finding.message}"
-        ready = next((condition for condition in view.conditions if condition.type is ConditionType.READY), None)
+        ready = _condition(view, ConditionType.READY)
         yield _of_deployment(
             view,
             code=AttentionCode.INVALID_DEPLOYMENT,
@@ -83,9 +84,7 @@ def find_attention(
         )
     yield from filter(None, map(_failing, by_rank.get(Rank.FAILING, ())))
     for view in views:
-        python = next(
-            (condition for condition in view.conditions if condition.type is ConditionType.PYTHON_READY), None
-        )
+        python = _condition(view, ConditionType.PYTHON_READY)
         if python is not None and not python.is_true and python.reason != BUILDING:
             yield _of_deployment(
                 view,
@@ -93,6 +92,15 @@ def find_attention(
                 title=f"{view.name} waits for its Python environment",
                 message=f"{python.reason}: {python.message}",
                 since=python.last_transition_time,
+            )
+        stalled = _condition(view, ConditionType.STALLED)
+        if stalled is not None:
+            yield _of_deployment(
+                view,
+                code=AttentionCode.NO_UPSTREAM,
+                title=f"{view.name} waits for a deployment that is not active",
+                message=stalled.message,
+                since=stalled.last_transition_time,
             )
     yield from _withheld(source)
     for view in by_rank.get(Rank.LATE, ()):
@@ -115,6 +123,10 @@ def with_recent_runs(tx: Transaction, items: Sequence[Attention]) -> list[Attent
     return [
         replace(item, recent=tuple(bar.state.public for bar in bars.get(item.deployment or "", ()))) for item in items
     ]
+
+
+def _condition(view: DeploymentView, kind: ConditionType) -> Condition | None:
+    return next((condition for condition in view.conditions if condition.type is kind), None)
 
 
 def _failing(view: DeploymentView) -> Attention | None:

@@ -17,6 +17,7 @@ MOST_GROUPS = 100
 _SHARED = {
     AttentionCode.INVALID_DEPLOYMENT: "are invalid",
     AttentionCode.NO_PYTHON: "wait for their Python environments",
+    AttentionCode.NO_UPSTREAM: "wait for a deployment that is not active",
 }
 
 

@@ -26,6 +26,7 @@ from controller.queries.deployments import (
     sort_key,
 )
 from controller.queries.fire_timeline import Timeline, Upcoming
+from controller.queries.graph import GraphView, view_graph
 from controller.queries.notifications import read_notification_status
 from controller.store import Store, Transaction, inventory, last_runs, passes
 from controller.store.commit_counter import CommitCounter
@@ -74,6 +75,12 @@ class DeploymentCache:
         """Return the schedules of a deployment, as of the last read; none if it was not active then."""
         base = self._entries.bases.get(name)
         return () if base is None else base.schedules
+
+    def graph(self, name: str | None = None) -> GraphView:
+        """Return what starts or holds back what, as a whole or around one deployment."""
+        with self._lock:
+            rows = self._current_rows()
+            return view_graph(rows, (edge for base in self._entries.bases.values() for edge in base.edges), name)
 
     def upcoming(self) -> Upcoming:
         """Return the fire times of the next 24 hours."""

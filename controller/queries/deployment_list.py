@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from controller.model.names import name_order
 from controller.model.schedules import Schedule
 from controller.model.status import ConditionType, SourceStatus
 from controller.queries.attention import RECENT, Attention, find_attention
@@ -48,7 +49,7 @@ def sort_deployments(views: Sequence[DeploymentView], order: DeploymentSort) -> 
     """Return the deployments, given problems first, in this order."""
     match order:
         case DeploymentSort.NAME:
-            return sorted(views, key=lambda view: view.name)
+            return sorted(views, key=lambda view: name_order(view.name))
         case DeploymentSort.NEXT:
             return sorted(views, key=lambda view: view.next_start or _FOREVER)
         case DeploymentSort.LAST_RUN:

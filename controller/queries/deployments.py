@@ -13,6 +13,8 @@ from controller.manifests.build import build_deployment
 from controller.model import INTERNAL
 from controller.model.deployments import CommandTarget, Deployment
 from controller.model.findings import Finding, Severity
+from controller.model.graph import Edge, edges_of
+from controller.model.names import name_order
 from controller.model.notifications import MissedDeadline
 from controller.model.runs import FAILURES, FailureStreak, LastRun, RunState
 from controller.model.schedules import Schedule
@@ -89,7 +91,8 @@ class DeploymentView:
     `file` (relative to the repository root) and `line` say where it is declared; `flow` is None for a command.
     `generation` counts the versions of its document; `observed_generation` lags behind while the newest is not applied.
     `next_start` is when its next run starts: at `next_fire_time`, or before it, if jitter delays a run that was due.
-    `state` sums up `sync`, `health` and the hold; a deployment that is running and has no problem is `ok`.
+    `state` sums up `sync`, `health` and the hold; a deployment that is running and has no problem is `ok`. `matrix` has
+    the values of a deployment whose document declares several.
     """
 
     name: str
@@ -112,22 +115,30 @@ class DeploymentView:
     last_run: LastRun | None
     conditions: tuple[Condition, ...]
     state: DeploymentState = DeploymentState.OK
+    matrix: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     is_late: bool = field(default=False, metadata=INTERNAL)
     """Whether it has the condition `Late` or `Overdue`. Without `expect.start_within`, also whether the newest run has
     not started although the next due time has passed."""
+
+    @property
+    def document(self) -> str:
+        """The place of the document that declares it: its file, a colon and its line."""
+        return f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseRow:
     """The part of a row that depends on the inventory only: `row` without run and hold, and the data to add them.
 
-    `reason` is that of the deployment's `Ready` condition. `complete_row` makes the full row.
+    `reason` is that of the deployment's `Ready` condition. `edges` are what starts or holds back its runs.
+    `complete_row` makes the full row.
     """
 
     row: DeploymentView
     reason: str | None
     schedules: tuple[Schedule, ...]
     has_start_deadline: bool
+    edges: tuple[Edge, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,9 +164,15 @@ def list_deployments(tx: Transaction, now: datetime) -> list[DeploymentView]:
 
 
 def matching(
-    views: Sequence[DeploymentView], *, search: str, tag: str | None, sync: Sync | None, health: Health | None
+    views: Sequence[DeploymentView],
+    *,
+    search: str,
+    tag: str | None,
+    sync: Sync | None,
+    health: Health | None,
+    document: str | None = None,
 ) -> list[DeploymentView]:
-    """Return the deployments that match all filters."""
+    """Return the deployments that match all filters. `document` is a file, or a file, a colon and a line."""
     text = search.strip().lower()
     return [
         view
@@ -163,6 +180,7 @@ def matching(
         if (tag is None or tag in view.tags)
         and (sync is None or view.sync is sync)
         and (health is None or view.health is health)
+        and (document is None or document in (view.file, view.document))
         and (not text or text in f"{view.name} {view.flow} {view.description} {' '.join(view.tags)}".lower())
     ]
 
@@ -199,12 +217,14 @@ def base_row(entry: InventoryEntry) -> BaseRow:
         next_start=None,
         last_run=None,
         conditions=entry.conditions,
+        matrix={} if deployment is None else deployment.matrix,
     )
     return BaseRow(
         row=row,
         reason=entry.reason,
         schedules=() if deployment is None else deployment.schedules,
         has_start_deadline=deployment is not None and deployment.expect.start_within is not None,
+        edges=() if deployment is None else tuple(edges_of(deployment)),
     )
 
 
@@ -280,8 +300,8 @@ def sort_key(view: DeploymentView) -> tuple[Rank, int, int, str]:
     """
     place, streak = rank(view), find_streak(view)
     if place is not Rank.FAILING or streak is None:
-        return place, 0, 0, view.name
-    return place, -streak.count, -int(streak.since.timestamp()), view.name
+        return place, 0, 0, name_order(view.name)
+    return place, -streak.count, -int(streak.since.timestamp()), name_order(view.name)
 
 
 def rank(view: DeploymentView) -> Rank:

@@ -14,7 +14,7 @@ from itertools import islice, takewhile
 
 from controller.model.schedules import Schedule
 from controller.queries.fire_timeline import DAY, SLOT, floor
-from controller.schedules import fire_times, next_fire_times, zone
+from controller.schedules import find_skipped, fire_times, next_fire_times, zone
 
 WEEKS = 5
 MOST_PER_DAY = 24
@@ -24,13 +24,17 @@ _COMPUTED_TIMES = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """One day with its first `MOST_PER_DAY` fire times. `is_full` is set if there may be more."""
+    """One day with its first `MOST_PER_DAY` fire times. `is_full` is set if there may be more.
+
+    `skip_reason` is the reason for which the last due time of a day without fire times is skipped; empty without one.
+    """
 
     date: date
     times: tuple[datetime, ...]
     is_past: bool
     is_today: bool
     is_full: bool
+    skip_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,16 @@ class FireCalendar:
     def is_empty(self) -> bool:
         """Whether nothing fires in these weeks."""
         return not any(day.times for week in self.weeks for day in week)
+
+    @property
+    def skips(self) -> tuple[tuple[str, tuple[date, ...]], ...]:
+        """The reasons for which days without fire times are skipped, each with these days."""
+        days: dict[str, list[date]] = defaultdict(list)
+        for week in self.weeks:
+            for day in week:
+                if day.skip_reason:
+                    days[day.skip_reason].append(day.date)
+        return tuple((reason, tuple(dates)) for reason, dates in days.items())
 
     @property
     def is_dense(self) -> bool:
@@ -82,6 +96,7 @@ def fire_calendar(schedules: Sequence[Schedule], now: datetime, after: datetime 
             is_past=day < today,
             is_today=day == today,
             is_full=day in full,
+            skip_reason="" if day in times else _skip_reason(schedules, day, after or now, local_zone),
         )
         for day in dates
     ]
@@ -142,6 +157,13 @@ def _times(
             yield moment
         if not chunk:
             return
+
+
+def _skip_reason(schedules: Sequence[Schedule], day: date, after: datetime, local_zone: tzinfo) -> str:
+    """Return the reason for which the last due time of this day after `after` is skipped; empty without one."""
+    begin, end = (_midnight(day + timedelta(days=number), local_zone) - _INSTANT for number in (0, 1))
+    skipped = find_skipped(schedules, max(begin, after), end, 1) if after < end else []
+    return skipped[-1][1] if skipped else ""
 
 
 def _midnight(day: date, local_zone: tzinfo) -> datetime:

@@ -80,7 +80,8 @@ def _detail(tx: Transaction, run: Run, directory: Path | None) -> RunDetail:
 
 def _author(tx: Transaction, run: Run) -> str | None:
     """Return who triggered or retried this run, from the event that says so."""
-    verb = {Trigger.MANUAL: "triggered run", Trigger.RETRY: "retried run"}.get(run.trigger)
+    triggered = dict.fromkeys((Trigger.MANUAL, Trigger.WEBHOOK), "triggered run")
+    verb = {**triggered, Trigger.RETRY: "retried run"}.get(run.trigger)
     message = verb and events.find_message(tx, run.id, ("Triggered", "Retried"))
     return message.partition(f" {verb} ")[0] if message else None
 

@@ -16,9 +16,10 @@ from urllib.parse import quote
 from controller.queries.deployments import DeploymentView
 from controller.store import Transaction, backfills, runs
 
-_PAGES = ("Overview", "Deployments", "Runs", "Backfills", "Source", "Events", "Settings")
+_PAGES = ("Overview", "Deployments", "Graph", "Runs", "Backfills", "Source", "Events", "Settings")
 _ID = re.compile(r"[0-9a-f-]{4,36}")
-_INITIAL = re.compile(r"(?:^|[^a-z0-9])([a-z0-9])")
+_INITIAL = re.compile(r"(?:^|(?<=[^A-Za-z0-9]))[A-Za-z0-9]|(?<=[a-z0-9])[A-Z]")
+"""The first letters of words: `w` and `c` of `warehouse-cube`, `WarehouseCube` and `warehouse_cube`."""
 _SHORT_ID = 12
 _MATCHES_BY_ID = 5
 
@@ -61,17 +62,17 @@ class NamePattern:
 
     def rank(self, name: str) -> int | None:
         """Return 0 for the same name, up to 5 for one with the letters of the text in order, and None for others."""
-        name = name.lower()
-        position = name.find(self.text)
+        folded = name.lower()
+        position = folded.find(self.text)
         if position == 0:
-            return 0 if name == self.text else 1
-        if position < 0 and not _has_in_order(name, self.text):
+            return 0 if folded == self.text else 1
+        if position < 0 and not _has_in_order(folded, self.text):
             return None
-        if _has_in_order("".join(_INITIAL.findall(name)), self.text):
+        if _has_in_order("".join(_INITIAL.findall(name)).lower(), self.text):
             return 2
         if position < 0:
             return 5
-        return 4 if name[position - 1].isalnum() else 3
+        return 4 if folded[position - 1].isalnum() else 3
 
 
 def _has_in_order(name: str, letters: str) -> bool:

@@ -10,8 +10,9 @@ from controller.model.python_environments import PythonEnvironment
 from controller.model.status import Condition, InventoryEntry, SourceStatus, Withheld
 from controller.reconcile import status
 from controller.reconcile.commit_facts import CommitFacts, record_commits
+from controller.reconcile.dependencies import record_dependencies
 from controller.reconcile.plan import Kept, Plan, Update
-from controller.store import Transaction, events, inventory, source_status
+from controller.store import Transaction, events, inventory, source_status, webhooks
 
 TOMBSTONES = timedelta(days=30)
 """How long a deleted deployment can be restored."""
@@ -57,19 +58,31 @@ def apply(
     same_cursor = [_update_entry(update, plan, now, facts) for update in plan.update if not update.is_rescheduled]
     inventory.save(tx, new_cursor)
     inventory.update_keeping_cursor(tx, same_cursor)
+    _declare_webhooks(tx, plan)
     marked = [entry for kept in plan.keep if (entry := _keep(tx, kept, before, now)) is not None]
     rebuilt = [entry for old in plan.rebuilt if (entry := _mark_python(tx, old, plan, now)) is not None]
+    dependants = record_dependencies(tx, now) if plan.changes_anything else []
     if plan.delete:
         inventory.delete_removed(tx, now - TOMBSTONES)
     new = _status(plan, before, now)
     source_status.save(tx, new)  # first: events have its environment
     events.append(tx, status.plan_events(plan, now))
+    events.append(tx, [status.upstream_event(entry, now, plan.revision) for entry in dependants])
     events.append(tx, status.source_events(before.conditions, new.conditions, plan.revision, now))
     record_commits(tx, facts)
     removed = {*removed_in, *(update.before.name for update in plan.update if update.is_renamed)}
     filled = (entry for name, entry in facts.filled.items() if name not in removed)
-    written = (*filled, *new_cursor, *same_cursor, *marked, *rebuilt)
+    written = (*filled, *new_cursor, *same_cursor, *marked, *rebuilt, *dependants)
     return Applied(status=new, written={entry.name: entry for entry in written}, removed=frozenset(removed))
+
+
+def _declare_webhooks(tx: Transaction, plan: Plan) -> None:
+    """Record the webhooks of the deployments that the plan changes."""
+    new = [*plan.create, *(update.after for update in plan.update)]
+    old = [*(entry.name for entry in plan.delete), *(update.before.name for update in plan.update)]
+    webhooks.remove_declared(tx, {*old, *(deployment.name for deployment in new)})
+    names = {deployment.name: [webhook.name for webhook in deployment.webhooks] for deployment in new}
+    webhooks.insert_declared(tx, names)
 
 
 def _status(plan: Plan, before: SourceStatus, now: datetime) -> SourceStatus:
@@ -128,6 +141,7 @@ def _entry(deployment: Deployment, plan: Plan, now: datetime, before: Iterable[C
     python = plan.python.get(deployment.name)
     if python is not None:
         conditions = (*conditions, status.python_condition(python, now, before))
+    conditions = (*conditions, *status.stalled_conditions(before))
     entry = InventoryEntry(
         name=deployment.name,
         file=deployment.file,

@@ -7,15 +7,18 @@ Pure: the same input gives the same plan. Called by `reconciler` for each pass, 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from controller.manifests.after_fields import upstream_names
 from controller.manifests.build import build_deployment
 from controller.manifests.reader import DesiredState
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity, refusal_finding
+from controller.model.names import fold_name
 from controller.model.policies import Prune
 from controller.model.python_environments import PythonEnvironment, PythonState
 from controller.model.schedules import Schedule
 from controller.model.snapshots import Snapshot
 from controller.model.status import INVALID, KEPT, NO_PYTHON, WITHHELD, ConditionType, InventoryEntry, Withheld
+from controller.reconcile.case_renames import refuse_case_renames
 from controller.reconcile.deletion_guard import guard_deletions, plan_digest
 from controller.reconcile.prune_safety import PruneSafety
 
@@ -67,6 +70,8 @@ class Plan:
     `digest` covers everything that changes. `withheld` are deletions that wait for approval. A plan that `is_blocked`
     changes nothing: the apply policy is `atomic`, and the revision has errors. `python` has the Python environments of
     the deployments that declare one, by name; `rebuilt` are the unchanged deployments that declare one, or did.
+    `dependants` are the deployments that name another one under `after` once the plan is applied, by its name.
+    `disabled` are the names with `enabled: false`.
     """
 
     revision: str
@@ -81,6 +86,8 @@ class Plan:
     is_blocked: bool = False
     python: Mapping[str, PythonEnvironment] = field(default_factory=dict)
     rebuilt: tuple[InventoryEntry, ...] = ()
+    dependants: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    disabled: frozenset[str] = frozenset()
 
     @property
     def changes_anything(self) -> bool:
@@ -115,6 +122,7 @@ def make_plan(
     as it is recorded, unless it waits for the same environment already. `earlier_files` is passed to `PruneSafety`.
     """
     python = python or {}
+    desired = refuse_case_renames(desired, recorded)
     findings = (*desired.findings, *map(refusal_finding, snapshot.refused))
     safety = PruneSafety(snapshot, desired, findings, recorded, earlier_files)
     create, changed = _compare(desired, recorded)
@@ -123,9 +131,8 @@ def make_plan(
     waiting = [_waiting(entries[name], python[name]) for name in sorted(unready)]
     update = [change for change in changed if change.after.name not in unready]
     moved = {change.before.name for change in changed}
-    keep, delete = _absent(
-        [entry for name, entry in recorded.items() if name not in desired.deployments and name not in moved], safety
-    )
+    absent = [entry for name, entry in recorded.items() if name not in desired.deployments and name not in moved]
+    keep, delete = _absent(absent, safety, desired.disabled)
     digest = plan_digest(create, [(change.before, change.after) for change in update if change.changes_content], delete)
     remaining = len(recorded) + len(create) - len(delete)
     withheld = guard_deletions(delete, active=len(recorded), remaining=remaining, plan_digest=digest)
@@ -156,6 +163,8 @@ def make_plan(
         is_blocked=is_blocked,
         python=python,
         rebuilt=tuple(rebuilt),
+        dependants=_dependants(desired, keep),
+        disabled=desired.disabled,
     )
 
 
@@ -166,14 +175,29 @@ def active_schedules(deployment: Deployment) -> tuple[Schedule, ...]:
     return tuple(schedule for schedule in deployment.schedules if not schedule.suspend)
 
 
+def _dependants(desired: DesiredState, keep: Iterable[Kept]) -> dict[str, tuple[str, ...]]:
+    """Return the deployments that wait for another one, by its name, among those declared and those kept."""
+    upstreams = {
+        name: [upstream.deployment for upstream in deployment.after.upstreams]
+        for name, deployment in desired.deployments.items()
+    }
+    upstreams |= {kept.entry.name: upstream_names(kept.entry.document) for kept in keep}
+    dependants: dict[str, tuple[str, ...]] = {}
+    for name in sorted(upstreams):
+        for upstream in upstreams[name]:
+            dependants[upstream] = (*dependants.get(upstream, ()), name)
+    return dependants
+
+
 def _compare(desired: DesiredState, recorded: Mapping[str, InventoryEntry]) -> tuple[list[Deployment], list[Update]]:
     """Return the new deployments, and those that differ from their record under the same or the previous name."""
     create: list[Deployment] = []
     update: list[Update] = []
     moved: set[str] = set()
+    names = {fold_name(name): name for name in recorded}
     for name, deployment in desired.deployments.items():
         entry = recorded.get(name)
-        old = deployment.renamed_from
+        old = deployment.renamed_from and names.get(fold_name(deployment.renamed_from))
         if entry is None and old is not None and old not in moved and old not in desired.declared_names:
             entry = recorded.get(old)
             moved.add(old)
@@ -202,7 +226,9 @@ def _waiting(entry: InventoryEntry, environment: PythonEnvironment) -> Kept:
     return Kept(entry=entry, reason=NO_PYTHON, message=message, python=environment)
 
 
-def _absent(entries: Iterable[InventoryEntry], safety: PruneSafety) -> tuple[list[Kept], list[InventoryEntry]]:
+def _absent(
+    entries: Iterable[InventoryEntry], safety: PruneSafety, disabled: Collection[str]
+) -> tuple[list[Kept], list[InventoryEntry]]:
     """Divide active deployments without a valid document into those that are kept and those to delete."""
     keep, delete = [], []
     for entry in entries:
@@ -210,7 +236,8 @@ def _absent(entries: Iterable[InventoryEntry], safety: PruneSafety) -> tuple[lis
         if message is not None:
             keep.append(Kept(entry=entry, reason=INVALID, message=message))
         elif build_deployment(entry.document, entry.file, entry.line).prune is Prune.DISABLED:
-            message = "no longer declared in git; kept because of prune: disabled"
+            cause = "not enabled in this environment" if entry.name in disabled else "no longer declared in git"
+            message = f"{cause}; kept because of prune: disabled"
             keep.append(Kept(entry=entry, reason=KEPT, message=message))
         else:
             delete.append(entry)

@@ -13,9 +13,11 @@ from controller.manifests.build import build_deployment
 from controller.model.commits import Commit
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity
+from controller.model.names import name_order
 from controller.model.status import WITHHELD, InventoryEntry, Withheld
 from controller.reconcile.changed_code import CodeChange, Unread
 from controller.reconcile.diff import MAX_FIELDS, FieldChange, differences, without_secrets
+from controller.reconcile.graph_changes import EdgeChange, deletion_warnings, edge_changes, update_warnings
 from controller.reconcile.plan import Plan, Update
 from controller.reconcile.project_changes import QueueChange
 from controller.reconcile.python_changes import PythonChange
@@ -37,7 +39,8 @@ class DeploymentChange:
     """A deployment to be created, updated or deleted; `file` and `line` locate its document.
 
     `renamed_from` is the name whose history it takes over. `warnings` are those about its document. `runs_in_flight` is
-    the number of its unfinished runs, or 0 if the plan was made without a state.
+    the number of its unfinished runs, or 0 if the plan was made without a state. `reason` is why it is deleted although
+    git still declares it.
     """
 
     action: str
@@ -49,6 +52,7 @@ class DeploymentChange:
     renamed_from: str | None = None
     warnings: tuple[str, ...] = ()
     runs_in_flight: int = 0
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +86,7 @@ class EnvironmentPlan:
     withheld: Withheld | None
     findings: tuple[Finding, ...]
     kept: tuple[KeptDeployment, ...]
+    graph: tuple[EdgeChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +96,8 @@ class Preview:
     `environment` is the planned environment, None for a plan without one. `environments` are the plans of the declared
     environments in which the commit changes something, if all were planned. `queues` and `project` are the changes of
     controller.yaml, `code` the deployments that run changed files, `unread` the files whose imports could not be read.
-    `python` are the deployments whose packages change, as far as that is known without an index.
+    `python` are the deployments whose packages change, as far as that is known without an index. `graph` are the
+    dependencies between deployments, and on files and webhooks, that change.
     `commit` is that of the head, None for a directory.
     """
 
@@ -111,6 +117,7 @@ class Preview:
     unread: tuple[Unread, ...] = ()
     python: tuple[PythonChange, ...] = ()
     commit: Commit | None = None
+    graph: tuple[EdgeChange, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -128,6 +135,7 @@ class Preview:
             withheld=self.withheld,
             findings=self.findings,
             kept=self.kept,
+            graph=self.graph,
         )
 
 
@@ -147,9 +155,12 @@ def preview(
     describe = _Describer(plan, now, in_flight or {})
     withheld = [kept.entry for kept in plan.keep if kept.reason == WITHHELD]
     updates = [update for update in plan.update if update.changes_content]
-    changes = [describe.deletion(entry) for entry in sorted((*plan.delete, *withheld), key=lambda entry: entry.name)]
-    changes += [describe.update(update) for update in sorted(updates, key=lambda update: update.after.name)]
-    changes += [describe.creation(new) for new in sorted(plan.create, key=lambda new: new.name)]
+    changes = [
+        describe.deletion(entry)
+        for entry in sorted((*plan.delete, *withheld), key=lambda entry: name_order(entry.name))
+    ]
+    changes += [describe.update(update) for update in sorted(updates, key=lambda update: name_order(update.after.name))]
+    changes += [describe.creation(new) for new in sorted(plan.create, key=lambda new: name_order(new.name))]
     return Preview(
         base=base,
         head=plan.revision,
@@ -166,10 +177,11 @@ def preview(
         findings=plan.findings,
         kept=tuple(
             KeptDeployment(deployment=kept.entry.name, reason=kept.reason, message=kept.message)
-            for kept in sorted(plan.keep, key=lambda kept: kept.entry.name)
+            for kept in sorted(plan.keep, key=lambda kept: name_order(kept.entry.name))
             if kept.reason != WITHHELD
         ),
         environment=environment,
+        graph=edge_changes(plan),
     )
 
 
@@ -177,8 +189,10 @@ class _Describer:
     """Describes the changes of one plan."""
 
     def __init__(self, plan: Plan, now: datetime, in_flight: Mapping[str, int]) -> None:
+        self._plan = plan
         self._now = now
         self._in_flight = in_flight
+        self._disabled = plan.disabled
         self._warnings: dict[str | None, list[str]] = {}
         for finding in plan.findings:
             if finding.severity is Severity.WARNING:
@@ -193,7 +207,9 @@ class _Describer:
             line=entry.line,
             fields=(),
             fire_times=FireTimes(before=self._times(before), after=()),
+            warnings=tuple(deletion_warnings(self._plan, entry.name)),
             runs_in_flight=self._in_flight.get(entry.name, 0),
+            reason="enabled: false" if entry.name in self._disabled else None,
         )
 
     def update(self, update: Update) -> DeploymentChange:
@@ -207,7 +223,7 @@ class _Describer:
             fields=tuple(islice(differences(entry.document, after.document), MAX_FIELDS)),
             fire_times=FireTimes(before=self._times(before), after=self._times(after)),
             renamed_from=entry.name if update.is_renamed else None,
-            warnings=tuple(self._warnings.get(after.name, ())),
+            warnings=(*self._warnings.get(after.name, ()), *update_warnings(self._plan, update)),
             runs_in_flight=self._in_flight.get(entry.name, 0),
         )
 

@@ -84,16 +84,18 @@ class PruneSafety:
     def _hides_names(self, path: str, unsearchable: Collection[str]) -> bool:
         """Whether the file may declare names that its text does not contain."""
         text = self._texts.get(path)
-        return text is None or path.endswith(".py") or (path in unsearchable and b"<<<<<<<" not in text)
+        if text is None or path.endswith(".py") or b"matrix" in text:
+            return True
+        return path in unsearchable and b"<<<<<<<" not in text
 
     def _file_mentioning(self, name: str) -> str | None:
         """Return a broken file whose text contains the name: the deployment may have moved there.
 
         In a file whose names can all be read, only text that looks like a declaration of the name counts.
         """
-        word = rb"(?<![\w-])" + name.encode() + rb"(?![\w-])"
-        anywhere = re.compile(word, re.IGNORECASE)
-        declared = re.compile(rb"""(?<![\w-])name["']?\s*[:=]\s*["']?""" + word)
+        word = re.escape(name.encode())
+        anywhere = re.compile(rb"(?<![\w-])" + word + rb"(?![\w-])", re.IGNORECASE)
+        declared = re.compile(rb"""(?<![\w-])name["']?\s*[:=]\s*["']?""" + word + rb"(?![\w.-])")
         matches = (
             path
             for path, text in self._texts.items()

@@ -12,6 +12,7 @@ from controller.model.snapshots import PROJECT_FILE
 from controller.model.status import (
     INVALID,
     KEPT,
+    MISSING_UPSTREAM,
     WITHHELD,
     Condition,
     ConditionStatus,
@@ -21,6 +22,7 @@ from controller.model.status import (
     InventoryEntry,
 )
 from controller.reconcile.plan import Kept, Plan
+from controller.text import join_and
 
 MAX_FINDINGS = 1000
 _WITH_EVENTS = (ConditionType.READY, ConditionType.PRUNE_WITHHELD)
@@ -53,9 +55,35 @@ def kept_conditions(kept: Kept, now: datetime) -> tuple[Condition, ...]:
     """Return the conditions of a deployment that stays active although git does not declare this version of it."""
     before = kept.entry.conditions
     ready = ready_condition(kept.reason == KEPT, kept.reason, kept.message, now, before)
+    stalled = stalled_conditions(before)
     if kept.python is None:
-        return (*ready, *(old for old in before if old.type is ConditionType.PYTHON_READY))
-    return (*ready, python_condition(kept.python, now, before))
+        return (*ready, *(old for old in before if old.type is ConditionType.PYTHON_READY), *stalled)
+    return (*ready, python_condition(kept.python, now, before), *stalled)
+
+
+def stalled_conditions(conditions: Iterable[Condition]) -> tuple[Condition, ...]:
+    """Return the condition Stalled of a deployment, if it has it."""
+    return tuple(condition for condition in conditions if condition.type is ConditionType.STALLED)
+
+
+def upstream_conditions(entry: InventoryEntry, missing: Iterable[str], now: datetime) -> tuple[Condition, ...]:
+    """Return the conditions of a deployment of which these upstream deployments are not active."""
+    others = tuple(old for old in entry.conditions if old.type is not ConditionType.STALLED)
+    names = list(missing)
+    if not names:
+        return others
+    message = f"Waits for {join_and(names)}, which {'is' if len(names) == 1 else 'are'} not active."
+    return (*others, condition(ConditionType.STALLED, True, MISSING_UPSTREAM, message, now, entry.conditions))
+
+
+def upstream_event(entry: InventoryEntry, now: datetime, revision: str) -> Event:
+    """Return the event for a deployment whose condition Stalled has changed."""
+    stalled = stalled_conditions(entry.conditions)
+    if stalled:
+        [current] = stalled
+        return new_event(entry.name, now, EventSeverity.WARNING, current.reason, current.message, revision)
+    message = "All upstream deployments are active."
+    return new_event(entry.name, now, EventSeverity.INFO, "UpstreamsActive", message, revision)
 
 
 def python_condition(python: PythonEnvironment, now: datetime, before: Iterable[Condition]) -> Condition:
@@ -177,9 +205,15 @@ def source_events(
     return recorded
 
 
+def _prune_message(entry: InventoryEntry, plan: Plan) -> str:
+    if entry.name in plan.disabled:
+        return f"Not enabled in this environment: {entry.file} has `enabled: false`."
+    return "No longer declared in the repository."
+
+
 def plan_events(plan: Plan, now: datetime) -> list[Event]:
     """Return the events for deployments that were created, updated, renamed, pruned or kept, or are valid again."""
-    recorded = [_event(now, "Pruned", "No longer declared in the repository.", old.name, plan) for old in plan.delete]
+    recorded = [_event(now, "Pruned", _prune_message(old, plan), old.name, plan) for old in plan.delete]
     recorded += [_event(now, "Created", f"Declared in {new.file}:{new.line}.", new.name, plan) for new in plan.create]
     for update in plan.changed:
         message = f"Declared in {update.after.file}:{update.after.line}."

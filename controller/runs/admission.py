@@ -8,7 +8,6 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 from controller.clock import Clock
@@ -18,18 +17,20 @@ from controller.manifests.run_names import run_name
 from controller.model.deployments import Deployment
 from controller.model.policies import Overlap
 from controller.model.queues import ActiveRuns
-from controller.model.runs import ACTIVE, Occurrence, Outcome, Run, RunState, Trigger
+from controller.model.runs import ACTIVE, AUTOMATIC, Occurrence, Outcome, Run, RunId, RunState, Trigger
 from controller.model.schedules import Schedule
-from controller.model.status import Event, EventSeverity, InventoryEntry
+from controller.model.status import InventoryEntry
 from controller.runs.admission_policy import REPLACED, Decision, decide, refuse, start_by
 from controller.runs.backfills import cancel_pruned
 from controller.runs.ids import RunIds
 from controller.runs.outcomes import cancel, skip
+from controller.runs.skip_reports import report_skips
+from controller.runs.upstream_gates import create_gates, settle
+from controller.runs.upstream_runs import nominal_time, with_upstream
 from controller.schedules import find_due, find_due_up_to
-from controller.store import Transaction, events, holds, inventory, occurrences, queues, runs, source_status
+from controller.store import Transaction, holds, inventory, occurrences, queues, runs, source_status
 from controller.store.name_lookup import not_active
 from controller.store.run_search import RunFilter, select_all
-from controller.time_format import in_utc
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class Admission:
     def __init__(self, clock: Clock, ids: RunIds, deployments: ActiveDeployments) -> None:
         self._clock = clock
         self.ids = ids
-        self._deployments = deployments
+        self.deployments = deployments
 
     def process_due(self, tx: Transaction, names: Iterable[str], now: datetime) -> list[Run]:
         """Decide all times of these deployments that are due by `now`. Return the runs that were created.
@@ -62,7 +63,8 @@ class Admission:
         """Decide the due times of these deployments just before they change, and return the runs that were created.
 
         Due times of a deployment on hold are skipped. With `pruned`, the deployments are about to be removed: all due
-        times are skipped, and so are scheduled runs that wait for their first start. Their backfills are cancelled.
+        times are skipped, and so are runs that wait for their first start and that no user requested. Backfills are
+        cancelled.
         """
         deployments = list(names)
         if pruned:
@@ -75,21 +77,30 @@ class Admission:
     def _process(self, tx: Transaction, names: list[str], now: datetime, refusals: Mapping[str, str]) -> list[Run]:
         """Decide the due times of these deployments; `refusals` gives the reason to skip all those of a deployment."""
         created: list[Run] = []
+        gated: list[tuple[Deployment, list[Run]]] = []
         counts = queues.count_active(tx, names) if names else {}
         for name in dict.fromkeys(names):
             entry = inventory.find(tx, name)
             if entry is None or entry.cursor >= now:
                 continue
-            created += self._process_one(tx, entry, now, counts.get(name, ActiveRuns()), refusals.get(name))
+            new = self._process_one(tx, entry, now, counts.get(name, ActiveRuns()), refusals.get(name))
+            created += new
+            if new and (deployment := self.deployment(entry)).after.upstreams:
+                gated.append((deployment, new))
         runs.insert_all(tx, created)
+        upstreams = set(names)
+        for deployment, new in gated:
+            create_gates(tx, deployment, new, self.deployments)
+            upstreams.update(upstream.deployment for upstream in deployment.after.upstreams)
+        settle(tx, now, upstreams)
         return created
 
     @staticmethod
     def _skip_waiting(tx: Transaction, names: list[str], now: datetime) -> None:
-        """Skip the scheduled runs of these deployments that wait for their first start."""
+        """Skip the runs of these deployments that wait for their first start, and that no user requested."""
         for name in names:
             for run in select_all(tx, RunFilter(deployment=name, states=(RunState.PENDING,))):
-                if run.trigger is Trigger.SCHEDULE and not run.attempt:
+                if run.trigger in AUTOMATIC and not run.attempt:
                     skip(tx, run, "pruned", now)
 
     def create_run(
@@ -102,7 +113,7 @@ class Admission:
         due_time: datetime | None = None,
         schedule: Schedule | None = None,
     ) -> Run:
-        """Create a manual run with these parameters, merged over those in git. Raises NotFoundError.
+        """Create a manual run with these parameters, merged over those in git. Raises NotFoundError, UsageError.
 
         With `due_time`, the run becomes the latest one of that due time in the ledger.
         """
@@ -120,10 +131,29 @@ class Admission:
             idempotency_key=idempotency_key,
             serial=deployment.overlap in (Overlap.QUEUE, Overlap.REPLACE),
         )
+        run = with_upstream(tx, deployment, run, self.deployments)
         runs.insert_all(tx, [run])
         if due_time is not None:
             occurrences.record_runs(tx, [ledger_entry(run, "" if schedule is None else schedule.id)])
         return run
+
+    def event_runs(
+        self,
+        tx: Transaction,
+        entry: InventoryEntry,
+        trigger: Trigger,
+        events: Iterable[tuple[Mapping[str, Any], str | None]],
+    ) -> list[Run]:
+        """Build a run for each event, such as a new file, of its parameters and its idempotency key, if it has one.
+
+        The caller inserts them. They wait for the other runs of the deployment, unless those may overlap, and have no
+        start deadline.
+        """
+        serial = self.deployment(entry).overlap is not Overlap.ALLOW
+        fields = {"trigger": trigger, "serial": serial, "revision": _revision(tx, entry)}
+        return [
+            self._run(tx, entry, None, overrides=overrides, idempotency_key=key, **fields) for overrides, key in events
+        ]
 
     def _process_one(
         self, tx: Transaction, entry: InventoryEntry, now: datetime, counts: ActiveRuns, refusal: str | None
@@ -164,8 +194,9 @@ class Admission:
             )
         occurrences.append(tx, ledger)
         if created and deployment.overlap is Overlap.REPLACE:
-            _replace(tx, entry.name, now, keep=deployment.overlap_limit - len(created))
-        _report_skips(tx, now, ledger, due_times.dropped, due_times.first)
+            keep = deployment.overlap_limit - len(created)
+            replace_all(tx, entry.name, now, keep=keep)
+        report_skips(tx, now, ledger, due_times.dropped, due_times.first)
         return created
 
     def backfill_run(
@@ -176,7 +207,10 @@ class Admission:
         schedule: Schedule | None,
         overrides: Mapping[str, Any],
     ) -> Run:
-        """Build the run of a backfill for a due time; the caller inserts it. See `find_schedule` for `schedule`."""
+        """Build the run of a backfill for a due time; the caller inserts it. See `find_schedule` for `schedule`.
+
+        Its parameters can still refer to results of upstream runs: see `upstream_runs`.
+        """
         return self._run(
             tx,
             entry,
@@ -187,11 +221,17 @@ class Admission:
             serial=self.deployment(entry).overlap is not Overlap.ALLOW,
         )
 
+    def triggered_run(
+        self, tx: Transaction, entry: InventoryEntry, trigger: Trigger, schedule: Schedule | None = None, **fields: Any
+    ) -> Run:
+        """Build a run that no user requested, and that no due time starts; the caller inserts it."""
+        return self._run(tx, entry, schedule, trigger=trigger, overrides={}, **fields)
+
     def retry_with_latest(self, tx: Transaction, old: Run) -> Run:
         """Build a retry of a finished run with the code and the parameters of the active deployment.
 
         The parameters that the request for the old run set are kept, and references keep its due time. The caller
-        inserts the run. Raises NotFoundError if the deployment is no longer active.
+        inserts the run. Raises NotFoundError if the deployment is no longer active, and UsageError.
         """
         entry = inventory.find(tx, old.deployment)
         if entry is None:
@@ -204,19 +244,31 @@ class Admission:
         if overrides is None:  # a run of an older version does not say which of its parameters were requested
             overrides = old.parameters if old.trigger is Trigger.MANUAL else {}
         is_of_backfill = old.backfill_id is not None
-        return self._run(
+        run = self._run(
             tx,
             entry,
             schedule,
             trigger=Trigger.RETRY,
             overrides=overrides,
             scheduled_for=old.scheduled_for,
-            due_time=old.scheduled_for or _original_run(tx, old).created_at,
+            due_time=old.scheduled_for or nominal_time(old.upstream) or runs.find_first(tx, old).created_at,
             serial=old.serial,
             priority=old.priority if is_of_backfill else deployment.priority,
             retry_of=old.id,
             backfill_id=old.backfill_id,
+            upstream=old.upstream,
         )
+        return with_upstream(tx, deployment, run, self.deployments)
+
+    def retry_with_upstream(self, tx: Transaction, old: Run, retry: Run) -> Run:
+        """Return the retry of a run with its upstream runs; if that was never started, with the latest ones.
+
+        Raises UsageError.
+        """
+        entry = inventory.find(tx, old.deployment)
+        if old.attempt or entry is None:
+            return replace(retry, upstream=old.upstream)
+        return with_upstream(tx, self.deployment(entry), replace(retry, upstream=old.upstream), self.deployments)
 
     def _run(
         self,
@@ -247,7 +299,7 @@ class Admission:
             "name": run_name(template, parameters, due_time, deployment.zones, zone),
             "overrides": overrides,
             "created_at": now,
-            "revision": entry.pinned or active_revision(tx) or entry.revision,
+            "revision": fields.get("revision") or _revision(tx, entry),
             "file": entry.file,
             "spec_digest": entry.spec_digest,
             "version": deployment.version,
@@ -262,7 +314,7 @@ class Admission:
 
     def deployment(self, entry: InventoryEntry) -> Deployment:
         """Return the deployment that this entry declares."""
-        return self._deployments.build(entry)
+        return self.deployments.build(entry)
 
 
 def active_revision(tx: Transaction) -> str | None:
@@ -271,11 +323,9 @@ def active_revision(tx: Transaction) -> str | None:
     return None if source is None else source.last_applied_revision
 
 
-def _original_run(tx: Transaction, run: Run) -> Run:
-    """Return the run that this one retries, directly or through other retries, as far as they are stored."""
-    while run.retry_of is not None and (earlier := runs.find(tx, run.retry_of)) is not None:
-        run = earlier
-    return run
+def _revision(tx: Transaction, entry: InventoryEntry) -> str:
+    """Return the revision that the next run of this deployment executes."""
+    return entry.pinned or active_revision(tx) or entry.revision
 
 
 def find_schedule(tx: Transaction, deployment: Deployment, due_time: datetime) -> Schedule | None:
@@ -283,7 +333,7 @@ def find_schedule(tx: Transaction, deployment: Deployment, due_time: datetime) -
 
     A due time of an older schedule belongs to the active one with the same id.
     """
-    due = find_due_up_to(deployment.schedules, due_time - INSTANT, due_time, 1)
+    due = find_due_up_to(deployment.schedules, due_time - INSTANT, due_time, 1, with_excluded=True)
     if due:
         return due[0][1]
     recorded = occurrences.find_schedules(tx, deployment.name, due_time, due_time, 1).get(due_time)
@@ -312,42 +362,19 @@ def _skipped_entry(name: str, decision: Decision) -> Occurrence:
     )
 
 
-def _replace(tx: Transaction, name: str, now: datetime, *, keep: int) -> None:
-    """End all unfinished runs of this deployment but the newest `keep` ones. The run that replaces them waits.
+def replace_all(tx: Transaction, name: str, now: datetime, *, by: RunId | None = None, keep: int = 0) -> None:
+    """End all unfinished runs of this deployment but `by` and the newest `keep` ones. The run that replaces them waits.
 
     It ends neither redo runs nor the runs that wait behind them. A cancelled run that has not ended is not kept.
     """
     kept = 0
     for run in select_all(tx, RunFilter(deployment=name, states=ACTIVE)):
         is_behind = run.behind_backfill and run.state is RunState.PENDING
-        if run.is_redo or is_behind:
+        if run.is_redo or is_behind or run.id == by:
             continue
         if kept < keep and run.cancel_reason is None:
             kept += 1
         elif run.state is not RunState.PENDING:
             cancel(tx, run, REPLACED, now)
-        elif run.trigger is Trigger.SCHEDULE:
+        elif run.trigger in AUTOMATIC:
             skip(tx, run, "overlap", now)
-
-
-def _report_skips(
-    tx: Transaction, now: datetime, ledger: list[Occurrence], dropped: int, first: datetime | None
-) -> None:
-    skipped = [row for row in ledger if row.outcome is Outcome.SKIPPED]
-    missed = len(skipped) + dropped
-    for last in skipped[-1:]:
-        fields = {"deployment": last.deployment, "reason": last.reason, "count": missed}
-        tx.after_commit(partial(log.info, "Due times skipped", extra=fields))
-        if dropped or any(row.reason == "catch-up" for row in skipped):
-            count = "1 due time" if missed == 1 else f"{missed} due times"
-            message = f"{count} missed since {in_utc(first or ledger[0].scheduled_for)} and skipped"
-            message += f"; {dropped} of them are not in the ledger." if dropped else "."
-            event = Event(
-                time=now,
-                severity=EventSeverity.WARNING,
-                reason="MissedTimes",
-                message=message,
-                about=last.deployment,
-                deployment=last.deployment,
-            )
-            events.append(tx, [event])

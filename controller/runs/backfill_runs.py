@@ -13,12 +13,14 @@ from dataclasses import replace
 from datetime import datetime
 
 from controller.manifests.build import build_deployment
+from controller.manifests.upstream_references import MissingResultError
 from controller.model.backfills import Backfill, BackfillState, CodeVersion
 from controller.model.runs import DueRun, Run, RunId, RunState
 from controller.model.schedules import Schedule
 from controller.model.status import InventoryEntry
 from controller.runs.admission import Admission, ledger_entry
 from controller.runs.backfills import end_backfill
+from controller.runs.upstream_runs import record_missing_result, with_latest_upstream
 from controller.store import Transaction, backfills, occurrences, runs
 
 BACKFILL_PRIORITY = -10_000
@@ -62,15 +64,22 @@ class BackfillRuns:
         is_original = backfill.code is CodeVersion.ORIGINAL
         originals = find_originals(tx, backfill.deployment, [time for time, _ in times]) if is_original else {}
         created, ledger = [], []
+        failed: list[tuple[Run, MissingResultError]] = []
         for instant, schedule_id in times:
             if instant in newer:
                 continue
             run = self._create_run(tx, backfill, instant, schedules.get(schedule_id), originals.get(instant))
+            try:
+                run = with_latest_upstream(tx, deployment, run, self._admission.deployments)
+            except MissingResultError as error:
+                failed.append((run, error))
             created.append(run)
             ledger.append(ledger_entry(run, schedule_id))
         runs.insert_all(tx, created)
         backfills.record_runs(tx, created)
         occurrences.record_runs(tx, ledger)
+        for run, missing in failed:
+            record_missing_result(tx, run, missing, run.created_at)
         return created
 
     def _create_run(

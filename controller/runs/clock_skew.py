@@ -11,7 +11,7 @@ from controller.clock import Clock
 from controller.model.runs import Run, RunState
 from controller.model.status import Event, EventSeverity
 from controller.runs.retry_policy import delay
-from controller.store import Store, events, inventory, occurrences, runs
+from controller.store import Store, events, gates, inventory, occurrences, runs
 from controller.time_format import in_utc
 
 log = logging.getLogger(__name__)
@@ -77,6 +77,8 @@ class ClockMonitor:
                 occurrences.delete_skipped_after(tx, now)
             for run, changes in sooner:
                 runs.move(tx, run.id, expect=run.state, to=run.state, **changes)
+                if "start_by" in changes:
+                    gates.change_deadline(tx, run.id, changes["start_by"])
             events.append(tx, jump_events)
 
 

@@ -33,6 +33,7 @@ from controller.runs.pinned_deployments import PinnedDeployments
 from controller.runs.python_runtimes import PythonRuntimes
 from controller.runs.queue import Queue
 from controller.runs.storage_check import StorageMonitor
+from controller.runs.upstreams import Upstreams
 from controller.store import Store, backfills, inventory, queues, runs
 
 log = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ class Engine:
         self._clock_monitor = ClockMonitor(store, clock)
         self._queue = Queue(store, clock, max_running)
         self._backfill_runs = BackfillRuns(admission)
+        self._upstreams = Upstreams(store, clock, admission)
         self.storage = StorageMonitor(store, clock)
         self._turns = Backoff(clock, first=RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS)
         self._launches = Backoff(clock, first=RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS)
@@ -206,6 +208,7 @@ class Engine:
         if self._clock_monitor.check(is_tick=is_tick):
             self._process_announcements()
             self._queue.process_timers()
+            self._may_wait |= self._upstreams.process(everything=is_tick)
         if is_tick:
             self._tick()
         ended = self._monitor.find_ended(ready, everything=is_tick)

@@ -8,10 +8,13 @@ recorded last valid document with that digest is used.
 import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from controller.errors import SourceError
 from controller.manifests.build import build_deployment
+from controller.manifests.calendar_files import CalendarFiles
+from controller.manifests.project_file import find_calendar_files
 from controller.manifests.reader import ManifestReader
 from controller.model.deployments import Deployment
 from controller.model.runs import Run
@@ -23,7 +26,17 @@ _CACHE_SIZE = 16_384
 """How many parsed deployments, and how many locations of files, are cached."""
 
 _FileKey = tuple[str, str, str]
-"""A file: its path, the digest of its content, and the digest of the project file that its documents inherit from."""
+"""A file: its path, the digest of its content, and the digest of the project that its documents inherit from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Project:
+    """The project file of a revision, its calendar files, and the digest of all of them."""
+
+    revision: str
+    file: ManifestFile | RefusedFile | None
+    calendar_files: CalendarFiles
+    digest: str
 
 
 class PinnedDeployments:
@@ -38,7 +51,7 @@ class PinnedDeployments:
         self.source = source
         self._environment = environment
         self._store = store
-        self._project: tuple[str, ManifestFile | RefusedFile | None] | None = None
+        self._project: _Project | None = None
         self._read: OrderedDict[tuple[str, str], _FileKey] = OrderedDict()
         self._declared: OrderedDict[_FileKey, Mapping[str, Deployment]] = OrderedDict()
         self._cached = 0
@@ -63,7 +76,7 @@ class PinnedDeployments:
             return self._declared[key]
         content = self.source.read_file(revision, path)
         project = self._project_at(revision)
-        key = (path, hashlib.sha256(content).hexdigest(), _digest(project))
+        key = (path, hashlib.sha256(content).hexdigest(), project.digest)
         self._read[revision, path] = key
         if len(self._read) > _CACHE_SIZE:
             self._read.popitem(last=False)
@@ -72,12 +85,11 @@ class PinnedDeployments:
         self._declared.move_to_end(key)
         return self._declared[key]
 
-    def _parse(
-        self, file: ManifestFile, project: ManifestFile | RefusedFile | None, now: datetime
-    ) -> Mapping[str, Deployment]:
+    def _parse(self, file: ManifestFile, project: _Project, now: datetime) -> Mapping[str, Deployment]:
         self.parsed += 1
         reader = ManifestReader(self._environment, is_whole=False)
-        deployments = reader.read([file], now, project).deployments.values()
+        state = reader.read([file], now, project.file, calendar_files=project.calendar_files)
+        deployments = state.deployments.values()
         return {deployment.spec_digest: deployment for deployment in deployments}
 
     def _cache(self, key: _FileKey, declared: Mapping[str, Deployment]) -> None:
@@ -87,11 +99,14 @@ class PinnedDeployments:
             _, evicted = self._declared.popitem(last=False)
             self._cached -= len(evicted) + 1
 
-    def _project_at(self, revision: str) -> ManifestFile | RefusedFile | None:
-        """Return the project file at this revision. It is read once for consecutive runs of a revision."""
-        if self._project is None or self._project[0] != revision:
-            self._project = revision, self.source.read_project(revision)
-        return self._project[1]
+    def _project_at(self, revision: str) -> _Project:
+        """Return the project at this revision. It is read once for consecutive runs of a revision."""
+        if self._project is None or self._project.revision != revision:
+            file = self.source.read_project(revision)
+            calendars = find_calendar_files(file, self.source.code(revision))
+            digest = _digest(file, calendars)
+            self._project = _Project(revision=revision, file=file, calendar_files=calendars, digest=digest)
+        return self._project
 
     def _active(self, run: Run) -> Deployment:
         key = (run.spec_digest, run.revision, run.file)
@@ -112,8 +127,11 @@ class PinnedDeployments:
         raise SourceError(f"{run.deployment} has changed since this run was created, and a directory has no history.")
 
 
-def _digest(project: ManifestFile | RefusedFile | None) -> str:
+def _digest(project: ManifestFile | RefusedFile | None, calendar_files: CalendarFiles) -> str:
     if project is None:
         return ""
     content = project.content if isinstance(project, ManifestFile) else project.message.encode()
-    return hashlib.sha256(content).hexdigest()
+    total = hashlib.sha256(content)
+    for path, calendar in calendar_files.items():
+        total.update(f"{path}\0".encode() + hashlib.sha256(calendar or b"").digest())
+    return total.hexdigest()

@@ -9,7 +9,8 @@ from datetime import datetime
 
 from controller.clock import Clock
 from controller.model.queues import EVERYTHING, Load, QueuedRun, missing_resource, schedule_queue
-from controller.model.runs import Run, RunId, RunState, Trigger
+from controller.model.runs import AUTOMATIC, Run, RunId, RunState
+from controller.runs import upstream_gates
 from controller.runs.outcomes import log_outcome, skip
 from controller.store import Store, Transaction, inventory, queues, runs
 
@@ -41,8 +42,9 @@ class Queue:
                 return
         with self._store.write() as tx:
             queues.queue_due_retries(tx, now)
+            skipped = upstream_gates.skip_late(tx, now, MAX_LATE)
             late = [runs.find(tx, run_id) for run_id, _ in queues.find_late(tx, now, MAX_LATE)]
-            skipped = [skip(tx, run, "deadline", now) for run in late if run is not None]
+            skipped += [skip(tx, run, "deadline", now) for run in late if run is not None]
         for run in skipped:
             log_outcome(run)
 
@@ -111,17 +113,17 @@ class Queue:
 
 
 def _obsolete_reason(tx: Transaction, run: Run) -> str | None:
-    """Return why a scheduled run must not start any more because of a later commit; None if it may start."""
-    if run.trigger is not Trigger.SCHEDULE or run.attempt or run.state is not RunState.PENDING:
+    """Return why a run that no user requested must not start any more because of a later commit; None if it may."""
+    if run.trigger not in AUTOMATIC or run.attempt or run.state is not RunState.PENDING:
         return None
     return _inactive_reason(tx, run.deployment)
 
 
 def _find_obsolete(tx: Transaction, waiting: Iterable[QueuedRun]) -> dict[RunId, str]:
-    """Return why scheduled runs must not start any more, by their ids; other runs are left out."""
-    scheduled = [run for run in waiting if run.trigger is Trigger.SCHEDULE and not run.attempt]
-    reasons = {name: _inactive_reason(tx, name) for name in {run.deployment for run in scheduled}}
-    return {run.id: reason for run in scheduled if (reason := reasons[run.deployment]) is not None}
+    """Return why runs that no user requested must not start any more, by their ids; other runs are left out."""
+    automatic = [run for run in waiting if run.trigger in AUTOMATIC and not run.attempt]
+    reasons = {name: _inactive_reason(tx, name) for name in {run.deployment for run in automatic}}
+    return {run.id: reason for run in automatic if (reason := reasons[run.deployment]) is not None}
 
 
 def _inactive_reason(tx: Transaction, deployment: str) -> str | None:

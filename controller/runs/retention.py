@@ -15,8 +15,9 @@ from pathlib import Path
 from controller.clock import Clock
 from controller.model.policies import Retention
 from controller.model.status import InventoryEntry
+from controller.model.triggers import DELIVERY_LIFE
 from controller.runs.admission import Admission
-from controller.store import Store, Transaction, inventory, retention
+from controller.store import Store, Transaction, inventory, releases, retention, webhooks
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ class Sweeper:
             for name in names:
                 deleted += self._sweep_one(tx, name, now, ROWS_PER_TICK - len(deleted))
             retention.delete_backfills(tx, before=now - timedelta(days=DAYS), limit=BACKFILLS_PER_TICK)
+            webhooks.delete_deliveries(tx, before=now - DELIVERY_LIFE, limit=ROWS_PER_TICK)
             retention.delete_events(tx, keep=EVENTS, before=now - timedelta(days=DAYS), limit=ROWS_PER_TICK)
         self._remove(deleted)
         if self._ticks % TICKS_BETWEEN_ORPHAN_SCANS == 0:
@@ -98,6 +100,7 @@ class Sweeper:
             run_before=now - timedelta(days=LEDGER_DAYS),
             limit=ROWS_PER_TICK,
         )
+        releases.delete_old(tx, name)
         if expired:
             fields = {"deployment": name, "count": len(expired)}
             tx.after_commit(partial(log.info, "Old runs deleted", extra=fields))

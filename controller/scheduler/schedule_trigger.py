@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 class ScheduleTrigger(BaseTrigger):  # type: ignore[misc]
     """Fires at the first fire time after `after`, even if that is in the past, and then at each future fire time.
 
-    One firing covers everything that is due by then, so a backlog is never processed one by one. `has_ended` is set
+    It also fires at due times that a calendar or a window skips, because the ledger has them. One firing covers
+    everything that is due by then, so a backlog is never processed one by one. `has_ended` is set
     once there are no more fire times. `counted_from` and `upcoming` hold the last result: nothing is due between them.
     """
 
@@ -40,7 +41,7 @@ class ScheduleTrigger(BaseTrigger):  # type: ignore[misc]
     def first_after(self, after: datetime) -> datetime | None:
         """Return the first fire time after `after`, or None if there are no more."""
         try:
-            entries = next_fire_times(self._schedules, after, 1)
+            entries = next_fire_times(self._schedules, after, 1, with_excluded=True)
         except ControllerError as error:
             log.error("Failed to compute a schedule; its deployment does not fire", extra={"error": error.message})
             return None

@@ -2,7 +2,8 @@
 
 Called by `manifests` (parsing and validation), `scheduler` (next fire times), `runs` (missed fire times), `reconcile`
 and `queries` (previews), and by `cli` and `api` to parse times that users type. The package must not read the clock,
-the environment, or any file except the time zone database, and it stores no fire times. See docs/schedules.md.
+the environment, or any file except the time zone database and the holidays package, and it stores no fire times. See
+docs/schedules.md.
 """
 
 from controller.schedules.ambiguities import find_ambiguities
@@ -14,14 +15,16 @@ from controller.schedules.dst_transitions import (
     describe_transition,
     find_dst_transitions,
 )
-from controller.schedules.due_times import DueTimes, find_due, find_due_up_to
+from controller.schedules.due_times import DueTimes, find_due, find_due_up_to, find_skipped
 from controller.schedules.durations import parse_duration
+from controller.schedules.exclusions import find_exclusion, is_exclusion, window_exclusion, window_opening
 from controller.schedules.fire_time_search import check_schedule, fire_times, next_fire_times
 from controller.schedules.instants import parse_moment
 from controller.schedules.jitter import jitter_offset
 from controller.schedules.natural_language import parse_natural_duration, parse_natural_schedule
 from controller.schedules.parsing import parse_time, shared_zone, zone
 from controller.schedules.shadowing import find_shadowed
+from controller.schedules.windows import parse_clock, parse_weekdays
 from controller.schedules.zone_names import FIXED as FIXED_ZONES
 
 __all__ = [
@@ -37,16 +40,23 @@ __all__ = [
     "find_dst_transitions",
     "find_due",
     "find_due_up_to",
+    "find_exclusion",
     "find_shadowed",
+    "find_skipped",
     "find_suspicious_steps",
     "fire_times",
+    "is_exclusion",
     "jitter_offset",
     "next_fire_times",
+    "parse_clock",
     "parse_duration",
     "parse_moment",
     "parse_natural_duration",
     "parse_natural_schedule",
     "parse_time",
+    "parse_weekdays",
     "shared_zone",
+    "window_exclusion",
+    "window_opening",
     "zone",
 ]

@@ -4,15 +4,18 @@ Called by `queries` for lists, details and the API. It computes no fire times an
 shown as it is written. The text is for people; programs should not parse it.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from controller.errors import ScheduleError
+from controller.model.calendars import Calendar, Outside, Shift
 from controller.model.schedules import At, Cron, Interval, RRule, Schedule
 from controller.schedules import cron, english, intervals
 from controller.schedules.dst import to_wall
 from controller.schedules.intervals import DEFAULT_ANCHOR
 from controller.schedules.parsing import zone
 from controller.schedules.rrule import description
+from controller.schedules.windows import describe_windows
 
 _DAY = timedelta(days=1)
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
@@ -36,11 +39,33 @@ def describe(schedule: Schedule) -> str:
         text += f", {schedule.timezone}"
     if schedule.jitter > timedelta():
         text += f", up to {_length(schedule.jitter)} later"
+    text += _describe_calendars(schedule)
     if schedule.start is not None:
         text += f", from {english.format_moment(schedule.start)}"
     if schedule.end is not None:
         text += f", until {english.format_moment(schedule.end)}"
     return _line(text) + (" (suspended)" if schedule.suspend else "")
+
+
+def _describe_calendars(schedule: Schedule) -> str:
+    """Return what calendars and windows change, such as `, moved to the next business day of de-by, except freeze`."""
+    text = ""
+    if schedule.shift is not Shift.NONE:
+        where = "next" if schedule.shift is Shift.NEXT else "previous"
+        text += f", moved to the {where} business day"
+        text += f" of {english.join_list(_names(schedule.business))}" if schedule.business else ""
+    if schedule.only:
+        text += f", only on days of {' or '.join(_names(schedule.only))}"
+    if schedule.exclude:
+        text += f", except {english.join_list(_names(schedule.exclude))}"
+    if schedule.windows:
+        what = "starts only in" if schedule.outside is Outside.WAIT else "skipped outside"
+        text += f", {what} {describe_windows(schedule.windows)}"
+    return text
+
+
+def _names(calendars: Sequence[Calendar]) -> list[str]:
+    return [calendar.name for calendar in calendars]
 
 
 def _describe_rule(schedule: Schedule) -> tuple[str, bool]:

@@ -5,13 +5,16 @@ range of a backfill. The catch-up policy decides what happens to the due times, 
 a one-second interval has been missed for a year.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice, takewhile
 
+from controller.model.calendars import Shift
 from controller.model.schedules import Interval, Schedule
 from controller.schedules import intervals
+from controller.schedules.exclusions import can_exclude, find_exclusion
+from controller.schedules.fire_time_search import due_times as all_due_times
 from controller.schedules.fire_time_search import fire_times, window
 from controller.schedules.parsing import zone
 from controller.schedules.precedence import by_precedence
@@ -45,10 +48,11 @@ class _SchedulePart:
 
 
 def find_due(schedules: Sequence[Schedule], after: datetime, until: datetime, limit: int) -> DueTimes:
-    """Return the last `limit` fire times in (after, until] of all schedules together; both bounds are aware.
+    """Return the last `limit` due times in (after, until] of all schedules together; both bounds are aware.
 
-    Suspended schedules are left out. If several schedules fire at the same instant, there is one entry, for the
-    schedule that takes precedence (see `precedence`).
+    Due times that a calendar or a window skips are included (see `exclusions`). Suspended schedules are left out. If
+    several schedules are due at the same instant, there is one entry, for the schedule that takes precedence (see
+    `precedence`); one that skips the instant gives way to one that does not.
 
     Raises:
         ScheduleError: a schedule is invalid.
@@ -63,7 +67,7 @@ def find_due(schedules: Sequence[Schedule], after: datetime, until: datetime, li
             firsts.append(part.first)
             before += part.before
             for instant in part.times:
-                owners.setdefault(instant, schedule)
+                _claim(owners, instant, schedule)
     ordered = sorted(owners)
     latest = ordered[max(0, len(ordered) - limit) :]
     times = tuple((instant, owners[instant]) for instant in latest)
@@ -71,31 +75,56 @@ def find_due(schedules: Sequence[Schedule], after: datetime, until: datetime, li
 
 
 def find_due_up_to(
-    schedules: Sequence[Schedule], after: datetime, until: datetime, most: int
+    schedules: Sequence[Schedule], after: datetime, until: datetime, most: int, *, with_excluded: bool = False
 ) -> list[tuple[datetime, Schedule]] | None:
-    """Return all fire times in (after, until], oldest first; None if there are more than `most`.
+    """Return all due times in (after, until], oldest first; None if there are more than `most`.
 
-    Entries are as for `find_due`. At most `most` + 1 fire times of each schedule are computed, however long the range.
+    Entries are as for `find_due`, without those that a calendar or a window skips unless `with_excluded`. At most
+    `most` + 1 fire times of each schedule are computed, however long the range.
 
     Raises:
         ScheduleError: a schedule is invalid.
     """
     owners: dict[datetime, Schedule] = {}
     for schedule in by_precedence(schedules):
-        times = [] if schedule.suspend else _between(schedule, after, until, most + 1)
+        search = all_due_times if with_excluded else fire_times
+        times = [] if schedule.suspend else _until(search(schedule, after), until, most + 1)
         for instant in times:
-            owners.setdefault(instant, schedule)
+            _claim(owners, instant, schedule)
         if len(owners) > most:
             return None
     return sorted(owners.items())
 
 
+def find_skipped(
+    schedules: Sequence[Schedule], after: datetime, until: datetime, limit: int
+) -> list[tuple[datetime, str]]:
+    """Return due times in (after, until] that a calendar or a window skips, each with its reason, oldest first.
+
+    They are among the last `limit` due times of the range. Raises ScheduleError.
+    """
+    if not any(can_exclude(schedule) for schedule in schedules):
+        return []
+    due = find_due(schedules, after, until, limit).times
+    reasons = ((instant, find_exclusion(schedule, instant)) for instant, schedule in due)
+    return [(instant, reason) for instant, reason in reasons if reason is not None]
+
+
+def _claim(owners: dict[datetime, Schedule], instant: datetime, schedule: Schedule) -> None:
+    """Assign the instant to this schedule, unless one that takes precedence already has it and does not skip it."""
+    owner = owners.setdefault(instant, schedule)
+    if owner is schedule or not can_exclude(owner) or find_exclusion(owner, instant) is None:
+        return
+    if not can_exclude(schedule) or find_exclusion(schedule, instant) is None:
+        owners[instant] = schedule
+
+
 def _due_part(schedule: Schedule, after: datetime, until: datetime, limit: int, share: int) -> _SchedulePart | None:
-    first = next(fire_times(schedule, after), None)
+    first = next(all_due_times(schedule, after), None)
     if first is None or first > until:
         return None
     rule = schedule.rule
-    if isinstance(rule, Interval) and not intervals.keeps_clock_time(rule):
+    if isinstance(rule, Interval) and schedule.shift is Shift.NONE and not intervals.keeps_clock_time(rule):
         return _absolute_part(schedule, rule, after, until, max(limit, min(share, 10_000)))
     times = _between(schedule, after, until, share + 1)
     if len(times) <= share:
@@ -111,12 +140,16 @@ def _absolute_part(schedule: Schedule, rule: Interval, after: datetime, until: d
     total = intervals.count(rule, zone(schedule.timezone), schedule.dst, low, high)
     # Going back `keep` intervals from the end leaves exactly the last `keep` fire times, or all of them.
     times = _between(schedule, max(low, high - keep * rule.every), high, keep)
-    first = next(fire_times(schedule, after))
+    first = next(all_due_times(schedule, after))
     return _SchedulePart(first=first, times=times, before=total - len(times))
 
 
 def _between(schedule: Schedule, after: datetime, until: datetime, most: int) -> list[datetime]:
-    return list(islice(takewhile(lambda instant: instant <= until, fire_times(schedule, after)), most))
+    return _until(all_due_times(schedule, after), until, most)
+
+
+def _until(instants: Iterator[datetime], until: datetime, most: int) -> list[datetime]:
+    return list(islice(takewhile(lambda instant: instant <= until, instants), most))
 
 
 def _last_times(schedule: Schedule, after: datetime, until: datetime, limit: int) -> list[datetime]:

@@ -8,12 +8,15 @@ not read the clock. It dispatches on the kind of rule and leaves the details to 
 import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
+from functools import partial
 from itertools import takewhile
 
 from controller.errors import ScheduleError
+from controller.model.calendars import Shift
 from controller.model.schedules import At, Cron, Interval, RRule, Schedule
 from controller.schedules import cron, intervals
+from controller.schedules.business_days import shift_instants
 from controller.schedules.dst import (
     EARLIEST,
     LATEST,
@@ -24,6 +27,7 @@ from controller.schedules.dst import (
     resolve,
     to_instant,
 )
+from controller.schedules.exclusions import can_exclude, without_excluded
 from controller.schedules.parsing import zone
 from controller.schedules.precedence import by_precedence
 from controller.schedules.rrule import ruleset
@@ -34,21 +38,46 @@ _TICK = timedelta(microseconds=1)
 def fire_times(schedule: Schedule, after: datetime) -> Iterator[datetime]:
     """Iterate lazily over the fire times of `schedule` strictly after the aware `after`, as ascending aware UTC times.
 
-    `start` and `end` are applied, `suspend` is not. The iterator ends at `end`, when the rule ends, or when nothing is
-    found within the search limits (50 to 60 years, and 20,000 steps of a recurrence rule). One step takes about ten
-    microseconds; the slowest rules end after about ten milliseconds.
+    `start`, `end`, calendars and windows are applied, `suspend` is not. The iterator ends at `end`, when the rule ends,
+    or when nothing is found within the search limits (50 to 60 years, and 20,000 steps of a recurrence rule). One step
+    takes about ten microseconds; the slowest rules end after about ten milliseconds.
+
+    Raises:
+        ScheduleError: the schedule is invalid; raised by the call, not by the iterator.
+        ValueError: `after` is naive.
+    """
+    if not can_exclude(schedule):
+        return due_times(schedule, after)
+    all_times = due_times(schedule, after)  # raises what is invalid before the iterator starts
+    return without_excluded(
+        schedule, after, lambda moment: all_times if moment is after else due_times(schedule, moment)
+    )
+
+
+def due_times(schedule: Schedule, after: datetime) -> Iterator[datetime]:
+    """Iterate over the fire times as `fire_times` does, and over the due times that a calendar or a window skips.
 
     Raises:
         ScheduleError: the schedule is invalid; raised by the call, not by the iterator.
         ValueError: `after` is naive.
     """
     low, high = window(schedule, after)
-    instants = _instants(schedule, low) if low < LATEST else iter(())
+    if low >= LATEST:
+        return iter(())
+    if schedule.shift is Shift.NONE:
+        instants = _instants(schedule, low)
+    else:
+        _instants(schedule, low)
+        instants = shift_instants(schedule, partial(_instants, schedule), low)
     return takewhile(lambda instant: instant <= high, instants) if schedule.end else instants
 
 
-def next_fire_times(schedules: Sequence[Schedule], after: datetime, n: int) -> list[tuple[datetime, Schedule]]:
+def next_fire_times(
+    schedules: Sequence[Schedule], after: datetime, n: int, *, with_excluded: bool = False
+) -> list[tuple[datetime, Schedule]]:
     """Return the next `n` fire times of several schedules after the aware `after`; fewer if the schedules end.
+
+    With `with_excluded`, also the due times that a calendar or a window skips.
 
     Suspended schedules are left out. If several schedules fire at the same instant, there is one entry, for the
     schedule that takes precedence (see `precedence`).
@@ -60,7 +89,9 @@ def next_fire_times(schedules: Sequence[Schedule], after: datetime, n: int) -> l
     entries: list[tuple[datetime, Schedule]] = []
     if n <= 0:
         return entries
-    for instant, index in heapq.merge(*(_with_index(schedule, after, i) for i, schedule in enumerate(active))):
+    search = due_times if with_excluded else fire_times
+    streams = (_with_index(search(schedule, after), index) for index, schedule in enumerate(active))
+    for instant, index in heapq.merge(*streams):
         if not entries or entries[-1][0] != instant:
             entries.append((instant, active[index]))
             if len(entries) >= n:
@@ -83,8 +114,8 @@ def check_schedule(schedule: Schedule, after: datetime) -> bool:
     begin = EARLIEST
     if schedule.start is None and isinstance(
         rule, Cron | Interval
-    ):  # these have no beginning, so search forward from `after`
-        begin = after
+    ):  # these have no beginning, so search forward from `after`, or from the first day on which they can fire
+        begin = min(after, _first_day(schedule) or after)
     bounded = replace(schedule, end=None) if begin is after else schedule
     if next(fire_times(bounded, begin), None) is None:
         message, hint = _never(schedule)
@@ -105,8 +136,8 @@ def window(schedule: Schedule, after: datetime) -> tuple[datetime, datetime]:
     return low, high
 
 
-def _with_index(schedule: Schedule, after: datetime, index: int) -> Iterator[tuple[datetime, int]]:
-    return ((instant, index) for instant in fire_times(schedule, after))
+def _with_index(instants: Iterator[datetime], index: int) -> Iterator[tuple[datetime, int]]:
+    return ((instant, index) for instant in instants)
 
 
 def _instants(schedule: Schedule, after: datetime) -> Iterator[datetime]:
@@ -145,11 +176,24 @@ def _distinct(instants: Iterator[datetime]) -> Iterator[datetime]:
             yield instant
 
 
+def _first_day(schedule: Schedule) -> datetime | None:
+    """Return an instant before the first day of its `only` calendars; None if they have no first day."""
+    dates = [dates.first for calendar in schedule.only for dates in calendar.dates]
+    if not dates or any(calendar.holidays for calendar in schedule.only):
+        return None
+    return max(EARLIEST, datetime.combine(max(min(dates), EARLIEST.date()), time(), tzinfo=UTC) - timedelta(days=1))
+
+
 def _never(schedule: Schedule) -> tuple[str, str]:
     if schedule.start is not None and schedule.end is not None:
         low, high = window(schedule, EARLIEST)
         if high <= low:
             return "the schedule never fires: `end` is before `start`", "swap `start` and `end`"
+    if schedule.shift is not Shift.NONE or can_exclude(schedule):
+        plain = replace(schedule, exclude=(), only=(), shift=Shift.NONE, windows=())
+        if next(fire_times(plain, _first_day(schedule) or EARLIEST), None) is not None:
+            message = "the schedule never fires: its calendars and windows leave out all of its due times"
+            return message, "remove or change `except`, `only`, `shift` or `windows`"
     hints: dict[type[object], str] = {
         Cron: "no date within 50 years matches all its fields; for the last day of a month write L",
         Interval: "move `start` or `end`",

@@ -3,9 +3,9 @@
 Where watching fails, changes are found by polling: when no inotify instance or watch is left, when a directory can't be
 read, or when one of watchdog's threads dies.
 
-An event only starts a pass. It is never interpreted, and a lost one costs at most a polling interval. The handler reads
-nothing and never raises, because that would end watchdog's thread. Open and close events are filtered out: above 4,000
-directories, watchdog would keep itself busy with those that it causes.
+An event only starts a pass or a scan. It is never interpreted, and a lost one costs at most a polling interval. The
+handler reads nothing and never raises, because that would end watchdog's thread. Events for opening and for closing
+without writing are filtered out: above 4,000 directories, watchdog would keep itself busy with those that it causes.
 """
 
 import contextlib
@@ -20,6 +20,7 @@ from watchdog.events import (
     DirCreatedEvent,
     DirDeletedEvent,
     DirMovedEvent,
+    FileClosedEvent,
     FileCreatedEvent,
     FileDeletedEvent,
     FileModifiedEvent,
@@ -44,6 +45,12 @@ _FILTER: list[type[FileSystemEvent]] = [
 ]
 
 
+_ARRIVALS: list[type[FileSystemEvent]] = [
+    FileClosedEvent,
+    *(event for event in _FILTER if event is not FileModifiedEvent),
+]
+"""Events for files that are written: when they are closed, instead of each time that a part of them is written."""
+
 RETRY_SECONDS = 60.0
 """How long to rely on polling after watching failed; in a tree with many directories, each attempt is expensive."""
 
@@ -54,8 +61,9 @@ class _Handler(FileSystemEventHandler):
     `has_new_directory` tells that a directory was added. If no watch is left for it, watchdog does not report that.
     """
 
-    def __init__(self, on_change: Callable[[], None]) -> None:
+    def __init__(self, on_change: Callable[[], None], on_path: Callable[[str], None] | None) -> None:
         self._on_change = on_change
+        self._on_path = on_path
         self.problem: str | None = None
         self.has_new_directory = False
 
@@ -63,6 +71,9 @@ class _Handler(FileSystemEventHandler):
         if event.is_directory and event.event_type in (EVENT_TYPE_CREATED, EVENT_TYPE_MOVED):
             self.has_new_directory = True
         try:
+            if self._on_path is not None:
+                for path in (event.src_path, event.dest_path):
+                    self._on_path(os.fsdecode(path))
             self._on_change()
         except Exception as error:  # noqa: BLE001
             self.problem = f"a change could not be processed: {error}"
@@ -71,14 +82,22 @@ class _Handler(FileSystemEventHandler):
 class Watcher:
     """Calls `on_change`, which must return at once, soon after anything has changed in the watched directories.
 
-    `problem` is the reason why changes can't be watched, or None while they are.
+    `problem` is the reason why changes can't be watched, or None while they are. With `on_path`, it is called before
+    with the path that has changed, and a file counts as changed only when its writer closes it.
     """
 
-    def __init__(self, on_change: Callable[[], None], clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        on_change: Callable[[], None],
+        clock: Clock | None = None,
+        *,
+        on_path: Callable[[str], None] | None = None,
+    ) -> None:
         self._on_change = on_change
+        self._on_path = on_path
         self._clock = clock or SystemClock()
         self._observer: BaseObserver | None = None
-        self._handler = _Handler(on_change)
+        self._handler = _Handler(on_change, on_path)
         self._watched: tuple[tuple[WatchedPath, int, int], ...] = ()
         self._next_attempt = 0.0
         self.problem: str | None = None
@@ -105,7 +124,7 @@ class Watcher:
         """Stop watching."""
         if self._observer is not None:
             _stop(self._observer)
-        self._observer, self._watched, self._handler = None, (), _Handler(self._on_change)
+        self._observer, self._watched, self._handler = None, (), _Handler(self._on_change, self._on_path)
 
     def _start(self, places: Sequence[WatchedPath]) -> str | None:
         """Start watching; return the reason if that is not possible."""
@@ -116,7 +135,8 @@ class Watcher:
             for place in places:
                 if not os.access(place.path, os.R_OK):
                     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place.path))
-                observer.schedule(self._handler, str(place.path), recursive=place.recursive, event_filter=_FILTER)
+                events = _FILTER if self._on_path is None else _ARRIVALS
+                observer.schedule(self._handler, str(place.path), recursive=place.recursive, event_filter=events)
         except Exception as error:  # noqa: BLE001
             # Besides OSError: no thread can be started (RuntimeError), or watchdog can't use the system's C library.
             if observer is not None:

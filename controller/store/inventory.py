@@ -4,7 +4,20 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Text, bindparam, delete, exists, func, insert, select, type_coerce, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Text,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 
 from controller.model.status import InventoryEntry
 from controller.store import incidents, json_columns
@@ -12,6 +25,7 @@ from controller.store.notification_tables import deadlines, heartbeats, messages
 from controller.store.rows import from_row, to_row
 from controller.store.schema import backfills, events, holds, inventory, occurrences, runs
 from controller.store.store import Transaction
+from controller.store.trigger_tables import finished_upstreams, gates, releases, seen_files, watch_problems
 
 _BATCH = 500
 
@@ -113,7 +127,11 @@ def rename(tx: Transaction, old: str, new: str) -> None:
     has_old_hold = exists().where(old_hold.c.project == tx.project, old_hold.c.deployment == old)
     tx.connection.execute(delete(holds).where(holds.c.project == tx.project, holds.c.deployment == new, has_old_hold))
     tx.connection.execute(delete(deadlines).where(deadlines.c.project == tx.project, deadlines.c.deployment == new))
+    for table in (seen_files, watch_problems):
+        tx.connection.execute(delete(table).where(table.c.project == tx.project, table.c.deployment == new))
     incidents.rename(tx, old, new)
+    is_new = or_(releases.c.deployment == new, releases.c.upstream == new)
+    tx.connection.execute(delete(releases).where(releases.c.project == tx.project, is_new))
     existing = occurrences.alias()
     is_recorded = exists().where(
         existing.c.project == tx.project,
@@ -130,6 +148,12 @@ def rename(tx: Transaction, old: str, new: str) -> None:
         (messages, messages.c.deployment, ()),
         (heartbeats, heartbeats.c.deployment, ()),
         (deadlines, deadlines.c.deployment, ()),
+        (seen_files, seen_files.c.deployment, ()),
+        (watch_problems, watch_problems.c.deployment, ()),
+        (gates, gates.c.upstream, ()),
+        (finished_upstreams, finished_upstreams.c.deployment, ()),
+        (releases, releases.c.deployment, ()),
+        (releases, releases.c.upstream, ()),
     ):
         statement = update(table).where(table.c.project == tx.project, column == old, *conditions)
         tx.connection.execute(statement.values({column: new}))
@@ -137,10 +161,24 @@ def rename(tx: Transaction, old: str, new: str) -> None:
 
 def digests_with_key(tx: Transaction, key: str) -> dict[str, str]:
     """Return the spec digests of the active deployments whose documents have this key, by name."""
-    is_active = (inventory.c.project == tx.project, inventory.c.removed_at.is_(None))
-    has_key = func.json_type(inventory.c.document, f"$.{key}").is_not(None)
-    rows = tx.connection.execute(select(inventory.c.name, inventory.c.spec_digest).where(*is_active, has_key))
+    rows = tx.connection.execute(select(inventory.c.name, inventory.c.spec_digest).where(*_has_key(tx, key)))
     return {row.name: row.spec_digest for row in rows}
+
+
+def entries_with_key(tx: Transaction, key: str) -> list[InventoryEntry]:
+    """Return the entries of the active deployments whose documents have this key, sorted by name."""
+    rows = tx.connection.execute(select(inventory).where(*_has_key(tx, key)).order_by(inventory.c.name))
+    return [_from_row(row) for row in rows]
+
+
+def find_active(tx: Transaction, names: Collection[str]) -> set[str]:
+    """Return those of these names that have an active deployment."""
+    in_order, active = sorted(names), set()
+    for start in range(0, len(in_order), _BATCH):
+        is_named = (inventory.c.project == tx.project, inventory.c.name.in_(in_order[start : start + _BATCH]))
+        query = select(inventory.c.name).where(*is_named, inventory.c.removed_at.is_(None))
+        active.update(tx.connection.execute(query).scalars())
+    return active
 
 
 def has_history(tx: Transaction, name: str) -> bool:
@@ -231,6 +269,11 @@ def rewind_cursors(tx: Transaction, now: datetime, since: datetime) -> None:
         .where(inventory.c.project == tx.project, inventory.c.removed_at.is_(None), inventory.c.cursor > now)
         .values(cursor=since)
     )
+
+
+def _has_key(tx: Transaction, key: str) -> tuple[ColumnElement[bool], ...]:
+    has_key = func.json_type(inventory.c.document, f"$.{key}").is_not(None)
+    return (inventory.c.project == tx.project, inventory.c.removed_at.is_(None), has_key)
 
 
 def _to_row(tx: Transaction, entry: InventoryEntry) -> dict[str, Any]:

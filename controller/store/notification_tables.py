@@ -2,6 +2,7 @@
 
 from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, String, Table, Text, text
 
+from controller.model.names import MAX_NAME
 from controller.store.schema import Id, Instant, metadata
 
 incidents = Table(
@@ -58,7 +59,7 @@ messages = Table(
     Column("body", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("not_before", Instant, nullable=False),
-    Column("deployment", String(63)),
+    Column("deployment", String(MAX_NAME)),
     Column("run_id", String(36)),
     Column("reason", Text, nullable=False),
     Column("payload", JSON, nullable=False),
@@ -99,7 +100,7 @@ heartbeats = Table(
     metadata,
     Column("project", String(63), primary_key=True),
     Column("run_id", String(36), primary_key=True),
-    Column("deployment", String(63), nullable=False),
+    Column("deployment", String(MAX_NAME), nullable=False),
     Column("state", String(16), nullable=False),
 )
 
@@ -107,7 +108,7 @@ deadlines = Table(
     "deadlines",
     metadata,
     Column("project", String(63), primary_key=True),
-    Column("deployment", String(63), primary_key=True),
+    Column("deployment", String(MAX_NAME), primary_key=True),
     Column("kind", String(16), primary_key=True),
     Column("length", Float, nullable=False),
     Column("checked_at", Instant, nullable=False),

@@ -9,15 +9,16 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, delete, func, insert, or_, select, update
 
 from controller.model.backfills import BackfillState
+from controller.model.gates import Gate
 from controller.model.queues import EVERYTHING, SHORTAGE, ActiveRuns, Load, QueuedRun
 from controller.model.runs import RunId, RunState, Trigger
-from controller.store import holds
+from controller.store import gates, holds
 from controller.store.rows import from_row
 from controller.store.schema import IS_REDO, backfills, queues, runs
 from controller.store.store import Transaction
 
-_OF_BACKFILL = ("parallel", "is_paused")
-"""The fields of a `QueuedRun` that its backfill has."""
+_OF_OTHER_TABLES = ("parallel", "is_paused", "waits_for")
+"""The fields of a `QueuedRun` that its backfill or its gates have."""
 _IS_PAUSED = func.coalesce(backfills.c.state, "") == BackfillState.PAUSED.value
 _IN_PROGRESS = (RunState.LAUNCHING.value, RunState.RUNNING.value)
 _WAITING = (RunState.PENDING.value, RunState.RETRYING.value)
@@ -87,7 +88,7 @@ def read_load(tx: Transaction, now: datetime) -> Load:
 def find_waiting(tx: Transaction, now: datetime | None = None) -> list[QueuedRun]:
     """Return all waiting runs, unsorted; with `now`, only those that may start as soon as a limit allows it."""
     columns: list[ColumnElement[Any]] = [
-        runs.columns[field.name] for field in fields(QueuedRun) if field.name not in _OF_BACKFILL
+        runs.columns[field.name] for field in fields(QueuedRun) if field.name not in _OF_OTHER_TABLES
     ]
     columns += [func.coalesce(backfills.c.parallel, 1).label("parallel"), _IS_PAUSED.label("is_paused")]
     query = (
@@ -95,13 +96,21 @@ def find_waiting(tx: Transaction, now: datetime | None = None) -> list[QueuedRun
         .select_from(runs.outerjoin(backfills, runs.c.backfill_id == backfills.c.id))
         .where(runs.c.project == tx.project)
     )
+    waiting_gates: Mapping[RunId, list[Gate]] = {}
     if now is None:
         query = query.where(runs.c.state.in_(_WAITING))
+        waiting_gates = gates.find_waiting_by_run(tx)
     else:
         may_start = or_(runs.c.not_before.is_(None), runs.c.not_before <= now)
-        query = query.where(runs.c.state == RunState.PENDING.value, may_start)
+        query = query.where(runs.c.state == RunState.PENDING.value, may_start, ~gates.has_waiting_gate())
     return [
-        from_row(QueuedRun, row, state=RunState(row.state), trigger=Trigger(row.trigger))
+        from_row(
+            QueuedRun,
+            row,
+            state=RunState(row.state),
+            trigger=Trigger(row.trigger),
+            waits_for=tuple(gate.text for gate in waiting_gates.get(row.id, ())),
+        )
         for row in tx.connection.execute(query)
     ]
 
@@ -115,13 +124,13 @@ def next_change(tx: Transaction, now: datetime) -> datetime | None:
         ),
         select(func.min(runs.c.start_by)).where(runs.c.project == tx.project, is_pending, runs.c.start_by > now),
     )
-    changes = [tx.connection.execute(query).scalar() for query in instants]
+    changes = [*(tx.connection.execute(query).scalar() for query in instants), gates.next_deadline(tx, now)]
     return min((instant for instant in changes if instant is not None), default=None)
 
 
 def has_due_changes(tx: Transaction, now: datetime) -> bool:
-    """Return whether `queue_due_retries` or `find_late` would find any run."""
-    return bool(
+    """Return whether a retry is due, or whether the deadline of a waiting run has passed."""
+    return gates.has_late(tx, now) or bool(
         tx.connection.execute(
             select(runs.c.id).where(runs.c.project == tx.project, or_(_is_due_retry(now), _is_late(now))).limit(1)
         ).first()
@@ -139,7 +148,10 @@ def queue_due_retries(tx: Transaction, now: datetime) -> int:
 
 
 def find_late(tx: Transaction, now: datetime, limit: int) -> list[tuple[RunId, str]]:
-    """Return up to `limit` runs that expired before their first start (`start_by`), with their deployments."""
+    """Return up to `limit` runs that expired before their first start (`start_by`), with their deployments.
+
+    Runs that wait for an upstream deployment are left out: see `gates.find_late`.
+    """
     query = select(runs.c.id, runs.c.deployment).where(runs.c.project == tx.project, _is_late(now)).limit(limit)
     return [(RunId(row.id), row.deployment) for row in tx.connection.execute(query)]
 
@@ -190,4 +202,5 @@ def _is_due_retry(now: datetime) -> ColumnElement[bool]:
 
 
 def _is_late(now: datetime) -> ColumnElement[bool]:
-    return and_(runs.c.state == RunState.PENDING.value, runs.c.attempt == 0, runs.c.start_by <= now)
+    is_late = (runs.c.state == RunState.PENDING.value, runs.c.attempt == 0, runs.c.start_by <= now)
+    return and_(*is_late, ~gates.has_waiting_gate())

@@ -15,7 +15,7 @@ from sqlalchemy import Executable, bindparam, case, delete, insert, select, upda
 from controller.model.python_environments import PythonRuntime
 from controller.model.queues import SHORTAGE
 from controller.model.runs import Attempt, Run, RunId, RunOutcome, RunState
-from controller.store import occurrences
+from controller.store import finished_upstreams, occurrences
 from controller.store.queues import let_others_wait
 from controller.store.schema import IS_REDO, attempts, runs
 from controller.store.store import Transaction
@@ -127,6 +127,7 @@ def start(tx: Transaction, ready: Sequence[Attempt], now: datetime) -> set[RunId
 def end(tx: Transaction, outcomes: Iterable[tuple[Run, RunOutcome]]) -> set[RunId]:
     """Record the outcomes of runs, and the states of their due times. Every end of a run is recorded here.
 
+    Runs that other deployments wait for are also recorded in `finished_upstreams`.
     Return the runs that were in the expected state, and not final before.
     """
     final = [(run, outcome) for run, outcome in outcomes if not run.state.is_terminal]
@@ -135,6 +136,7 @@ def end(tx: Transaction, outcomes: Iterable[tuple[Run, RunOutcome]]) -> set[RunI
     _END_ATTEMPT.execute(tx, (row for row in matching if row["of_attempt"]))
     ended = {row["run"] for row in matching}
     occurrences.record_outcomes(tx, ((run, outcome) for run, outcome in final if run.id in ended))
+    finished_upstreams.record(tx, ended)
     return ended
 
 

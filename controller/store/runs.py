@@ -1,6 +1,6 @@
 """The tables of runs and attempts. Every state change is a compare-and-set; a finished run never changes."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,12 +9,24 @@ from sqlalchemy import Row, Select, func, insert, or_, select, update
 
 from controller.model.policies import Retries, RetryOn
 from controller.model.python_environments import PythonSummary
-from controller.model.runs import ACTIVE, Attempt, DueRun, Run, RunId, RunState, Trigger, UpstreamRun
+from controller.model.runs import (
+    ACTIVE,
+    Attempt,
+    DueRun,
+    Run,
+    RunId,
+    RunState,
+    Trigger,
+    UpstreamRun,
+    first_id,
+)
 from controller.store.schema import attempts, runs
 from controller.store.store import Transaction
 
 _CHUNK = 500
 """How many ids one statement may contain."""
+_SAME_NAMES = sorted({column.name for column in runs.columns} - {"project", "python", "python_declared_at"})
+"""The columns that have the name and the value of a field of `Run`, or are converted from it."""
 
 
 def insert_all(tx: Transaction, new: Iterable[Run]) -> None:
@@ -57,6 +69,13 @@ def find_by_key(tx: Transaction, deployment: str, idempotency_key: str) -> Run |
         _of_project(tx).where(runs.c.deployment == deployment, runs.c.idempotency_key == idempotency_key)
     ).first()
     return None if row is None else from_row(row)
+
+
+def ids_by_key(tx: Transaction, deployment: str, keys: Collection[str]) -> dict[str, RunId]:
+    """Return the ids of the runs of a deployment that have these idempotency keys, by key. At most 500 keys."""
+    is_of_deployment = (runs.c.project == tx.project, runs.c.deployment == deployment)
+    query = select(runs.c.idempotency_key, runs.c.id).where(*is_of_deployment, runs.c.idempotency_key.in_(list(keys)))
+    return {row.idempotency_key: RunId(row.id) for row in tx.connection.execute(query)}
 
 
 def find_all(tx: Transaction, run_ids: Iterable[RunId]) -> dict[RunId, Run]:
@@ -168,6 +187,32 @@ def move(tx: Transaction, run_id: RunId, *, expect: RunState, to: RunState, **ch
     return bool(result.rowcount == 1)
 
 
+def set_upstream(
+    tx: Transaction, run_id: RunId, upstream: Iterable[UpstreamRun], parameters: Mapping[str, Any]
+) -> None:
+    """Record the upstream runs that released a run, and its parameters, which may have values of theirs."""
+    values = {"upstream": [_upstream_to_json(run) for run in upstream] or None, "parameters": dict(parameters)}
+    tx.connection.execute(update(runs).where(runs.c.id == run_id).values(**values))
+
+
+def find_first(tx: Transaction, run: Run) -> Run:
+    """Return the run that this one retries, directly or through other retries, as far as they are stored."""
+    while run.retry_of is not None and (earlier := find(tx, run.retry_of)) is not None:
+        run = earlier
+    return run
+
+
+def find_newest_since(
+    tx: Transaction, deployment: str, since: datetime | None, states: Collection[RunState]
+) -> Run | None:
+    """Return the newest run in one of these states that was created after `since`, or at any time; or None."""
+    is_match = [runs.c.deployment == deployment, runs.c.state.in_([state.value for state in states])]
+    if since is not None:
+        is_match += [runs.c.id >= first_id(since), runs.c.created_at > since]
+    row = tx.connection.execute(_of_project(tx).where(*is_match).order_by(runs.c.id.desc()).limit(1)).first()
+    return None if row is None else from_row(row)
+
+
 def attempt_times(tx: Transaction, run_ids: Collection[RunId]) -> dict[RunId, list[tuple[datetime, datetime | None]]]:
     """Return the start and the end (None: not yet) of all started attempts of these runs."""
     times: dict[RunId, list[tuple[datetime, datetime | None]]] = {}
@@ -191,8 +236,7 @@ def _of_project(tx: Transaction) -> Select[Any]:
 
 
 def _to_row(tx: Transaction, run: Run) -> dict[str, Any]:
-    special = (runs.c.project, runs.c.python, runs.c.python_declared_at)
-    row = {column.name: getattr(run, column.name) for column in runs.columns if column not in special}
+    row = {name: getattr(run, name) for name in _SAME_NAMES}
     retries = run.retries and {
         "limit": run.retries.limit,
         "delay": run.retries.delay.total_seconds(),

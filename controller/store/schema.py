@@ -28,6 +28,7 @@ from sqlalchemy import (
     text,
 )
 
+from controller.model.names import MAX_NAME
 from controller.model.runs import Trigger
 
 metadata = MetaData(
@@ -82,7 +83,7 @@ inventory = Table(
     "inventory",
     metadata,
     Column("project", String(63), primary_key=True),
-    Column("name", String(63), primary_key=True),
+    Column("name", String(MAX_NAME), primary_key=True),
     Column("file", Text, nullable=False),
     Column("line", Integer, nullable=False),
     Column("document", JSON, nullable=False),
@@ -118,7 +119,7 @@ holds = Table(
     "holds",
     metadata,
     Column("project", String(63), primary_key=True),
-    Column("deployment", String(63), primary_key=True),
+    Column("deployment", String(MAX_NAME), primary_key=True),
     Column("reason", Text, nullable=False),
     Column("author", Text, nullable=False),
     Column("since", Instant, nullable=False),
@@ -151,7 +152,7 @@ occurrences = Table(
     metadata,
     Column("id", Id, primary_key=True, autoincrement=True),
     Column("project", String(63), nullable=False),
-    Column("deployment", String(63), nullable=False),
+    Column("deployment", String(MAX_NAME), nullable=False),
     Column("scheduled_for", Instant, nullable=False),
     Column("schedule", Text, nullable=False),
     Column("outcome", String(16), nullable=False),
@@ -166,7 +167,7 @@ runs = Table(
     metadata,
     Column("id", String(36), primary_key=True),
     Column("project", String(63), nullable=False),
-    Column("deployment", String(63), nullable=False),
+    Column("deployment", String(MAX_NAME), nullable=False),
     Column("state", String(16), nullable=False),
     Column("reason", Text),
     Column("trigger", String(16), nullable=False),
@@ -219,7 +220,7 @@ backfills = Table(
     metadata,
     Column("id", String(36), primary_key=True),
     Column("project", String(63), nullable=False),
-    Column("deployment", String(63), nullable=False),
+    Column("deployment", String(MAX_NAME), nullable=False),
     Column("state", String(16), nullable=False),
     Column("since", Instant, nullable=False),
     Column("until", Instant, nullable=False),
@@ -331,7 +332,7 @@ events = Table(
     Column("message", Text, nullable=False),
     Column("about", Text, nullable=False),
     Column("revision", Text),
-    Column("deployment", String(63)),
+    Column("deployment", String(MAX_NAME)),
     Column("run_id", String(36)),
     Column("tags", JSON, nullable=False, server_default="[]"),
     Column("environment", Text),

@@ -1,6 +1,17 @@
 """The tables of upstream deployments, files and webhooks. Only this package and its migrations access them."""
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 from controller.store.schema import Id, Instant, metadata
 
@@ -37,9 +48,14 @@ gates = Table(
     Column("until", Instant, nullable=False),
     Column("state", String(16), nullable=False),
     Column("upstream_run_id", String(36)),
-    Index("ix_gates_project_upstream_state", "project", "upstream", "state"),
+    Column("is_enough", Boolean, nullable=False),
+    Index("ix_gates_project_state_upstream_until", "project", "state", "upstream", "until"),
+    Index("ix_gates_upstream_run_id", "upstream_run_id"),
 )
-"""What the run of a due time waits for: the run of `upstream` for its `due_time`, or one created after `since`."""
+"""The upstream runs that the run of a due time waits for: that of `due_time`, or one created after `since`.
+
+With `is_enough`, one open gate of the run is enough.
+"""
 
 releases = Table(
     "releases",
@@ -63,13 +79,37 @@ seen_files = Table(
     metadata,
     Column("project", String(100), primary_key=True),
     Column("deployment", String(100), primary_key=True),
-    Column("path", Text, primary_key=True),
+    Column("path", LargeBinary, primary_key=True),
     Column("inode", BigInteger, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("modified_ns", BigInteger, nullable=False),
     Column("seen_at", Instant, nullable=False),
     Column("run_id", String(36)),
+    Column("missing_since", Instant),
 )
+"""The last version of each file that started a run. A path is stored as bytes because it may not be UTF-8."""
+
+watch_problems = Table(
+    "watch_problems",
+    metadata,
+    Column("project", String(100), primary_key=True),
+    Column("deployment", String(100), primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("reason", String(64), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("since", Instant, nullable=False),
+)
+"""Why files in a watched folder start no runs, one row for each folder that has a problem."""
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("project", String(100), primary_key=True),
+    Column("webhook", String(100), primary_key=True),
+    Column("deployment", String(100), primary_key=True),
+    Index("ix_webhooks_project_deployment", "project", "deployment"),
+)
+"""The webhooks of active deployments. The reconciler writes it in the transaction that applies a plan."""
 
 webhook_deliveries = Table(
     "webhook_deliveries",

@@ -117,7 +117,7 @@ def test_a_directory_without_files_has_no_findings(folder: Folder) -> None:
     (folder.root / "deployments").mkdir()
     answer = folder.ask("validate", "-o", "json")
     assert answer.code == 0
-    assert answer.json() == {"valid": True, "files": 0, "deployments": 0, "findings": []}
+    assert answer.json() == {"valid": True, "files": 0, "deployments": 0, "disabled": 0, "findings": []}
     folder.write("deployments/empty.yaml", "# nothing yet\n")
     folder.write("deployments/.hidden.yaml", "{{{\n")
     folder.write("deployments/notes.txt", "{{{\n")

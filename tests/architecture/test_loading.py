@@ -23,6 +23,9 @@ HEAVY = {
     "jsonschema",
     "jsonschema_rs",
     "watchdog",
+    "holidays",
+    "icalendar",
+    "dateutil",
 }
 
 

@@ -17,7 +17,7 @@ NOW = datetime.fromisoformat("2026-06-01T12:00:00+00:00")
 NEW_YORK = "America/New_York"
 VALID = [
     (page, block)
-    for page in (ROOT / "README.md", DOCS / "format.md", DOCS / "python.md")
+    for page in (ROOT / "README.md", DOCS / "format.md", DOCS / "python.md", DOCS / "triggers.md")
     for block in code_blocks(page.read_text(encoding="utf-8"), "yaml")
 ]
 
@@ -31,7 +31,7 @@ def test_a_yaml_example_is_valid(block: str) -> None:
 
 
 def test_the_pages_have_yaml_examples() -> None:
-    assert {page.name for page, _ in VALID} == {"README.md", "format.md", "python.md"}
+    assert {page.name for page, _ in VALID} == {"README.md", "format.md", "python.md", "triggers.md"}
 
 
 def test_every_key_of_the_schema_is_in_an_example() -> None:

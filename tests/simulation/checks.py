@@ -4,13 +4,14 @@ They are checked with the store alone.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from controller.manifests.build import build_deployment
 from controller.model.runs import ACTIVE, Occurrence, Outcome, Run, RunId, RunState, Trigger
-from controller.schedules import find_due
+from controller.model.schedules import Schedule
+from controller.schedules import find_due, find_exclusion, is_exclusion
 from controller.store import backfills, inventory, occurrences, runs
 from controller.store.run_search import RunFilter, select_all
 from tests.simulation.machine import Machine
@@ -79,6 +80,7 @@ class Checker:
                     recorded = {row.scheduled_for for row in rows}
                     missing = [time for time, _ in times if time not in recorded and not is_within(time, gaps)]
                     assert missing == [], f"{name} misses {missing}"
+                    check_exclusions(rows, dict(times))
 
 
 class SkipChecker:
@@ -134,6 +136,17 @@ def check_one_run_per_due_time(all_runs: Iterable[Run]) -> None:
     )
     unfinished = Counter((run.deployment, run.scheduled_for) for run in runs_of_times if not run.state.is_terminal)
     assert [key for key, count in (*scheduled.items(), *unfinished.items()) if count > 1] == []
+
+
+def check_exclusions(rows: Iterable[Occurrence], schedules: Mapping[datetime, Schedule]) -> None:
+    """Check that exactly the due times that calendars or windows leave out were skipped for that reason."""
+    for row in rows:
+        schedule = schedules.get(row.scheduled_for)
+        if schedule is not None:
+            expected = find_exclusion(schedule, row.scheduled_for)
+            was_excluded = row.run_id is None and is_exclusion(row.reason or "")
+            # A due time in a window that was missed is skipped if it is decided outside.
+            assert row.reason == expected if expected else not was_excluded or schedule.windows, (row, expected)
 
 
 def check_starts(machine: Machine) -> None:

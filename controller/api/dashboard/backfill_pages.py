@@ -8,6 +8,7 @@ from starlette.responses import Response
 from controller.api.dashboard.pages import ROWS, Cursor, Filters, similar_names
 from controller.api.dashboard.templating import render
 from controller.api.http.responses import dependencies_of
+from controller.model.names import MAX_NAME
 from controller.model.runs import FAILURES
 from controller.queries.backfills import find_backfill, list_backfills
 from controller.store import backfills
@@ -19,7 +20,7 @@ _SHOWN_FAILURES = 100
 
 @router.get("/backfills")
 def backfill_list(
-    request: Request, deployment: Annotated[str, Query(max_length=63)] = "", before: Cursor = None
+    request: Request, deployment: Annotated[str, Query(max_length=MAX_NAME)] = "", before: Cursor = None
 ) -> Response:
     """Backfills, newest first."""
     filters = Filters(request, ("deployment", "before"))

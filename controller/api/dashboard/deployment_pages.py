@@ -14,10 +14,10 @@ from controller.api.dashboard.pages import Filters
 from controller.api.dashboard.run_history_chart import history_chart
 from controller.api.dashboard.templating import render
 from controller.api.http.responses import Dependencies, dependencies_of
-from controller.api.http.routes.deployments import NAME
 from controller.errors import NotFoundError
 from controller.model.commits import commit_id
 from controller.model.deployments import Deployment
+from controller.model.names import NAME_PATTERN
 from controller.model.runs import Run
 from controller.model.status import InventoryEntry
 from controller.queries.deployment_deadlines import list_deadlines
@@ -57,7 +57,7 @@ class _Subject:
 @router.get("/deployments/{name}")
 def deployment(
     request: Request,
-    name: Annotated[str, Path(pattern=NAME)],
+    name: Annotated[str, Path(pattern=NAME_PATTERN)],
     tab: Annotated[str, Query(max_length=20)] = "",
     like: Annotated[str, Query(max_length=100)] = "",
 ) -> Response:

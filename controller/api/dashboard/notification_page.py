@@ -8,6 +8,7 @@ from starlette.responses import Response
 from controller.api.dashboard.pages import ROWS, Cursor, Filters
 from controller.api.dashboard.templating import render
 from controller.api.http.responses import dependencies_of
+from controller.model.names import MAX_NAME
 from controller.model.notifications import MessageState
 from controller.queries.notifications import UNDELIVERED, list_incidents, list_messages, read_notification_status
 
@@ -23,7 +24,7 @@ def notifications(
     request: Request,
     channel: Annotated[str, Query(max_length=63)] = "",
     delivery: Annotated[str, Query(max_length=20)] = "",
-    deployment: Annotated[str, Query(max_length=63)] = "",
+    deployment: Annotated[str, Query(max_length=MAX_NAME)] = "",
     before: Cursor = None,
 ) -> Response:
     """Channels, open incidents and messages. The filters are those of the messages."""

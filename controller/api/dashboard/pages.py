@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from controller.api.dashboard.templating import render
 from controller.api.http.responses import ID, dependencies_of
+from controller.model.names import fold_name, name_order
 from controller.model.status import EventSeverity
 from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.events import list_events
@@ -66,7 +67,9 @@ class Filters:
 def similar_names(request: Request, text: str) -> list[str]:
     """Return the names of the first 20 deployments that contain this text, for a field's suggestions."""
     deployment_cache: DeploymentCache = request.app.state.deployment_cache
-    return sorted(view.name for view in deployment_cache.deployments() if text.lower() in view.name)[:_SUGGESTIONS]
+    part = fold_name(text)
+    names = (view.name for view in deployment_cache.deployments() if part in fold_name(view.name))
+    return sorted(names, key=name_order)[:_SUGGESTIONS]
 
 
 @router.get("/events")

@@ -14,6 +14,7 @@ from controller.api.dashboard.scatter_chart import scatter_chart
 from controller.api.dashboard.templating import render
 from controller.api.http.responses import dependencies_of
 from controller.errors import ScheduleError
+from controller.model.names import MAX_NAME
 from controller.model.runs import ListedRun, RunState, Trigger
 from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.run_list import RunSummary, add_details, longest_runs, summarize_matches
@@ -68,7 +69,7 @@ class _Listing:
 @router.get("/runs")
 def runs(
     request: Request,
-    deployment: Annotated[str, Query(max_length=63)] = "",
+    deployment: Annotated[str, Query(max_length=MAX_NAME)] = "",
     state: Annotated[tuple[str, ...], Query(max_length=20)] = (),
     trigger: Annotated[str, Query(max_length=20)] = "",
     tag: Annotated[str, Query(max_length=200)] = "",

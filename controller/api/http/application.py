@@ -15,6 +15,7 @@ from controller.api.dashboard import (
     backfill_pages,
     deployment_list_page,
     deployment_pages,
+    graph_page,
     login_page,
     notification_page,
     overview_page,
@@ -33,7 +34,9 @@ from controller.api.http.routes import (
     backfills,
     deployments,
     events,
+    graph,
     health,
+    hooks,
     notifications,
     python,
     reconcile,
@@ -59,6 +62,7 @@ STRICT = (
     summary.router,
     settings.router,
     deployments.router,
+    graph.router,
     backfills.router,
     runs.router,
     run_logs.router,
@@ -67,7 +71,7 @@ STRICT = (
     events.router,
     search.router,
 )
-API = (health.router, *STRICT)
+API = (health.router, hooks.router, *STRICT)
 PAGES = (
     login_page.router,
     overview_page.router,
@@ -75,6 +79,7 @@ PAGES = (
     deployment_pages.router,
     backfill_pages.router,
     deployment_list_page.router,
+    graph_page.router,
     run_list_page.router,
     run_pages.router,
     source_page.router,

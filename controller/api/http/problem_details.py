@@ -21,6 +21,7 @@ from controller.errors import (
 )
 from controller.operations.parameter_check import ParametersError
 from controller.queries.serialization import to_json
+from controller.triggers.webhooks import TooManyRequestsError, UnauthorizedError
 
 MEDIA_TYPE = "application/problem+json"
 _STATUS: tuple[tuple[type[ControllerError], int], ...] = (
@@ -28,6 +29,8 @@ _STATUS: tuple[tuple[type[ControllerError], int], ...] = (
     (RefNotFoundError, 404),
     (ConflictError, 409),
     (UsageError, 422),
+    (UnauthorizedError, 401),
+    (TooManyRequestsError, 429),
     (SourceError, 502),
     (StateError, 503),
     (NotRunningError, 503),
@@ -82,4 +85,9 @@ def problem_of(error: ControllerError) -> Response:
     """Return the error response for a ControllerError."""
     status = next((code for kind, code in _STATUS if isinstance(error, kind)), 503)
     errors = to_json(error.faults) if isinstance(error, ParametersError) else ()
-    return problem(status, error.reason, error.message, hint=error.hint, errors=errors)
+    headers = {}
+    if isinstance(error, TooManyRequestsError):
+        headers = {"retry-after": str(error.seconds)}
+    elif isinstance(error, UnauthorizedError):
+        headers = {"www-authenticate": "Signature"}
+    return problem(status, error.reason, error.message, hint=error.hint, errors=errors, headers=headers)

@@ -34,6 +34,7 @@ from controller.settings import Location, Settings
 from controller.store import Store
 from controller.store.state_directory import StateDirectory
 from controller.text import visible
+from controller.triggers.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,7 @@ class Dependencies:
     settings: Settings
     clock: Clock
     operations: OperationContext
+    webhooks: Webhooks
     credentials: Credentials
     feed: EventFeed
     streams: Streams

@@ -2,11 +2,11 @@
 
 The checks run in this order: ambiguous length (request smuggling), `Host` (DNS rebinding), origin of changes
 (cross-site requests), authentication, size and time limit of the body. All responses get the same security headers.
-See docs/api.md.
+Requests to webhooks are authenticated by their signature instead, which their routes check: no browser adds it to the
+request of another site. See docs/api.md.
 """
 
 import asyncio
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import format_datetime
@@ -21,9 +21,11 @@ from controller.api.http.credentials import Credentials
 from controller.api.http.problem_details import problem
 from controller.api.http.protocol import BODY_SECONDS, MAX_BODY_BYTES
 from controller.clock import Clock
+from controller.rate_limit import TokenBucket
 
 PUBLIC = frozenset({"/healthz", "/login"})
 PUBLIC_FOLDER = "/static/"
+HOOKS = "/hooks/"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -68,7 +70,7 @@ class SecurityMiddleware:
         self._credentials = credentials
         self._cookie = cookie
         self._clock = clock
-        self._failures = _FailureLimiter(clock)
+        self._failures = TokenBucket(clock, _MAX_FAILURES, _FAILURES_PER_SECOND)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on to the application, or reject it."""
@@ -100,6 +102,7 @@ class SecurityMiddleware:
         hosts = headers.getlist("host")
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts_of(scope):
             return problem(421, "UnknownHost", "Unknown host name.", hint="See --public-host.")
+        is_hook = scope["method"] == "POST" and scope["path"].startswith(HOOKS)
         if "peer" in scope:
             if not _BROWSER_HEADERS.isdisjoint(headers.keys()):
                 return problem(
@@ -108,6 +111,9 @@ class SecurityMiddleware:
                     "Browsers cannot use the Unix socket.",
                     hint="Run `controller login` to get a link.",
                 )
+        elif is_hook:
+            scope["caller"] = None
+            return None
         elif scope["method"] not in SAFE:
             rejection = self._cross_site_rejection(scope, headers)
             if rejection is not None:
@@ -155,7 +161,7 @@ class SecurityMiddleware:
         is_page = scope["method"] in SAFE and "text/html" in headers.get("accept", "")
         if is_page and not scope["path"].startswith("/api/"):
             return RedirectResponse(f"/login?next={quote(_login_target(scope), safe='')}", 303)
-        if "authorization" in headers and not self._failures.allow_failure():
+        if "authorization" in headers and self._failures.take():
             return problem(
                 429, "TooManyFailures", "Too many requests with an invalid token.", headers={"retry-after": "5"}
             )
@@ -191,26 +197,6 @@ def _login_target(scope: Scope) -> str:
     query: str = scope["query_string"].decode("latin-1")
     full = f"{path}?{query}" if query else path
     return next((target for target in (full, path) if len(target) <= _MAX_TARGET), "/")
-
-
-class _FailureLimiter:
-    """A token bucket for failed authentications, shared by all clients so that it needs constant memory."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._tokens = float(_MAX_FAILURES)
-        self._updated = clock.monotonic()
-
-    def allow_failure(self) -> bool:
-        with self._lock:
-            now = self._clock.monotonic()
-            self._tokens = min(_MAX_FAILURES, self._tokens + (now - self._updated) * _FAILURES_PER_SECOND)
-            self._updated = now
-            if self._tokens < 1:
-                return False
-            self._tokens -= 1
-            return True
 
 
 def _to_origin_form(scope: Scope) -> None:

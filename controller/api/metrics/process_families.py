@@ -17,6 +17,7 @@ from controller.model.python_environments import PythonStatistics
 from controller.model.runs import TERMINAL
 from controller.reconcile.pass_statistics import PassOutcome, PassStatistics
 from controller.runs.run_statistics import RunStatistics
+from controller.triggers.webhook_guard import GIT, WebhookResult
 
 _GIT_REQUESTS = [(command, result) for command in ("ls-remote", "fetch") for result in ("success", "failure")]
 
@@ -44,6 +45,17 @@ def process_families(parts: RunningParts, writes: Histogram, database: Path, now
     results = {"sent": parts.deliveries.sent, "failed": parts.deliveries.failed}
     text = "Attempts to deliver a message by result."
     yield _counter("controller_notification_deliveries", text, "result", results)
+    yield _webhook_family(parts.webhook_requests())
+
+
+def _webhook_family(counts: Mapping[tuple[str, WebhookResult], int]) -> Metric:
+    family = CounterMetricFamily(
+        "controller_webhook_requests", "Requests to webhooks by result.", labels=["webhook", "result"]
+    )
+    for name in sorted({GIT, *(name for name, _ in counts)}):
+        for result in WebhookResult:
+            family.add_metric([name, result], counts.get((name, result), 0))
+    return family
 
 
 def _pass_families(passes: PassStatistics) -> Iterator[Metric]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from controller.model.commits import Commit
 from controller.model.findings import Finding, Severity
+from controller.model.graph import describe_edge
 from controller.model.snapshots import PROJECT_FILE
 from controller.reconcile.preview import DeploymentChange, EnvironmentPlan, Preview
 from controller.reconcile.project_changes import QueueChange
@@ -21,6 +22,7 @@ _LONGEST = 120
 _MOST_FINDINGS = 50
 _MOST_NAMES = 10
 _MOST_PACKAGES = 20
+_MOST_EDGES = 50
 _MOST_ROWS, _MOST_DETAILS, _MOST_NOTES, _MOST_OTHERS = 23_000, 23_000, 8_000, 4_000
 """Maximum number of characters per part of the Markdown: GitHub limits comments to 65,536."""
 
@@ -31,7 +33,8 @@ def as_text(view: Preview) -> str:
     for names, plan in _environments(view):
         lines += ["", f"{_environment_title(names)}: {_environment_counts(view, plan)}"]
         own = _own_part(view, plan)
-        lines += [f"  {line}" for line in (*_changes(own), *_notes(own), *_same_as_above(plan, own))]
+        details = (*_changes(own), *_graph_lines(own), *_notes(own), *_same_as_above(plan, own))
+        lines += [f"  {line}" for line in details]
         lines += [f"  Digest {plan.digest}", *(f"  {line}" for line in _withheld(plan, _in(names)))]
     if lines:
         lines.append("")
@@ -57,6 +60,8 @@ def as_markdown(view: Preview) -> str:
         lines += ["", f"#### {_environment_title(names)}: {_environment_counts(view, plan)}", ""]
         own = _own_part(view, plan)
         lines += [*_withheld_quote(plan, _in(names)), *_table(own, share)]
+        edges = _fitting((f"- {_cell(line)}" for line in _graph_lines(own)), _MOST_OTHERS // share)
+        lines += [*edges, ""] if edges else []
         lines += [text for line in _same_as_above(plan, own) for text in (line, "")]
         lines.append(f"Digest `{plan.digest}`")
     return "\n".join(lines)
@@ -86,6 +91,7 @@ def _own_part(view: Preview, plan: EnvironmentPlan) -> EnvironmentPlan:
         changes=tuple(change for change in plan.changes if usual.get((change.action, change.deployment)) != change),
         findings=tuple(finding for finding in plan.findings if finding not in view.findings),
         kept=tuple(deployment for deployment in plan.kept if deployment not in view.kept),
+        graph=tuple(change for change in plan.graph if change not in view.graph),
     )
 
 
@@ -147,7 +153,16 @@ def _other_changes(view: Preview) -> Iterator[str]:
     for files, names in deployments_by_files.items():
         yield f"~ code of {_name_list(names)} changed: {', '.join(files)}"
     yield from _python_lines(view.python)
+    yield from _graph_lines(view)
     yield from (f"! the imports of {unread.file} were not followed: {unread.reason}" for unread in view.unread)
+
+
+def _graph_lines(view: Preview | EnvironmentPlan) -> Iterator[str]:
+    """Yield a line for each dependency that changes."""
+    for change in view.graph[:_MOST_EDGES]:
+        yield f"{'+' if change.action == 'added' else '-'} dependency: {describe_edge(change.edge)}"
+    if len(view.graph) > _MOST_EDGES:
+        yield f"~ and {len(view.graph) - _MOST_EDGES} more dependencies: `controller plan -o json`"
 
 
 def _python_lines(changes: Iterable[PythonChange]) -> Iterator[str]:
@@ -214,6 +229,8 @@ def _row(change: DeploymentChange) -> str:
 
 
 def _details(change: DeploymentChange) -> Iterator[str]:
+    if change.reason is not None:
+        yield f"reason: {change.reason}"
     for field in change.fields:
         if change.action == "create":
             yield f"{field.path}: {_value(field.after)}"
@@ -274,6 +291,7 @@ def _all_counts(view: Preview) -> str:
             (view.project, "project field", "project fields"),
             (view.code, "deployment's code", "deployments' code"),
             (view.python, "deployment's packages", "deployments' packages"),
+            (view.graph, "dependency", "dependencies"),
         )
         if changes
     ]

@@ -169,7 +169,7 @@ class Names(Listing):
     def show(self, names: Sequence[tuple[str, str]]) -> None:
         """Show these names with their signs."""
         self._names = names
-        items = [{"sign": sign, "name": name} for sign, name in names if self.filter.lower() in name]
+        items = [{"sign": sign, "name": name} for sign, name in names if self.filter.lower() in name.lower()]
         super().update(Part(offset=0, items=items, total=len(items)))
 
     def reset(self) -> None:

@@ -260,7 +260,7 @@ def changes(commit: Item) -> Text:
 
 def deployment_reason(deployment: Item) -> str:
     """Return why a deployment is not as it should be, as far as the list of deployments says it."""
-    conditions = [c for c in deployment["conditions"] if c["status"] != "True"]
+    conditions = [c for c in deployment["conditions"] if (c["status"] == "True") is (c["type"] == "Stalled")]
     if conditions:
         return str(conditions[0]["message"])
     if deployment["hold"] is not None:
@@ -278,6 +278,7 @@ def _problem_state(item: Item) -> Text:
         "invalid_deployment": ("✕ invalid", BAD),
         "failed_run": (f"✕ {count} failed" if count > 1 else "✕ failed", BAD),
         "no_python": ("✕ no python", BAD),
+        "no_upstream": ("✕ no upstream", BAD),
         "withheld": ("! withheld", WARN),
         "late": ("○ late", WARN),
         "held": ("‖ held", WARN),

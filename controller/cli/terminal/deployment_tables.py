@@ -38,7 +38,7 @@ def deployment_table(
     ]
     titles: tuple[str, ...] = ("DEPLOYMENT", "SYNC", "HEALTH", "NEXT", "LAST RUN", "FLOW")
     if is_wide:
-        titles += ("TAGS", "VERSION", "DECLARED IN", "DESCRIPTION")
+        titles += ("TAGS", "VERSION", "DECLARED IN", "MATRIX", "DESCRIPTION")
     empty = _NO_MATCH if is_filtered else _NO_DEPLOYMENTS
     return CompactTable(titles, rows, flexible=(0, 5, 4), empty=empty, is_wide=is_wide)
 
@@ -47,16 +47,23 @@ def _more_cells(view: DeploymentView) -> tuple[Text, ...]:
     return (
         text_format.plain(", ".join(view.tags)),
         text_format.plain(view.version or "-"),
-        text_format.plain(f"{view.file}:{view.line}"),
+        text_format.plain(view.document),
+        text_format.plain(_matrix(view)),
         text_format.plain(view.description),
     )
+
+
+def _matrix(view: DeploymentView) -> str:
+    """Return the values of a deployment of a matrix: `region=eu, tier=a`."""
+    return ", ".join(f"{key}={json_text(value).strip(chr(34))}" for key, value in view.matrix.items()) or "-"
 
 
 def deployment_detail(view: DeploymentDetail, now: datetime) -> RenderableType:
     """Return the details of one deployment as a two-column grid."""
     rows = [
         ("name", text_format.plain(view.name)),
-        ("declared in", text_format.plain(f"{view.file}:{view.line}")),
+        ("declared in", text_format.plain(view.document)),
+        *([("matrix", text_format.plain(_matrix(view)))] if view.matrix else []),
         ("flow" if view.flow else "command", text_format.plain(view.flow or " ".join(view.command or ()) or "-")),
         ("description", text_format.plain(view.description or "-")),
         ("tags", text_format.plain(", ".join(view.tags) or "-")),
@@ -103,13 +110,13 @@ def _hold(hold: Hold, zone: tzinfo | None) -> Text:
 
 
 def _remark(view: DeploymentView, now: datetime) -> Text:
-    """Return the last run, and why the Python environment is not ready, or which deadline was missed."""
+    """Return the last run, and what it waits for, or which deadline was missed."""
     run = _last_run(view, now)
-    late = (ConditionType.LATE, ConditionType.OVERDUE)
+    problem_types = (ConditionType.LATE, ConditionType.OVERDUE, ConditionType.STALLED)
     problems = (
         condition
         for condition in view.conditions
-        if condition.type in late or (condition.type is ConditionType.PYTHON_READY and not condition.is_true)
+        if condition.type in problem_types or (condition.type is ConditionType.PYTHON_READY and not condition.is_true)
     )
     problem = next(problems, None)
     if problem is None:

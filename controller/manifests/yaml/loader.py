@@ -141,7 +141,8 @@ def _builders(text: str, started: list[TreeBuilder]) -> Iterator[TreeBuilder]:
 def _only_name(error: yaml.YAMLError, text: str, started: list[TreeBuilder]) -> str | None:
     """Return the name that was read before the error; None if the file may declare another name too.
 
-    That is possible if the file may have been truncated, or if another document or name follows the error.
+    That is possible if the file may have been truncated, if another document or name follows the error, or if a matrix
+    gives the document several names.
     """
     mark = getattr(error, "problem_mark", None)
     if mark is None or len(started) != 1:
@@ -149,7 +150,7 @@ def _only_name(error: yaml.YAMLError, text: str, started: list[TreeBuilder]) -> 
     rest = text.split("\n")[mark.line :]
     is_cut_off = not "".join((rest[0][mark.column :], *rest[1:])).strip() if rest else True
     is_ambiguous = len(_NAME_LINE.findall(text)) > 1 or _UNFINISHED_MERGE.search(text)
-    if is_cut_off or is_ambiguous or any(_OTHER_DOCUMENT.match(line) for line in rest):
+    if is_cut_off or is_ambiguous or "matrix" in text or any(_OTHER_DOCUMENT.match(line) for line in rest):
         return None
     return started[0].open_name()
 

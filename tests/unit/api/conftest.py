@@ -157,9 +157,12 @@ class Served:
         return commit
 
 
-def serve(repository: GitRepository, state: Path, **settings: Any) -> Served:
-    """Start a controller for this repository, with these settings, and wait until it is ready."""
-    location = locate(str(repository.path), "deployments", None, str(state))
+def serve(repository: GitRepository, state: Path, *, url: str | None = None, **settings: Any) -> Served:
+    """Start a controller for this repository, with these settings, and wait until it is ready.
+
+    With `url`, it follows the repository at this URL.
+    """
+    location = locate(url or str(repository.path), "deployments", None, str(state))
     controller = Controller(Settings(location=location, listen=parse_listen("127.0.0.1:0"), **settings), StopSignal())
     controller.start()
     link = controller._web.login_link()

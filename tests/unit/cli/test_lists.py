@@ -26,6 +26,9 @@ def test_deployments_are_filtered_sorted_and_limited(followed: Followed) -> None
     assert names("--health", "degraded") == ["fails"]
     assert names("--sync", "Invalid") == ["never-good"]
     assert names("--search", "SUMS.py") == ["sums"]
+    place = followed("deployments", "show", "sums", "-o", "json").json
+    assert "sums" in names("--document", f"./{place['file']}:{place['line']}")
+    assert names("--document", "deployments/none.yaml") == []
     assert names("--tag", "math", "--health", "Degraded") == []
     unmatched = followed("deployments", "--search", "nothing")
     assert unmatched.err == "No deployments match. `controller deployments list` lists all.\n"

@@ -61,7 +61,7 @@ def hint_of(read: Read, text: str, key: str) -> str:
         ("parameters: [{x: 1}, {y: a b}]", 'parameters: {x: 1, y: "a b"}'),
         ("paused: true", "suspend: true"),
         ("is_paused_upon_creation: false", "suspend: false"),
-        ("enabled: false", "suspend: true"),
+        ("active: false", "suspend: true"),
         ("environment: {A: b, N: 1}", 'env: {A: b, N: "1"}'),
         ('environment: ["A=b c"]', 'env: {A: "b c"}'),
         ("env: [{name: A, value: b}]", "env: {A: b}"),
@@ -147,16 +147,13 @@ def test_a_cron_at_the_top_takes_its_time_zone_along(read: Read) -> None:
         ("image", "processes on the controller's machine"),
         ("work_pool", "queue: NAME"),
         ("steps", "one flow or one command"),
-        ("depends_on", "one flow or one command"),
-        ("depends", "one flow or one command"),
+        ("downstream", "after: NAME"),
         ("storage", "comes from git"),
         ("spec", "at the top"),
         ("default_args", "at the top"),
         ("venv", "python: {requirements: …}"),
         ("args", "items of command"),
         ("shell", "no shell"),
-        ("triggers", "by its schedule"),
-        ("on", "by its schedule"),
         ("user", "the operator decides"),
     ],
 )
@@ -181,8 +178,12 @@ def test_a_list_under_deployments_has_a_hint(read: Read) -> None:
     assert finding.hint.startswith("remove deployments: and write the list itself")
 
 
-def test_the_name_of_a_dag_becomes_a_name(read: Read) -> None:
-    assert hint_of(read, "flow: f.py:m\ndag_id: Nightly Sales_2\n", "dag_id") == "write name: nightly-sales-2"
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [("Nightly Sales_2", "nightly-sales_2"), ("Nightly_Sales.v2", "Nightly_Sales.v2"), ("x/" * 80, "x-" * 49 + "x")],
+)
+def test_the_name_of_a_dag_becomes_a_name(read: Read, title: str, name: str) -> None:
+    assert hint_of(read, f"flow: f.py:m\ndag_id: {title}\n", "dag_id") == f"write name: {name}"
 
 
 @pytest.mark.parametrize("value", ["[[[]]]", "{a: {b: []}}", "null", "1e9", "[]", "{}", "'x'", "true", "-5"])
@@ -201,7 +202,7 @@ def test_an_empty_schedule_has_a_hint_to_remove_it(read: Read, written: str) -> 
     assert hint_of(read, f"{BASE}{written}\n", key).startswith("remove it: a deployment without a schedule runs when")
 
 
-@pytest.mark.parametrize("key", ["params", "inputs", "paused", "enabled", "active"])
+@pytest.mark.parametrize("key", ["params", "inputs", "paused", "is_active", "active"])
 def test_a_deployment_key_is_not_moved_into_the_schedule(read: Read, key: str) -> None:
     value = "{x: 1}" if key in ("params", "inputs") else "true"
     hint = hint_of(read, f"{BASE}{key}: {value}\n", key)

@@ -118,6 +118,11 @@ def test_all_keys() -> None:
             None,
         ),
         (
+            "channels: {ops: {webhook: 'https://me:topsecret@example.org/x'}}",
+            "n:1:27: webhook contains a user or a password, which are not sent",
+            "remove them; hmac signs each request, and the path or the query can contain a token",
+        ),
+        (
             "channels: {ops: {url: 'a://b', timezone: Berlin}}",
             "n:1:42: unknown time zone 'Berlin'",
             "write Europe/Berlin",

@@ -100,6 +100,38 @@ def test_a_duplicate_name_is_reported_twice_and_applied_from_neither(read: Read)
     assert state.broken_files == {"deployments/a.yaml", "deployments/b.yaml"}
 
 
+def test_names_that_differ_only_in_case_are_reported_at_both_places(read: Read) -> None:
+    state = read(GOOD.format("Sales.eu"), b_yaml="# c\n" + GOOD.format("sales.EU"), c_yaml=GOOD.format("sales-eu"))
+    assert set(state.deployments) == {"sales-eu"}
+    assert [(finding.code, finding.message, finding.deployment) for finding in state.findings] == [
+        (
+            "DuplicateName",
+            "the name Sales.eu differs only in case from sales.EU at deployments/b.yaml:2",
+            "Sales.eu",
+        ),
+        (
+            "DuplicateName",
+            "the name sales.EU differs only in case from Sales.eu at deployments/a.yaml:1",
+            "sales.EU",
+        ),
+    ]
+    assert state.broken_files == {"deployments/a.yaml", "deployments/b.yaml"}
+
+
+def test_renamed_from_must_differ_in_more_than_case(read: Read) -> None:
+    [finding] = read(GOOD.format("Sales") + "renamed_from: sales\n").findings
+    assert (finding.code, finding.path, finding.deployment) == ("CaseOnlyRename", "$.renamed_from", "Sales")
+    assert finding.hint is not None
+    assert finding.hint.startswith("write name: sales and remove renamed_from")
+    assert not read(GOOD.format("sales")).findings
+
+
+def test_renamed_from_names_a_declared_deployment_in_another_case(read: Read) -> None:
+    [finding] = read(GOOD.format("orders") + "renamed_from: SALES\n", b_yaml=GOOD.format("sales")).findings
+    assert (finding.code, finding.deployment) == ("RenamedFromDeclared", "orders")
+    assert finding.message == "sales is still declared, so it was not renamed"
+
+
 def test_only_the_first_of_two_equal_renames_is_accepted(read: Read) -> None:
     renamed = "renamed_from: old\n"
     state = read(GOOD.format("a") + renamed, b_yaml="# c\n" + GOOD.format("b") + renamed, c_yaml=GOOD.format("c"))

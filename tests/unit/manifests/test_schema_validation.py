@@ -15,6 +15,7 @@ from controller.manifests.reader import DesiredState, ManifestReader
 from controller.manifests.schema_validation import deployment_schema_text, schema_text
 from controller.manifests.yaml.loader import load
 from controller.model.findings import Severity
+from controller.model.names import NAME_PATTERN, NAME_RULE
 from controller.model.snapshots import ManifestFile
 from tests.docs.pages import ROOT, code_blocks
 from tests.thoroughness import scaled
@@ -52,7 +53,7 @@ def test_every_key_has_a_title_and_a_description() -> None:
 
 def test_every_mapping_of_the_format_rejects_unknown_keys() -> None:
     for part in parts(SCHEMA):
-        assert "properties" not in part or part["additionalProperties"] is False
+        assert "properties" not in part or part["additionalProperties"] is False or part["title"] == "Matrix"
 
 
 def test_patterns_mean_the_same_to_every_engine() -> None:
@@ -99,15 +100,29 @@ def test_a_wrong_value_says_what_was_found_and_expected(read: Read, text: str, m
     assert any(found[1].startswith(message) and found[2] == hint for found in said(read(GOOD + text)))
 
 
-@pytest.mark.parametrize("name", ["A", "a_b", "-a", "a-", "a" * 64, '"a\\n"', "é", '""', "a.b"])
-def test_a_name_that_is_not_a_dns_label_is_an_error(read: Read, name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    ["-a", "_a", ".", "..", ".a", "a" * 101, '"a\\n"', '"a\\0"', "é", '""', "a b", "a/b", "a:b", "a%20", "a{b}"],
+)
+def test_a_name_with_other_characters_is_an_error(read: Read, name: str) -> None:
     (finding,) = read(f"name: {name}\nflow: f.py:m").findings
     assert (finding.code, finding.path, finding.line, finding.column) == ("InvalidValue", "$.name", 1, 7)
 
 
-@pytest.mark.parametrize("name", ["a", "0a", "a-b", "a" * 63, "no"])
-def test_a_dns_label_is_a_name(read: Read, name: str) -> None:
+@pytest.mark.parametrize("name", ["a", "0a", "a-b", "a" * 100, "no", "A", "a_b", "a.b", "a-", "a.", "a..b", "9_-."])
+def test_a_name_has_letters_digits_hyphens_underscores_and_dots(read: Read, name: str) -> None:
     assert set(read(f"name: {name}\nflow: f.py:m").deployments) == {name}
+
+
+def test_the_hint_for_an_invalid_name_is_the_rule_with_a_name_that_is_valid(read: Read) -> None:
+    (finding,) = read("name: My Deployment (prod)\nflow: f.py:m").findings
+    assert finding.hint == f"{NAME_RULE}: my-deployment-prod"
+    (finding,) = read("name: '???'\nflow: f.py:m").findings
+    assert finding.hint == NAME_RULE
+
+
+def test_the_schema_has_the_pattern_of_the_rule() -> None:
+    assert {SCHEMA["properties"][key]["pattern"] for key in ("name", "renamed_from")} == {NAME_PATTERN}
 
 
 def test_no_finding_is_repeated(read: Read) -> None:
@@ -118,7 +133,7 @@ def test_no_finding_is_repeated(read: Read) -> None:
 def test_project_defaults_have_the_deployment_schema_without_identity() -> None:
     project = json.loads(schema_text("project"))
     Draft7Validator.check_schema(project)
-    own = {"name", "flow_location", "flow_name", "renamed_from", "environments"}
+    own = {"name", "flow_location", "flow_name", "renamed_from", "after", "environments", "matrix", "on"}
     expected = {key: said for key, said in SCHEMA["properties"].items() if key not in own}
     assert project["definitions"]["defaults"]["properties"] == expected
     assert {key: project["definitions"][key] for key in SCHEMA["definitions"]} == SCHEMA["definitions"]

@@ -28,6 +28,7 @@ from controller.model.status import (
 from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.deployments import build_entry, find_streak, list_deployments
 from controller.queries.fire_timeline import find_upcoming
+from controller.queries.graph import read_graph
 from controller.runs.ids import RunIds
 from controller.store import Store, Transaction, deadlines, holds, inventory, passes, runs, source_status
 from controller.store.commit_counter import CommitCounter
@@ -132,10 +133,17 @@ class CacheMachine(RuleBasedStateMachine):
         self.world.close()
         self.directory.cleanup()
 
-    @rule(name=NAMES, schedules=SCHEDULES, suspend=st.booleans(), reason=st.sampled_from(["Applied", "PruneWithheld"]))
-    def declare(self, name: str, schedules: list[object], suspend: bool, reason: str) -> None:
+    @rule(
+        name=NAMES,
+        schedules=SCHEDULES,
+        suspend=st.booleans(),
+        reason=st.sampled_from(["Applied", "PruneWithheld"]),
+        after=st.sets(NAMES, max_size=2),
+    )
+    def declare(self, name: str, schedules: list[object], suspend: bool, reason: str, after: set[str]) -> None:
         self.generation += 1
-        declared = entry(name, reason=reason, generation=self.generation, schedules=schedules, suspend=suspend)
+        more = {"after": sorted(after)} if after else {}
+        declared = entry(name, reason=reason, generation=self.generation, schedules=schedules, suspend=suspend, **more)
         with self.world.reconcile_pass() as tx:
             inventory.save(tx, [declared])
 
@@ -214,6 +222,8 @@ class CacheMachine(RuleBasedStateMachine):
     def cache_equals_a_full_read(self) -> None:
         with self.world.store.read() as tx:
             expected = list_deployments(tx, self.world.clock.now())
+            graph = read_graph(tx, self.world.clock.now())
+        assert self.world.cache.graph() == graph
         cached = self.world.cache.deployments()
         assert cached == expected
         assert [find_streak(view) for view in cached] == [find_streak(view) for view in expected]

@@ -86,3 +86,17 @@ def test_the_density_of_a_schedule_that_fires_very_often_is_extrapolated() -> No
     assert density.total == pytest.approx(24 * 180, rel=0.02)
     assert fire_calendar(schedules({"interval": "20s"}), NOW).is_dense
     assert fire_density(schedules({"cron": "0 9 * * *", "suspend": True}), NOW) is None
+
+
+def test_a_day_on_which_a_calendar_skips_everything_has_the_reason() -> None:
+    document = {
+        "name": "a",
+        "command": ["true"],
+        "schedule": {"cron": "0 9,10 * * *", "except": "x"},
+        "calendars": {"x": {"dates": ["2026-03-10/2026-03-11 Party", "2026-03-04"]}},
+    }
+    calendar = fire_calendar(build_deployment(document, "a.yaml", 1).schedules, NOW)
+    assert calendar.skips == (("calendar x: Party", (date(2026, 3, 10), date(2026, 3, 11))),)
+    assert [day.times for week in calendar.weeks for day in week if day.skip_reason] == [(), ()]
+    usual = fire_calendar(schedules({"cron": "0 9 * * mon"}), NOW)
+    assert usual.skips == ()

@@ -13,6 +13,8 @@ from controller.queries.search import NamePattern
         ("sal", "sales-daily", 1),
         ("wrc", "warehouse-rebuild-cube", 2),
         ("w r c", "warehouse-rebuild-cube", 2),
+        ("wrc", "Warehouse_Rebuild.Cube", 2),
+        ("wrc", "warehouseRebuildCube", 2),
         ("dai", "sales-daily", 3),
         ("ily", "sales-daily", 4),
         ("sdy", "sales-daily", 5),

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller.manifests.reader import DesiredState, ManifestReader
+from controller.model.names import fold_name
 from controller.model.python_environments import PythonEnvironment, PythonState
 from controller.model.snapshots import ManifestFile, RefusedFile, Snapshot
 from controller.model.status import ConditionType, InventoryEntry
@@ -21,7 +22,7 @@ from tests.conftest import NOW
 from tests.thoroughness import scaled
 from tests.unit.reconcile.conftest import NOBODY, hourly
 
-NAMES = ["a", "b", "c", "d"]
+NAMES = ["a", "b", "c", "A"]
 FILES = [f"deployments/{name}.yaml" for name in ("one", "two", "three")]
 
 DOCUMENTS = st.one_of(
@@ -134,15 +135,18 @@ def test_a_deployment_that_may_have_moved_is_not_deleted(
     plan = make_plan(snapshot, desired, recorded)
     bad = desired.broken_files | {refusal.path for refusal in snapshot.refused}
     withheld = set(plan.withheld.deployments) if plan.withheld else set()
+    declared = {fold_name(name) for name in desired.declared_names}
     for name in names(plan)["delete"] | withheld:
-        assert name not in desired.declared_names
+        assert fold_name(name) not in declared
         assert recorded[name].file not in bad
     if not (desired.unclear_files or snapshot.refused):
         for name in names(plan)["keep"] - withheld:
-            assert name in desired.declared_names or recorded[name].file in bad
+            assert fold_name(name) in declared or recorded[name].file in bad
     if not bad:
-        assert names(plan)["keep"] == withheld
-        assert names(plan)["delete"] | withheld == recorded.keys() - desired.deployments.keys()
+        absent = recorded.keys() - desired.deployments.keys()
+        renamed = {name for name in absent if fold_name(name) in declared}
+        assert names(plan)["keep"] == withheld | renamed
+        assert names(plan)["delete"] | withheld == absent - renamed
 
 
 def active_entries(files: dict[str, str | None]) -> dict[str, InventoryEntry]:
@@ -208,3 +212,41 @@ def test_the_reason_of_a_failed_build_is_in_the_event_and_in_one_condition(store
     assert conditions == {ConditionType.READY: waits, ConditionType.PYTHON_READY: message}
     ((reason, text),) = [(event.reason, event.message) for event in plan_events(plan, NOW)]
     assert (reason, text) == ("ResolveFailed", f"{waits} {message}")
+
+
+def test_a_rename_that_changes_only_the_case_is_refused() -> None:
+    recorded = active_entries({"deployments/one.yaml": hourly("sales") + "---\n" + hourly("other")})
+    plan = plan_of(recorded, "# moved\n" + hourly("Sales") + "---\n" + hourly("other"))
+    assert names(plan) == {"create": set(), "update": {"other"}, "delete": set(), "keep": {"sales"}}
+    [finding] = plan.findings
+    assert (finding.code, finding.line, finding.column, finding.deployment) == ("CaseOnlyRename", 2, 7, "sales")
+    assert plan.keep[0].message == str(finding)
+
+
+def test_the_hint_of_a_rename_that_changes_only_the_case_works_word_for_word() -> None:
+    recorded = active_entries({"deployments/one.yaml": hourly("sales")})
+    [finding] = plan_of(recorded, hourly("Sales")).findings
+    assert finding.hint == "write name: sales, or a name that differs in more than case and renamed_from: sales"
+    unchanged = plan_of(recorded, hourly("sales"))
+    assert (unchanged.findings, unchanged.unchanged, unchanged.changes_anything) == ((), 1, False)
+    renamed = plan_of(recorded, hourly("Sales-EU", renamed_from="sales"))
+    assert (renamed.findings, [update.is_renamed for update in renamed.update]) == ((), [True])
+    assert names(renamed) == {"create": set(), "update": {"Sales-EU"}, "delete": set(), "keep": set()}
+
+
+def test_an_invalid_document_whose_name_changed_only_in_case_keeps_the_deployment() -> None:
+    recorded = active_entries({"deployments/gone.yaml": hourly("sales")})
+    plan = plan_of(recorded, "name: Sales\ncommand: 5\n")
+    assert names(plan)["keep"] == {"sales"}
+    assert {finding.deployment for finding in plan.findings} == {"sales"}
+
+
+def test_renamed_from_in_another_case_moves_the_history() -> None:
+    recorded = active_entries({"deployments/one.yaml": hourly("sales")})
+    plan = plan_of(recorded, hourly("orders", renamed_from="SALES"))
+    assert names(plan) == {"create": set(), "update": {"orders"}, "delete": set(), "keep": set()}
+
+
+def plan_of(recorded: dict[str, InventoryEntry], text: str) -> Plan:
+    snapshot = snapshot_of({"deployments/one.yaml": text})
+    return make_plan(snapshot, read(snapshot), recorded)

@@ -1,6 +1,7 @@
 """Which due times run under each policy: catch-up first, then the start deadline, then the overlap."""
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -9,7 +10,7 @@ from controller.model.queues import ActiveRuns
 from controller.runs.admission_policy import decide, start_by
 from tests.conftest import NOW
 
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 IDLE, BUSY = ActiveRuns(), ActiveRuns(active=1)
 
 
@@ -133,3 +134,55 @@ def test_due_times_of_one_admission_share_the_limit(
 ) -> None:
     seconds = [timedelta(seconds=age) for age in (25, 15, 5)]
     assert decisions(said, *seconds, standing=ActiveRuns(active=active)) == expected
+
+
+def decided_at(now: datetime, schedule: Mapping[str, object], *times: datetime, **said: object) -> list[object]:
+    """The reason of each due time, or how long after it the run may start."""
+    calendars = {"party": {"dates": ["2026-06-01 Summer party"]}}
+    document = {"name": "a", "command": ["true"], "calendars": calendars, "schedule": {"interval": "1h", **schedule}}
+    deployment = build_deployment({**document, **said}, "a.yaml", 1)
+    found = decide([(time, deployment.schedules[0]) for time in times], deployment, now, IDLE)
+    return [one.delay if one.reason is None else one.reason for one in found]
+
+
+def test_a_day_of_an_excluded_calendar_is_skipped_with_its_name() -> None:
+    assert decided_at(NOW, {"except": "party"}, NOW) == ["calendar party: Summer party"]
+    assert decided_at(NOW + DAY, {"except": ["party"]}, NOW, NOW + DAY) == [
+        "calendar party: Summer party",
+        timedelta(),
+    ]
+    assert decided_at(NOW, {"only": "party"}, NOW - DAY, NOW) == [
+        "calendar party: 2026-05-31 is not one of its days",
+        timedelta(),
+    ]
+
+
+def test_an_excluded_due_time_does_not_take_the_place_of_the_latest_missed_one() -> None:
+    times = (NOW - DAY, NOW)
+    said = {"catchup": {"policy": "latest", "window": "2d"}}
+    assert decided_at(NOW, {"except": "party"}, *times, **said) == [timedelta(), "calendar party: Summer party"]
+
+
+def test_a_due_time_outside_of_the_windows_waits_or_is_skipped() -> None:
+    afternoon: dict[str, object] = {"windows": [{"days": "mon-fri", "from": "14:00", "to": "18:00"}]}
+    assert decided_at(NOW, afternoon, NOW) == [timedelta(hours=2)]  # NOW is a Monday at 12:00
+    skipped = decided_at(NOW, {**afternoon, "outside": "skip"}, NOW)
+    assert skipped == ["window: outside mon-fri 14:00-18:00"]
+    friday = NOW + timedelta(days=4, hours=6)
+    assert decided_at(friday, afternoon, friday) == [timedelta(days=2, hours=20)]
+
+
+def test_a_missed_due_time_does_not_start_outside_of_the_windows() -> None:
+    morning: dict[str, object] = {"windows": [{"from": "08:00", "to": "12:00"}]}
+    due, now = NOW - HOUR, NOW + 10 * MINUTE
+    said = {"catchup": {"window": "2h"}}
+    assert decided_at(now, morning, due, **said) == [timedelta(hours=21)]
+    assert decided_at(now, {**morning, "outside": "skip"}, due, **said) == ["window: outside 08:00-12:00"]
+    late = timedelta(seconds=5)  # the controller needs a moment to process a due time
+    assert decided_at(NOW + late, morning, NOW - MINUTE + timedelta(seconds=50), **said) == [timedelta()]
+
+
+def test_the_start_deadline_counts_from_the_opening_of_the_window() -> None:
+    window: dict[str, object] = {"windows": [{"from": "14:00", "to": "18:00"}]}
+    assert decided_at(NOW, window, NOW, start_deadline="5m") == [timedelta(hours=2)]
+    assert decided_at(NOW + 3 * HOUR, window, NOW, start_deadline="5m", catchup={"window": "6h"}) == ["deadline"]

@@ -96,3 +96,36 @@ def test_a_document_that_git_does_not_declare_is_not_executed_from_the_cache(wor
     world.resolve(deployment)
     with pytest.raises(SourceError, match="does not declare d0"):
         world.resolve(deployment, digest="sha256:0")
+
+
+CALENDAR = "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nDTSTART;VALUE=DATE:{}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+PROJECT = "calendars: {nyse: {file: calendars/nyse.ics}}\n"
+DAILY = "name: a\ncommand: ['true']\nschedule: {cron: '0 9 * * *', except: nyse}\n"
+
+
+def test_a_run_keeps_the_calendar_file_of_its_commit(world: World) -> None:
+    def commit(day: str) -> tuple[Deployment, str]:
+        files = {"controller.yaml": PROJECT, "deployments/a.yaml": DAILY, "calendars/nyse.ics": CALENDAR.format(day)}
+        world.repository.commit(files)
+        revision = world.source.observe()
+        snapshot, code = world.source.read(revision), world.source.code(revision)
+        return ManifestReader().read(snapshot.files, NOW, snapshot.project, code).deployments["a"], revision
+
+    first, old = commit("20261126")
+    assert first.document["calendars"] == {"nyse": {"dates": ["2026-11-26"]}}
+    assert world.resolve(first) == first
+    second, _ = commit("20261127")
+    assert second.spec_digest != first.spec_digest
+    assert world.resolve(second) == second
+    run = Run(
+        id=RunId("0" * 32),
+        deployment="a",
+        trigger=Trigger.SCHEDULE,
+        state=RunState.PENDING,
+        revision=old,
+        spec_digest=first.spec_digest,
+        file=first.file,
+        created_at=NOW,
+        scheduled_for=NOW,
+    )
+    assert world.pinned_deployments.resolve(run, NOW) == first

@@ -2,7 +2,7 @@
 // the focus or a dialog is open. Users can switch them off (WCAG 2.1.4).
 import { linkOf } from "./regions.js";
 
-const goTo = { o: "/", d: "/deployments", r: "/runs", b: "/backfills", s: "/source", e: "/events" };
+const goTo = { o: "/", d: "/deployments", r: "/runs", b: "/backfills", g: "/graph", s: "/source", e: "/events" };
 const sequenceTime = 1500; // milliseconds between g and the next key
 const storageKey = "keys";
 const typing = "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]";

@@ -7,9 +7,9 @@ from starlette.responses import Response
 
 from controller.api.http.pagination import Cursor, Limit, Page, make_page, read_cursor, text_parser
 from controller.api.http.responses import ID_PATH, author_of, dependencies_of, full_id, json_response
-from controller.api.http.routes.deployments import NAME
 from controller.api.http.strict_json import StrictRoute
 from controller.model.backfills import BackfillDetail, BackfillProgress
+from controller.model.names import NAME_PATTERN
 from controller.operations.backfills import cancel_whole_backfill, pause_backfill, resume_backfill
 from controller.queries.backfills import find_backfill, list_backfills, show_backfill
 
@@ -21,7 +21,7 @@ BackfillId = Annotated[str, full_id("backfill"), ID_PATH]
 @router.get("", response_model=Page[BackfillProgress], summary="List backfills, newest first")
 def backfills(
     request: Request,
-    deployment: Annotated[str | None, Query(pattern=NAME)] = None,
+    deployment: Annotated[str | None, Query(pattern=NAME_PATTERN)] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:

@@ -26,6 +26,7 @@ from controller.api.http.responses import (
 from controller.api.http.strict_json import StrictRoute
 from controller.errors import UsageError
 from controller.model.backfills import CodeVersion, Redo
+from controller.model.names import NAME_PATTERN, name_order
 from controller.model.runs import Occurrence
 from controller.operations import backfills
 from controller.operations.holds import hold_deployment, resume_deployment
@@ -42,8 +43,7 @@ from controller.store import inventory
 
 router = APIRouter(prefix="/api/v1/deployments", tags=["deployments"], route_class=StrictRoute)
 
-NAME = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
-Name = Annotated[str, Path(json_schema_extra={"pattern": NAME})]
+Name = Annotated[str, Path(json_schema_extra={"pattern": NAME_PATTERN})]
 Value = TypeVar("Value")
 
 
@@ -127,6 +127,7 @@ def deployments(  # noqa: PLR0913
     tag: Annotated[str | None, Query(max_length=200)] = None,
     sync: Sync | None = None,
     health: Health | None = None,
+    document: Annotated[str | None, Query(max_length=1000)] = None,
     order: DeploymentSort = DeploymentSort.PROBLEMS,
     limit: Limit = 100,
     cursor: Cursor = None,
@@ -134,11 +135,13 @@ def deployments(  # noqa: PLR0913
 ) -> Response:
     """The deployments that match all filters. `search` is a part of the name, flow, description or a tag.
 
+    `document` is a manifest (`deployments/sales.yaml`) or the place of one document in it (`deployments/sales.yaml:1`).
     The order `next` has the earliest start first, `last-run` the newest last run. The page begins at `offset`. In
     the order `name`, each deployment is on exactly one page. In the other orders, a deployment whose status changes
     between two requests may be skipped or repeated.
     """
-    views = matching(request.app.state.deployment_cache.deployments(), search=search, tag=tag, sync=sync, health=health)
+    every = request.app.state.deployment_cache.deployments()
+    views = matching(every, search=search, tag=tag, sync=sync, health=health, document=document)
     key = _SORT_KEYS[order]
     if order is not DeploymentSort.PROBLEMS:
         views.sort(key=key)
@@ -309,7 +312,7 @@ def _last_key(view: DeploymentView) -> str:
 
 _SORT_KEYS: dict[DeploymentSort, Callable[[DeploymentView], str]] = {
     DeploymentSort.PROBLEMS: _problem_key,
-    DeploymentSort.NAME: lambda view: view.name,
+    DeploymentSort.NAME: lambda view: name_order(view.name),
     DeploymentSort.NEXT: _next_key,
     DeploymentSort.LAST_RUN: _last_key,
 }

@@ -16,10 +16,10 @@ from controller.api.http.pagination import (
     text_parser,
 )
 from controller.api.http.responses import dependencies_of, json_response
-from controller.api.http.routes.deployments import NAME
 from controller.api.http.sse import wait_for_disconnect
 from controller.api.http.strict_json import StrictRoute
 from controller.errors import ControllerError, StoppingError
+from controller.model.names import NAME_PATTERN
 from controller.model.notifications import ChannelStatus, Message, MessageState
 from controller.queries.notifications import IncidentView, list_channels, list_incidents, list_messages
 
@@ -33,7 +33,7 @@ _TEST_SECONDS = 75.0
 @router.get("/messages", response_model=Page[Message], summary="List messages, newest first")
 def messages(
     request: Request,
-    deployment: Annotated[str | None, Query(pattern=NAME)] = None,
+    deployment: Annotated[str | None, Query(pattern=NAME_PATTERN)] = None,
     delivery: Annotated[list[MessageState] | None, Query()] = None,
     limit: Limit = 50,
     cursor: Cursor = None,

@@ -27,9 +27,9 @@ from controller.api.http.responses import (
     json_response,
     triggered_json,
 )
-from controller.api.http.routes.deployments import NAME
 from controller.api.http.strict_json import StrictRoute
 from controller.errors import NotFoundError, UsageError
+from controller.model.names import NAME_PATTERN
 from controller.model.runs import Run, RunDetail, RunState, Trigger
 from controller.operations.bulk import MAX_RUNS, BulkResult, cancel_runs, retry_runs
 from controller.operations.bulk_filters import BulkFilter, cancel_matching, retry_matching
@@ -72,7 +72,7 @@ class RunSelection(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     run_ids: list[str] | None = Field(default=None, max_length=MAX_RUNS)
-    deployment: str | None = Field(default=None, pattern=NAME)
+    deployment: str | None = Field(default=None, pattern=NAME_PATTERN)
     state: list[RunState] | None = Field(default=None, min_length=1)
     tag: str | None = Field(default=None, max_length=200)
     trigger: Trigger | None = None
@@ -117,7 +117,7 @@ class BulkRetry(RunSelection, RetryRequest):
 @router.get("", response_model=Page[Run], summary="List runs, newest first")
 def runs(  # noqa: PLR0913
     request: Request,
-    deployment: Annotated[str | None, Query(pattern=NAME)] = None,
+    deployment: Annotated[str | None, Query(pattern=NAME_PATTERN)] = None,
     state: Annotated[list[RunState] | None, Query()] = None,
     tag: Annotated[str | None, Query(max_length=200)] = None,
     trigger: Trigger | None = None,

@@ -75,10 +75,21 @@ SHAPE = (
     Explanation(
         code="DuplicateName",
         summary="two deployments have the same name",
-        meaning="Two documents have the same name. The finding shows both locations, and neither document is applied.",
-        remedy="Rename one of them.",
+        meaning="Two documents have the same name, or names that differ only in case, or two combinations of a matrix "
+        "have the same name. The finding shows both, and neither is applied.",
+        remedy="Rename one of them; in a matrix, write the keys that differ into the name.",
         wrong=NIGHTLY + "---\nname: nightly\nflow: flows/report.py:main\n",
         right=NIGHTLY + "---\nname: nightly-report\nflow: flows/report.py:main\n",
+    ),
+    Explanation(
+        code="CaseOnlyRename",
+        summary="a rename that changes only the case",
+        meaning="The name differs only in case from that of an active deployment, or from `renamed_from`. Names that "
+        "differ only in case are the same name, so the deployment keeps its last valid version.",
+        remedy="Write the name as before, or choose a name that differs in more than case. To change the case, rename "
+        "the deployment to another name first, apply that, and rename it again.",
+        wrong="name: Nightly\nflow: flows/etl.py:main\nrenamed_from: nightly\n",
+        right=_RENAMED,
     ),
     Explanation(
         code="RenamedFromDeclared",

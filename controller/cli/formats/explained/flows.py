@@ -36,15 +36,28 @@ PARAMETERS = (
     ),
     Explanation(
         code="InvalidReference",
-        summary="an invalid reference to the due time",
+        summary="an invalid reference to the due time or to a result",
         meaning="A value with `from: due_time` refers to the due time of the run. Its `shift`, `format` or `timezone` "
-        "is not valid, or it has another key. As a warning: a mapping such as `{from: duetime}` looks like a "
-        "reference, but is passed to the flow as it is.",
+        "is not valid, or it has another key. A value with `from: NAME.result` refers to the result of an upstream "
+        "run, and `after` does not list the deployment NAME. As a warning: a mapping such as `{from: duetime}` looks "
+        "like a reference, but is passed to the flow as it is.",
         remedy="Correct it as the hint suggests: a shift has a sign and a unit, and a format is `datetime`, `date`, "
-        "`time`, `timestamp` or a strftime pattern. If a mapping is meant literally, ignore the warning, or give the "
-        "parameter of the flow a type hint that takes only mappings, such as `dict`.",
+        "`time`, `timestamp` or a strftime pattern. List the deployment of a result under `after`. If a mapping is "
+        "meant literally, ignore the warning, or give the parameter of the flow a type hint that takes only mappings, "
+        "such as `dict`.",
         wrong=_MAIN + NIGHTLY + "parameters: {region: {from: due_time, shift: 1 day}, days: [1]}\n",
         right=_MAIN + NIGHTLY + "parameters: {region: {from: due_time, shift: -1d, format: date}, days: [1]}\n",
+    ),
+    Explanation(
+        code="InvalidRunName",
+        summary="an invalid template for the names of runs",
+        meaning="`run_name` has a placeholder that is neither `due_time` nor a parameter that the deployment, one of "
+        "its schedules or one of its triggers sets; or its braces do not match, or the format of `due_time` is not valid. "
+        "Only `due_time` can have a format.",
+        remedy="Write the name of a parameter, or set the parameter. Write `{{` and `}}` for braces that are not "
+        "placeholders.",
+        wrong=_MAIN + NIGHTLY + 'run_name: "load-{regoin}"\nparameters: {region: eu, days: [1]}\n',
+        right=_MAIN + NIGHTLY + 'run_name: "load-{region}"\nparameters: {region: eu, days: [1]}\n',
     ),
     Explanation(
         code="PositionalOnlyParameter",

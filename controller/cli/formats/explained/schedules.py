@@ -7,8 +7,11 @@ SCHEDULES = (
     Explanation(
         code="InvalidSchedule",
         summary="a schedule that is invalid or never fires",
-        meaning="The expression is invalid, or it never fires.",
-        remedy="Correct the expression; the hint describes the valid values.",
+        meaning="The expression is invalid, or it never fires. It may also be that its calendars and windows leave out "
+        "all of its due times.",
+        remedy="Correct the expression, the calendars or the windows; the hint describes the valid values. A schedule "
+        'that is only a string must be a cron expression, such as `"0 2 * * *"` or `"@daily"`, or an interval with a '
+        "unit, such as `15m`.",
         wrong=NIGHTLY + 'schedule: {cron: "0 0 30 2 *"}\n',
         right=NIGHTLY + 'schedule: {cron: "0 0 28 2 *"}\n',
     ),
@@ -44,6 +47,32 @@ SCHEDULES = (
         remedy="Give each schedule its own `id`, or remove one of them.",
         wrong=NIGHTLY + "schedules:\n  - interval: 1h\n  - interval: 1h\n",
         right=NIGHTLY + "schedules:\n  - interval: 1h\n",
+    ),
+    Explanation(
+        code="UnknownCalendar",
+        summary="a calendar that is not declared",
+        meaning="`except`, `only` or `calendar` of a schedule names a calendar that is declared neither in "
+        "controller.yaml nor in the document.",
+        remedy="Correct the name, or declare the calendar under `calendars` in controller.yaml.",
+        wrong=NIGHTLY + 'schedule: {cron: "0 9 * * *", except: de-by}\n',
+        right=NIGHTLY + 'schedule: {cron: "0 9 * * *", except: de-by}\ncalendars: {de-by: {holidays: DE-BY}}\n',
+    ),
+    Explanation(
+        code="InvalidCalendar",
+        summary="an invalid calendar",
+        meaning="The holidays are unknown, a date does not exist, a range ends before it begins, or the calendar file "
+        "is missing or can't be read. In controller.yaml, this is an error of the whole file.",
+        remedy="Correct the calendar as the hint says. `holidays` takes the codes of the `holidays` package.",
+        wrong=NIGHTLY + "calendars: {freeze: {dates: [2026-02-30]}}\n",
+        right=NIGHTLY + "calendars: {freeze: {dates: [2026-02-28]}}\n",
+    ),
+    Explanation(
+        code="InvalidWindow",
+        summary="invalid days or hours of a window",
+        meaning="The days or hours in `windows` of a schedule can't be read.",
+        remedy='Write days such as `mon-fri` or `[mon, wed]`, and hours such as `"08:00"`.',
+        wrong=NIGHTLY + 'schedule: {interval: 1h, windows: [{days: weekdays, from: "08:00"}]}\n',
+        right=NIGHTLY + 'schedule: {interval: 1h, windows: [{days: mon-fri, from: "08:00"}]}\n',
     ),
     Explanation(
         code="ClockChange",

@@ -12,7 +12,7 @@ def upgrade() -> None:
     op.create_table(
         "holds",
         sa.Column("project", sa.String(length=63), nullable=False),
-        sa.Column("deployment", sa.String(length=63), nullable=False),
+        sa.Column("deployment", sa.String(length=100), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("author", sa.Text(), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),

@@ -13,7 +13,7 @@ def upgrade() -> None:
         "backfills",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("project", sa.String(length=63), nullable=False),
-        sa.Column("deployment", sa.String(length=63), nullable=False),
+        sa.Column("deployment", sa.String(length=100), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.Column("until", sa.DateTime(timezone=True), nullable=False),

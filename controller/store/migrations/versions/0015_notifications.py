@@ -10,7 +10,7 @@ down_revision = "0014"
 def upgrade() -> None:
     """Apply."""
     with op.batch_alter_table("events", recreate="never") as batch_op:
-        batch_op.add_column(sa.Column("deployment", sa.String(length=63), nullable=True))
+        batch_op.add_column(sa.Column("deployment", sa.String(length=100), nullable=True))
         batch_op.add_column(sa.Column("run_id", sa.String(length=36), nullable=True))
         batch_op.add_column(sa.Column("tags", sa.JSON(), nullable=False, server_default="[]"))
         batch_op.add_column(sa.Column("environment", sa.Text(), nullable=True))
@@ -27,7 +27,7 @@ def upgrade() -> None:
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("not_before", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("deployment", sa.String(length=63), nullable=True),
+        sa.Column("deployment", sa.String(length=100), nullable=True),
         sa.Column("run_id", sa.String(length=36), nullable=True),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("payload", sa.JSON(), nullable=False),
@@ -65,7 +65,7 @@ def upgrade() -> None:
         "heartbeats",
         sa.Column("project", sa.String(length=63), nullable=False),
         sa.Column("run_id", sa.String(length=36), nullable=False),
-        sa.Column("deployment", sa.String(length=63), nullable=False),
+        sa.Column("deployment", sa.String(length=100), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.PrimaryKeyConstraint("project", "run_id"),
     )
@@ -76,7 +76,7 @@ def _create_deadlines() -> None:
     op.create_table(
         "deadlines",
         sa.Column("project", sa.String(length=63), nullable=False),
-        sa.Column("deployment", sa.String(length=63), nullable=False),
+        sa.Column("deployment", sa.String(length=100), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("length", sa.Float(), nullable=False),
         sa.Column("checked_at", sa.DateTime(timezone=True), nullable=False),

@@ -16,18 +16,15 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("name", sa.Text(), nullable=True))
         batch_op.add_column(sa.Column("upstream", sa.JSON(), nullable=True))
     _create_upstream_tables()
+    _create_file_tables()
     op.create_table(
-        "seen_files",
+        "webhooks",
         sa.Column("project", sa.String(length=100), nullable=False),
+        sa.Column("webhook", sa.String(length=100), nullable=False),
         sa.Column("deployment", sa.String(length=100), nullable=False),
-        sa.Column("path", sa.Text(), nullable=False),
-        sa.Column("inode", sa.BigInteger(), nullable=False),
-        sa.Column("size", sa.BigInteger(), nullable=False),
-        sa.Column("modified_ns", sa.BigInteger(), nullable=False),
-        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("run_id", sa.String(length=36), nullable=True),
-        sa.PrimaryKeyConstraint("project", "deployment", "path"),
+        sa.PrimaryKeyConstraint("project", "webhook", "deployment"),
     )
+    op.create_index("ix_webhooks_project_deployment", "webhooks", ["project", "deployment"])
     op.create_table(
         "webhook_deliveries",
         sa.Column("project", sa.String(length=100), nullable=False),
@@ -38,6 +35,32 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("project", "webhook", "delivery"),
     )
     op.create_index("ix_webhook_deliveries_project_received_at", "webhook_deliveries", ["project", "received_at"])
+
+
+def _create_file_tables() -> None:
+    op.create_table(
+        "seen_files",
+        sa.Column("project", sa.String(length=100), nullable=False),
+        sa.Column("deployment", sa.String(length=100), nullable=False),
+        sa.Column("path", sa.LargeBinary(), nullable=False),
+        sa.Column("inode", sa.BigInteger(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("modified_ns", sa.BigInteger(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("run_id", sa.String(length=36), nullable=True),
+        sa.Column("missing_since", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("project", "deployment", "path"),
+    )
+    op.create_table(
+        "watch_problems",
+        sa.Column("project", sa.String(length=100), nullable=False),
+        sa.Column("deployment", sa.String(length=100), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("reason", sa.String(length=64), nullable=False),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("project", "deployment", "path"),
+    )
 
 
 def _create_upstream_tables() -> None:
@@ -69,10 +92,12 @@ def _create_upstream_tables() -> None:
         sa.Column("until", sa.DateTime(timezone=True), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("upstream_run_id", sa.String(length=36), nullable=True),
+        sa.Column("is_enough", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("run_id", "upstream"),
     )
-    op.create_index("ix_gates_project_upstream_state", "gates", ["project", "upstream", "state"])
+    op.create_index("ix_gates_project_state_upstream_until", "gates", ["project", "state", "upstream", "until"])
+    op.create_index("ix_gates_upstream_run_id", "gates", ["upstream_run_id"])
     op.create_table(
         "releases",
         sa.Column("project", sa.String(length=100), nullable=False),

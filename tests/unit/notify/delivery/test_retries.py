@@ -1,5 +1,6 @@
 """Failing deliveries: the pauses, the order, other channels, and the end after a day."""
 
+import json
 import os
 import signal
 import subprocess
@@ -36,9 +37,28 @@ def test_after_an_outage_everything_arrives_once_and_in_order(desk: Desk, receiv
     assert desk.message(first).attempts == receiver.attempts < 15
     receiver.status = 204
     desk.pass_time(timedelta(minutes=15))
-    assert titles(receiver) == [str(number) for number in range(20)]
+    [request] = receiver.accepted
+    combined = json.loads(request.body)
+    assert (combined["state"], combined["title"]) == ("digest", "20 messages")
+    assert [message["title"] for message in combined["messages"]] == [str(number) for number in range(20)]
+    assert desk.message(first).delivery is MessageState.SENT
     assert desk.status("hook").state is ChannelState.READY
     assert desk.opened[-1].next_time() is None
+
+
+def test_a_few_messages_or_new_ones_are_sent_one_by_one(desk: Desk, receiver: WebhookReceiver) -> None:
+    desk.declare(f"channels: {{hook: {{webhook: '{receiver.url}'}}}}")
+    desk.open()
+    for number in range(5):
+        desk.write("hook", f"new {number}")
+    desk.deliver()
+    receiver.status = 503
+    for number in range(3):
+        desk.write("hook", f"old {number}")
+    desk.pass_time(timedelta(minutes=30))
+    receiver.status = 204
+    desk.pass_time(timedelta(minutes=15))
+    assert titles(receiver) == [*(f"new {number}" for number in range(5)), *(f"old {number}" for number in range(3))]
 
 
 def test_a_channel_that_hangs_does_not_delay_others(desk: Desk, receiver: WebhookReceiver, tmp_path: Path) -> None:

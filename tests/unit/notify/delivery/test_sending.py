@@ -121,8 +121,12 @@ def test_a_test_message_is_sent_at_once_and_recorded(desk: Desk, receiver: Webho
     assert failed.delivery is MessageState.UNDELIVERABLE
     assert failed.error == "The receiver responded 403 Forbidden."
     assert desk.status("hook").state is ChannelState.FAILING
-    with pytest.raises(NotFoundError, match="There is no channel 'hok'"):
+    with pytest.raises(NotFoundError, match="There is no channel 'hok'") as near:
         delivery.send_test("hok")
+    assert near.value.hint == "did you mean hook?"
+    with pytest.raises(NotFoundError) as unknown:
+        delivery.send_test("wrong")
+    assert unknown.value.hint == "Declared channels: hook."
 
 
 def test_heartbeats_are_sent_in_parallel_and_expire(desk: Desk, receiver: WebhookReceiver) -> None:

@@ -1,0 +1,41 @@
+"""The rule for the names of deployments, and how names are compared and sorted. Pure.
+
+Every layer imports it. The JSON Schema repeats `NAME_PATTERN`; a test compares them.
+"""
+
+import re
+
+MAX_NAME = 100
+"""The greatest length of a name, in characters."""
+
+NAME_PATTERN = r"^[A-Za-z0-9][-_.A-Za-z0-9]{0,99}$"
+"""Matches a valid name, as a pattern of ECMA 262: `$` is the very end of the string."""
+
+NAME_RULE = f"use letters, digits, hyphens, underscores and dots, at most {MAX_NAME}, starting with a letter or digit"
+"""The rule as the hint of a finding."""
+
+_NAME = re.compile(NAME_PATTERN.removesuffix("$") + r"\Z")
+_NOT_ALLOWED = re.compile(r"[^-_.a-z0-9]+")
+
+
+def is_name(text: str) -> bool:
+    """Return whether a deployment can have this name."""
+    return _NAME.match(text) is not None
+
+
+def fold_name(name: str) -> str:
+    """Return the form in which names are compared: two names that differ only in case are the same name."""
+    return name.casefold()
+
+
+def name_order(name: str) -> str:
+    """Return the key by which lists sort names: without regard to case, and always in the same order."""
+    return f"{name.casefold()} {name}"  # a name contains no space, so that a name comes before its extensions
+
+
+def name_from_title(title: str) -> str | None:
+    """Return the title if it is a name, otherwise a name that resembles it; None if it has no letter or digit."""
+    if is_name(title):
+        return title
+    name = _NOT_ALLOWED.sub("-", title.lower()).strip("-_.")
+    return name[:MAX_NAME].strip("-_.") or None

@@ -1,0 +1,183 @@
+"""Repeats due times because a run of an upstream deployment was repeated.
+
+A due time that was skipped because an upstream run failed gets another run when that upstream run is repeated and
+succeeds before the deadline. A due time that has had its run gets another one only if `on_redo: run` asks for it.
+`upstreams` calls this module.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from controller.model.deployments import Deployment
+from controller.model.gates import Gate, GateState, are_closed, are_open, is_fulfilled
+from controller.model.policies import Overlap
+from controller.model.runs import Run, RunId, RunState, Trigger
+from controller.model.status import Event, EventSeverity, InventoryEntry
+from controller.model.triggers import OnRedo, Upstream
+from controller.runs.admission import Admission, find_schedule, ledger_entry
+from controller.runs.upstream_gates import GateChecks, release_gated
+from controller.store import Transaction, events, gates, inventory, occurrences, runs
+from controller.time_format import in_utc
+
+
+def reopen(tx: Transaction, admission: Admission, now: datetime, upstreams: Collection[str] | None = None) -> None:
+    """Run the due times again that were skipped because of an upstream run, if that has now finished as asked.
+
+    With `upstreams`, only those that were skipped because of these.
+    """
+    opened: dict[RunId, list[Gate]] = {}
+    for gate in _reopened(tx, now, upstreams):
+        gates.save_state(tx, gate)
+        opened.setdefault(gate.run_id, []).append(gate)
+    for run_id, of_run in opened.items():
+        _reopen_run(tx, admission, run_id, of_run, now)
+
+
+def has_reopened(tx: Transaction, now: datetime) -> bool:
+    """Return whether `reopen` would open a gate."""
+    return next(_reopened(tx, now, None), None) is not None
+
+
+def _reopened(tx: Transaction, now: datetime, upstreams: Collection[str] | None) -> Iterator[Gate]:
+    """Yield the closed gates that are now open."""
+    checks = GateChecks(tx)
+    for gate in gates.find_closed(tx, now, upstreams):
+        check = checks.check(gate)
+        if check.state is GateState.OPEN:
+            yield replace(gate, state=GateState.OPEN, upstream_run_id=check.run_id)
+
+
+def _reopen_run(tx: Transaction, admission: Admission, run_id: RunId, opened: list[Gate], now: datetime) -> None:
+    run, of_run = runs.find(tx, run_id), gates.find_of_run(tx, run_id)
+    if run is None or are_closed(of_run):
+        return
+    if not _is_repeatable(tx, run) or _active(tx, run.deployment) is None:
+        gates.expire_run(tx, run_id)
+        return
+    new = Run(
+        id=admission.ids.new(now),
+        deployment=run.deployment,
+        state=RunState.PENDING,
+        trigger=Trigger.SCHEDULE,
+        scheduled_for=run.scheduled_for,
+        created_at=now,
+        attempts=run.attempts,
+        revision=run.revision,
+        file=run.file,
+        spec_digest=run.spec_digest,
+        version=run.version,
+        tags=run.tags,
+        parameters=run.parameters,
+        queue=run.queue,
+        priority=run.priority,
+        serial=run.serial,
+        retries=run.retries,
+        overrides=run.overrides,
+        start_by=min(gate.until for gate in of_run),
+    )
+    causes = " and ".join(f"run {gate.upstream_run_id} of {gate.upstream}" for gate in opened)
+    _repeat(tx, run, new, now, f"is open again because of {causes}")
+    if are_open(of_run):
+        release_gated(tx, new, gates.find_of_run(tx, new.id), now)
+
+
+def _is_repeatable(tx: Transaction, run: Run) -> bool:
+    """Return whether this skipped run is still the last one of its due time."""
+    assert run.scheduled_for is not None
+    recorded = occurrences.find_newest(tx, run.deployment, 1, since=run.scheduled_for, until=run.scheduled_for)
+    is_last = run.state is RunState.SKIPPED and bool(recorded) and recorded[0].run_id == run.id
+    return is_last and not occurrences.find_unfinished(tx, run.deployment, run.scheduled_for, run.scheduled_for)
+
+
+def mark_redone(tx: Transaction, deployment: Deployment, upstream: Upstream, run: Run) -> None:
+    """Mark the gates that an earlier run of the same due time or the same chain of retries has opened."""
+    if upstream.on_redo is not OnRedo.RUN or not is_fulfilled(upstream.on, run.state):
+        return
+    earlier = earlier_runs(tx, run)
+    for gate in gates.find_opened_by(tx, earlier, deployment.name) if earlier else ():
+        of_run = gates.find_of_run(tx, gate.run_id)
+        is_released = are_open(of_run)
+        state = GateState.REDONE if is_released else GateState.OPEN
+        gates.save_state(tx, replace(gate, state=state, upstream_run_id=run.id))
+
+
+def earlier_runs(tx: Transaction, run: Run) -> list[RunId]:
+    """Return the earlier runs of the same due time, or those that this one retries."""
+    if run.scheduled_for is not None:
+        history = runs.history(tx, run.deployment, run.scheduled_for, run.scheduled_for)
+        return [other.run_id for other in history.get(run.scheduled_for, ()) if other.run_id < run.id]
+    retried: list[RunId] = []
+    while run.retry_of is not None and (earlier := runs.find(tx, run.retry_of)) is not None:
+        run = earlier
+        retried.append(run.id)
+    return retried
+
+
+def repeat_redone(tx: Transaction, admission: Admission, now: datetime) -> None:
+    """Create the runs of due times whose upstream run was repeated, unless a run of the due time is unfinished."""
+    redone: dict[RunId, list[Gate]] = {}
+    for gate in gates.find_redone(tx):
+        redone.setdefault(gate.run_id, []).append(gate)
+    for run_id, of_run in redone.items():
+        _repeat_run(tx, admission, run_id, of_run, now)
+
+
+def has_redone(tx: Transaction) -> bool:
+    """Return whether `repeat_redone` would create a run."""
+    stored = runs.find_all(tx, {gate.run_id for gate in gates.find_redone(tx)})
+    return any(not _has_unfinished(tx, run) for run in stored.values())
+
+
+def _repeat_run(tx: Transaction, admission: Admission, run_id: RunId, redone: list[Gate], now: datetime) -> None:
+    run = runs.find(tx, run_id)
+    if run is None or _has_unfinished(tx, run):
+        return
+    for gate in redone:
+        gates.save_state(tx, replace(gate, state=GateState.OPEN))
+    entry = _active(tx, run.deployment)
+    if entry is None:
+        return
+    deployment = admission.deployment(entry)
+    assert run.scheduled_for is not None
+    new = admission.triggered_run(
+        tx,
+        entry,
+        Trigger.UPSTREAM,
+        find_schedule(tx, deployment, run.scheduled_for),
+        scheduled_for=run.scheduled_for,
+        serial=deployment.overlap is not Overlap.ALLOW,
+    )
+    causes = " and ".join(f"run {gate.upstream_run_id} of {gate.upstream}" for gate in redone)
+    _repeat(tx, run, new, now, f"is run again because of {causes}")
+    release_gated(tx, new, gates.find_of_run(tx, new.id), now)
+
+
+def _has_unfinished(tx: Transaction, run: Run) -> bool:
+    assert run.scheduled_for is not None
+    return bool(occurrences.find_unfinished(tx, run.deployment, run.scheduled_for, run.scheduled_for))
+
+
+def _repeat(tx: Transaction, run: Run, new: Run, now: datetime, text: str) -> None:
+    """Record a new run of a due time, which gets the gates of the earlier one."""
+    assert run.scheduled_for is not None
+    runs.insert_all(tx, [new])
+    gates.move(tx, run.id, new.id)
+    occurrences.record_runs(tx, [ledger_entry(new, "")])
+    event = Event(
+        time=now,
+        severity=EventSeverity.INFO,
+        reason="DueTimeRepeated",
+        message=f"The due time {in_utc(run.scheduled_for)} of {run.deployment} {text}: run {new.id}.",
+        about=run.deployment,
+        revision=new.revision,
+        deployment=run.deployment,
+        run_id=new.id,
+    )
+    events.append(tx, [event])
+
+
+def _active(tx: Transaction, name: str) -> InventoryEntry | None:
+    """Return the entry of a deployment that is neither deleted nor suspended; otherwise None."""
+    entry = inventory.find(tx, name)
+    return None if entry is None or entry.document.get("suspend") is True else entry

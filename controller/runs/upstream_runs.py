@@ -1,0 +1,109 @@
+"""The runs of upstream deployments that a run depends on, and the values that its parameters take from them.
+
+Used by `upstream_gates` and `upstream_events` when a run is released, and by `admission` for a run that a user
+requested: that one gets the latest upstream runs.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from controller.errors import UsageError
+from controller.manifests.active_deployments import ActiveDeployments
+from controller.manifests.upstream_references import MissingResultError, resolve_upstream_references
+from controller.model.deployments import Deployment
+from controller.model.gates import is_fulfilled
+from controller.model.runs import TERMINAL, Run, RunOutcome, RunState, UpstreamRun
+from controller.model.triggers import Upstream
+from controller.runs.outcomes import record_outcomes
+from controller.schedules import find_due
+from controller.store import Transaction, inventory, occurrences, runs
+
+
+def to_upstream_run(run: Run) -> UpstreamRun:
+    """Return what the runs of dependants get to know about this run."""
+    return UpstreamRun(
+        deployment=run.deployment, run_id=run.id, due_time=run.scheduled_for, state=run.state, result=run.result
+    )
+
+
+def latest_due_time(tx: Transaction, name: str, until: datetime, deployments: ActiveDeployments) -> datetime | None:
+    """Return the latest due time of this deployment at or before `until`; None without a schedule or a due time."""
+    entry = inventory.find(tx, name)
+    schedules = () if entry is None else deployments.build(entry).schedules
+    if entry is None or not schedules:
+        return None
+    if entry.cursor < until and (undecided := find_due(schedules, entry.cursor, until, 1).times):
+        return undecided[-1][0]
+    recorded = occurrences.find_newest(tx, name, 1, until=until)
+    return recorded[0].scheduled_for if recorded else None
+
+
+def find_latest(
+    tx: Transaction, deployment: Deployment, until: datetime, deployments: ActiveDeployments
+) -> tuple[UpstreamRun, ...]:
+    """Return the latest runs of the upstream deployments that have finished as asked, as far as there are any.
+
+    For an upstream deployment with schedules, that is the run of its latest due time at or before `until`.
+    """
+    latest = [_find_latest(tx, upstream, until, deployments) for upstream in deployment.after.upstreams]
+    return tuple(to_upstream_run(run) for run in latest if run is not None)
+
+
+def _find_latest(tx: Transaction, upstream: Upstream, until: datetime, deployments: ActiveDeployments) -> Run | None:
+    due_time = latest_due_time(tx, upstream.deployment, until, deployments)
+    if due_time is None:
+        states = [state for state in TERMINAL if is_fulfilled(upstream.on, state)]
+        return runs.find_newest_since(tx, upstream.deployment, None, states)
+    settled = occurrences.find_settled(tx, upstream.deployment, due_time, due_time).get(due_time)
+    if settled is None or not is_fulfilled(upstream.on, settled.state):
+        return None
+    return runs.find(tx, settled.run_id)
+
+
+def with_latest_upstream(tx: Transaction, deployment: Deployment, run: Run, deployments: ActiveDeployments) -> Run:
+    """Return a run with the latest runs of its upstream deployments, and their results. Raises MissingResultError."""
+    if not deployment.after.upstreams:
+        return run
+    return with_results(run, find_latest(tx, deployment, run.scheduled_for or run.created_at, deployments))
+
+
+def with_upstream(tx: Transaction, deployment: Deployment, run: Run, deployments: ActiveDeployments) -> Run:
+    """Return a run that a user requested with the results of its upstream runs, or else of the latest ones.
+
+    Raises UsageError if a parameter refers to a value that there is not.
+    """
+    try:
+        if run.upstream:
+            return with_results(run, run.upstream)
+        return with_latest_upstream(tx, deployment, run, deployments)
+    except MissingResultError as error:
+        message = f"{error.message[:1].upper()}{error.message[1:]}."
+        raise UsageError(message, hint="Run the upstream deployment first, or pass a value for it.") from error
+
+
+def nominal_time(upstream: Iterable[UpstreamRun]) -> datetime | None:
+    """Return the time that references to the due time stand for in a run that these upstream runs released."""
+    return max((run.due_time for run in upstream if run.due_time is not None), default=None)
+
+
+def with_results(run: Run, upstream: Sequence[UpstreamRun]) -> Run:
+    """Return the run with these upstream runs and with their values in its parameters. Raises MissingResultError."""
+    results = {released.deployment: released.result for released in upstream}
+    return replace(run, upstream=tuple(upstream), parameters=resolve_upstream_references(run.parameters, results))
+
+
+def release(tx: Transaction, run: Run, upstream: Sequence[UpstreamRun], now: datetime) -> None:
+    """Record the upstream runs that released a waiting run. The run fails if one of its parameters has no value."""
+    try:
+        run = with_results(run, upstream)
+    except MissingResultError as error:
+        runs.set_upstream(tx, run.id, upstream, run.parameters)
+        record_missing_result(tx, run, error, now)
+    else:
+        runs.set_upstream(tx, run.id, run.upstream, run.parameters)
+
+
+def record_missing_result(tx: Transaction, run: Run, error: MissingResultError, now: datetime) -> None:
+    """Record a waiting run as failed, because one of its parameters has no value."""
+    record_outcomes(tx, [(run, RunOutcome(state=RunState.FAILED, reason=f"not launched: {error.message}"))], now)

@@ -1,0 +1,144 @@
+"""The table of gates: what the runs of due times wait for. `runs.upstream_gates` decides about them."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, exists, func, insert, select, update
+
+from controller.model.gates import Gate, GateState
+from controller.model.runs import RunId, RunState
+from controller.model.triggers import UpstreamOutcome
+from controller.store.rows import from_row, to_row
+from controller.store.schema import runs
+from controller.store.store import Transaction
+from controller.store.trigger_tables import gates
+
+_IS_UNSTARTED = and_(runs.c.id == gates.c.run_id, runs.c.state == RunState.PENDING.value)
+
+
+def insert_all(tx: Transaction, new: Iterable[Gate]) -> None:
+    """Record the gates of new runs."""
+    rows = [to_row(tx, gates, gate) for gate in new]
+    if rows:
+        tx.connection.execute(insert(gates), rows)
+
+
+def save_state(tx: Transaction, gate: Gate) -> None:
+    """Save the state of a gate, and the run that opened it."""
+    is_gate = (gates.c.run_id == gate.run_id, gates.c.upstream == gate.upstream)
+    values = {"state": gate.state.value, "upstream_run_id": gate.upstream_run_id}
+    tx.connection.execute(update(gates).where(*is_gate).values(**values))
+
+
+def find_of_run(tx: Transaction, run_id: RunId) -> list[Gate]:
+    """Return the gates of a run, by the name of the upstream."""
+    rows = tx.connection.execute(select(gates).where(gates.c.run_id == run_id).order_by(gates.c.upstream))
+    return [_from_row(row) for row in rows]
+
+
+def find_waiting(tx: Transaction, upstreams: Collection[str] | None = None) -> list[Gate]:
+    """Return the waiting gates of runs that have not started; with `upstreams`, only those that wait for these."""
+    query = select(gates).where(*_of_upstreams(tx, GateState.WAITING, upstreams), exists().where(_IS_UNSTARTED))
+    rows = tx.connection.execute(query.order_by(gates.c.run_id, gates.c.upstream))
+    return [_from_row(row) for row in rows]
+
+
+def find_waiting_by_run(tx: Transaction) -> Mapping[RunId, list[Gate]]:
+    """Return the waiting gates of all runs that have not started."""
+    by_run: dict[RunId, list[Gate]] = defaultdict(list)
+    for gate in find_waiting(tx):
+        by_run[gate.run_id].append(gate)
+    return by_run
+
+
+def find_closed(tx: Transaction, now: datetime, upstreams: Collection[str] | None = None) -> list[Gate]:
+    """Return the closed gates that may still be opened at `now`; with `upstreams`, only those of these."""
+    query = select(gates).where(*_of_upstreams(tx, GateState.CLOSED, upstreams), gates.c.until > now)
+    rows = tx.connection.execute(query.order_by(gates.c.run_id, gates.c.upstream))
+    return [_from_row(row) for row in rows]
+
+
+def find_redone(tx: Transaction) -> list[Gate]:
+    """Return the gates whose upstream run was repeated, and whose run has not been repeated yet."""
+    query = select(gates).where(*_of_upstreams(tx, GateState.REDONE, None))
+    return [_from_row(row) for row in tx.connection.execute(query.order_by(gates.c.run_id, gates.c.upstream))]
+
+
+def find_opened_by(tx: Transaction, upstream_runs: Collection[RunId], deployment: str) -> list[Gate]:
+    """Return the gates of this deployment's runs that one of these upstream runs has opened."""
+    query = (
+        select(gates)
+        .join(runs, runs.c.id == gates.c.run_id)
+        .where(
+            gates.c.upstream_run_id.in_(upstream_runs),
+            gates.c.state.in_([GateState.OPEN.value, GateState.REDONE.value]),
+            runs.c.project == tx.project,
+            runs.c.deployment == deployment,
+        )
+    )
+    return [_from_row(row) for row in tx.connection.execute(query.order_by(gates.c.run_id, gates.c.upstream))]
+
+
+def find_late(tx: Transaction, now: datetime, limit: int) -> list[RunId]:
+    """Return up to `limit` runs that have not started and wait for an upstream whose deadline has passed."""
+    query = select(gates.c.run_id).distinct().where(*_is_late(tx, now), exists().where(_IS_UNSTARTED))
+    return [RunId(row.run_id) for row in tx.connection.execute(query.order_by(gates.c.run_id).limit(limit))]
+
+
+def expire(tx: Transaction, now: datetime) -> None:
+    """Mark the gates of ended runs whose deadline has passed, so that nothing opens them any more."""
+    for state in (GateState.WAITING, GateState.CLOSED):
+        is_over = (*_of_upstreams(tx, state, None), gates.c.until <= now, ~exists().where(_IS_UNSTARTED))
+        tx.connection.execute(update(gates).where(*is_over).values(state=GateState.EXPIRED.value))
+
+
+def expire_run(tx: Transaction, run_id: RunId) -> None:
+    """Mark the gates of a run that nothing may open any more."""
+    is_undecided = (gates.c.run_id == run_id, gates.c.state.in_([GateState.WAITING.value, GateState.CLOSED.value]))
+    tx.connection.execute(update(gates).where(*is_undecided).values(state=GateState.EXPIRED.value))
+
+
+def move(tx: Transaction, run_id: RunId, new_run_id: RunId) -> None:
+    """Give the gates of a run to the run that repeats it."""
+    tx.connection.execute(update(gates).where(gates.c.run_id == run_id).values(run_id=new_run_id))
+
+
+def change_deadline(tx: Transaction, run_id: RunId, until: datetime) -> None:
+    """Correct the deadline of the gates of a run."""
+    tx.connection.execute(update(gates).where(gates.c.run_id == run_id).values(until=until))
+
+
+def next_deadline(tx: Transaction, now: datetime) -> datetime | None:
+    """Return the first deadline of a waiting gate after `now`; None if there is none."""
+    query = select(func.min(gates.c.until)).where(*_of_upstreams(tx, GateState.WAITING, None), gates.c.until > now)
+    deadline: datetime | None = tx.connection.execute(query).scalar()
+    return deadline
+
+
+def has_late(tx: Transaction, now: datetime) -> bool:
+    """Return whether the deadline of a waiting gate has passed."""
+    return tx.connection.execute(select(gates.c.run_id).where(*_is_late(tx, now)).limit(1)).first() is not None
+
+
+def has_waiting_gate() -> ColumnElement[bool]:
+    """Return the condition that a row of `runs` waits for an upstream deployment."""
+    return exists().where(gates.c.run_id == runs.c.id, gates.c.state == GateState.WAITING.value)
+
+
+def _is_late(tx: Transaction, now: datetime) -> tuple[ColumnElement[bool], ...]:
+    return (*_of_upstreams(tx, GateState.WAITING, None), gates.c.until <= now)
+
+
+def _of_upstreams(
+    tx: Transaction, state: GateState, upstreams: Collection[str] | None
+) -> tuple[ColumnElement[bool], ...]:
+    conditions = (gates.c.project == tx.project, gates.c.state == state.value)
+    return conditions if upstreams is None else (*conditions, gates.c.upstream.in_(upstreams))
+
+
+def _from_row(row: Row[Any]) -> Gate:
+    condition, state = UpstreamOutcome(row.condition), GateState(row.state)
+    run_id, upstream_run_id = RunId(row.run_id), row.upstream_run_id and RunId(row.upstream_run_id)
+    return from_row(Gate, row, run_id=run_id, condition=condition, state=state, upstream_run_id=upstream_run_id)

@@ -1,0 +1,39 @@
+"""The operator's settings of what files and requests may start: options of `controller run`.
+
+`cli.trigger_options` parses them with `parse_triggers`.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from controller.errors import UsageError
+
+_SECRET = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/.+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerSettings:
+    """The settings of triggers.
+
+    - `watch_roots`: the absolute paths of the folders below which deployments may watch for new files.
+    - `git_hook_secret`: where the secret of `/hooks/git` is, as `env:NAME` or `file:PATH`; None without this webhook.
+    """
+
+    watch_roots: tuple[Path, ...] = ()
+    git_hook_secret: str | None = None
+
+
+def parse_triggers(*, watch_roots: Iterable[str], git_hook_secret: str | None) -> TriggerSettings:
+    """Check the options. A folder need not exist yet. Raises UsageError, without a value that may be a secret."""
+    roots = [Path(root).absolute() for root in watch_roots]
+    for root in roots:
+        if root.exists() and not root.is_dir():
+            raise UsageError(f"--watch-root {root}: this is not a folder.")
+    if git_hook_secret and _SECRET.fullmatch(git_hook_secret) is None:
+        raise UsageError(
+            "--git-hook-secret: expected env:NAME, or file:PATH with an absolute path.",
+            hint="The option names the place of the secret, so that the list of processes does not show the secret.",
+        )
+    return TriggerSettings(watch_roots=tuple(dict.fromkeys(roots)), git_hook_secret=git_hook_secret or None)

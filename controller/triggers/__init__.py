@@ -1,0 +1,1 @@
+"""Starts runs for events outside of the controller: new files, and requests to webhooks."""

@@ -1,0 +1,232 @@
+"""Deployments without schedules: what their upstream deployments release, exactly once."""
+
+import pytest
+
+from controller.errors import UsageError
+from controller.model.runs import Run, RunState, Trigger
+from controller.model.status import Hold
+from controller.operations.retry import retry_run
+from controller.operations.trigger import trigger_run
+from controller.runs.retention import Sweeper
+from controller.store import finished_upstreams, holds, releases, runs
+from tests.conftest import NOW
+from tests.unit.runs.conftest import World
+from tests.unit.runs.upstreams import HOUR, deployment, due, finish, of, process, startable, waiting
+
+pytestmark = pytest.mark.parametrize("start", ["cold"])
+
+
+def event_driven(name: str, extra: str) -> str:
+    return deployment(name, extra, schedule="")
+
+
+def trigger(world: World, name: str, **parameters: object) -> Run:
+    return trigger_run(world.operations, name, parameters, author="me")
+
+
+def run_once(world: World, name: str, state: RunState = RunState.SUCCEEDED, result: object = None) -> Run:
+    return finish(world, trigger(world, name), state, result)
+
+
+def released_by(world: World, name: str) -> list[list[str]]:
+    """Return the ids of the upstream runs of each run that was released."""
+    return [[upstream.run_id for upstream in run.upstream] for run in of(world, name)]
+
+
+def test_each_finish_of_an_upstream_run_releases_one_run(world: World) -> None:
+    world.declare(ingest=event_driven("ingest", ""), load=event_driven("load", "after: ingest\n"))
+    first = run_once(world, "ingest", result={"rows": 1})
+    [run] = of(world, "load")
+    assert (run.trigger, run.state, run.scheduled_for) == (Trigger.UPSTREAM, RunState.PENDING, None)
+    assert run.upstream[0].result == {"rows": 1}
+    assert run.idempotency_key == f"upstream: {first.id}"
+    second = run_once(world, "ingest")
+    assert released_by(world, "load") == [[first.id], [second.id]]
+    process(world, everything=True)
+    assert len(of(world, "load")) == 2
+
+
+def test_a_run_that_did_not_end_as_asked_releases_nothing(world: World) -> None:
+    world.declare(
+        ingest=event_driven("ingest", ""),
+        load=event_driven("load", "after: ingest\n"),
+        alarm=event_driven("alarm", "after: {deployment: ingest, on: failed}\n"),
+        log=event_driven("log", "after: {deployment: ingest, on: finished}\n"),
+    )
+    run_once(world, "ingest", RunState.FAILED)
+    run_once(world, "ingest", RunState.SKIPPED)  # it had nothing to do
+    assert [len(of(world, name)) for name in ("load", "alarm", "log")] == [0, 1, 2]
+
+
+def test_all_upstreams_have_to_finish_since_the_last_release(world: World) -> None:
+    world.declare(a=event_driven("a", ""), b=event_driven("b", ""), both=event_driven("both", "after: [a, b]\n"))
+    first_a, first_b = run_once(world, "a"), run_once(world, "b")
+    assert released_by(world, "both") == [[first_a.id, first_b.id]]
+    run_once(world, "b")
+    latest_b = run_once(world, "b")
+    assert len(of(world, "both")) == 1
+    latest_a = run_once(world, "a")
+    assert released_by(world, "both")[1:] == [[latest_b.id, latest_a.id]]
+    run_once(world, "a")
+    assert len(of(world, "both")) == 2
+
+
+def test_with_any_each_finish_releases_a_run(world: World) -> None:
+    world.declare(
+        a=event_driven("a", ""),
+        b=event_driven("b", ""),
+        one=event_driven("one", "after: {deployments: [a, b], any: true}\n"),
+    )
+    finished = [run_once(world, name).id for name in ("a", "b", "b")]
+    assert released_by(world, "one") == [[run_id] for run_id in finished]
+
+
+@pytest.mark.parametrize(("on_redo", "count"), [("ignore", 1), ("run", 2)])
+def test_a_retry_releases_a_run_again_only_if_asked(world: World, on_redo: str, count: int) -> None:
+    after = f"after: {{deployment: ingest, on_redo: {on_redo}}}\n"
+    world.declare(ingest=deployment("ingest"), load=event_driven("load", after))
+    world.clock.turn(HOUR)
+    [scheduled] = due(world, "ingest")
+    finish(world, scheduled)
+    finish(world, trigger_run(world.operations, "ingest", {}, due_time=NOW + HOUR, author="me"))
+    assert len(of(world, "load")) == count
+    manual = run_once(world, "ingest")
+    finish(world, retry_run(world.operations, manual.id, author="me"))
+    assert len(of(world, "load")) == 2 * count
+
+
+def test_a_retry_of_a_failed_run_releases_a_run(world: World) -> None:
+    world.declare(ingest=event_driven("ingest", ""), load=event_driven("load", "after: ingest\n"))
+    failed = run_once(world, "ingest", RunState.FAILED)
+    retry = finish(world, retry_run(world.operations, failed.id, author="me"))
+    assert released_by(world, "load") == [[retry.id]]
+
+
+def test_the_due_time_of_the_upstream_run_is_the_nominal_time(world: World) -> None:
+    parameters = "after: ingest\nparameters: {day: {from: due_time, format: date}, n: {from: ingest.result}}\n"
+    world.declare(ingest=deployment("ingest"), load=event_driven("load", parameters))
+    world.clock.turn(HOUR)
+    due(world, "ingest")
+    world.clock.turn(24 * HOUR)
+    finish(world, of(world, "ingest")[0], result=[1, 2])
+    [run] = of(world, "load")
+    assert run.parameters == {"day": "2026-06-01", "n": [1, 2]}
+    finish(world, run, RunState.FAILED)
+    for latest in (False, True):
+        retry = retry_run(world.operations, run.id, author="me", latest=latest)
+        assert (retry.parameters, retry.upstream) == (run.parameters, run.upstream)
+        finish(world, retry)
+
+
+def test_a_missing_value_is_a_failed_run(world: World) -> None:
+    parameters = "after: ingest\nparameters: {n: {from: ingest.result.n}}\n"
+    world.declare(ingest=event_driven("ingest", ""), load=event_driven("load", parameters))
+    run_once(world, "ingest", result={})
+    [run] = of(world, "load")
+    assert run.state is RunState.FAILED
+    assert run.reason is not None
+    assert run.reason.startswith("not launched: parameter n:")
+
+
+def test_a_run_by_hand_gets_the_latest_upstream_run(world: World) -> None:
+    parameters = "after: ingest\nparameters: {n: {from: ingest.result}}\n"
+    world.declare(ingest=event_driven("ingest", ""), load=event_driven("load", parameters))
+    with pytest.raises(UsageError, match=r"^Parameter n: 'ingest\.result' refers to a deployment"):
+        trigger(world, "load")
+    assert trigger(world, "load", n=7).parameters == {"n": 7}
+    ingest = run_once(world, "ingest", result=3)
+    run_once(world, "ingest", RunState.FAILED)
+    run = trigger(world, "load")
+    assert (run.parameters, [upstream.run_id for upstream in run.upstream]) == ({"n": 3}, [ingest.id])
+
+
+def test_a_suspended_deployment_records_a_skipped_run(world: World) -> None:
+    world.declare(ingest=event_driven("ingest", ""), load=event_driven("load", "after: ingest\nsuspend: true\n"))
+    run_once(world, "ingest")
+    assert [(run.state, run.reason) for run in of(world, "load")] == [(RunState.SKIPPED, "suspended")]
+
+
+def test_a_hold_delays_the_released_run(world: World) -> None:
+    world.declare(ingest=event_driven("ingest", ""), load=event_driven("load", "after: ingest\n"))
+    with world.store.write() as tx:
+        holds.save(tx, Hold(deployment="load", reason="wait", author="me", since=NOW))
+    run_once(world, "ingest")
+    assert waiting(world) == {"load": "held: wait"}
+    with world.store.write() as tx:
+        holds.remove(tx, "load")
+    assert startable(world) == ["load"]
+
+
+@pytest.mark.parametrize(
+    ("overlap", "states", "startable_runs"),
+    [
+        ("skip", ["running", "pending", "pending"], 0),
+        ("queue", ["running", "pending", "pending"], 0),
+        ("allow", ["running", "pending", "pending"], 2),
+        ("replace", ["running", "skipped", "pending"], 0),
+    ],
+)
+def test_released_runs_wait_for_each_other(world: World, overlap: str, states: list[str], startable_runs: int) -> None:
+    world.declare(ingest=event_driven("ingest", ""), load=event_driven("load", f"after: ingest\noverlap: {overlap}\n"))
+    run_once(world, "ingest")
+    with world.store.write() as tx:
+        runs.move(tx, of(world, "load")[0].id, expect=RunState.PENDING, to=RunState.RUNNING, attempt=1)
+    run_once(world, "ingest")
+    run_once(world, "ingest")
+    assert [run.state.value for run in of(world, "load")] == states
+    assert len(startable(world)) == startable_runs
+
+
+def test_runs_before_the_dependency_was_declared_do_not_count(world: World) -> None:
+    both = "after: [a, b]\n"
+    world.declare(a=event_driven("a", ""), b=event_driven("b", ""), both=event_driven("both", ""))
+    run_once(world, "a")
+    world.declare(both=event_driven("both", both))
+    run_once(world, "b")
+    assert of(world, "both") == []
+    world.declare(both=event_driven("both", "after: a\n"))  # b does not count any more
+    world.declare(both=event_driven("both", both))
+    run_once(world, "a")
+    assert of(world, "both") == []
+    run_once(world, "b")
+    assert len(of(world, "both")) == 1
+
+
+def test_a_renamed_upstream_keeps_what_counts(world: World) -> None:
+    world.declare(a=event_driven("a", ""), b=event_driven("b", ""), both=event_driven("both", "after: [a, b]\n"))
+    run_once(world, "a")
+    world.declare(a=event_driven("c", "renamed_from: a\n"), both=event_driven("both", "after: [c, b]\n"))
+    run_once(world, "b")
+    assert len(of(world, "both")) == 1
+
+
+def test_a_fault_in_one_evaluation_does_not_affect_others(world: World) -> None:
+    world.declare(ingest=event_driven("ingest", ""), load=event_driven("load", "after: ingest\n"))
+    [first, second] = [trigger(world, "ingest") for _ in range(2)]
+    with world.store.write() as tx:  # the first run can't be read
+        for run in (first, second):
+            runs.move(tx, run.id, expect=RunState.PENDING, to=RunState.SUCCEEDED)
+        finished_upstreams.record(tx, [first.id, second.id])
+        tx.connection.exec_driver_sql(f"UPDATE runs SET scheduled_for = 'never' WHERE id = '{first.id}'")
+    process(world)
+    with world.store.read() as tx:
+        assert list(finished_upstreams.find(tx, 10).values()) == [first.id]
+    with world.store.write() as tx:
+        tx.connection.exec_driver_sql("UPDATE runs SET scheduled_for = NULL")
+    assert released_by(world, "load") == [[second.id]]
+    process(world, everything=True)
+    assert released_by(world, "load") == [[second.id], [first.id]]
+
+
+def test_the_records_of_releases_are_deleted_with_the_released_runs(world: World) -> None:
+    world.declare(ingest=event_driven("ingest", ""), load=event_driven("load", "after: ingest\nretention: {runs: 1}\n"))
+    for _ in range(3):
+        run_once(world, "ingest")
+        finish(world, of(world, "load")[-1])
+    sweeper = Sweeper(world.store, world.clock, world.admission, world.runs_directory)
+    world.clock.turn(HOUR)
+    sweeper.sweep()
+    [kept] = of(world, "load")
+    with world.store.read() as tx:
+        chains = [releases.find(tx, "load", "ingest", run.id) for run in of(world, "ingest")]
+    assert [release and release.run_id for release in chains] == [None, None, kept.id]
