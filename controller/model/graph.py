@@ -91,7 +91,7 @@ def edges_of(deployment: Deployment) -> Iterator[Edge]:
 
 def describe_edge(edge: Edge) -> str:
     """Return the dependency as a sentence without a full stop: `report waits until ingest has succeeded`."""
-    outcome = {UpstreamOutcome.SUCCEEDED: "succeeded", UpstreamOutcome.FAILED: "failed"}.get(edge.on, "finished")
+    outcome = "finished" if edge.on is None else edge.on.value
     if edge.kind is EdgeKind.GATE:
         return f"{edge.target} waits until {edge.source} has {outcome}"
     if edge.kind is EdgeKind.EVENT:

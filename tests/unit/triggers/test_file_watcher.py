@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from controller.model.runs import RunState, Trigger
+from controller.model.triggers import SeenFile
 from controller.store import inventory, seen_files
 from controller.triggers.seen_file_cleanup import KEPT_MISSING
 from tests.unit.triggers.conftest import LOAD, World
@@ -262,7 +263,7 @@ def test_the_files_of_a_deployment_whose_tombstone_has_expired_are_forgotten(wor
     assert [file.deployment for file in _recorded(world)] == ["load"]
 
 
-def _recorded(world: World) -> list[seen_files.SeenFile]:
+def _recorded(world: World) -> list[SeenFile]:
     with world.store.read() as tx:
         return seen_files.page(tx, ("", ""), 100)
 
