@@ -18,7 +18,6 @@ from controller.text import did_you_mean, replace_unprintable, shorten
 
 MAX_NAME = 120
 """The maximum length of a name. Longer ones are cut."""
-_CODE = "InvalidRunName"
 _BRACES = "write {parameter}, {due_time} or {due_time:%Y-%m-%d}, and {{ or }} for a brace"
 
 Pieces = list[tuple[str, str | None, str]]
@@ -65,12 +64,14 @@ def _check(context: ValidationContext, path: Path, template: str, parameters: Co
     try:
         pieces = _parse(template)
     except ValueError as error:
-        context.add(_CODE, f"{quote(template)} is not a template: {error}", path, hint=_BRACES)
+        context.add("InvalidRunName", f"{quote(template)} is not a template: {error}", path, hint=_BRACES)
         return
     for _, placeholder, layout in pieces:
         if placeholder == DUE_TIME:
             for fault in find_errors({"": _reference(layout)}):
-                context.add(_CODE, f"{{{DUE_TIME}:{shorten(layout)}}}: {fault.message}", path, hint=fault.hint)
+                context.add(
+                    "InvalidRunName", f"{{{DUE_TIME}:{shorten(layout)}}}: {fault.message}", path, hint=fault.hint
+                )
         elif placeholder is not None and placeholder not in parameters:
             message = (
                 f"nothing sets the parameter {shorten(placeholder)} for the placeholder {{{shorten(placeholder)}}}"
@@ -78,10 +79,10 @@ def _check(context: ValidationContext, path: Path, template: str, parameters: Co
             hint = did_you_mean(placeholder, (*parameters, DUE_TIME))
             if hint is None and placeholder.isidentifier():
                 hint = f"set it under parameters: {{{shorten(placeholder)}: …}}, or remove the placeholder"
-            context.add(_CODE, message, path, hint=hint or _BRACES)
+            context.add("InvalidRunName", message, path, hint=hint or _BRACES)
         elif placeholder is not None and layout:
             message = f"the parameter {shorten(placeholder)} has no format; only {DUE_TIME} has one"
-            context.add(_CODE, message, path, hint=f"write {{{shorten(placeholder)}}}")
+            context.add("InvalidRunName", message, path, hint=f"write {{{shorten(placeholder)}}}")
 
 
 def _parse(template: str) -> Pieces:
