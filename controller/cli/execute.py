@@ -72,8 +72,8 @@ def execute(
         "CONTROLLER_SCHEDULED_FOR": "",
         "CONTROLLER_REVISION": "",
     }
-    zones = [schedule.timezone for schedule in deployment.schedules]
-    parameters = resolve_references(declared, SystemClock().now(), zones)
+    now = SystemClock().now()
+    parameters = resolve_references(declared, now, deployment.zones, schedule=deployment.timezone)
     python = _prepare_python(location, deployment, uv)
     result = run(deployment, parameters, location.directory, environment, SystemClock(), temporary_bases(), python)
     _print(result, output)

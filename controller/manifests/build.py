@@ -20,9 +20,11 @@ from controller.manifests.matrix import combination_of
 from controller.manifests.notify_fields import read_notify_fields
 from controller.manifests.policy_fields import check_queue, read_policies
 from controller.manifests.python_settings import check_import_paths, check_python, read_import_paths, read_python
+from controller.manifests.run_names import check_run_names
 from controller.manifests.run_targets import read_target, read_working_directory
 from controller.manifests.schedule_fields import read_duration, read_schedules
 from controller.manifests.schema_validation import check_shape
+from controller.manifests.short_forms import as_written
 from controller.manifests.trigger_fields import read_triggers, webhook_places
 from controller.manifests.upstream_references import check_upstream_references
 from controller.manifests.validation_context import ValidationContext
@@ -30,6 +32,7 @@ from controller.manifests.yaml.nodes import Document, Node, Path, Position, Prob
 from controller.model.deployments import CommandTarget, Deployment, FlowTarget, Target
 from controller.model.findings import Severity
 from controller.model.python_environments import PythonRequest
+from controller.model.snapshots import is_python
 from controller.text import shorten
 
 if TYPE_CHECKING:
@@ -93,7 +96,7 @@ def build(
         place=root.at(("name",)).place,
         renamed=root.at(("renamed_from",)).place,
         deployment=deployment if is_enabled else None,
-        problems=tuple(context.problems),
+        problems=tuple(context.problems if is_python(file) else (as_written(each, root) for each in context.problems)),
         webhooks=tuple(webhook_places(context)),
         python=python,
         upstreams=upstream_places(context),
@@ -127,7 +130,7 @@ def check_parts(
     context = ValidationContext(root, tuple(problems))
     check_queue(context, queues)
     _read_fields(context, "", now)
-    return tuple(context.problems)
+    return tuple(as_written(problem, root) for problem in context.problems)
 
 
 def _read_fields(context: ValidationContext, file: str, now: datetime | None) -> tuple[Target | None, dict[str, Any]]:
@@ -148,6 +151,8 @@ def _deployment(
     context: ValidationContext, file: str, now: datetime | None, flows: "Flows | None"
 ) -> tuple[Deployment | None, PythonRequest | None]:
     target, fields = _read_fields(context, file, now)
+    triggers = (*fields.get("files", ()), *fields.get("webhooks", ()))
+    check_run_names(context, {name for trigger in triggers for name in trigger.parameter_names})
     check_upstream_references(context, fields["after"])
     if now is not None and fields["expect"]:
         warn_about_deadlines(context, fields["expect"], fields["schedules"], now)
@@ -167,6 +172,8 @@ def _deployment(
         version=document.get("version"),
         parameters=document.get("parameters", {}),
         suspend=document.get("suspend", False),
+        run_name=document.get("run_name"),
+        timezone=document.get("timezone"),
         env=document.get("env", {}),
         matrix=combination_of(document),
         **fields,

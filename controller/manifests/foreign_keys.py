@@ -42,6 +42,7 @@ from controller.schedules import parse_natural_schedule
 _MAX_HINT = 300
 _CHANNEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _URL = re.compile(r"https?://[!-~]+")
+SHORT_SCHEDULE_HINT = 'write a cron expression, such as "0 2 * * *" or "@daily", or an interval, such as 15m'
 _PROCESS = "runs are processes on the controller's machine"
 _REMOVAL_HINTS = {
     "flow_runner infrastructure infra_overrides job_variables runner container docker image executor runs_on "
@@ -112,7 +113,7 @@ def foreign_type_hint(path: Path, value: Any) -> str | None:
     """Return the hint for a value of the wrong type at `path`; None if its meaning is unknown."""
     if len(path) == 2 and path[0] == "schedules":
         inner = schedule_of(value)
-        return f"write {_yaml(inner)}" if inner else None
+        return f"write {_yaml(inner)}" if inner else _number_hint(value)
     if path == ("schedule",) and (value is None or str(value).strip().lower() in NO_SCHEDULE):
         return "remove it: a deployment without a schedule runs when it is triggered"
     if path == ("schedule", "cron") and isinstance(value, list):
@@ -129,7 +130,13 @@ def foreign_type_hint(path: Path, value: Any) -> str | None:
     if path[-1:] in (("interval",), ("timeout",), ("start_deadline",), ("delay",), ("max_delay",), ("jitter",)):
         return _entry_hint(str(path[-1]), duration_of, value)
     builder = _TYPES.get(str(path[-1])) if len(path) == 1 else None
-    return None if builder is None else _entry_hint(str(path[0]), builder, value)
+    hint = None if builder is None else _entry_hint(str(path[0]), builder, value)
+    return hint or (_number_hint(value) if path == ("schedule",) else None)
+
+
+def _number_hint(value: Any) -> str | None:
+    """Return the hint for a number in place of a schedule, because it may mean minutes or hours."""
+    return SHORT_SCHEDULE_HINT if isinstance(value, int | float) else None
 
 
 def _rule_type_hint(path: Path, value: Any) -> str | None:
@@ -271,6 +278,8 @@ _WORDS: tuple[tuple[str, str, Builder], ...] = (
     ("doc doc_md docs comment summary owner", "description", lambda value: value if isinstance(value, str) else None),
     ("cwd workdir working_dir dir", "working_directory", directory_of),
     ("restart restart_policy", "retries", restart_of),
+    ("tz time_zone timezone_name zone", "timezone", lambda value: value if isinstance(value, str) else None),
+    ("flow_run_name run_name_template runname", "run_name", lambda value: value if isinstance(value, str) else None),
     ("weight priority_weight", "priority", _same),
     ("skip_on_exit_code", "skip_exit_code", _same),
     ("memory mem mem_limit memory_limit", "resources", lambda value: {"memory": value}),
@@ -345,7 +354,7 @@ _TYPES = {
     "parameters": parameters_of,
     "tags": lambda value: tags_of(value) if isinstance(value, dict) else None,
     "prune": lambda value: {True: "enabled", False: "disabled"}.get(value) if isinstance(value, bool) else None,
-    "overlap": lambda value: {True: "allow", False: "skip"}.get(value) if isinstance(value, bool) else None,
+    "overlap": lambda value: {True: "allow", False: "skip"}[value] if isinstance(value, bool) else overlap_of(value),
     "suspend": suspend_when(when=True),
     "notify": lambda value: {"to": value} if isinstance(value, str) and _CHANNEL.fullmatch(value) else None,
     "expect": lambda value: {"finish_within": value} if duration_of(value) is not None else None,

@@ -14,6 +14,8 @@ from controller.manifests.command_checks import command_words
 from controller.model.schedules import Cron
 from controller.schedules import find_suspicious_steps, parse_duration, parse_natural_duration, parse_natural_schedule
 
+_MOST_RUNS = 1000
+"""The greatest limit of `overlap`."""
 _LEAST_SECONDS = 60
 """A smaller number in place of a schedule is ambiguous: it may mean minutes or hours."""
 RULES = ("cron", "interval", "rrule", "at")
@@ -150,15 +152,19 @@ def duration_in(unit: str) -> Builder:
     return lambda value: f"{value:.15g}{unit}" if isinstance(value, int | float) else duration_of(value)
 
 
-def overlap_of(value: Any) -> str | None:
+def overlap_of(value: Any) -> str | dict[str, Any] | None:
     """Return the `overlap` that a limit or a policy for concurrent runs means."""
-    if isinstance(value, dict):
-        if str(value.get("collision_strategy", "")).lower() == "cancel_new":
-            return "skip"
-        return "replace" if value.get("cancel-in-progress") is True else "queue"
     if isinstance(value, str):
         return _OVERLAPS.get(value.replace("-", "_").lower())
-    return "queue" if isinstance(value, int) and value == 1 else "allow"
+    if isinstance(value, dict):
+        is_skip = str(value.get("collision_strategy", "")).lower() == "cancel_new"
+        policy = "skip" if is_skip else "replace" if value.get("cancel-in-progress") is True else "queue"
+        limit = value.get("limit", value.get("concurrency_limit", 1))
+    else:
+        policy, limit = "queue", value
+    if not isinstance(limit, int) or not 1 < limit <= _MOST_RUNS:
+        return policy if limit == 1 else None
+    return {"policy": policy, "limit": limit}
 
 
 def flow_of(value: Any) -> str | None:

@@ -16,8 +16,9 @@ from controller.manifests.build import BuildResult, build, unexpanded
 from controller.manifests.calendar_fields import with_calendars
 from controller.manifests.flow_references import Flows
 from controller.manifests.matrix import MATRIX, MAX_COMBINATIONS, expand
-from controller.manifests.merge import drop_null_keys, overlay, relocate, with_defaults, without_keys
+from controller.manifests.merge import drop_null_keys, relocate, without_keys
 from controller.manifests.project_file import ProblemKey, Project, problem_key
+from controller.manifests.short_forms import merge_defaults, merge_overlay, shorten_overlap, with_long_forms
 from controller.manifests.yaml.nodes import Document, Node, Problem
 from controller.model.findings import Severity
 
@@ -89,12 +90,13 @@ def render(root: Node, project: Project, environment: str | None) -> Node:
         return root
     overlays = root.fields.get(ENVIRONMENTS)
     defaults = project.defaults_in(environment)
-    document = root if defaults is None else with_defaults(defaults, root)
+    document = with_long_forms(root) if defaults is None else merge_defaults(defaults, root)
     if project.removable is not None:
         document = drop_null_keys(project.removable, document, values=_VALUES)
     patch = overlays.fields.get(environment) if overlays and environment is not None else None
     if environment is not None and patch is not None and isinstance(patch.value, dict):
-        document = overlay(document, without_keys(relocate(patch, within=(ENVIRONMENTS, environment)), *_FIXED))
+        document = merge_overlay(document, without_keys(relocate(patch, within=(ENVIRONMENTS, environment)), *_FIXED))
+    document = shorten_overlap(document)
     is_default = _OF_COMMANDS in document.fields and document.keys[_OF_COMMANDS].file
     return without_keys(document, _OF_COMMANDS) if is_default and "command" not in document.fields else document
 
@@ -106,7 +108,7 @@ def find_rendered(documents: Iterable[Document], name: str, project: Project, en
         if isinstance(value, dict) and (value.get("name") == name or _has_matrix(value)):
             for root in expand(render(document.root, project, environment)).roots:
                 if root.value.get("name") == name:
-                    return with_calendars(root, project.calendars)
+                    return with_calendars(with_long_forms(root), project.calendars)
     return None
 
 
@@ -135,7 +137,7 @@ def _build_all(
         return _Built(results=(unexpanded(root, (*document.problems, *expansion.problems)),))
     results = (
         build(replace(document, root=each), file, now, queues=project.queues, flows=options.flows)
-        for each in (with_calendars(root, project.calendars) for root in expansion.roots)
+        for each in (with_calendars(with_long_forms(root), project.calendars) for root in expansion.roots)
     )
     return _Built(results=tuple(results), problems=expansion.problems)
 

@@ -81,7 +81,7 @@ def resolve(
         parameters: JSON values, nested no deeper than a manifest may be.
         due_time: an aware datetime. For a run without a due time, the time at which it is created.
         zones: the time zones of the deployment's schedules. References that name no time zone use the only one, or UTC.
-        schedule: the time zone of the schedule that fired, which is used instead.
+        schedule: the time zone of the schedule that fired or else of the deployment, which is used instead.
     """
     if not has_references(parameters):
         return dict(parameters)

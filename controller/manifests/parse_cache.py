@@ -1,9 +1,11 @@
 """A cache of parsed files, for several readers of the same files: `plan` reads a commit once per environment."""
 
 from collections import OrderedDict
+from dataclasses import replace
 
 from controller.manifests.flow_references import ModuleCache
 from controller.manifests.rendered_specs import load_rendered
+from controller.manifests.short_forms import is_ignored
 from controller.manifests.yaml.loader import Loaded, load
 from controller.model.snapshots import ManifestFile, is_json, is_python
 
@@ -42,7 +44,12 @@ class ParsedFiles:
 
 
 def load_file(file: ManifestFile) -> Loaded:
-    """Return the contents of the file. For a Python spec, these are the documents it was rendered to."""
+    """Return the contents of the file. For a Python spec, these are the documents it was rendered to.
+
+    Valid documents that have only keys to ignore are left out: they hold anchors for others of the same list.
+    """
     if is_python(file.path):
         return load_rendered(file.content)
-    return load(file.content, json=is_json(file.path))
+    loaded = load(file.content, json=is_json(file.path))
+    documents = tuple(each for each in loaded.documents if each.problems or not is_ignored(each.root.value))
+    return loaded if len(documents) == len(loaded.documents) else replace(loaded, documents=documents)

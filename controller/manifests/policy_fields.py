@@ -35,6 +35,7 @@ class Policies(TypedDict):
     """The fields of a Deployment that this module reads."""
 
     overlap: Overlap
+    overlap_limit: int
     catchup: Catchup
     start_deadline: timedelta | None
     retries: Retries
@@ -49,8 +50,10 @@ class Policies(TypedDict):
 
 def read_policies(context: ValidationContext) -> Policies:
     """Return the policies of the document. Invalid values are replaced by their defaults."""
+    overlap, overlap_limit = _overlap(context)
     return Policies(
-        overlap=Overlap(context.get("overlap") or Overlap.SKIP),
+        overlap=overlap,
+        overlap_limit=overlap_limit,
         catchup=_catchup(context, context.valid_fields("catchup")),
         start_deadline=read_length(context, ("start_deadline",), context.get("start_deadline")),
         retries=_retries(context, context.valid_fields("retries")),
@@ -70,6 +73,18 @@ def check_queue(context: ValidationContext, queues: Collection[str]) -> None:
     if name is not None and name not in queues:
         hint = did_you_mean(name, queues) or "declare it under queues in controller.yaml"
         context.add("UnknownQueue", f"queue {shorten(name)} is not declared", ("queue",), hint=hint)
+
+
+def _overlap(context: ValidationContext) -> tuple[Overlap, int]:
+    """Return the policy, and how many runs may be in progress at the same time."""
+    if isinstance(short := context.get("overlap"), str):
+        return Overlap(short), 1
+    fields = context.valid_fields("overlap")
+    policy, limit = Overlap(fields.get("policy", Overlap.SKIP)), fields.get("limit")
+    if policy is Overlap.ALLOW and limit is not None:
+        hint = f"remove it, or write policy: queue to run at most {int(limit)} at the same time"
+        context.add("ConflictingKeys", "policy: allow has no limit", ("overlap", "limit"), hint=hint, at_key=True)
+    return policy, int(limit or 1)
 
 
 def _catchup(context: ValidationContext, fields: dict[str, Any]) -> Catchup:

@@ -12,8 +12,9 @@ from typing import Any
 from controller.manifests.build import check_parts
 from controller.manifests.calendar_fields import CALENDARS, read_calendars, with_calendars
 from controller.manifests.calendar_files import CalendarFiles, insert_dates, read_calendar_files
-from controller.manifests.merge import overlay, relocate, union
+from controller.manifests.merge import relocate, union, without_keys
 from controller.manifests.schema_validation import PROJECT, check_shape
+from controller.manifests.short_forms import ignored_keys, merge_overlay, shorten_overlap, with_long_forms
 from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.loader import load
 from controller.manifests.yaml.nodes import Node, Position, Problem
@@ -74,6 +75,7 @@ def read_project(
         place = loaded.documents[-1].root.place
         message = f"{PROJECT_FILE} must be a single mapping"
         return Project(problems=(Problem(code="NotAMapping", message=message, place=place),))
+    root = without_keys(root, *ignored_keys(root))
     problems = [*loaded.documents[0].problems, *check_shape(root, PROJECT)]
     if calendar_files is not None and not problems:
         root, invalid = insert_dates(root, calendar_files)
@@ -93,8 +95,9 @@ def project_document(file: ManifestFile | RefusedFile | None) -> Mapping[str, An
     if not loaded.documents:
         return {}
     [document] = loaded.documents
-    is_invalid = document.problems or not isinstance(document.root.value, dict)
-    return None if is_invalid or check_shape(document.root, PROJECT) else document.root.value
+    if document.problems or not isinstance(document.root.value, dict) or check_shape(document.root, PROJECT):
+        return None
+    return {key: value for key, value in document.root.value.items() if key not in ignored_keys(document.root)}
 
 
 def find_calendar_files(file: ManifestFile | RefusedFile | None, code: Code) -> CalendarFiles:
@@ -124,16 +127,18 @@ def _project(root: Node, problems: list[Problem], now: datetime) -> Project:
         name: int(limit) for name, queue in declared.items() if isinstance(limit := _mapping(queue).get("limit"), int)
     }
     base = _part(root, "defaults")
+    base = base and with_long_forms(base)
     removable = base
     environments: dict[str, Node | None] = {}
     for name in _mapping(root.value.get("environments")):
         patch = _part(root, "environments", name, "defaults")
-        environments[name] = base if patch is None else overlay(base or _NOTHING, patch)
-        removable = patch if removable is None else removable if patch is None else union(removable, patch)
+        environments[name] = base if patch is None else merge_overlay(base or _NOTHING, patch)
+        if patch is not None:
+            removable = with_long_forms(patch) if removable is None else union(removable, with_long_forms(patch))
     calendars = _calendars(root, problems)
     for defaults in (base, *environments.values()):
         if defaults is not None:
-            problems += check_defaults(defaults, queues, now, calendars)
+            problems += check_defaults(shorten_overlap(defaults), queues, now, calendars)
     distinct = {problem_key(problem): problem for problem in reversed(problems)}
     problems = list(distinct.values())[::-1]
     return Project(

@@ -5,6 +5,7 @@ positions to the problems. A fault in one key does not hide a fault in another.
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -14,14 +15,23 @@ from controller.errors import ScheduleError
 from controller.manifests.calendar_fields import CalendarRules, read_calendars, read_rules
 from controller.manifests.canonical_json import canonical_json
 from controller.manifests.dst_warnings import warn_about_clock_changes
-from controller.manifests.schedule_warnings import warn_about_end, warn_about_shadowed, warn_about_unusual
+from controller.manifests.foreign_keys import SHORT_SCHEDULE_HINT, foreign_type_hint
+from controller.manifests.schedule_warnings import (
+    warn_about_end,
+    warn_about_fixed_zone,
+    warn_about_shadowed,
+    warn_about_unusual,
+)
 from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Path
 from controller.model.calendars import Shift
 from controller.model.schedules import At, Cron, Dst, Gap, Interval, Repeat, RRule, Rule, Schedule
+from controller.schedules.messages import quote
+from controller.text import shorten
 
 Parsed = TypeVar("Parsed")
 
+UTC = "UTC"
 LONGEST_JITTER = timedelta(days=1)
 _SHORTEST_SHIFTED = timedelta(minutes=1)
 _RULES = ("cron", "interval", "rrule", "at")
@@ -29,6 +39,7 @@ _RULES = ("cron", "interval", "rrule", "at")
 
 def read_schedules(context: ValidationContext, now: datetime | None) -> tuple[Schedule, ...]:
     """Return the valid schedules of the document. Without `now`, it is not checked whether they fire again."""
+    _read_timezone(context)
     valid: list[Schedule] = []
     places: dict[str, Path] = {}
     ids: set[str] = set()
@@ -62,14 +73,21 @@ def read_duration(context: ValidationContext, path: Path, value: Any) -> timedel
     return length
 
 
+def _read_timezone(context: ValidationContext) -> None:
+    """Check the time zone of the deployment, which is the default of its schedules."""
+    timezone = context.get("timezone")
+    if timezone is not None and _parse(context, ("timezone",), "InvalidTimezone", schedules.zone, timezone) is not None:
+        warn_about_fixed_zone(context, ("timezone",), timezone)
+
+
 def schedule_id(fields: dict[str, Any]) -> str:
     """Return the id of a schedule without one: a hash that changes only with its times or parameters."""
-    meaning = {key: value for key, value in fields.items() if key not in ("suspend", "jitter")}
+    meaning = {key: value for key, value in fields.items() if key not in ("suspend", "jitter", "run_name")}
     return hashlib.sha256(canonical_json(meaning)).hexdigest()[:8]
 
 
 def _declarations(context: ValidationContext) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield the mappings that declare schedules, with their paths."""
+    """Yield the mappings that declare schedules, with their paths. Add a problem for each string that is not one."""
     document = context.value
     listed = document.get("schedules")
     if not isinstance(listed, list) or not context.is_valid_at(("schedules",)):
@@ -79,13 +97,29 @@ def _declarations(context: ValidationContext) -> Iterator[tuple[Path, dict[str, 
     for path, candidate in candidates:
         if isinstance(candidate, dict):
             yield path, candidate
+        elif isinstance(candidate, str) and context.is_clean(path):
+            _invalid_short_form(context, path, candidate)
+
+
+def _invalid_short_form(context: ValidationContext, path: Path, text: str) -> None:
+    """Add the problem of a string that `short_forms` could not expand to a schedule."""
+    message, hint = f"{quote(text)} is neither a cron expression nor an interval", foreign_type_hint(path, text)
+    try:
+        if re.fullmatch(r"\d\S*[A-Za-z]", text):
+            hint = None  # it would be the same invalid duration
+            schedules.parse_duration(text)
+        elif text.startswith("@") or len(text.split()) > 1:
+            schedules.find_suspicious_steps(Cron(expression=text))
+    except ScheduleError as error:
+        message, hint = error.message, hint or error.hint
+    context.add("InvalidSchedule", shorten(message, 300), path, hint=shorten(hint or SHORT_SCHEDULE_HINT, 300))
 
 
 def _schedule(
     context: ValidationContext, path: Path, fields: dict[str, Any], now: datetime | None, rules: CalendarRules
 ) -> Schedule | None:
     """Return the schedule at `path` from those of its keys that are valid so far; None after any problem."""
-    timezone = fields.get("timezone", "UTC")
+    timezone = fields.get("timezone") or context.get("timezone") or UTC
     zone = _parse(context, (*path, "timezone"), "InvalidTimezone", schedules.zone, timezone)
     rule = _rule(context, path, fields)
     start, end = (_time(context, (*path, key), fields.get(key)) for key in ("start", "end"))
@@ -104,7 +138,7 @@ def _schedule(
         return None
     dst = fields.get("dst", {})
     schedule = Schedule(
-        id=fields.get("id") or schedule_id(fields),
+        id=fields.get("id") or schedule_id({**fields, **({} if timezone == UTC else {"timezone": timezone})}),
         rule=rule,
         timezone=timezone,
         dst=Dst(gap=Gap(dst.get("gap", "next_valid")), repeat=Repeat(dst.get("repeat", "first"))),
@@ -113,6 +147,7 @@ def _schedule(
         jitter=jitter,
         suspend=fields.get("suspend", False),
         parameters=fields.get("parameters", {}),
+        run_name=fields.get("run_name"),
         **rules,
     )
     if not _will_fire(context, place, schedule, now) and context.is_clean(place):

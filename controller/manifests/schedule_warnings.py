@@ -27,11 +27,16 @@ def warn_about_unusual(context: ValidationContext, path: Path, rule_key: str, sc
     if isinstance(schedule.rule, Cron | RRule):
         for message, hint in schedules.find_ambiguities(schedule):
             context.add("AmbiguousSchedule", message, place, hint=hint, severity=_WARNING)
-    if (fixed := schedules.FIXED_ZONES.get(schedule.timezone)) is not None:
+    if context.root.find((*path, "timezone")) is not None:
+        warn_about_fixed_zone(context, (*path, "timezone"), schedule.timezone)
+
+
+def warn_about_fixed_zone(context: ValidationContext, path: Path, timezone: str) -> None:
+    """Add a warning if the time zone at `path` has the same offset all year although its name suggests local time."""
+    if (fixed := schedules.FIXED_ZONES.get(timezone)) is not None:
         offset, name = fixed
-        message = f"{schedule.timezone} is {offset} all year, without daylight saving time"
-        hint = f"write {name} for local time"
-        context.add("AmbiguousSchedule", message, (*path, "timezone"), hint=hint, severity=_WARNING)
+        message = f"{timezone} is {offset} all year, without daylight saving time"
+        context.add("AmbiguousSchedule", message, path, hint=f"write {name} for local time", severity=_WARNING)
 
 
 def warn_about_end(context: ValidationContext, path: Path, rule_key: str, schedule: Schedule) -> None:

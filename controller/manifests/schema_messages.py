@@ -3,6 +3,7 @@
 `schema_validation` calls it. It only words the library's errors, with positions from our nodes; it validates nothing.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -54,6 +55,10 @@ _TROUBLES = {
     "all": "remove on: by default, all troubles of runs and deadlines are reported",
 }
 """Hints for words in `on` of a notification rule."""
+_IGNORED = re.compile(r"(?:[._]|X-)([-\w]+)")
+"""Keys that other programs ignore."""
+_OF_DOCUMENTS = frozenset({"name", "flow_location", "flow_name", "renamed_from", "environments"})
+"""Keys of a deployment that defaults can't have."""
 _OUTCOMES = {
     **dict.fromkeys(("success", "successful", "ok"), "did you mean succeeded?"),
     **dict.fromkeys(("fail", "failure", "error", "crashed", "timed_out"), "did you mean failed?"),
@@ -103,6 +108,10 @@ def _unknown_keys(fault: SchemaFault, root: Node, path: Path) -> Iterator[Proble
 
 def _key_hint(key: str, fault: SchemaFault, root: Node, path: Path) -> str:
     allowed_keys = fault.properties
+    if path[-1:] == ("defaults",) and key in _OF_DOCUMENTS:
+        return "remove it: only a deployment can have this key"
+    if not path and (own := _IGNORED.fullmatch(key)):
+        return f"to have it ignored, name it x-{shorten(own[1])}"
     is_allowed = key.lower().replace("-", "_") in allowed_keys
     foreign = None if is_allowed else foreign_key_hint(path, key, fault.instance[key], root.value)
     return foreign or did_you_mean(key, allowed_keys) or f"valid keys: {', '.join(sorted(allowed_keys))}"

@@ -81,12 +81,16 @@ def validator(which: str = DEPLOYMENT) -> "Draft7Validator":
 
 @cache
 def _document_schema(which: str) -> dict[str, Any]:
-    """Return the schema of a single document, without lists of documents.
+    """Return the schema of a single document, without lists of documents and without documents that are only `x-` keys.
 
     Also without the patterns of durations, times and sizes (`allOf`): those are for editors, our parsers check more.
     And without references and placeholders of a matrix: a document is checked after they have been replaced.
     """
-    schema: dict[str, Any] = _without_matrix(_without_value_formats(json.loads(schema_text(which))))
+    schema: dict[str, Any] = json.loads(schema_text(which))
+    if which == DEPLOYMENT:
+        schema.pop("if")
+        schema |= schema.pop("else")
+    schema = _without_matrix(_without_value_formats(schema))
     for branch in (*schema.get("oneOf", ()), schema.get("not", {})):
         if branch.pop("type", "object") == "array":
             schema["oneOf"].remove(branch)

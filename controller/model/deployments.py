@@ -53,7 +53,10 @@ class Deployment:
     `name` is its identity. It is declared in `file` (relative to the repository root) at `line` (from 1). `document` is
     the mapping as written; for a deployment of a matrix, with the values of this one, which are also in `matrix`. Runs
     are pinned to `spec_digest`, the `sha256:…` of the document. `working_directory` and `import_paths` are relative to
-    the repository root, with `/`; an empty string means the root itself.
+    the repository root, with `/`; an empty string means the root itself. At most
+    `overlap_limit` of its runs are in progress at the same time, unless `overlap` allows any number. `run_name` is the
+    name of its runs, with placeholders. `timezone` is that of references if no schedule is concerned; None if not
+    declared.
     """
 
     name: str
@@ -73,6 +76,9 @@ class Deployment:
     env: Mapping[str, str] = field(default_factory=dict)
     working_directory: str = ""
     overlap: Overlap = Overlap.SKIP
+    overlap_limit: int = 1
+    run_name: str | None = None
+    timezone: str | None = None
     catchup: Catchup = field(default_factory=Catchup)
     start_deadline: timedelta | None = None
     retries: Retries = field(default_factory=Retries)
@@ -91,3 +97,9 @@ class Deployment:
     after: After = field(default_factory=After)
     files: tuple[FileTrigger, ...] = ()
     webhooks: tuple[WebhookTrigger, ...] = ()
+
+    @property
+    def zones(self) -> tuple[str, ...]:
+        """The names of the time zones of its schedules; without schedules, the declared time zone."""
+        own = () if self.timezone is None else (self.timezone,)
+        return tuple(schedule.timezone for schedule in self.schedules) or own

@@ -5,7 +5,7 @@ run comes first; redo runs come after all others.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -46,8 +46,9 @@ class WaitReason:
 class QueuedRun:
     """The fields of a pending or retrying `Run` that its place in the queue depends on.
 
-    For a run of a backfill, `parallel` is how many runs of the backfill may be in progress at the same time, and
-    `is_paused` whether the backfill is paused. `waits_for` has the texts of its waiting gates.
+    If it is `serial`, it starts when fewer than `overlap_limit` runs of its deployment are in progress. For a run of a
+    backfill, `parallel` is how many runs of the backfill may be in progress at the same time, and `is_paused` whether
+    the backfill is paused. `waits_for` has the texts of its waiting gates.
     """
 
     id: RunId
@@ -63,6 +64,7 @@ class QueuedRun:
     reason: str | None = None
     scheduled_for: datetime | None = None
     backfill_id: str | None = None
+    overlap_limit: int = 1
     parallel: int = 1
     is_paused: bool = False
     waits_for: tuple[str, ...] = ()
@@ -80,14 +82,14 @@ class Load:
     - `limits`: the limit per queue, and under EVERYTHING that of the controller; a missing key means no limit.
     - `running`: the number of launching and running runs, with the same keys; and per id of a backfill the number of
       its runs that are in progress or between two attempts.
-    - `busy`: per deployment, a run that is in progress or between two attempts, for each backfill (None for the runs
-      that belong to none). Redo runs are not busy between two attempts.
+    - `busy`: per deployment, the runs that are in progress or between two attempts, for each backfill (None for the
+      runs that belong to none). Redo runs are not busy between two attempts.
     - `held`: per deployment on hold, the reason.
     """
 
     limits: Mapping[str, int] = field(default_factory=dict)
     running: Mapping[str, int] = field(default_factory=dict)
-    busy: Mapping[str, Mapping[str | None, RunId]] = field(default_factory=dict)
+    busy: Mapping[str, Mapping[str | None, Sequence[RunId]]] = field(default_factory=dict)
     held: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -104,6 +106,10 @@ class ActiveRuns:
     redoing: int = 0
     behind: int = 0
 
+    def delays_others(self, limit: int) -> bool:
+        """Return whether redo runs delay the next due time, if at most `limit` runs may be in progress."""
+        return self.behind > 0 or (self.redoing > 0 and self.active + self.redoing >= limit)
+
 
 def schedule_queue(
     waiting: Iterable[QueuedRun], load: Load, now: datetime, turns: Mapping[str, int] | None = None
@@ -113,7 +119,7 @@ def schedule_queue(
     The reason is None if the run can start; the runs after it are then evaluated as if it had started. `turns` maps
     each deployment to the number of its last turn, which grows with every turn. Deployments without a turn come first.
     """
-    running, busy = Counter(load.running), {name: dict(blocking) for name, blocking in load.busy.items()}
+    running, busy = Counter(load.running), {name: dict(others) for name, others in load.busy.items()}
     first: dict[str, RunId] = {}
     for run in sort_queue(waiting, turns or {}):
         reason = _start_reason(run, load, now)
@@ -123,7 +129,8 @@ def schedule_queue(
                 first.setdefault(run.deployment, run.id)
         if reason is None:
             running.update((run.queue, EVERYTHING, *([run.backfill_id] if run.backfill_id else [])))
-            busy.setdefault(run.deployment, {})[run.backfill_id] = run.id
+            others = busy.setdefault(run.deployment, {})
+            others[run.backfill_id] = (*others.get(run.backfill_id, ()), run.id)
         yield run, reason
 
 
@@ -162,7 +169,7 @@ def _waiting_reason(
     run: QueuedRun,
     load: Load,
     running: Mapping[str, int],
-    busy: Mapping[str, Mapping[str | None, RunId]],
+    busy: Mapping[str, Mapping[str | None, Sequence[RunId]]],
     first: Mapping[str, RunId],
 ) -> WaitReason | None:
     """Return what this run waits for. `first`: per deployment, a waiting run that goes before its redo runs."""
@@ -171,9 +178,11 @@ def _waiting_reason(
     if run.is_redo and run.serial and run.deployment in first:
         text = f"run {first[run.deployment][-12:]} of this deployment goes first"
         return WaitReason(kind=WaitKind.DEPLOYMENT, text=text)
-    blocking = _blocking_run(run, busy.get(run.deployment, {}))
-    if blocking is not None:
-        text = f"run {blocking[-12:]} of this deployment has not finished"
+    blocking = _blocking_runs(run, busy.get(run.deployment, {})) if run.serial else ()
+    if blocking:
+        text = f"run {blocking[0][-12:]} of this deployment has not finished"
+        if len(blocking) > 1:
+            text = f"{len(blocking)} runs of this deployment have not finished (limit {run.overlap_limit})"
         return WaitReason(kind=WaitKind.DEPLOYMENT, text=text)
     for name, text in ((run.queue, f"queue {run.queue} is full"), (EVERYTHING, "--max-running reached")):
         limit, count = load.limits.get(name), running.get(name, 0)
@@ -198,11 +207,16 @@ def _backfill_reason(run: QueuedRun, running: Mapping[str, int]) -> str | None:
     return f"{in_progress} runs of its backfill are in progress"
 
 
-def _blocking_run(run: QueuedRun, busy: Mapping[str | None, RunId]) -> RunId | None:
-    """Return a run of the same deployment that has to finish first. Runs of one backfill do not block each other."""
-    if not run.serial:
-        return None
-    return next((other for backfill, other in busy.items() if backfill is None or backfill != run.backfill_id), None)
+def _blocking_runs(run: QueuedRun, busy: Mapping[str | None, Sequence[RunId]]) -> Sequence[RunId]:
+    """Return the runs of the same deployment of which one has to finish first; none if it can start.
+
+    Runs of one backfill may exceed the limit of the deployment, if the backfill runs more of them in parallel.
+    """
+    others = [each for group, ids in busy.items() if group is None or group != run.backfill_id for each in ids]
+    if len(others) >= run.overlap_limit:
+        return others
+    every = [each for ids in busy.values() for each in ids]
+    return every if len(every) >= max(run.overlap_limit, run.parallel) else ()
 
 
 def missing_resource(run: QueuedRun | Run) -> str | None:

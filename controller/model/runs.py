@@ -172,7 +172,8 @@ class Run:
     """The file with the document, relative to the repository root."""
     idempotency_key: str | None = field(default=None, metadata=INTERNAL)
     serial: bool = field(default=False, metadata=INTERNAL)
-    """Whether the run waits until no other run of its deployment is in progress."""
+    """Whether the run waits until fewer than `overlap_limit` runs of its deployment are in progress."""
+    overlap_limit: int = field(default=1, metadata=INTERNAL)
     retries: Retries | None = field(default=None, metadata=INTERNAL)
     behind_backfill: bool = field(default=False, metadata=INTERNAL)
     """Whether this run has to wait for a redo run, directly or behind other such runs. Then it does not count for the

@@ -76,7 +76,7 @@ class Schedule:
     """One declared schedule of a deployment.
 
     Fire times lie between `start` and `end`, both inclusive; naive values are local times in `timezone`. `parameters`
-    override those of the deployment. `jitter` is the maximum delay of a run after its due time.
+    override those of the deployment, and so does `run_name`. `jitter` is the maximum delay of a run after its due time.
 
     `shift` moves fire times to business days, which are neither in the calendars `business` nor on a weekend of theirs.
     Due times whose day is in a calendar of `exclude`, or in none of `only` if there are any, start no run. A run starts
@@ -92,6 +92,7 @@ class Schedule:
     jitter: timedelta = timedelta()
     suspend: bool = False
     parameters: dict[str, Any] = field(default_factory=dict)
+    run_name: str | None = None
     exclude: tuple[Calendar, ...] = ()
     only: tuple[Calendar, ...] = ()
     shift: Shift = Shift.NONE

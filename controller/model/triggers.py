@@ -60,6 +60,11 @@ class FileTrigger:
     settle: timedelta = timedelta(seconds=5)
     parameter: str | None = None
 
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """The parameters that it sets."""
+        return () if self.parameter is None else (self.parameter,)
+
 
 DELIVERY_LIFE = timedelta(days=3)
 """How long a delivery of a webhook is remembered: as long as GitHub allows a redelivery, and as Stripe repeats one."""
@@ -135,3 +140,8 @@ class WebhookTrigger:
     signature: WebhookSignature = WebhookSignature.HMAC_SHA256
     header: str = "X-Signature"
     parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """The parameters that it sets."""
+        return tuple(self.parameters)

@@ -20,7 +20,7 @@ _INSTANT = timedelta(microseconds=1)
 
 def check_range(deployment: Deployment, since: datetime, until: datetime, now: datetime) -> None:
     """Raise UsageError if [since, until] is not a range of the past. Texts show times in the deployment's time zone."""
-    zone = shared_zone(schedule.timezone for schedule in deployment.schedules) or UTC
+    zone = shared_zone(deployment.zones) or UTC
     start, end, current = (format_time(moment, zone) for moment in (since, until, now))
     if since > now:
         message = f"The range starts in the future: {start} is after now, {current}."
@@ -60,7 +60,7 @@ def schedule_at(tx: Transaction, deployment: Deployment, due_time: datetime) -> 
         return schedule
     if occurrences.recorded_times(tx, deployment.name, due_time, due_time):
         return None
-    zone = shared_zone(active.timezone for active in deployment.schedules) or UTC
+    zone = shared_zone(deployment.zones) or UTC
     following = next_fire_times(deployment.schedules, due_time, 1)
     hint = f"The next due time after it is {format_time(following[0][0], zone)}." if following else None
     text = (

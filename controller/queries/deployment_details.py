@@ -173,8 +173,11 @@ def zone_of(tx: Transaction, name: str) -> tzinfo | None:
 
 
 def common_zone(deployment: Deployment) -> tzinfo | None:
-    """Return the time zone that all schedules of this deployment share; None if they differ, or there are none."""
-    return shared_zone(schedule.timezone for schedule in deployment.schedules)
+    """Return the time zone that all schedules of this deployment share, or without schedules the declared one.
+
+    None if they differ, or nothing declares one.
+    """
+    return shared_zone(deployment.zones)
 
 
 def coming_fire_times(tx: Transaction, name: str, now: datetime, *, after: datetime, count: int) -> list[datetime]:

@@ -98,7 +98,7 @@ class Forms:
         fields = [_field(item, deployment.parameters) for item in parameters if item.kind is Kind.ORDINARY]
         names = {field.name for field in fields}
         fields += [_unknown(name, value) for name, value in deployment.parameters.items() if name not in names]
-        resolved = resolve(deployment.parameters, now, [schedule.timezone for schedule in deployment.schedules])
+        resolved = resolve(deployment.parameters, now, deployment.zones, schedule=deployment.timezone)
         fields = [
             replace(field, resolved=resolved[field.name]) if has_references(field.value) else field for field in fields
         ]

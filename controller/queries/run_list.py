@@ -49,7 +49,7 @@ def add_details(tx: Transaction, matches: Sequence[Run]) -> list[ListedRun]:
     return [
         extend(
             ListedRun,
-            replace(run, name=names.get(run.id)),
+            replace(run, name=names.get(run.id, run.name)),
             commit=by_sha.get(commit_id(run.revision)),
             typical_seconds=typical.get(run.deployment),
         )

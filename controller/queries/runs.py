@@ -134,7 +134,7 @@ def _with_time(run: Run, attempts: Sequence[tuple[datetime, datetime | None]]) -
 
 
 def _with_task_tree(tx: Transaction, run: Run, attempts: Sequence[Attempt], directory: Path | None) -> Run:
-    """Return the run with the name, tasks and artifacts that its flow reported in the last attempt.
+    """Return the run with the name, tasks and artifacts that its flow reported in the last attempt, if it did.
 
     They come from the state, or from a file in the run's directory while the flow is running. Tasks that had not ended
     when the attempt ended have the end of the attempt.
@@ -145,7 +145,7 @@ def _with_task_tree(tx: Transaction, run: Run, attempts: Sequence[Attempt], dire
     else:
         ends = [attempt.finished_at for attempt in attempts if attempt.finished_at is not None]
         tree = task_trees.find(tx, run.id).end_at(run.finished_at or max(ends, default=None))
-    return replace(run, name=tree.name, tasks=tree.runs, artifacts=tree.artifacts)
+    return replace(run, name=tree.name or run.name, tasks=tree.runs, artifacts=tree.artifacts)
 
 
 def stored_states(state: RunState) -> tuple[RunState, ...]:

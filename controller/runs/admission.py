@@ -13,6 +13,7 @@ from typing import Any
 from controller.clock import Clock
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.manifests.parameter_references import resolve as resolve_references
+from controller.manifests.run_names import run_name
 from controller.model.deployments import Deployment
 from controller.model.policies import Overlap
 from controller.model.queues import ActiveRuns
@@ -167,7 +168,7 @@ class Admission:
         recorded = occurrences.recorded_times(tx, entry.name, due_times.times[0][0], due_times.times[-1][0])
         undecided = [time for time in due_times.times if time[0] not in recorded]
         decisions = refuse(undecided, refusal) if refusal else decide(undecided, deployment, now, counts)
-        is_behind = counts.redoing + counts.behind > 0
+        is_behind = counts.delays_others(deployment.overlap_limit)
         created: list[Run] = []
         ledger: list[Occurrence] = []
         for decision in decisions:
@@ -193,7 +194,8 @@ class Admission:
             )
         occurrences.append(tx, ledger)
         if created and deployment.overlap is Overlap.REPLACE:
-            replace_all(tx, entry.name, now)
+            keep = deployment.overlap_limit - len(created)
+            replace_all(tx, entry.name, now, keep=keep)
         report_skips(tx, now, ledger, due_times.dropped, due_times.first)
         return created
 
@@ -285,14 +287,16 @@ class Admission:
         deployment = self.deployment(entry)
         now = self._clock.now()
         due_time = fields.pop("due_time", None) or fields.get("scheduled_for") or now
-        zones = [schedule.timezone for schedule in deployment.schedules]
-        zone, declared = (None, {}) if schedule is None else (schedule.timezone, schedule.parameters)
+        zone, declared = (deployment.timezone, {}) if schedule is None else (schedule.timezone, schedule.parameters)
         parameters = {**deployment.parameters, **declared, **overrides}
+        parameters = resolve_references(parameters, due_time, deployment.zones, schedule=zone)
+        template = (schedule and schedule.run_name) or deployment.run_name
         values: dict[str, Any] = {
             "id": self.ids.new(now),
             "deployment": entry.name,
             "state": RunState.PENDING,
-            "parameters": resolve_references(parameters, due_time, zones, schedule=zone),
+            "parameters": parameters,
+            "name": run_name(template, parameters, due_time, deployment.zones, zone),
             "overrides": overrides,
             "created_at": now,
             "revision": fields.get("revision") or _revision(tx, entry),
@@ -302,6 +306,7 @@ class Admission:
             "tags": deployment.tags,
             "queue": deployment.queue,
             "priority": deployment.priority,
+            "overlap_limit": deployment.overlap_limit,
             "attempts": 1 + deployment.retries.limit,
             "retries": deployment.retries if deployment.retries.limit else None,
         }
@@ -357,13 +362,19 @@ def _skipped_entry(name: str, decision: Decision) -> Occurrence:
     )
 
 
-def replace_all(tx: Transaction, name: str, now: datetime, *, by: RunId | None = None) -> None:
-    """End all unfinished runs of this deployment, except redo runs and `by`. The run that replaces them waits."""
+def replace_all(tx: Transaction, name: str, now: datetime, *, by: RunId | None = None, keep: int = 0) -> None:
+    """End all unfinished runs of this deployment but `by` and the newest `keep` ones. The run that replaces them waits.
+
+    It ends neither redo runs nor the runs that wait behind them. A cancelled run that has not ended is not kept.
+    """
+    kept = 0
     for run in select_all(tx, RunFilter(deployment=name, states=ACTIVE)):
         is_behind = run.behind_backfill and run.state is RunState.PENDING
         if run.is_redo or is_behind or run.id == by:
             continue
-        if run.state is not RunState.PENDING:
+        if kept < keep and run.cancel_reason is None:
+            kept += 1
+        elif run.state is not RunState.PENDING:
             cancel(tx, run, REPLACED, now)
         elif run.trigger in AUTOMATIC:
             skip(tx, run, "overlap", now)

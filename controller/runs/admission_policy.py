@@ -111,7 +111,7 @@ def _select_by_catchup(
         return recent[max(0, len(recent) - deployment.catchup.max) :]
     on_time = [position for position in recent if now - times[position][0] <= ON_TIME]
     latest = recent[-1:] if policy is CatchupPolicy.LATEST else on_time[-1:]
-    if deployment.overlap in (Overlap.QUEUE, Overlap.ALLOW):
+    if deployment.overlap in (Overlap.QUEUE, Overlap.ALLOW) or deployment.overlap_limit > 1:
         return on_time or latest
     return latest
 
@@ -120,9 +120,10 @@ def _select_by_overlap(positions: list[int], deployment: Deployment, counts: Act
     """Return those of these positions that the overlap policy allows."""
     match deployment.overlap:
         case Overlap.SKIP:
-            return [] if counts.active else positions
+            free = max(0, deployment.overlap_limit - counts.active)
+            return positions if free and deployment.catchup.policy is CatchupPolicy.ALL else positions[:free]
         case Overlap.REPLACE:
-            return positions[-1:]
+            return positions[-deployment.overlap_limit :]
         case Overlap.QUEUE:
             return positions[: max(0, deployment.catchup.max - counts.waiting)]
     return positions

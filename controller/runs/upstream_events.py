@@ -77,7 +77,7 @@ def _create_run(
         skip(tx, run, "suspended", now)
         return
     if deployment.overlap is Overlap.REPLACE:
-        replace_all(tx, entry.name, now, by=run.id)
+        replace_all(tx, entry.name, now, by=run.id, keep=deployment.overlap_limit - 1)
     release(tx, run, upstream, now)
 
 

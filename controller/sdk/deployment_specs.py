@@ -79,7 +79,7 @@ class DeploymentSpec:
         flow_name: str | None = None,
         flow_location: str | os.PathLike[str] | None = None,
         parameters: Mapping[str, Any] | None = None,
-        schedule: Schedule | Mapping[str, Any] | None = None,
+        schedule: Schedule | Mapping[str, Any] | str | None = None,
         tags: Iterable[str] | None = None,
         **more: Any,
     ) -> None:

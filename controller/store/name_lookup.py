@@ -93,8 +93,9 @@ def deleting_revision(tx: Transaction, name: str) -> str | None:
 def _zone(document: Mapping[str, Any]) -> tzinfo | None:
     """Return the time zone that all schedules in this document share; None if they differ, or there are none."""
     schedules = document.get("schedules") or [document.get("schedule")]
+    default = document.get("timezone", "UTC")
     try:
-        return shared_zone(schedule.get("timezone", "UTC") for schedule in schedules if isinstance(schedule, Mapping))
+        return shared_zone(schedule.get("timezone", default) for schedule in schedules if isinstance(schedule, Mapping))
     except (ScheduleError, TypeError):
         return None
 

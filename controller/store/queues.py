@@ -72,13 +72,13 @@ def read_load(tx: Transaction, now: datetime) -> Load:
     states = (*_IN_PROGRESS, RunState.RETRYING.value)
     rows = tx.connection.execute(select(*columns).where(runs.c.project == tx.project, runs.c.state.in_(states)))
     running: Counter[str] = Counter()
-    busy: dict[str, dict[str | None, RunId]] = defaultdict(dict)
+    busy: dict[str, dict[str | None, list[RunId]]] = defaultdict(dict)
     for row in rows:
         is_between_attempts = row.state == RunState.RETRYING.value
         if row.backfill_id is not None:
             running[row.backfill_id] += 1
         if not (row.is_redo and is_between_attempts):
-            busy[row.deployment][row.backfill_id] = RunId(row.id)
+            busy[row.deployment].setdefault(row.backfill_id, []).append(RunId(row.id))
         if not is_between_attempts:
             running.update((row.queue, EVERYTHING))
     held = {name: hold.reason for name, hold in holds.find_all(tx).items() if not hold.is_over(now)}

@@ -191,6 +191,7 @@ runs = Table(
     Column("queue", String(63), nullable=False, server_default="default"),
     Column("priority", Integer, nullable=False, server_default="0"),
     Column("serial", Boolean, nullable=False, server_default=false()),
+    Column("overlap_limit", Integer, nullable=False, server_default="1"),
     Column("start_by", Instant),
     Column("retries", JSON(none_as_null=True)),
     Column("cancel_reason", Text),

@@ -28,11 +28,15 @@ def run_table(
 ) -> CompactTable:
     """Return a table with one row per run; `is_filtered` selects the text for an empty table.
 
-    With `zones`, the time zones of the deployments, it has more columns, and nothing is shortened.
+    With `zones`, the time zones of the deployments, it has more columns, and nothing is shortened. If a run has a name,
+    names are in the last column.
     """
     titles: tuple[str, ...] = ("RUN", "DEPLOYMENT", "STATE", "TRIGGER", "CREATED", "TOOK", "REASON OR RESULT")
     if zones is not None:
         titles += ("DUE", "STARTED", "ATTEMPT", "QUEUE", "REVISION", "TAGS")
+    has_names = any(run.name for run in runs)
+    if has_names:
+        titles += ("NAME",)
     rows = [
         (
             text_format.plain(run.id),
@@ -43,11 +47,13 @@ def run_table(
             text_format.plain(_took(run, now)),
             text_format.first_line(_remark(run)),
             *(() if zones is None else _more_cells(run, now, zones[run.deployment])),
+            *((text_format.plain(run.name or "-"),) if has_names else ()),
         )
         for run in runs
     ]
     empty = _NO_MATCH if is_filtered else _NO_RUNS
-    return CompactTable(titles, rows, flexible=(1, 6), empty=empty, ids={0: SHORT_ID}, is_wide=zones is not None)
+    flexible = (1, 6, len(titles) - 1) if has_names else (1, 6)
+    return CompactTable(titles, rows, flexible=flexible, empty=empty, ids={0: SHORT_ID}, is_wide=zones is not None)
 
 
 def _more_cells(run: Run, now: datetime, zone: tzinfo | None) -> tuple[Text, ...]:

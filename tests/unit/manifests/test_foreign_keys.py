@@ -20,10 +20,7 @@ def hint_of(read: Read, text: str, key: str) -> str:
 @pytest.mark.parametrize(
     ("written", "right"),
     [
-        ('schedule: "0 2 * * *"', 'schedule: {cron: "0 2 * * *"}'),
-        ('schedule: "@daily"', 'schedule: {cron: "@daily"}'),
         ("schedule: daily", 'schedule: {cron: "@daily"}'),
-        ("schedule: 15m", "schedule: {interval: 15m}"),
         ("schedule: 3600", "schedule: {interval: 3600}"),
         ('schedule: ["0 2 * * *"]', 'schedule: {cron: "0 2 * * *"}'),
         ("schedule: [{cron: 0 2 * * *}]", 'schedule: {cron: "0 2 * * *"}'),
@@ -33,7 +30,6 @@ def hint_of(read: Read, text: str, key: str) -> str:
         ("interval: 1h", "schedule: {interval: 1h}"),
         ("every: 1h", "schedule: {interval: 1h}"),
         ("rrule: FREQ=DAILY", "schedule: {rrule: FREQ=DAILY}"),
-        ("retries: 3", "retries: {limit: 3}"),
         ('retries: "3"', "retries: {limit: 3}"),
         ("retry: 3", "retries: {limit: 3}"),
         ("max_retries: 3", "retries: {limit: 3}"),
@@ -49,6 +45,13 @@ def hint_of(read: Read, text: str, key: str) -> str:
         ("catchup: true", "catchup: {policy: all}"),
         ("catchup: none", "catchup: {policy: none}"),
         ("concurrency_limit: 1", "overlap: queue"),
+        ("concurrency_limit: 3", "overlap: {policy: queue, limit: 3}"),
+        ("concurrency_limit: {limit: 2, collision_strategy: ENQUEUE}", "overlap: {policy: queue, limit: 2}"),
+        ("max_active_runs: 16", "overlap: {policy: queue, limit: 16}"),
+        ("overlap: 3", "overlap: {policy: queue, limit: 3}"),
+        ("tz: Europe/Berlin", "timezone: Europe/Berlin"),
+        ("flow_run_name: load-{due_time}", 'run_name: "load-{due_time}"'),
+        ("schedule: 15 minutes", 'schedule: {cron: "*/15 * * * *"}'),
         ("concurrencyPolicy: Forbid", "overlap: skip"),
         ("concurrencyPolicy: Replace", "overlap: replace"),
         ("max_active_runs: 1", "overlap: queue"),
@@ -121,14 +124,8 @@ def test_foreign_targets_become_commands_or_flows(read: Read, written: str, righ
 @pytest.mark.parametrize(
     ("written", "right"),
     [
-        (
-            "timezone: Europe/Berlin\nschedule: {cron: 0 9 * * *}",
-            'schedule: {cron: "0 9 * * *", timezone: Europe/Berlin}',
-        ),
-        ("tz: Europe/Berlin\nschedule: {interval: 1d}", "schedule: {interval: 1d, timezone: Europe/Berlin}"),
         ("start_date: 2026-01-01\nschedule: {cron: 0 9 * * *}", 'schedule: {cron: "0 9 * * *", start: 2026-01-01}'),
         ("end_date: 2027-01-01\nschedule: 0 9 * * *", 'schedule: {cron: "0 9 * * *", end: 2027-01-01}'),
-        ("timezone: Europe/Berlin\ncron: 0 9 * * *", "timezone: Europe/Berlin"),
     ],
 )
 def test_a_schedule_key_at_the_top_is_moved_into_the_schedule(read: Read, written: str, right: str) -> None:

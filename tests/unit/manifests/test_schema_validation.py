@@ -25,6 +25,8 @@ Read = Callable[..., DesiredState]
 SCHEMA: dict[str, Any] = json.loads(deployment_schema_text())
 GOOD = "name: a\nflow: f.py:m\n"
 
+SCHEDULE_HINT = 'write a cron expression, such as "0 2 * * *" or "@daily", or an interval, such as 15m'
+
 
 def parts(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield schema
@@ -89,7 +91,7 @@ def test_a_typo_gets_a_suggestion(read: Read, written: str, meant: str) -> None:
         ("tags:", "tags must be a list, not null", "write a value, or remove the key"),
         ("tags: [a, 1]", "item 2 of tags must be a string, not a number (1)", 'write it in quotes: "1"'),
         ("timeout: [1]", "timeout must be a string or a number, not a list", None),
-        ("schedule: 5", "schedule must be a mapping, not a number (5)", None),
+        ("schedule: 5", "schedule must be a string or a mapping, not a number (5)", SCHEDULE_HINT),
         ("schedules: []\nschedule: {at: x, cron: y}", "cron conflicts with at", None),
         ("parameters: x", "parameters must be a mapping, not a string (x)", None),
     ],

@@ -2,6 +2,10 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from controller.model.queues import EVERYTHING, Load, QueuedRun, schedule_queue, sort_queue
 from controller.model.runs import RunId, RunState, Trigger
@@ -82,7 +86,7 @@ def test_serial_runs_start_one_after_another() -> None:
         "run 000000000001 of this deployment has not finished",
         None,
     ]
-    busy = Load(busy={"a": {None: RunId("run-000000000009")}})
+    busy = Load(busy={"a": {None: [RunId("run-000000000009")]}})
     assert reasons([queued(1, serial=True)], busy) == ["run 000000000009 of this deployment has not finished"]
 
 
@@ -122,3 +126,79 @@ def test_a_redo_run_waits_for_a_run_that_could_start_were_it_not_for_another_run
     held = Load(held={"a": "looking into it"})
     assert reasons([redo(1), queued(2, serial=True)], held)[1] is None
     assert reasons([redo(1), queued(2, serial=True, not_before=NOW + timedelta(minutes=5))], Load())[1] is None
+
+
+def test_as_many_runs_of_a_deployment_start_as_its_limit_allows() -> None:
+    waiting = [queued(number, serial=True, overlap_limit=2) for number in range(1, 5)]
+    text = "2 runs of this deployment have not finished (limit 2)"
+    assert reasons(waiting, Load()) == [None, None, text, text]
+    busy = Load(busy={"a": {None: [RunId("run-000000000009")]}})
+    assert reasons(waiting[:2], busy) == [None, text]
+
+
+def test_a_redo_run_counts_for_the_limit_and_comes_after_the_other_runs() -> None:
+    waiting = [replace(redo(1), overlap_limit=2), *(queued(number, serial=True, overlap_limit=2) for number in (2, 3))]
+    starting = [run.id for run, reason in schedule_queue(waiting, Load(), NOW) if reason is None]
+    assert starting == [waiting[1].id, waiting[2].id]
+    busy = Load(busy={"a": {None: [RunId("run-000000000008")]}})
+    assert reasons([waiting[0]], busy) == [None]
+
+
+def backfilled(number: int, parallel: int) -> QueuedRun:
+    run = queued(number, serial=True, overlap_limit=3, parallel=parallel)
+    return replace(run, backfill_id="b", trigger=Trigger.BACKFILL, scheduled_for=NOW)
+
+
+def starting(waiting: list[QueuedRun], busy: dict[str | None, list[RunId]]) -> int:
+    load = Load(busy={"a": busy}, running={"b": len(busy.get("b", ()))})
+    return sum(reason is None for _, reason in schedule_queue(waiting, load, NOW))
+
+
+def test_runs_of_a_backfill_count_for_the_limit_unless_more_of_them_run_in_parallel() -> None:
+    others = [RunId(f"run-00000000090{number}") for number in range(3)]
+    for count, parallel, expected in [(0, 2, 2), (1, 2, 2), (2, 2, 1), (3, 2, 0), (0, 5, 5), (1, 5, 4), (3, 5, 0)]:
+        waiting = [backfilled(number, parallel) for number in range(1, 8)]
+        assert starting(waiting, {None: others[:count]}) == expected
+
+
+@st.composite
+def loads(draw: st.DrawFn) -> tuple[list[QueuedRun], Load]:
+    """Waiting runs of two deployments, and runs of the same in progress, as the store would give them."""
+    limits = {"a": draw(st.integers(1, 4)), "b": draw(st.integers(1, 4))}
+    parallel = draw(st.integers(1, 4))
+    kinds: list[dict[str, Any]] = [
+        {},
+        {"trigger": Trigger.RETRY, "scheduled_for": NOW},
+        {"trigger": Trigger.BACKFILL, "scheduled_for": NOW, "backfill_id": "x", "parallel": parallel},
+    ]
+    names = st.sampled_from(["a", "b"])
+    drawn = draw(st.lists(st.tuples(names, st.sampled_from(kinds)), max_size=12))
+    waiting = [
+        replace(queued(number, name, serial=True, overlap_limit=limits[name]), **kind)
+        for number, (name, kind) in enumerate(drawn)
+        if name == "a" or "backfill_id" not in kind
+    ]
+    busy: dict[str, dict[str | None, list[RunId]]] = {}
+    for number, name in enumerate(draw(st.lists(names, max_size=5))):
+        busy.setdefault(name, {}).setdefault(None, []).append(RunId(f"run-{900 + number:012}"))
+    return waiting, Load(busy=busy)
+
+
+@given(loads())
+def test_a_model_of_the_limit_decides_the_same(given_load: tuple[list[QueuedRun], Load]) -> None:
+    waiting, load = given_load
+    started: dict[str, list[QueuedRun]] = {"a": [], "b": []}
+    refused_live: set[str] = set()
+    for run, reason in schedule_queue(waiting, load, NOW):
+        others = sum(map(len, load.busy.get(run.deployment, {}).values()))
+        own = sum(each.backfill_id == run.backfill_id is not None for each in started[run.deployment])
+        others += len(started[run.deployment]) - own
+        is_full = others >= run.overlap_limit or others + own >= max(run.overlap_limit, run.parallel)
+        is_behind_live = run.is_redo and run.deployment in refused_live
+        has_no_place = run.backfill_id is not None and own >= run.parallel
+        assert (reason is not None) == (is_full or is_behind_live or has_no_place)
+        if reason is None:
+            started[run.deployment].append(run)
+        elif not run.is_redo:
+            refused_live.add(run.deployment)
+            assert others >= run.overlap_limit, "a live run waits only for a full deployment"

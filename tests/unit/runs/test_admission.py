@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -323,3 +324,47 @@ def test_due_times_are_recorded_as_instants(world: World) -> None:
     world.clock.turn(timedelta(days=1))
     account(world, "a")
     assert [found.scheduled_for for found in ledger(world)] == [datetime.fromisoformat("2026-06-02T00:00:00Z")]
+
+
+def test_replace_ends_the_earliest_runs_beyond_its_limit(world: World) -> None:
+    world.declare(a=hourly(extra="overlap: {policy: replace, limit: 3}\n"))
+    made = []
+    for _ in range(5):
+        world.clock.turn(HOUR)
+        made += account(world, "a")
+    with world.store.read() as tx:
+        states = [runs.find(tx, run.id) for run in made]
+    assert [(run.state, run.reason) for run in states if run is not None] == [
+        (RunState.SKIPPED, "overlap"),
+        (RunState.SKIPPED, "overlap"),
+        *[(RunState.PENDING, None)] * 3,
+    ]
+    assert {run.overlap_limit for run in made} == {3}
+
+
+def test_a_redo_run_delays_a_due_time_only_if_the_limit_is_reached(world: World) -> None:
+    world.declare(a=hourly(extra="overlap: {policy: skip, limit: 2}\n"))
+    world.clock.turn(HOUR)
+    [first] = account(world, "a")
+    end(world, first)
+    with world.store.write() as tx:
+        redo = world.admission.create_run(tx, "a", {}, due_time=NOW + HOUR)
+        assert runs.move(tx, redo.id, expect=RunState.PENDING, to=RunState.RUNNING)
+    world.clock.turn(HOUR)
+    [beside] = account(world, "a")
+    world.clock.turn(HOUR)
+    [behind] = account(world, "a")
+    assert (beside.behind_backfill, behind.behind_backfill) == (False, True)
+
+
+def test_a_run_gets_its_name_when_it_is_created(world: World) -> None:
+    extra = "timezone: Asia/Tokyo\nrun_name: 'load-{region}-{due_time:date}'\nparameters: {region: eu}\n"
+    world.declare(a=hourly(extra=extra))
+    world.clock.turn(HOUR)
+    [run] = account(world, "a")
+    local = (NOW + HOUR).astimezone(ZoneInfo("Asia/Tokyo"))
+    assert run.name == f"load-eu-{local.date()}"
+    with world.store.write() as tx:
+        asked = world.admission.create_run(tx, "a", {"region": "us"})
+        assert asked.name == f"load-us-{local.date()}"
+        assert runs.find(tx, asked.id) == asked

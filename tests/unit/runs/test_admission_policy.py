@@ -100,6 +100,42 @@ def test_the_start_deadline_counts_from_the_start_time_with_jitter() -> None:
     assert start_by(found, deployment) == NOW - 2 * MINUTE + found.delay + MINUTE
 
 
+def limited(policy: str, limit: int = 3) -> dict[str, object]:
+    return {"overlap": {"policy": policy, "limit": limit}}
+
+
+@pytest.mark.parametrize(
+    ("said", "active", "expected"),
+    [
+        (limited("skip"), 2, [SERIAL]),
+        (limited("skip"), 3, [OVERLAP]),
+        ({**limited("skip"), **ALL}, 2, [SERIAL]),
+        (limited("queue"), 3, [SERIAL]),
+        (limited("replace"), 3, [SERIAL]),
+    ],
+)
+def test_the_overlap_policy_applies_when_as_many_runs_as_its_limit_are_in_progress(
+    said: dict[str, object], active: int, expected: list[object]
+) -> None:
+    assert decisions(said, MINUTE, standing=ActiveRuns(active=active)) == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "active", "expected"),
+    [
+        (limited("skip"), 1, [SERIAL, SERIAL, OVERLAP]),
+        (limited("skip", 1), 0, [MISSED, MISSED, SERIAL]),
+        (limited("replace", 2), 2, [OVERLAP, SERIAL, SERIAL]),
+        (limited("queue"), 3, [SERIAL, SERIAL, SERIAL]),
+    ],
+)
+def test_due_times_of_one_admission_share_the_limit(
+    said: dict[str, object], active: int, expected: list[object]
+) -> None:
+    seconds = [timedelta(seconds=age) for age in (25, 15, 5)]
+    assert decisions(said, *seconds, standing=ActiveRuns(active=active)) == expected
+
+
 def decided_at(now: datetime, schedule: Mapping[str, object], *times: datetime, **said: object) -> list[object]:
     """The reason of each due time, or how long after it the run may start."""
     calendars = {"party": {"dates": ["2026-06-01 Summer party"]}}

@@ -49,6 +49,17 @@ PARAMETERS = (
         right=_MAIN + NIGHTLY + "parameters: {region: {from: due_time, shift: -1d, format: date}, days: [1]}\n",
     ),
     Explanation(
+        code="InvalidRunName",
+        summary="an invalid template for the names of runs",
+        meaning="`run_name` has a placeholder that is neither `due_time` nor a parameter that the deployment, one of "
+        "its schedules or one of its triggers sets; or its braces do not match, or the format of `due_time` is not "
+        "valid. Only `due_time` can have a format.",
+        remedy="Write the name of a parameter, or set the parameter. Write `{{` and `}}` for braces that are not "
+        "placeholders.",
+        wrong=_MAIN + NIGHTLY + 'run_name: "load-{regoin}"\nparameters: {region: eu, days: [1]}\n',
+        right=_MAIN + NIGHTLY + 'run_name: "load-{region}"\nparameters: {region: eu, days: [1]}\n',
+    ),
+    Explanation(
         code="PositionalOnlyParameter",
         summary="a parameter that cannot be passed by name",
         meaning="The parameter comes before the `/` in the signature of the flow. Parameters are passed by name, so "

@@ -9,7 +9,9 @@ SCHEDULES = (
         summary="a schedule that is invalid or never fires",
         meaning="The expression is invalid, or it never fires. It may also be that its calendars and windows leave out "
         "all of its due times.",
-        remedy="Correct the expression, the calendars or the windows; the hint describes the valid values.",
+        remedy="Correct the expression, the calendars or the windows; the hint describes the valid values. A schedule "
+        'that is only a string must be a cron expression, such as `"0 2 * * *"` or `"@daily"`, or an interval with a '
+        "unit, such as `15m`.",
         wrong=NIGHTLY + 'schedule: {cron: "0 0 30 2 *"}\n',
         right=NIGHTLY + 'schedule: {cron: "0 0 28 2 *"}\n',
     ),

@@ -1,4 +1,4 @@
-"""Triggers besides the clock: upstream deployments, files and webhooks; and names and upstream runs of runs."""
+"""Triggers besides the clock: upstream deployments, files and webhooks. Runs get a name, a limit and upstream runs."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,6 +12,7 @@ _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 def upgrade() -> None:
     """Apply."""
     with op.batch_alter_table("runs", recreate="never") as batch_op:
+        batch_op.add_column(sa.Column("overlap_limit", sa.Integer(), server_default="1", nullable=False))
         batch_op.add_column(sa.Column("name", sa.Text(), nullable=True))
         batch_op.add_column(sa.Column("upstream", sa.JSON(), nullable=True))
     _create_upstream_tables()

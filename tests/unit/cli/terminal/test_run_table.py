@@ -79,3 +79,11 @@ def test_a_run_is_being_cancelled_only_until_its_flow_has_ended(state: RunState,
     console = Console(width=200, record=True, color_system=None)
     console.print(run_detail(RunDetail(**asdict(run), history=()), NOW, None))
     assert f"reason {text}" in [" ".join(line.split()) for line in console.export_text().splitlines()]
+
+
+def test_the_last_column_has_the_names_if_any_run_has_one() -> None:
+    unnamed = view(None, None)
+    assert "NAME" not in rows(unnamed)
+    for is_wide in (False, True):
+        cells = rows(replace(unnamed, name="load-eu"), is_wide=is_wide)
+        assert (list(cells)[-1], cells["NAME"]) == ("NAME", "load-eu")
