@@ -35,7 +35,7 @@ _STATES = [
     "skipped",
 ]
 _REVISION = re.compile(r"[0-9a-f]+|.*:.*")
-_TRIGGERS = ["schedule", "manual", "backfill", "retry"]
+_TRIGGERS = ["schedule", "manual", "backfill", "retry", "upstream", "file", "webhook"]
 
 
 @click.group(cls=options.ListByDefault)

@@ -19,7 +19,7 @@ class UpstreamRun(NamedTuple):
     state: str
     """How its run ended, such as `succeeded`."""
     result: Any
-    """What its flow returned, as JSON; None without a result."""
+    """The return value of its flow, as JSON; None without a result."""
 
 
 class RunContext(NamedTuple):

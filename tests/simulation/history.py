@@ -26,7 +26,7 @@ from tests.simulation.world import Killed, World
 NAMES = ("a", "b", "c", "d")
 EVENTS = {"e": "a", "f": [{"deployment": "a", "on_redo": "run"}, {"deployment": "b", "on": "finished"}]}
 """The deployments without schedules, which never change, with their upstream deployments."""
-GATES: list[Any] = (
+GATES: tuple[Any, ...] = (
     {},
     {"after": "a"},
     {"after": [{"deployment": "a", "on_redo": "run"}, {"deployment": "b", "on": "finished"}]},

@@ -39,6 +39,9 @@ _CREATED = {
     "manual": "triggered manually",
     "backfill": "triggered by backfill",
     "retry": "triggered by retry",
+    "upstream": "triggered by upstream deployments",
+    "file": "triggered by a file",
+    "webhook": "triggered by a webhook",
 }
 
 

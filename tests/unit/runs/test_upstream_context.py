@@ -1,4 +1,4 @@
-"""What a flow and a command get to know about the upstream runs that released them, in a real controller."""
+"""The upstream runs that a flow and a command get from a real controller."""
 
 import json
 

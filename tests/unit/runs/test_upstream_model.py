@@ -47,7 +47,7 @@ STEPS = st.one_of(
 
 @dataclass
 class Model:
-    """What the deployments without schedules have to be released by, computed from the ends in their order."""
+    """The upstream runs that have to release runs of the deployments without schedules, from the order of the ends."""
 
     counted: set[str] = field(default_factory=set)
     pending: dict[str, str] = field(default_factory=dict)
