@@ -20,10 +20,10 @@ from controller.queries.deployments import (
     build_entry,
     complete_row,
     errors_of_never_valid,
-    fires_after,
     never_valid_row,
     read_moment,
 )
+from controller.queries.next_starts import fires_after
 from controller.schedules import describe, next_fire_times, shared_zone
 from controller.store import Transaction, commits, dependencies, inventory, last_runs, python_environments
 from controller.store.name_lookup import not_active

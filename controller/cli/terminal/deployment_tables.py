@@ -90,7 +90,9 @@ def deployment_detail(view: DeploymentDetail, now: datetime) -> RenderableType:
     if view.hold is not None:
         rows.append(("held", _hold(view.hold, shared_zone(schedule.timezone for schedule in view.schedules))))
     rows += [("condition", text_format.plain(f"{c.type}={c.status} {c.reason}: {c.message}")) for c in view.conditions]
-    rows += [("finding", text_format.plain(f)) for f in view.findings]
+    for finding in view.findings:
+        rows.append(("finding", text_format.plain(finding)))
+        rows += [("hint", text_format.plain(finding.hint))] if finding.hint is not None else []
     for schedule in view.schedules:
         suffix = " (suspended)" if schedule.suspended or view.suspended else ""
         rows.append(("schedule", text_format.plain(f"{schedule.id}: {schedule.text}{suffix}")))
