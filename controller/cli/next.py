@@ -22,6 +22,12 @@ _DEFAULTS: dict[str, Any] = {"gap": "next_valid", "repeat": "first", "shift": "n
 """Options of an expression that a deployment has in its file, with their defaults."""
 
 
+Skipped = list[tuple[datetime, str]]
+"""Due times that a calendar or a window skips, with the reasons."""
+_SHOWN = 5
+_MAX_SKIPPED = 1000
+
+
 @click.command("next", cls=Command)
 @click.argument("name", required=False, shell_complete=complete.deployments)
 @click.option("--cron", metavar="EXPR", help="A crontab(5) expression.")
@@ -86,11 +92,13 @@ def next_(location: Location, name: str | None, count: int, after: str | None, o
         raise UsageError(message, hint=hint)
     _check_options(kinds, expression)
     if name is None:
-        _print(*_expression_times(kinds[0], expression, after, count), output)
+        times, skipped, local = _expression_times(kinds[0], expression, after, count)
+        _print(times, skipped, local, output)
     else:
         source = click.get_current_context().get_parameter_source("timezone")
         timezone = expression["timezone"] if source is not ParameterSource.DEFAULT else None
-        _print(*_deployment_times(location, name, after, timezone, count), output, name)
+        times, skipped, common = _deployment_times(location, name, after, timezone, count)
+        _print(times, skipped, common, output, name)
 
 
 def _check_options(kinds: list[str], expression: dict[str, Any]) -> None:
@@ -110,14 +118,21 @@ def _check_options(kinds: list[str], expression: dict[str, Any]) -> None:
 
 def _deployment_times(
     location: Location, name: str, after: str | None, timezone: str | None, count: int
-) -> tuple[list[datetime], tzinfo | None]:
-    """Return the next fire times of a deployment and the zone to show them in.
+) -> tuple[list[datetime], Skipped, tzinfo | None]:
+    """Return the next fire times of a deployment, the due times before the last one that are skipped, and their zone.
 
     The schedules are the applied ones; if no controller has run yet, or --ref or --environment is given, the declared
     ones. The zone is `timezone`, else the only zone of the schedules, else None for the machine's. A time without an
     offset in `after` is read in that zone, with UTC instead of the machine's.
     """
-    from controller.queries.deployment_details import common_zone, declared_fire_times, fire_times, zone_of
+    from controller.queries.deployment_details import (
+        common_zone,
+        declared_fire_times,
+        find_deployment,
+        fire_times,
+        skipped_due_times,
+        zone_of,
+    )
     from controller.schedules import zone
 
     chosen = None if timezone is None else zone(timezone)
@@ -125,27 +140,30 @@ def _deployment_times(
         with suppress(NoStateError), state_access.read_state_if_any(location) as tx:
             if tx is not None:
                 local = chosen or zone_of(tx, name)
-                return fire_times(tx, name, _instant(after, local), count), local
+                start = _instant(after, local)
+                times = fire_times(tx, name, start, count)
+                return times, skipped_due_times(find_deployment(tx, name), start, times), local
     from controller.cli.manifest_files import Target, read_desired_state
 
     desired = read_desired_state([Target(location.directory, location.path)], location)
     deployment = desired.deployments.get(name)
     local = chosen or (None if deployment is None else common_zone(deployment))
-    return declared_fire_times(desired, name, _instant(after, local), count), local
+    start = _instant(after, local)
+    times = declared_fire_times(desired, name, start, count)
+    return times, skipped_due_times(deployment, start, times), local
 
 
 def _instant(after: str | None, local: tzinfo | None) -> datetime:
-
     now = SystemClock().now()
     return now if after is None else options.parse_time_option("--after", after, now, local or UTC)
 
 
 def _expression_times(
     kind: str, expression: dict[str, Any], after: str | None, count: int
-) -> tuple[list[datetime], tzinfo]:
+) -> tuple[list[datetime], Skipped, tzinfo]:
     from controller.model.calendars import Shift
     from controller.model.schedules import At, Cron, Dst, Gap, Interval, Repeat, RRule, Rule, Schedule
-    from controller.schedules import check_schedule, next_fire_times, parse_duration, parse_time, zone
+    from controller.schedules import check_schedule, find_skipped, next_fire_times, parse_duration, parse_time, zone
 
     def rule() -> Rule:
         if kind == "cron":
@@ -171,7 +189,8 @@ def _expression_times(
         exclude=_calendars(expression["exclude"]),
     )
     check_schedule(schedule, start)
-    return [time for time, _ in next_fire_times([schedule], start, count)], local
+    times = [time for time, _ in next_fire_times([schedule], start, count)]
+    return times, find_skipped([schedule], start, times[-1], _MAX_SKIPPED) if times else [], local
 
 
 def _calendars(codes: tuple[str, ...]) -> "tuple[Calendar, ...]":
@@ -180,12 +199,17 @@ def _calendars(codes: tuple[str, ...]) -> "tuple[Calendar, ...]":
     return tuple(Calendar(name=code, holidays=Holidays(code=code)) for code in codes)
 
 
-def _print(times: list[datetime], zone: tzinfo | None, output: str, name: str | None = None) -> None:
+def _print(times: list[datetime], skipped: Skipped, zone: tzinfo | None, output: str, name: str | None = None) -> None:
     if output == "json":
-        print_json({"fire_times": times})
+        rows = [{"due_time": time, "reason": reason} for time, reason in skipped]
+        print_json({"fire_times": times, **({"skipped": rows} if rows else {})})
         return
     for time in times:
         click.echo(format_time(time, zone, timespec="auto"))
     if not times:
         hint = "" if name is None else f" `controller trigger {name}` runs {name} now."
         click.echo(f"No more fire times.{hint}", err=True)
+    for time, reason in skipped[:_SHOWN]:
+        click.echo(f"{format_time(time, zone, timespec='auto')} is skipped: {reason}", err=True)
+    if len(skipped) > _SHOWN:
+        click.echo(f"{len(skipped) - _SHOWN} more due times are skipped.", err=True)

@@ -7,7 +7,18 @@ from controller.cli import options
 from controller.cli.help_pages import Command
 from controller.cli.json_output import print_json
 
-_PARTS = ("apscheduler", "sqlalchemy", "gitpython", "jsonschema", "pyyaml", "watchdog", "rich", "cronsim", "tzdata")
+_PARTS = (
+    "apscheduler",
+    "sqlalchemy",
+    "gitpython",
+    "jsonschema",
+    "pyyaml",
+    "watchdog",
+    "rich",
+    "cronsim",
+    "tzdata",
+    "holidays",
+)
 
 
 @click.command(cls=Command)

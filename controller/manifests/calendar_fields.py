@@ -29,6 +29,7 @@ _INVALID = "InvalidCalendar"
 _DATES = re.compile(r"(\d{4}-\d{2}-\d{2})(?:/(\d{4}-\d{2}-\d{2}))?(?:\s+(\S.*))?", re.ASCII)
 _HINT = "write a day such as 2026-12-24, or a range such as 2026-12-27/2027-01-03, and then its name"
 _MAX_NAME = 200
+_MAX_REPEATED = 200
 
 
 class CalendarRules(TypedDict):
@@ -127,8 +128,12 @@ def _calendar(
     weekend = definition.get("weekend")
     days = WEEKEND if weekend is None else frozenset(DAYS.index(day) for day in weekend)
     if "holidays" not in definition:
-        items = enumerate(definition.get("dates", ()))
-        ranges = [_range(context, (*path, "dates", index), item) for index, item in items]
+        items = definition.get("dates", ())
+        if sum(isinstance(item, dict) and "rrule" in item for item in items) > _MAX_REPEATED:
+            context.add(
+                _INVALID, f"more than {_MAX_REPEATED} dates have an rrule", (*path, "dates"), hint="write dates"
+            )
+        ranges = [_range(context, (*path, "dates", index), item) for index, item in enumerate(items)]
         return Calendar(name=name, dates=tuple(each for each in ranges if each is not None), weekend=days)
     holidays = Holidays(code=definition["holidays"], categories=tuple(definition.get("categories", ())))
     if with_holidays:

@@ -41,7 +41,7 @@ def insert_dates(root: Node, files: CalendarFiles) -> tuple[Node, list[Problem]]
             if content is None:
                 hint = "commit it, or correct the path, which is relative to the repository root"
                 raise ScheduleError(
-                    f"calendar file {shorten(path, 200)} does not exist, or has more than 1 MiB", hint=hint
+                    f"calendar file {shorten(path, 200)} does not exist, or has more than 256 KiB", hint=hint
                 )
             dates = read_dates(content)
         except ScheduleError as error:

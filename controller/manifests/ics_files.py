@@ -15,7 +15,8 @@ from controller.text import shorten
 
 MAX_DATES = 1000
 """The maximum number of dates of a calendar, like in the schema. Consecutive days of one name count once."""
-MAX_BYTES = 1 << 20
+MAX_BYTES = 256 << 10
+"""The maximum size of a file: 1 MiB would take seconds to read."""
 _DAY = timedelta(days=1)
 _UNTIL = re.compile(r"(UNTIL=\d{8})T\d{6}Z?", re.ASCII)
 _MAX_NAME = 200
@@ -35,7 +36,8 @@ def read_dates(content: bytes) -> list[str | dict[str, Any]]:
         events = [event for calendar in parsed for event in calendar.walk("VEVENT")]
         dates = list(_dates(events))
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
-        message = f"the file is not a valid iCalendar file: {shorten(str(error), 150)}"
+        reason = shorten(str(error), 150) if isinstance(error, ValueError) else "an event can't be read"
+        message = f"the file is not a valid iCalendar file: {reason}"
         raise ScheduleError(message, hint="export it again, or write dates instead") from error
     values: list[str | dict[str, Any]] = [*sorted(_merged([each for each in dates if isinstance(each, tuple)]))]
     values += [each for each in dates if isinstance(each, dict)]

@@ -1,6 +1,6 @@
 """All details of one deployment: fields, descriptions of its schedules, findings and fire times."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any
@@ -14,22 +14,26 @@ from controller.model.notifications import DeadlineKind, NotifyRule, Trouble
 from controller.model.python_environments import PythonSummary
 from controller.model.schedules import Schedule
 from controller.model.status import InventoryEntry
+from controller.model.triggers import After
 from controller.queries.deployments import (
     DeploymentView,
     base_row,
     build_entry,
     complete_row,
     errors_of_never_valid,
-    fires_after,
     never_valid_row,
     read_moment,
 )
-from controller.schedules import describe, next_fire_times, shared_zone
-from controller.store import Transaction, commits, inventory, last_runs, python_environments
+from controller.queries.next_starts import fires_after
+from controller.schedules import describe, find_skipped, next_fire_times, shared_zone
+from controller.store import Transaction, commits, dependencies, inventory, last_runs, python_environments
 from controller.store.name_lookup import not_active
 
 if TYPE_CHECKING:
     from controller.manifests.reader import DesiredState
+
+MAX_SKIPPED = 1000
+"""The maximum number of due times that are examined for those that are skipped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +68,9 @@ class DeploymentDetail(DeploymentView):
 
     `environment` is the one whose overlays are applied, if any. `python` is the Python environment of the active
     version, None for the controller's own interpreter; the condition PythonReady has what the newest version waits for.
-    `changed_in` is the commit that changed the active version of the document, None if that is unknown. `notify` are
-    its own notification rules, `expect` its deadlines in seconds by their keys.
+    `changed_in` is the commit that changed the active version of the document, None if that is unknown. `after` are the
+    upstream deployments of the active version, and `dependants` the deployments that name this one under `after`.
+    `notify` are its own notification rules, `expect` its deadlines in seconds by their keys.
     """
 
     revision: str | None
@@ -78,6 +83,8 @@ class DeploymentDetail(DeploymentView):
     environment: str | None = None
     python: PythonSummary | None = None
     changed_in: Commit | None = None
+    after: After = field(default_factory=After)
+    dependants: tuple[str, ...] = ()
     notify: tuple[RuleView, ...] = ()
     expect: Mapping[str, float] = field(default_factory=dict)
 
@@ -100,6 +107,7 @@ def show_deployment(tx: Transaction, name: str, now: datetime) -> DeploymentDeta
             _detail(row, build_entry(entry), revision, findings, now),
             python=_python(tx, entry),
             changed_in=commits.find(tx, entry.changed_in),
+            dependants=tuple(dependencies.dependants_of(tx, name)),
         )
     return replace(detail, environment=None if source is None else source.environment)
 
@@ -127,6 +135,21 @@ def fire_times(tx: Transaction, name: str, after: datetime, count: int) -> list[
         show_deployment(tx, name, after)
         return []
     return [] if deployment.suspend else [time for time, _ in next_fire_times(deployment.schedules, after, count)]
+
+
+def skipped_due_times(
+    deployment: Deployment | None, after: datetime, fire_times: Sequence[datetime]
+) -> list[tuple[datetime, str]]:
+    """Return the due times before the last of these fire times that a calendar or a window skips, with the reasons."""
+    if deployment is None or deployment.suspend or not fire_times:
+        return []
+    return find_skipped(deployment.schedules, after, fire_times[-1], MAX_SKIPPED)
+
+
+def find_deployment(tx: Transaction, name: str) -> Deployment | None:
+    """Return an active deployment as it was applied; None if there is none."""
+    entry = inventory.find(tx, name)
+    return None if entry is None else build_entry(entry)
 
 
 def zone_of(tx: Transaction, name: str) -> tzinfo | None:
@@ -184,6 +207,7 @@ def _detail(
         timeout_seconds=None if deployment is None or not deployment.timeout else deployment.timeout.total_seconds(),
         env={} if deployment is None else deployment.env,
         findings=findings,
+        after=After() if deployment is None else deployment.after,
         notify=() if deployment is None else tuple(map(_rule, deployment.notify)),
         expect={} if deployment is None else _deadlines(deployment),
     )

@@ -29,9 +29,6 @@ def shift_instants(
 
     `instants` returns the fire times of the schedule after an instant, before they move. Ends when they end, or when
     none of them has a business day for 60 years.
-
-    Raises:
-        ScheduleError: a calendar of the schedule is invalid; raised by `next()`.
     """
     search = _Search(schedule)
     begin: date | None = search.first_day(after.astimezone(search.zone).date())

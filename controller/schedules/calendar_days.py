@@ -6,6 +6,7 @@ schedule. Days are computed per year and cached, so that a search over many year
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from itertools import takewhile
@@ -36,8 +37,8 @@ class CalendarDays:
     def name(self, day: date) -> str | None:
         """Return the name of a day of the calendar, empty if it has none; None if the day is not in the calendar.
 
-        Raises:
-            ScheduleError: the holidays, or a rule of the calendar, are invalid.
+        Holidays that the installed version of the `holidays` package does not have (any more) have no days: validation
+        reports them, and schedules continue.
         """
         days = self._years.get(day.year)
         if days is None:
@@ -46,7 +47,9 @@ class CalendarDays:
 
     def _in_year(self, year: int) -> Mapping[date, str]:
         if self.calendar.holidays is not None:
-            return holiday_names(self.calendar.holidays, year)
+            with suppress(ScheduleError):
+                return holiday_names(self.calendar.holidays, year)
+            return {}
         first, last = date(year, 1, 1), date(year, 12, 31)
         days: dict[date, str] = {}
         for dates in self.calendar.dates:
@@ -75,7 +78,7 @@ class BusinessDays:
         self._weekend = WEEKEND if not calendars else frozenset().union(*(each.weekend for each in calendars))
 
     def has(self, day: date) -> bool:
-        """Return whether this is a business day. Raises ScheduleError."""
+        """Return whether this is a business day."""
         return day.weekday() not in self._weekend and all(days.name(day) is None for days in self._calendars)
 
 
@@ -90,7 +93,8 @@ def check_rule(text: str, first: date) -> None:
     """Raise ScheduleError if this rule of a calendar is invalid, or repeats within a day."""
     if _WITHIN_A_DAY.search(text.upper()):
         raise ScheduleError("a calendar has whole days, so its rule can't have times", hint="write FREQ=DAILY")
-    next(_rule_days(text, first, first), None)
+    if next(_rule_days(text, first, first), None) is None:
+        raise ScheduleError("the rule of the calendar has no day", hint="remove it, or correct UNTIL or its parts")
 
 
 def _ranges(dates: DateRange, first: date, last: date) -> Iterator[tuple[date, date]]:

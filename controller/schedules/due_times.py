@@ -101,7 +101,7 @@ def find_skipped(
 ) -> list[tuple[datetime, str]]:
     """Return due times in (after, until] that a calendar or a window skips, each with its reason, oldest first.
 
-    They are among the last `limit` due times of the range. Raises ScheduleError.
+    They are among the last `limit` due times of the range.
     """
     if not any(can_exclude(schedule) for schedule in schedules):
         return []

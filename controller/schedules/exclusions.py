@@ -33,11 +33,7 @@ def can_exclude(schedule: Schedule) -> bool:
 
 
 def find_exclusion(schedule: Schedule, due_time: datetime) -> str | None:
-    """Return the reason why this due time (aware) starts no run, such as `calendar de-by: Christmas Day`, or None.
-
-    Raises:
-        ScheduleError: a calendar of the schedule is invalid.
-    """
+    """Return the reason why this due time (aware) starts no run, such as `calendar de-by: Christmas Day`, or None."""
     if not can_exclude(schedule):
         return None
     local_zone = day_zone(schedule)

@@ -83,8 +83,8 @@ def _bounds(window: Window, day: date, local_zone: ZoneInfo) -> tuple[datetime, 
 def _describe(window: Window) -> str:
     hours = f"{window.start:%H:%M}-{window.end:%H:%M}"
     if window.start == window.end == time():
-        hours = "all day"
-    elif window.end == time():
+        return _days(window.weekdays)
+    if window.end == time():
         hours = f"{window.start:%H:%M}-24:00"
     return hours if window.weekdays == EVERY_DAY else f"{_days(window.weekdays)} {hours}"
 

@@ -185,4 +185,4 @@ def _scalar(value: Any, where: str) -> Any:
 
 
 def _without_none(**keys: Any) -> dict[str, Any]:
-    return {key: value for key, value in keys.items() if value is not None}
+    return {key.removesuffix("_"): value for key, value in keys.items() if value is not None}

@@ -215,3 +215,12 @@ def test_validate_reports_all_errors_at_once(repository: GitRepository, command:
 
 def test_version_prints_the_versions_of_controller_and_its_dependencies(command: Command) -> None:
     assert command("version", "-o", "json").json.keys() >= {"controller", "python", "apscheduler", "sqlalchemy"}
+
+
+def test_next_names_the_due_times_that_a_calendar_skips(command: Command) -> None:
+    daily = ("next", "--cron", "0 9 * * *", "--except", "DE-BY", "-n", "1", "--after", "2026-12-26")
+    assert command(*daily, "-o", "json").json == {
+        "fire_times": ["2026-12-27T09:00:00Z"],
+        "skipped": [{"due_time": "2026-12-26T09:00:00Z", "reason": "calendar DE-BY: Second Day of Christmas"}],
+    }
+    assert command("next", "--cron", "0 9 * * *", "--calendar", "DE-BY").code == 2

@@ -163,6 +163,8 @@ def test_cancelled_and_moved_events_are_left_out() -> None:
         ("{dates: [2026-12-24/2099-12-20]}", ".dates[0]"),
         ("{dates: [{date: 2026-12-24, rrule: FREQ=HOURLY}]}", ".dates[0].rrule"),
         ("{dates: [{date: 2026-12-24, rrule: FREQ=NEVER}]}", ".dates[0].rrule"),
+        ("{dates: [{date: 2026-12-24, rrule: FREQ=YEARLY;UNTIL=20200101}]}", ".dates[0].rrule"),
+        (f"{{dates: [{', '.join(['{date: 2026-12-24, rrule: FREQ=YEARLY}'] * 201)}]}}", ".dates"),
     ],
 )
 def test_an_invalid_calendar_is_reported_once_and_in_the_project(definition: str, path: str) -> None:

@@ -63,8 +63,10 @@ def test_a_spec_gives_the_same_deployments_as_yaml(root: Path) -> None:
         "    schedule=IntervalSchedule(datetime.timedelta(hours=1), anchor_date=datetime.datetime(2026, 1, 1)))\n"
         "DeploymentSpec(name='two', flow='flows/my_flow.py:calculator', parameters={'nums': [1]},\n"
         "    retries={'limit': 2}, schedules=[RRuleSchedule('FREQ=DAILY'),\n"
-        "    CronSchedule(cron='0 9 * * *', timezone='Europe/Berlin', day_or=False)])\n"
-        "DeploymentSpec(name='three', command=['df', Path('/')])\n",
+        "    CronSchedule(cron='0 9 * * *', timezone='Europe/Berlin', day_or=False)],\n"
+        "    calendars={'x': {'dates': [datetime.date(2026, 1, 1)]}})\n"
+        "DeploymentSpec(name='three', command=['df', Path('/')],\n"
+        "    schedule=CronSchedule('0 9 * * *', except_=['x']), calendars={'x': {'holidays': 'DE-BY'}})\n",
     )
     assert found.findings == ()
     documents = {name: one.document for name, one in found.deployments.items()}
@@ -74,8 +76,9 @@ def test_a_spec_gives_the_same_deployments_as_yaml(root: Path) -> None:
         "name: one\nflow_location: ../flows/my_flow.py\nflow_name: calculator\nparameters: {nums: [1, 2]}\ntags: [a]\n"
         "schedule: {interval: 3600, anchor_date: '2026-01-01T00:00:00'}\n---\n"
         "name: two\nflow: flows/my_flow.py:calculator\nparameters: {nums: [1]}\nretries: {limit: 2}\nschedules:\n"
-        "- {rrule: FREQ=DAILY}\n- {cron: 0 9 * * *, timezone: Europe/Berlin, day_or: false}\n---\n"
-        "name: three\ncommand: [df, /]\n",
+        "- {rrule: FREQ=DAILY}\n- {cron: 0 9 * * *, timezone: Europe/Berlin, day_or: false}\n"
+        "calendars: {x: {dates: [2026-01-01]}}\n---\n"
+        "name: three\ncommand: [df, /]\nschedule: {cron: 0 9 * * *, except: [x]}\ncalendars: {x: {holidays: DE-BY}}\n",
     )
     (root / "deployments/spec.py").rename(root / "deployments/spec.yaml")
     yaml = read(source_of(root)).deployments

@@ -14,10 +14,11 @@ from controller.model.notifications import DeadlineKind, DeadlineRecord, MissedD
 from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.model.status import Condition, ConditionStatus, ConditionType, InventoryEntry, SourceStatus, Withheld
 from controller.queries.deployment_details import show_deployment
-from controller.queries.deployments import Health, Rank, Sync, group_withheld, list_deployments, rank
+from controller.queries.deployments import Health, Rank, Sync, list_deployments, rank
 from controller.queries.fire_timeline import NOTHING
 from controller.queries.overview import overview
 from controller.queries.runs import find_run, list_runs, stored_states
+from controller.queries.withheld_rows import group_withheld
 from controller.runs.ids import RunIds
 from controller.store import Store, deadlines, inventory, last_runs, runs, source_status
 from controller.store.run_search import RunFilter
@@ -181,10 +182,17 @@ def test_a_run_that_waits_beyond_the_next_due_time_is_late(store: Store) -> None
         replace(run(2, "soon", RunState.PENDING), scheduled_for=NOW),
         replace(run(3, "again", RunState.PENDING), scheduled_for=NOW - 9 * HOUR, created_at=NOW),
         replace(run(4, "filled", RunState.PENDING), scheduled_for=NOW - HOUR, created_at=NOW - HOUR, backfill_id="b"),
+        replace(
+            run(5, "window", RunState.PENDING),
+            scheduled_for=NOW - HOUR,
+            created_at=NOW - HOUR,
+            not_before=NOW + HOUR,
+        ),
     ]
+    names = ("again", "filled", "good", "late", "soon", "window")
     with store.write() as tx:
         source_status.save(tx, source())
-        inventory.save(tx, [entry(name, schedules=hourly) for name in ("again", "filled", "good", "late", "soon")])
+        inventory.save(tx, [entry(name, schedules=hourly) for name in names])
         runs.insert_all(tx, waiting)
     with store.read() as tx:
         listed = list_deployments(tx, NOW)
@@ -194,6 +202,7 @@ def test_a_run_that_waits_beyond_the_next_due_time_is_late(store: Store) -> None
         ("again", Rank.RUNNING),
         ("filled", Rank.RUNNING),
         ("soon", Rank.RUNNING),
+        ("window", Rank.RUNNING),
         ("good", Rank.HEALTHY),
     ]
     assert [item.title for item in overall.attention] == ["late: a run is late"]

@@ -304,3 +304,9 @@ def test_words_name_calendars_and_windows() -> None:
     assert describe(schedule("0 * * * *", only=(freeze,), windows=(hours,))) == (
         "every hour, Europe/Berlin, only on days of freeze, starts only in mon-fri 08:00-18:00"
     )
+
+
+def test_holidays_that_the_package_does_not_have_any_more_have_no_days() -> None:
+    gone = Calendar(name="gone", holidays=Holidays(code="ZZ"))
+    daily = schedule("0 9 * * *", exclude=(gone,), shift=Shift.NEXT, business=(gone,))
+    assert local(fire_times(daily, datetime(2026, 12, 24, 12, tzinfo=UTC)), 1) == ["2026-12-25 09:00"]
