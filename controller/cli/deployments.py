@@ -60,8 +60,8 @@ def list_(  # noqa: PLR0913
     output: str,
 ) -> None:
     """List all deployments, problems first."""
-    from controller.queries.deployment_list import DeploymentSort, sort_deployments
-    from controller.queries.deployments import Health, Sync, matching
+    from controller.queries.deployment_list import DeploymentSort, matching, sort_deployments
+    from controller.queries.deployments import Health, Sync
     from controller.queries.status import read_status
 
     clock = SystemClock()

@@ -24,7 +24,7 @@ _CERTIFICATE = {
     62: "is for another host",
     64: "is for another address",
 }
-"""What is wrong with a certificate, by the X509_V_ERR codes of OpenSSL."""
+"""The faults of a certificate by the X509_V_ERR codes of OpenSSL."""
 _NUMBERS = {
     errno.ECONNREFUSED: "the server refused the connection; check the host and the port",
     errno.ECONNRESET: _CLOSED,

@@ -56,7 +56,7 @@ def kind(trouble: Trouble) -> str:
     """Return the kind of a trouble.
 
     A success ends all troubles of runs, so these are one kind. So are missed deadlines: a run that starts too late
-    often finishes too late, which is no news.
+    often finishes too late, which needs no other message.
     """
     if trouble in _DEADLINES:
         return DEADLINE

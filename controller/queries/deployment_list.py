@@ -9,7 +9,7 @@ from controller.model.names import name_order
 from controller.model.schedules import Schedule
 from controller.model.status import ConditionType, SourceStatus
 from controller.queries.attention import RECENT, Attention, find_attention
-from controller.queries.deployments import DeploymentState, DeploymentView, Health, rank
+from controller.queries.deployments import DeploymentState, DeploymentView, Health, Sync, rank
 from controller.schedules import describe
 from controller.store import Transaction, run_statistics
 from controller.store.run_statistics import Bar
@@ -43,6 +43,28 @@ class DeploymentRow:
     schedules: tuple[str, ...]
     zone: str
     bars: tuple[Bar, ...]
+
+
+def matching(
+    views: Sequence[DeploymentView],
+    *,
+    search: str,
+    tag: str | None,
+    sync: Sync | None,
+    health: Health | None,
+    document: str | None = None,
+) -> list[DeploymentView]:
+    """Return the deployments that match all filters. `document` is a file, or a file, a colon and a line."""
+    text = search.strip().lower()
+    return [
+        view
+        for view in views
+        if (tag is None or tag in view.tags)
+        and (sync is None or view.sync is sync)
+        and (health is None or view.health is health)
+        and (document is None or document in (view.file, view.document))
+        and (not text or text in f"{view.name} {view.flow} {view.description} {' '.join(view.tags)}".lower())
+    ]
 
 
 def sort_deployments(views: Sequence[DeploymentView], order: DeploymentSort) -> Sequence[DeploymentView]:

@@ -167,28 +167,6 @@ def list_deployments(tx: Transaction, now: datetime) -> list[DeploymentView]:
     return sorted(views, key=sort_key)
 
 
-def matching(
-    views: Sequence[DeploymentView],
-    *,
-    search: str,
-    tag: str | None,
-    sync: Sync | None,
-    health: Health | None,
-    document: str | None = None,
-) -> list[DeploymentView]:
-    """Return the deployments that match all filters. `document` is a file, or a file, a colon and a line."""
-    text = search.strip().lower()
-    return [
-        view
-        for view in views
-        if (tag is None or tag in view.tags)
-        and (sync is None or view.sync is sync)
-        and (health is None or view.health is health)
-        and (document is None or document in (view.file, view.document))
-        and (not text or text in f"{view.name} {view.flow} {view.description} {' '.join(view.tags)}".lower())
-    ]
-
-
 def read_moment(tx: Transaction, now: datetime) -> Moment:
     """Read the data that all rows share at this time."""
     active = {name: hold for name, hold in holds.find_all(tx).items() if not hold.is_over(now)}

@@ -137,8 +137,7 @@ def make_plan(
     withheld = guard_deletions(delete, **counts, plan_digest=digest)
     is_blocked = is_atomic and any(finding.severity is Severity.ERROR for finding in findings)
     if withheld is not None and (is_blocked or approved not in (withheld.digest, digest)):
-        message = f"no longer declared in git; to approve its deletion: controller approve {withheld.digest}"
-        keep += [Kept(entry=entry, reason=WITHHELD, message=message) for entry in delete]
+        keep += [_withhold(entry, withheld) for entry in delete]
         delete = []
     else:
         withheld = None
@@ -223,6 +222,11 @@ def _waiting(entry: InventoryEntry, environment: PythonEnvironment) -> Kept:
     """Return the deployment as one that stays as it is until the Python environment of its newest version is ready."""
     message = "The newest version waits for its Python environment; the last one stays active."
     return Kept(entry=entry, reason=NO_PYTHON, message=message, python=environment)
+
+
+def _withhold(entry: InventoryEntry, withheld: Withheld) -> Kept:
+    message = f"no longer declared in git; to approve its deletion: controller approve {withheld.digest}"
+    return Kept(entry=entry, reason=WITHHELD, message=message)
 
 
 def _absent(

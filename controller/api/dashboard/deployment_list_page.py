@@ -11,8 +11,8 @@ from controller.api.dashboard.pages import ROWS, Filters
 from controller.api.dashboard.templating import render
 from controller.api.http.responses import dependencies_of
 from controller.queries.deployment_cache import DeploymentCache
-from controller.queries.deployment_list import DeploymentSort, deployment_rows, sort_deployments
-from controller.queries.deployments import DeploymentState, Health, Sync, count_states, matching
+from controller.queries.deployment_list import DeploymentSort, deployment_rows, matching, sort_deployments
+from controller.queries.deployments import DeploymentState, Health, Sync, count_states
 from controller.store import source_status
 
 router = APIRouter()

@@ -32,8 +32,8 @@ from controller.operations import backfills
 from controller.operations.holds import hold_deployment, resume_deployment
 from controller.operations.trigger import trigger_run
 from controller.queries.deployment_details import DeploymentDetail, coming_fire_times, show_deployment
-from controller.queries.deployment_list import DeploymentSort
-from controller.queries.deployments import DeploymentView, Health, Sync, matching, sort_key
+from controller.queries.deployment_list import DeploymentSort, matching
+from controller.queries.deployments import DeploymentView, Health, Sync, sort_key
 from controller.queries.field_locations import DeclaredField
 from controller.queries.occurrences import list_occurrences
 from controller.queries.parameter_form import FormView, ParameterFault
