@@ -11,6 +11,7 @@ from typing import Any, Literal, TypedDict
 __all__ = [
     "Activity",
     "Address",
+    "After",
     "Approved",
     "Artifact",
     "Attempt",
@@ -83,6 +84,7 @@ __all__ = [
     "NotifyView",
     "NumberedEvent",
     "Occurrence",
+    "OnRedo",
     "Outcome",
     "PackageChange",
     "ParameterChange",
@@ -98,6 +100,7 @@ __all__ = [
     "RecordedCommit",
     "Redo",
     "ResultKind",
+    "RuleView",
     "Run",
     "RunComparison",
     "RunCounts",
@@ -121,6 +124,7 @@ __all__ = [
     "Triggered",
     "Trouble",
     "Unread",
+    "Upstream",
     "UpstreamOutcome",
     "UpstreamRun",
     "WaitingRun",
@@ -160,6 +164,7 @@ EventSeverity = Literal["info", "warning", "error"]
 Health = Literal["Healthy", "Degraded", "Running", "Suspended", "Unknown"]
 MessageState = Literal["waiting", "sent", "undeliverable"]
 NodeKind = Literal["deployment", "file", "webhook", "missing"]
+OnRedo = Literal["ignore", "run"]
 Outcome = Literal["run", "skipped"]
 PythonState = Literal["waiting", "building", "ready", "failed"]
 Redo = Literal["failed", "skipped", "all"]
@@ -214,6 +219,17 @@ class Address(TypedDict):
     is_tls: bool
     is_behind_proxy: bool
     public_hosts: list[str]
+
+
+class After(TypedDict):
+    """The value of `after`: all `upstreams` have to finish as asked, or with `any` each of them releases a run.
+
+    For a deployment with schedules it is a gate: its due times wait. For one without, it is an event that starts
+    runs.
+    """
+
+    upstreams: list[Upstream]
+    any: bool
 
 
 class Approved(TypedDict):
@@ -1086,6 +1102,19 @@ class QueueLoad(TypedDict):
     waiting: int
 
 
+class RuleView(TypedDict):
+    """A notification rule that the deployment declares.
+
+    It reports the troubles `on` to the channels `to`, after this many consecutive failures, and only what has lasted
+    for `for_seconds`.
+    """
+
+    to: list[str]
+    on: list[Trouble]
+    failures: int
+    for_seconds: float
+
+
 class Run(TypedDict):
     """One execution of a deployment, pinned to `revision` and to the `spec_digest` of its document.
 
@@ -1376,6 +1405,14 @@ class Unread(TypedDict):
     reason: str
 
 
+class Upstream(TypedDict):
+    """A deployment whose runs have to finish first."""
+
+    deployment: str
+    on: UpstreamOutcome
+    on_redo: OnRedo
+
+
 class UpstreamRun(TypedDict):
     """A run of an upstream deployment that released a run. `due_time` is None if it had none."""
 
@@ -1437,7 +1474,9 @@ class DeploymentDetail(Deployment):
 
     `environment` is the one whose overlays are applied, if any. `python` is the Python environment of the active
     version, None for the controller's own interpreter; the condition PythonReady has what the newest version waits
-    for. `changed_in` is the commit that changed the active version of the document, None if that is unknown.
+    for. `changed_in` is the commit that changed the active version of the document, None if that is unknown. `after`
+    are the upstream deployments of the active version, and `dependants` the deployments that name this one under
+    `after`. `notify` are its own notification rules, `expect` its deadlines in seconds by their keys.
     """
 
     revision: str | None
@@ -1450,6 +1489,10 @@ class DeploymentDetail(Deployment):
     environment: str | None
     python: PythonSummary | None
     changed_in: Commit | None
+    after: After
+    dependants: list[str]
+    notify: list[RuleView]
+    expect: dict[str, float]
 
 
 class PythonEnvironmentDetail(PythonEnvironment):

@@ -17,6 +17,7 @@ from controller.manifests.merge import without_keys
 from controller.manifests.schema_validation import check_shape
 from controller.manifests.yaml.nodes import Node, Path, Position, Problem
 from controller.model.findings import Severity
+from controller.model.names import fold_name
 from controller.schedules.messages import quote
 from controller.text import did_you_mean, shorten
 
@@ -230,7 +231,7 @@ def _check_names(root: Node, combinations: list[Combination], roots: tuple[Node,
     first: dict[str, int] = {}
     for index, document in enumerate(roots):
         name = document.value.get("name")
-        other = first.setdefault(name.casefold(), index) if isinstance(name, str) else index
+        other = first.setdefault(fold_name(name), index) if isinstance(name, str) else index
         if other != index:
             message = f"{_spell(combinations[other])} and {_spell(combinations[index])} both get the name {name}"
             unused = [key for key in combinations[index] if f"{{{key}}}" not in str(root.value["name"])]

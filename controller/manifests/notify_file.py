@@ -134,7 +134,10 @@ def _check_url(context: ValidationContext, path: Path, channel: Channel) -> None
 
 def _check_webhook(context: ValidationContext, path: Path, url: str) -> None:
     parts = _split(url)
-    if parts is None or parts[0] not in ("http", "https"):
+    if _has_invalid_port(url):
+        hint = "write a number from 1 to 65535, or leave the port out"
+        context.add("InvalidUrl", "the port of webhook is invalid", path, hint=hint)
+    elif parts is None or parts[0] not in ("http", "https"):
         hint = "write https://…, or use the key url for a service of apprise"
         context.add("InvalidUrl", "webhook must be a URL that begins with https:// or http://", path, hint=hint)
     elif "@" in urlsplit(url).netloc:
@@ -144,6 +147,17 @@ def _check_webhook(context: ValidationContext, path: Path, url: str) -> None:
         hint = "write https://… if the receiver supports it"
         message = "messages are sent without encryption"
         context.add("PlainHttp", message, path, hint=hint, severity=Severity.WARNING)
+
+
+def _has_invalid_port(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    try:
+        return parts.port == 0
+    except ValueError:
+        return True
 
 
 def _split(url: str) -> tuple[str, str] | None:

@@ -20,7 +20,7 @@ from controller.notify import observations
 from controller.notify.deadlines import DeadlineMonitor
 from controller.notify.facts import read_facts
 from controller.notify.flapping import WINDOW, ReportKind
-from controller.notify.grouping import Failure, Observation, Recovery, kind
+from controller.notify.grouping import Failure, Observation, Recovery, deadlines_with, kind
 from controller.notify.heartbeats import Heartbeats
 from controller.notify.incidents import IncidentBook, Report
 from controller.notify.messages import build_message
@@ -124,7 +124,7 @@ class _Evaluation:
         observed = observations.read_runs(tx, self._new, book.failing(kind(Trouble.FAILED)))
         observed += observations.read_deletions(self._new)
         if deadlines is not None:
-            observed += observations.deadline_observations(deadlines.check(tx, now), now)
+            observed += observations.deadline_observations(tx, deadlines.check(tx, now), now)
         observed += self._compare(observations.read_notices(notices or ()), (Trouble.STORAGE,), is_first=is_first)
         if is_first or self._new or self._has_conditions():
             source = observations.read_source(tx, now)
@@ -186,7 +186,7 @@ class _Evaluation:
             return True
         audiences = [(self._find_audience(each.subject), each.trouble) for each in report.recovered]
         rules = [(audience[report.channel], trouble) for audience, trouble in audiences if report.channel in audience]
-        return not rules or any(wants_recovery(each, (trouble,)) for each, trouble in rules)
+        return not rules or any(wants_recovery(each, deadlines_with(trouble)) for each, trouble in rules)
 
     def _compare(self, current: Sequence[Failure], kinds: Iterable[str], *, is_first: bool) -> list[Observation]:
         """Return the conditions that are new or have changed, and those that no longer hold.

@@ -63,7 +63,7 @@ def after_recovery(announcement: Announcement, *, at: datetime, failing: Collect
         return announcement if _has(announcement.subjects, failing) else _restart(announcement, at)
     if not announcement.subjects:
         return announcement if failing else replace(announcement, due_at=None)
-    due = _next_update(announcement) if _has(announcement.subjects, failing) else at
+    due = max(at, _next_update(announcement)) if _has(announcement.subjects, failing) else at
     return replace(announcement, due_at=min(due, announcement.due_at or due))
 
 

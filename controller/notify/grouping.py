@@ -5,6 +5,7 @@ from datetime import datetime
 
 from controller.model.failure_cause import cause_key, shared_cause
 from controller.model.notifications import RUN_TROUBLES, Trouble
+from controller.notify.exit_codes import exit_code_key
 
 _MAX_KEY = 300
 
@@ -16,6 +17,7 @@ class Failure:
     - `key`: troubles with the same key have the same cause, whose text is `cause`.
     - `run_id`: the failed run. Observations of the same run are one failure.
     - `failures`: how many consecutive failures this is; with None, one more than before.
+    - `exit_code_key`: the key instead of `key` if many fail with the same exit code; empty if there is a better cause.
     """
 
     subject: str
@@ -26,6 +28,7 @@ class Failure:
     run_id: str | None = None
     reason: str = ""
     failures: int | None = None
+    exit_code_key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +47,25 @@ class Recovery:
 Observation = Failure | Recovery
 
 
+DEADLINE = "deadline"
+"""The kind of missed deadlines."""
+_DEADLINES = (Trouble.LATE, Trouble.OVERDUE)
+
+
 def kind(trouble: Trouble) -> str:
-    """Return the kind of a trouble: a success ends all troubles of runs, so these are one kind."""
+    """Return the kind of a trouble.
+
+    A success ends all troubles of runs, so these are one kind. So are missed deadlines: a run that starts too late
+    often finishes too late, which is no news.
+    """
+    if trouble in _DEADLINES:
+        return DEADLINE
     return "run" if trouble in RUN_TROUBLES else trouble.value
+
+
+def deadlines_with(trouble: Trouble) -> tuple[Trouble, ...]:
+    """Return all deadlines if this is a missed one, as they share an incident; otherwise only this trouble."""
+    return _DEADLINES if trouble in _DEADLINES else (trouble,)
 
 
 def run_failure(
@@ -63,4 +82,5 @@ def run_failure(
         run_id=run_id,
         reason=reason,
         failures=failures,
+        exit_code_key="" if shared else exit_code_key(reason),
     )

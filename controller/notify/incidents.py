@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from controller.model.notifications import Announcement, Incident, IncidentMember, Trouble
+from controller.notify.exit_codes import WITHIN, are_many, exit_code_key
 from controller.notify.flapping import (
     MAX_OPENINGS,
     ReportKind,
@@ -20,7 +21,7 @@ from controller.notify.flapping import (
     settle,
     with_past_times,
 )
-from controller.notify.grouping import Failure, Observation, Recovery, kind
+from controller.notify.grouping import DEADLINE, Failure, Observation, Recovery, kind
 from controller.notify.rules import Audience, ready_at
 
 _KINDS = sorted({kind(trouble) for trouble in Trouble})
@@ -137,9 +138,9 @@ class IncidentBook:
             self._correct_times(entry, now)
         past = (each if each.at <= now else replace(each, at=now) for each in observations)
         for observation in sorted(past, key=lambda each: each.at):
-            self._advance(observation.at)
+            self._advance(observation.at, is_inclusive=False)  # what happens at the same time is one report
             if isinstance(observation, Failure):
-                self._fail(observation)
+                self._fail(self._with_exit_code(observation))
             else:
                 self._recover(observation)
         self._advance(now)
@@ -160,10 +161,34 @@ class IncidentBook:
             if corrected != announcement or (ahead and announcement.due_at is not None):
                 self._save(entry, replace(corrected, due_at=now))
 
-    def _fail(self, failure: Failure) -> None:
+    def _with_exit_code(self, failure: Failure) -> Failure:
+        """Return the failure, with the exit code as its cause if many have failed with the same one by now.
+
+        Those that were not reported yet join the new incident.
+        """
+        key = failure.exit_code_key
+        if not key:
+            return failure
+        grouped, common = self._by_key.get(key), replace(failure, key=key)
+        if grouped is not None:
+            recent = (grouped.members[subject].since for subject in grouped.failing)
+            is_recent = failure.at - max(recent, default=failure.at) <= WITHIN
+            return common if failure.subject in grouped.failing or is_recent else failure
+        alone = [(entry, member) for entry in self._entries.values() if (member := _member_of_exit_code(entry, key))]
+        if not are_many((member for _, member in alone if member.subject != failure.subject), failure.at):
+            return failure
+        for entry, member in alone:
+            if not any(each.subjects for each in entry.announcements.values()):
+                self._close_member(entry, member.subject, failure.at)
+                moved = replace(common, subject=member.subject, trouble=member.trouble, failures=member.failures)
+                self._fail(replace(moved, run_id=member.run_id, reason=member.reason), member)
+        return common
+
+    def _fail(self, failure: Failure, before: IncidentMember | None = None) -> None:
+        """Process a failure. `before` is the member of another incident that moves to this one."""
         former = self._by_member.get((kind(failure.trouble), failure.subject))
-        is_failing = former is not None and failure.subject in former.failing
-        before = former.members[failure.subject] if former is not None and is_failing else None
+        if former is not None and failure.subject in former.failing:
+            before = former.members[failure.subject]
         entry = self._find_entry(failure) or self._open(failure)
         member = _failed(failure, entry.incident.id, before)
         if member != entry.members.get(failure.subject):
@@ -189,6 +214,8 @@ class IncidentBook:
         entry = self._by_member.get((kind(failure.trouble), failure.subject))
         if entry is None or entry is same_key:
             return same_key
+        if kind(failure.trouble) == DEADLINE and failure.subject in entry.failing:
+            return entry  # a late run that is now overdue
         is_alone = entry.failing <= {failure.subject}
         if failure.subject not in entry.failing:
             # Each failure of a flapping deployment may have another error.
@@ -229,9 +256,9 @@ class IncidentBook:
                 self._save(entry, after_recovery(announcement, at=at, failing=entry.failing))
         self._close_if_over(entry, at)
 
-    def _advance(self, until: datetime) -> None:
-        """Write the reports that are due until then."""
-        while self._due and self._due[0][0] <= until:
+    def _advance(self, until: datetime, *, is_inclusive: bool = True) -> None:
+        """Write the reports that are due before then, or also at that time."""
+        while self._due and (self._due[0][0] < until or (is_inclusive and self._due[0][0] == until)):
             due, number, channel = heapq.heappop(self._due)
             entry = self._entries.get(number)
             if entry is not None and entry.announcements[channel].due_at == due:
@@ -334,6 +361,15 @@ def _failed(failure: Failure, incident_id: int, before: IncidentMember | None) -
         return member
     # An older run failed after a newer one.
     return replace(member, trouble=before.trouble, run_id=before.run_id, reason=before.reason)
+
+
+def _member_of_exit_code(entry: _Entry, key: str) -> IncidentMember | None:
+    """Return the only member of an incident, if it fails with this exit code; None otherwise."""
+    if len(entry.failing) != 1:
+        return None
+    member = entry.members[next(iter(entry.failing))]
+    has_own_incident = entry.incident.key == f"failed/{member.subject}"
+    return member if has_own_incident and exit_code_key(member.reason) == key else None
 
 
 def _select(entry: _Entry, subjects: set[str]) -> tuple[IncidentMember, ...]:

@@ -20,8 +20,8 @@ from controller.model.status import (
     SourceStatus,
 )
 from controller.notify.deadlines import WITHDRAWN, DeadlineChange
-from controller.notify.grouping import Failure, Observation, Recovery, kind, run_failure
-from controller.store import Transaction, last_runs, python_uses, run_outcomes, source_status
+from controller.notify.grouping import DEADLINE, Failure, Observation, Recovery, kind, run_failure
+from controller.store import Transaction, deadlines, last_runs, python_uses, run_outcomes, source_status
 from controller.store.run_outcomes import FailedRun
 
 _RUN_EVENTS = {
@@ -174,8 +174,11 @@ def read_notices(notices: Iterable[Condition]) -> list[Failure]:
     ]
 
 
-def deadline_observations(change: DeadlineChange, now: datetime) -> list[Observation]:
-    """Return the deadlines that were missed or met. Deployments that are late for the same reason have one cause."""
+def deadline_observations(tx: Transaction, change: DeadlineChange, now: datetime) -> list[Observation]:
+    """Return the deadlines that were missed or met. Deployments that are late for the same reason have one cause.
+
+    A deployment recovers when it misses no deadline any more.
+    """
     observations: list[Observation] = [
         Failure(
             subject=missed.deployment,
@@ -189,8 +192,9 @@ def deadline_observations(change: DeadlineChange, now: datetime) -> list[Observa
         )
         for missed in change.missed
     ]
-    for name, trouble in change.met:
-        observations.append(Recovery(subject=name, kind=kind(trouble), at=now))
-    for name, trouble in change.withdrawn:
-        observations.append(Recovery(subject=name, kind=kind(trouble), at=now, reason=WITHDRAWN))
+    ended = {name: WITHDRAWN for name, _ in change.withdrawn} | {name: "" for name, _ in change.met}
+    missed = {each.deployment for each in deadlines.find_missed(tx)} if ended else set()
+    for name, reason in ended.items():
+        if name not in missed:
+            observations.append(Recovery(subject=name, kind=DEADLINE, at=now, reason=reason))
     return observations

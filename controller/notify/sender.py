@@ -22,7 +22,9 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TextIO
+from urllib.parse import urlsplit
 
+from controller.notify.failure_texts import describe_exception, describe_phrase
 from controller.notify.redaction import Redactor, scheme_of
 
 SENT, FAILED, REJECTED, GONE, MISCONFIGURED = "sent", "failed", "rejected", "gone", "misconfigured"
@@ -35,15 +37,10 @@ _REJECTIONS = frozenset({400, 406, 409, 411, 413, 415, 422})
 """HTTP statuses that are about the message, not about the address or the credentials."""
 _USER_AGENT = "controller-notify"
 _PR_SET_PDEATHSIG = 1
-_CAUSES = re.compile(
-    r"connection refused|connection reset by peer|connection aborted|remote end closed connection without response"
-    r"|name or service not known|temporary failure in name resolution|no address associated with hostname"
-    r"|no route to host|network is unreachable|certificate verify failed(?:: [a-z ,'-]+)?|wrong version number"
-    r"|(?:read |handshake operation )?timed out|connection unexpectedly closed|starttls[a-z ]+not supported[a-z ]*"
-    r"|unable to connect to proxy|(?<=\()\d{3}, b'[^']{0,200}'",
-    re.IGNORECASE,
-)
-"""The causes that are repeated from the exceptions in apprise's log. The rest of their texts contains URLs."""
+_MAIL_REPLY = re.compile(r"\((\d{3}), b'([^']{0,200})'")
+"""The reply of a mail server in the text of an exception: its code and its text."""
+_INVALID_PART = re.compile(r"invalid ([A-Za-z][A-Za-z ()]{2,40}?) ?\((?!second|first|third)", re.IGNORECASE)
+"""The name of the invalid part in a warning: `An invalid Slack (second) Token (None) was specified.`"""
 _APPRISE_STATUS = re.compile(r"error=(\d{3})\b")
 
 Response = dict[str, Any]
@@ -96,6 +93,10 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 def _post(url: str, body: bytes, headers: dict[str, str], seconds: float) -> Response:
     try:
+        parts = urlsplit(url)
+        if "@" in parts.netloc:
+            return _response(MISCONFIGURED, "the URL contains a user or a password, which are not sent; remove them")
+        _ = parts.port
         request = urllib.request.Request(url, data=body, headers={"User-Agent": _USER_AGENT, **headers}, method="POST")
         if request.type not in ("http", "https") or not request.host:
             raise ValueError
@@ -103,7 +104,9 @@ def _post(url: str, body: bytes, headers: dict[str, str], seconds: float) -> Res
     except ssl.SSLError:
         return _response(MISCONFIGURED, "the file with certificate authorities is invalid")
     except ValueError:
-        return _response(MISCONFIGURED, "the URL does not begin with https:// or http://, or is invalid")
+        return _response(
+            MISCONFIGURED, "the URL does not begin with https:// or http://, or its host or port is invalid"
+        )
     try:
         with opener.open(request, timeout=seconds):
             return _response(SENT)
@@ -111,17 +114,22 @@ def _post(url: str, body: bytes, headers: dict[str, str], seconds: float) -> Res
         with error:
             return _http_failure(error.code, error.headers.get("Retry-After"), error.headers.get("Date"))
     except Exception as error:  # noqa: BLE001 - everything that http.client and sockets raise is a failed attempt
-        return _response(FAILED, _cause(error))
+        return _response(FAILED, describe_exception(error))
 
 
 def _http_failure(status: int, retry_after: str | None, date: str | None) -> Response:
-    name = f"{status} {HTTPStatus(status).phrase}" if status in HTTPStatus._value2member_map_ else str(status)
+    name = status_name(status)
     if 300 <= status < 400:
         return _response(FAILED, f"the receiver responded {name}; redirects are not followed, so use its final URL")
     text = f"the receiver responded {name}"
     if status == HTTPStatus.GONE:
         return _response(GONE, text)
     return _response(REJECTED if status in _REJECTIONS else FAILED, text, _retry_seconds(retry_after, date))
+
+
+def status_name(status: int) -> str:
+    """Return an HTTP status with its phrase: `404 Not Found`."""
+    return f"{status} {HTTPStatus(status).phrase}" if status in HTTPStatus._value2member_map_ else str(status)
 
 
 def _retry_seconds(value: str | None, date: str | None) -> float | None:
@@ -134,19 +142,6 @@ def _retry_seconds(value: str | None, date: str | None) -> float | None:
         return max(0.0, (parsedate_to_datetime(value) - parsedate_to_datetime(date or "")).total_seconds())
     except (ValueError, TypeError):
         return None
-
-
-def _cause(error: BaseException) -> str:
-    """Return why a request failed, without its URL."""
-    reason = getattr(error, "reason", None)
-    inner = reason if isinstance(reason, BaseException) else error
-    if isinstance(inner, ssl.SSLCertVerificationError):
-        return f"the certificate of the server is not trusted: {inner.verify_message}"
-    if isinstance(inner, TimeoutError):
-        return "timed out"
-    if isinstance(inner, OSError) and inner.strerror:
-        return f"connection failed: {inner.strerror}"
-    return f"connection failed: {type(inner).__name__}"
 
 
 class _LogLines(logging.Handler):
@@ -163,14 +158,19 @@ class _LogLines(logging.Handler):
         if record.levelno >= logging.WARNING:
             self.warnings.append(text)
         elif "Exception" in text or "Response" in text:
-            self.causes += _CAUSES.findall(text)[:1]
+            reply = _MAIL_REPLY.search(text)
+            cause = describe_phrase(text) if reply is None else f"the mail server responded {reply[1]} {reply[2]}"
+            self.causes += [] if cause is None else [cause]
 
     @property
     def reason(self) -> str:
-        """The first warning of apprise, with the cause if there is one in its log."""
-        text = self.warnings[0].strip().rstrip(".") if self.warnings else "the service did not accept the message"
-        cause = re.sub(r"^(\d{3}), b'(.*)'$", r"\1 \2", self.causes[0]) if self.causes else None
-        return text if cause is None or cause.lower() in text.lower() else f"{text}: {cause}"
+        """The cause in the log of apprise, or the status of the response, or that there is neither."""
+        if self.causes:
+            return self.causes[0]
+        status = _APPRISE_STATUS.search(" ".join(self.warnings))
+        if status is None:
+            return "the service did not accept the message; check the URL, and its rights and limits at the service"
+        return f"the service responded {status_name(int(status[1]))}"
 
 
 def send_by_apprise(request: dict[str, Any]) -> Response:
@@ -212,7 +212,9 @@ def _unusable(url: str, lines: _LogLines) -> str:
     reasons = [line for line in lines.warnings if not line.startswith(("Could not load", "Unparseable", "Unsupported"))]
     if not reasons and any("Unsupported" in line or "Unparseable" in line for line in lines.warnings):
         return f"apprise has no service with the scheme {scheme}, or the URL is incomplete"
-    return f"apprise can't use the URL: {reasons[0].strip() if reasons else 'a part of it is missing or invalid'}"
+    part = _INVALID_PART.search(reasons[0]) if reasons else None
+    what = "a part of it" if part is None else f"its {part[1]}"
+    return f"apprise can't use the URL for {scheme}: {what} is missing or invalid"
 
 
 _certificates: int | None = None

@@ -1,7 +1,7 @@
 """All details of one deployment: fields, descriptions of its schedules, findings and fire times."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
@@ -10,21 +10,23 @@ from controller.model import extend
 from controller.model.commits import Commit
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity
+from controller.model.notifications import DeadlineKind, NotifyRule, Trouble
 from controller.model.python_environments import PythonSummary
 from controller.model.schedules import Schedule
 from controller.model.status import InventoryEntry
+from controller.model.triggers import After
 from controller.queries.deployments import (
     DeploymentView,
     base_row,
     build_entry,
     complete_row,
     errors_of_never_valid,
-    fires_after,
     never_valid_row,
     read_moment,
 )
+from controller.queries.next_starts import fires_after
 from controller.schedules import describe, find_skipped, next_fire_times, shared_zone
-from controller.store import Transaction, commits, inventory, last_runs, python_environments
+from controller.store import Transaction, commits, dependencies, inventory, last_runs, python_environments
 from controller.store.name_lookup import not_active
 
 if TYPE_CHECKING:
@@ -47,12 +49,28 @@ class ScheduleView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RuleView:
+    """A notification rule that the deployment declares.
+
+    It reports the troubles `on` to the channels `to`, after this many consecutive failures, and only what has lasted
+    for `for_seconds`.
+    """
+
+    to: tuple[str, ...]
+    on: tuple[Trouble, ...]
+    failures: int
+    for_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentDetail(DeploymentView):
     """All details of one deployment. `revision` is the one that its next run would execute.
 
     `environment` is the one whose overlays are applied, if any. `python` is the Python environment of the active
     version, None for the controller's own interpreter; the condition PythonReady has what the newest version waits for.
-    `changed_in` is the commit that changed the active version of the document, None if that is unknown.
+    `changed_in` is the commit that changed the active version of the document, None if that is unknown. `after` are the
+    upstream deployments of the active version, and `dependants` the deployments that name this one under `after`.
+    `notify` are its own notification rules, `expect` its deadlines in seconds by their keys.
     """
 
     revision: str | None
@@ -65,6 +83,10 @@ class DeploymentDetail(DeploymentView):
     environment: str | None = None
     python: PythonSummary | None = None
     changed_in: Commit | None = None
+    after: After = field(default_factory=After)
+    dependants: tuple[str, ...] = ()
+    notify: tuple[RuleView, ...] = ()
+    expect: Mapping[str, float] = field(default_factory=dict)
 
 
 def show_deployment(tx: Transaction, name: str, now: datetime) -> DeploymentDetail:
@@ -85,6 +107,7 @@ def show_deployment(tx: Transaction, name: str, now: datetime) -> DeploymentDeta
             _detail(row, build_entry(entry), revision, findings, now),
             python=_python(tx, entry),
             changed_in=commits.find(tx, entry.changed_in),
+            dependants=tuple(dependencies.dependants_of(tx, name)),
         )
     return replace(detail, environment=None if source is None else source.environment)
 
@@ -184,7 +207,19 @@ def _detail(
         timeout_seconds=None if deployment is None or not deployment.timeout else deployment.timeout.total_seconds(),
         env={} if deployment is None else deployment.env,
         findings=findings,
+        after=After() if deployment is None else deployment.after,
+        notify=() if deployment is None else tuple(map(_rule, deployment.notify)),
+        expect={} if deployment is None else _deadlines(deployment),
     )
+
+
+def _rule(rule: NotifyRule) -> RuleView:
+    return RuleView(to=rule.to, on=rule.on, failures=rule.failures, for_seconds=rule.wait.total_seconds())
+
+
+def _deadlines(deployment: Deployment) -> dict[str, float]:
+    lengths = {kind.value: getattr(deployment.expect, kind.value) for kind in DeadlineKind}
+    return {key: length.total_seconds() for key, length in lengths.items() if length is not None}
 
 
 def _schedule(schedule: Schedule, after: datetime | None) -> ScheduleView:

@@ -1,7 +1,7 @@
 """Renders deployments for the terminal: a table of all, and the details of one."""
 
 from collections.abc import Sequence
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 from rich.console import RenderableType
 from rich.text import Text
@@ -10,7 +10,8 @@ from controller.cli.json_output import json_text
 from controller.cli.terminal import text_format
 from controller.cli.terminal.tables import CompactTable, Details
 from controller.model.status import ConditionType, Hold
-from controller.queries.deployment_details import DeploymentDetail
+from controller.model.triggers import UpstreamOutcome
+from controller.queries.deployment_details import DeploymentDetail, RuleView
 from controller.queries.deployments import DeploymentView, find_streak
 from controller.queries.field_locations import DeclaredField
 from controller.schedules import shared_zone, zone
@@ -76,17 +77,41 @@ def deployment_detail(view: DeploymentDetail, now: datetime) -> RenderableType:
         ("health", text_format.state(view.health)),
         ("parameters", text_format.parameters(view.parameters)),
         ("timeout", text_format.plain("-" if view.timeout_seconds is None else f"{view.timeout_seconds:g}s")),
+        *[("expect", text_format.plain(_deadline(key, seconds))) for key, seconds in view.expect.items()],
+        *[("notify", text_format.plain(_rule(rule))) for rule in view.notify],
         ("last run", _last_run(view, now)),
     ]
+    upstreams = (
+        one.deployment if one.on is UpstreamOutcome.SUCCEEDED else f"{one.deployment} ({one.on})"
+        for one in view.after.upstreams
+    )
+    if view.after.upstreams:
+        rows.append(("after", text_format.plain((" or " if view.after.any else ", ").join(upstreams))))
+    if view.dependants:
+        rows.append(("dependants", text_format.plain(", ".join(view.dependants))))
     if view.hold is not None:
         rows.append(("held", _hold(view.hold, shared_zone(schedule.timezone for schedule in view.schedules))))
     rows += [("condition", text_format.plain(f"{c.type}={c.status} {c.reason}: {c.message}")) for c in view.conditions]
-    rows += [("finding", text_format.plain(f)) for f in view.findings]
+    for finding in view.findings:
+        rows.append(("finding", text_format.plain(finding)))
+        rows += [("hint", text_format.plain(finding.hint))] if finding.hint is not None else []
     for schedule in view.schedules:
         suffix = " (suspended)" if schedule.suspended or view.suspended else ""
         rows.append(("schedule", text_format.plain(f"{schedule.id}: {schedule.text}{suffix}")))
         rows += [("", text_format.local(time, zone(schedule.timezone))) for time in schedule.fire_times]
     return Details(rows)
+
+
+def _deadline(key: str, seconds: float) -> str:
+    return f"{key}: {format_span(timedelta(seconds=seconds))}"
+
+
+def _rule(rule: RuleView) -> str:
+    """Return a notification rule in one line: `ops: failed, recovered; after 3 failures in a row; if it lasts 10m`."""
+    parts = [f"{', '.join(rule.to)}: {', '.join(rule.on)}"]
+    parts += [f"after {rule.failures} failures in a row"] if rule.failures > 1 else []
+    parts += [f"if it lasts {format_span(timedelta(seconds=rule.for_seconds))}"] if rule.for_seconds else []
+    return "; ".join(parts)
 
 
 def field_table(fields: Sequence[DeclaredField], now: datetime) -> CompactTable:

@@ -123,6 +123,11 @@ def test_all_keys() -> None:
             "remove them; hmac signs each request, and the path or the query can contain a token",
         ),
         (
+            "channels: {ops: {webhook: 'https://example.org:99999/x'}}",
+            "n:1:27: the port of webhook is invalid",
+            "write a number from 1 to 65535, or leave the port out",
+        ),
+        (
             "channels: {ops: {url: 'a://b', timezone: Berlin}}",
             "n:1:42: unknown time zone 'Berlin'",
             "write Europe/Berlin",

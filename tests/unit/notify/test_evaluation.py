@@ -27,6 +27,7 @@ from controller.model.status import (
 from controller.notify.deadlines import DeadlineMonitor
 from controller.notify.evaluation import Evaluator
 from controller.notify.heartbeats import Heartbeats
+from controller.runs.ids import RunIds
 from controller.store import Store, commits, events, incidents, inventory, messages, occurrences, runs, source_status
 from tests.conftest import NOW
 
@@ -51,6 +52,7 @@ class World:
         self.settings = NotifySettings(channels={"ops": Channel(name="ops", url="json://localhost")})
         self.notices: tuple[Condition, ...] | None = None
         self.count = 0
+        self.ids: RunIds | None = None
         self.evaluator = self.restart()
 
     def restart(self) -> Evaluator:
@@ -103,7 +105,7 @@ class World:
     def _run(self, name: str, state: RunState, reason: str | None, revision: str) -> Run:
         self.count += 1
         return Run(
-            id=RunId(f"run-{self.count:06}"),
+            id=RunId(f"run-{self.count:06}") if self.ids is None else self.ids.new(self.now),
             deployment=name,
             state=state,
             reason=reason,
@@ -355,6 +357,26 @@ def test_deployments_that_miss_their_start_are_one_incident(world: World) -> Non
     world.end_all(names, RunState.SUCCEEDED, due=NOW - HOUR + DAY)
     world.pass_time(MINUTE)
     assert world.titles() == ["2 deployments are late", "2 deployments are no longer late"]
+
+
+def test_a_run_that_neither_starts_nor_finishes_in_time_is_one_message_and_one_recovery(world: World) -> None:
+    schedule = {"cron": "0 13 * * *", "timezone": "Europe/Berlin"}
+    names = ["morning", "evening"]
+    late_only = NotifyRule(to=("team",), on=(Trouble.LATE, Trouble.RECOVERED))
+    overdue_only = NotifyRule(to=("late",), on=(Trouble.OVERDUE, Trouble.RECOVERED))
+    channels = {name: Channel(name=name, url="json://localhost") for name in ("ops", "team", "late")}
+    everything = NotifyRule(to=("ops",))
+    world.settings = NotifySettings(channels=channels, rules=(everything, late_only, overdue_only))
+    world.ids = RunIds()
+    world.declare(*names, schedules=[schedule], expect={"start_within": "10m", "finish_within": "2h"})
+    world.restart()
+    world.pass_time(DAY + 2 * HOUR)
+    assert world.titles() == world.titles("team") == ["2 deployments are late"]
+    assert world.titles("late") == ["2 deployments are overdue"]
+    world.end_all(names, RunState.SUCCEEDED, due=NOW - HOUR + DAY)
+    world.pass_time(MINUTE)
+    assert [len(world.titles(channel)) for channel in channels] == [2, 2, 2]
+    assert {world.messages(channel)[1].state for channel in channels} == {"recovered"}
 
 
 def test_a_full_disk_is_reported(world: World) -> None:

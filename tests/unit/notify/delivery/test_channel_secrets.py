@@ -69,7 +69,7 @@ channels:
     assert [status.message for status in statuses] == [
         "Apprise has no service with the scheme slak, or the URL is incomplete.",
         "Apprise has no service for this https URL; use the key `webhook` for a server of your own.",
-        "Apprise can't use the URL: An invalid Slack (second) Token (None) was specified.",
+        "Apprise can't use the URL for slack: its Slack (second) Token is missing or invalid.",
         "The value is not a URL: it must begin with a scheme of apprise, such as mailto:// or slack://.",
     ]
 
@@ -109,9 +109,9 @@ channels:
     assert errors["mail"] is not None
     assert "authentication" in errors["mail"].lower()
     assert errors["down"] is not None
-    assert "Connection refused" in errors["down"]
+    assert errors["down"] == "The server refused the connection; check the host and the port."
     assert errors["json"] is not None
-    assert "Connection refused" in errors["json"]
+    assert errors["json"] == errors["down"]
     assert errors["hook"] == "The receiver responded 403 Forbidden."
 
 

@@ -95,7 +95,7 @@ def test_a_message_is_undeliverable_after_a_day(desk: Desk) -> None:
     desk.pass_time(timedelta(hours=1, minutes=15))
     recorded = desk.message(message)
     assert recorded.delivery is MessageState.UNDELIVERABLE
-    assert recorded.error == "Connection failed: Connection refused."
+    assert recorded.error == "The server refused the connection; check the host and the port."
 
 
 def test_the_receiver_can_demand_a_longer_pause(desk: Desk, receiver: WebhookReceiver) -> None:
@@ -150,7 +150,9 @@ def test_a_server_with_an_unknown_certificate_gets_nothing(desk: Desk, receiver:
     message = desk.write("hook")
     desk.deliver()
     assert receiver.attempts == 0
-    error = "The certificate of the server is not trusted: unable to get local issuer certificate."
+    error = (
+        "The certificate of the server is not trusted: it comes from an unknown authority; --notify-ca FILE adds it."
+    )
     assert desk.message(message).error == error
 
 
