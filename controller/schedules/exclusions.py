@@ -91,12 +91,20 @@ def _next_chance(schedule: Schedule, due_time: datetime, local_zone: ZoneInfo) -
     day = due_time.astimezone(local_zone).date()
     if not _is_excluded(schedule, day):
         return next_opening(schedule.windows, due_time, local_zone)
-    last = min(day, LATEST.date() - _MAX_SEARCH) + _MAX_SEARCH
+    last = min(min(day, LATEST.date() - _MAX_SEARCH) + _MAX_SEARCH, _last_day(schedule))
     while _is_excluded(schedule, day):
         day += _DAY
         if day > last:
             return None
     return datetime.combine(day, time(), tzinfo=local_zone).astimezone(UTC)
+
+
+def _last_day(schedule: Schedule) -> date:
+    """Return a day after which the `only` calendars of a schedule have none, so that its search ends at once."""
+    if not schedule.only or any(calendar.holidays for calendar in schedule.only):
+        return date.max
+    dates = [each for calendar in schedule.only for each in calendar.dates]
+    return date.max if any(each.rrule for each in dates) else max((each.last for each in dates), default=date.min)
 
 
 def _is_excluded(schedule: Schedule, day: date) -> bool:
