@@ -125,10 +125,9 @@ class Controller:
             python=self.python,
             is_atomic=settings.is_atomic,
         )
-        self._notifications = Notifications(settings.notifications, self.state, self._store, self._clock, deployments)
-        self._triggers = Triggers(
-            settings.triggers, self.state, self._store, self._clock, deployments, admission, self._engine.wake
-        )
+        parts = (self.state, self._store, self._clock, deployments)
+        self._notifications = Notifications(settings.notifications, *parts)
+        self._triggers = Triggers(settings.triggers, *parts, admission, self._engine.wake)
         is_remote = isinstance(location.repo, RemoteUrl)
         self._pass_deadline = PassDeadline(self._store, self._clock, FETCH_DEADLINE if is_remote else PASS_DEADLINE)
         self._loop = Loop(

@@ -1,6 +1,6 @@
 """`controller execute`: run a flow in the foreground, without a controller. No run is recorded."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +63,7 @@ def execute(
     declared = {**deployment.parameters, **overrides}
     for error in find_errors(declared):
         raise UsageError(f"{error}.", hint=error.hint)
+    _check_results(declared)
     environment = {
         **flow_environment(),
         "CONTROLLER_RUN_ID": "",
@@ -77,6 +78,15 @@ def execute(
     result = run(deployment, parameters, location.directory, environment, SystemClock(), temporary_bases(), python)
     _print(result, output)
     return 0 if result.exit_code == 0 or result.skipped else 1
+
+
+def _check_results(parameters: Mapping[str, Any]) -> None:
+    """Raise UsageError if a parameter comes from the result of an upstream run: here is none."""
+    from controller.manifests.upstream_references import find_upstream_references
+
+    for path, source in find_upstream_references(parameters).items():
+        message = f"Parameter {path[0]} comes from the result of an upstream run: {source}."
+        raise UsageError(message, hint=f"Set it with --param {path[0]}=VALUE.")
 
 
 def is_flow_file(text: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypedDict
 __all__ = [
     "Activity",
     "Address",
+    "After",
     "Approved",
     "Artifact",
     "Attempt",
@@ -84,6 +85,7 @@ __all__ = [
     "NotifyView",
     "NumberedEvent",
     "Occurrence",
+    "OnRedo",
     "Outcome",
     "PackageChange",
     "ParameterChange",
@@ -122,6 +124,7 @@ __all__ = [
     "Triggered",
     "Trouble",
     "Unread",
+    "Upstream",
     "UpstreamOutcome",
     "UpstreamRun",
     "WaitingRun",
@@ -163,6 +166,7 @@ EventSeverity = Literal["info", "warning", "error"]
 Health = Literal["Healthy", "Degraded", "Running", "Suspended", "Unknown"]
 MessageState = Literal["waiting", "sent", "undeliverable"]
 NodeKind = Literal["deployment", "file", "webhook", "missing"]
+OnRedo = Literal["ignore", "run"]
 Outcome = Literal["run", "skipped"]
 PythonState = Literal["waiting", "building", "ready", "failed"]
 Redo = Literal["failed", "skipped", "all"]
@@ -217,6 +221,17 @@ class Address(TypedDict):
     is_tls: bool
     is_behind_proxy: bool
     public_hosts: list[str]
+
+
+class After(TypedDict):
+    """The value of `after`: all `upstreams` have to finish as asked, or with `any` each of them releases a run.
+
+    For a deployment with schedules it is a gate: its due times wait. For one without, it is an event that starts
+    runs.
+    """
+
+    upstreams: list[Upstream]
+    any: bool
 
 
 class Approved(TypedDict):
@@ -1389,6 +1404,14 @@ class Unread(TypedDict):
     reason: str
 
 
+class Upstream(TypedDict):
+    """A deployment whose runs have to finish first."""
+
+    deployment: str
+    on: UpstreamOutcome
+    on_redo: OnRedo
+
+
 class UpstreamRun(TypedDict):
     """A run of an upstream deployment that released a run. `due_time` is None if it had none."""
 
@@ -1450,8 +1473,9 @@ class DeploymentDetail(Deployment):
 
     `environment` is the one whose overlays are applied, if any. `python` is the Python environment of the active
     version, None for the controller's own interpreter; the condition PythonReady has what the newest version waits
-    for. `changed_in` is the commit that changed the active version of the document, None if that is unknown. `files`
-    are the folders whose new files start runs.
+    for. `changed_in` is the commit that changed the active version of the document, None if that is unknown. `after`
+    are the upstream deployments of the active version, and `dependants` the deployments that name this one under
+    `after`. `files` are the folders whose new files start runs.
     """
 
     revision: str | None
@@ -1465,6 +1489,8 @@ class DeploymentDetail(Deployment):
     python: PythonSummary | None
     changed_in: Commit | None
     files: list[FileTriggerView]
+    after: After
+    dependants: list[str]
 
 
 class PythonEnvironmentDetail(PythonEnvironment):

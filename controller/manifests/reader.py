@@ -18,6 +18,7 @@ from controller.manifests.build import BuildResult
 from controller.manifests.calendar_files import CalendarFiles
 from controller.manifests.dependency_findings import dependency_findings
 from controller.manifests.flow_references import Flows, ModuleCache
+from controller.manifests.name_findings import name_findings
 from controller.manifests.overlays import BuildOptions, build_in_environments, declared_environments
 from controller.manifests.parse_cache import ParsedFiles, load_file
 from controller.manifests.project_file import Project, find_calendar_files, read_project, unknown_environment
@@ -27,7 +28,6 @@ from controller.manifests.yaml.loader import Loaded
 from controller.manifests.yaml.nodes import Position, Problem
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity, by_place
-from controller.model.names import fold_name
 from controller.model.python_environments import PythonRequest
 from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, is_python, is_spec
 
@@ -205,16 +205,15 @@ class ManifestReader:
 
     def _combine_documents(self, results: Mapping[str, _FileResult], unread: list[str]) -> DesiredState:
         findings = [finding for result in results.values() for finding in result.findings]
-        findings += _duplicate_names(results)
+        placed = [(path, document) for path, result in results.items() for document in result.documents]
+        findings += name_findings(placed)
         findings += _path_clashes(results)
-        findings += _check_renames(results)
-        findings += _check_repeated_renames(results)
         findings += duplicate_webhooks({path: result.documents for path, result in results.items()})
         unclear = {path: result.unclear for path, result in results.items() if result.unclear is not None}
         unclear |= dict.fromkeys(unread, "was not read")
         names = _declared_names(results)
         findings += dependency_findings(
-            ((path, each) for path, result in results.items() for each in result.documents if each.is_enabled),
+            ((path, document) for path, document in placed if document.is_enabled),
             names=names if self._is_whole and not unclear else None,
         )
         if unread:
@@ -321,80 +320,6 @@ def _path_clashes(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
                 hint="rename one of them: a checkout on macOS or Windows keeps only one",
                 severity=Severity.WARNING,
             ).finding(path, None)
-
-
-def _duplicate_names(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
-    """Yield a finding at every declaration of a name that is declared more than once: all of them are ambiguous.
-
-    Names that differ only in case are the same name.
-    """
-    places: dict[str, list[tuple[str, BuildResult]]] = {}
-    for path, result in results.items():
-        for document in result.documents:
-            if document.identity is not None and document.is_enabled:
-                places.setdefault(fold_name(document.identity), []).append((path, document))
-    for declarations in places.values():
-        for index, (path, document) in enumerate(declarations if len(declarations) > 1 else ()):
-            second_path, second = declarations[1 if index == 0 else 0]
-            is_same = document.identity == second.identity
-            also = "is also declared" if is_same else f"differs only in case from {second.identity}"
-            yield Problem(
-                code="DuplicateName",
-                message=f"the name {document.identity} {also} at {second_path}:{second.place.line}",
-                place=document.place,
-                path=("name",),
-                hint="rename one of them",
-            ).finding(path, document.identity)
-
-
-def _check_renames(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
-    """Yield a finding for each `renamed_from` that names a deployment that is still declared, in any case."""
-    identities = (each.identity for result in results.values() for each in result.documents if each.is_enabled)
-    names = {fold_name(identity): identity for identity in identities if identity is not None}
-    for path, result in results.items():
-        for document in result.documents:
-            deployment = document.deployment
-            if deployment is None or deployment.renamed_from is None:
-                continue
-            old = names.get(fold_name(deployment.renamed_from))
-            if old == deployment.name != deployment.renamed_from:
-                yield _case_only_rename(deployment, document).finding(path, deployment.name)
-            elif old is not None:
-                yield Problem(
-                    code="RenamedFromDeclared",
-                    message=f"{old} is still declared, so it was not renamed",
-                    place=document.renamed,
-                    path=("renamed_from",),
-                    hint="remove renamed_from, or the document that still has the old name",
-                ).finding(path, document.identity)
-
-
-def _case_only_rename(deployment: Deployment, document: BuildResult) -> Problem:
-    old = deployment.renamed_from
-    return Problem(
-        code="CaseOnlyRename",
-        message=f"the name {deployment.name} differs only in case from {old}",
-        place=document.renamed,
-        path=("renamed_from",),
-        hint=f"write name: {old} and remove renamed_from, or choose a name that differs in more than case",
-    )
-
-
-def _check_repeated_renames(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
-    """Yield a finding for each repeated `renamed_from`: only one deployment can take over a history."""
-    first: dict[str, tuple[str, BuildResult]] = {}
-    for path, result in results.items():
-        for document in result.documents:
-            old = document.deployment.renamed_from if document.deployment is not None else None
-            if old is not None and first.setdefault(fold_name(old), (path, document))[1] is not document:
-                first_path, heir = first[fold_name(old)]
-                yield Problem(
-                    code="RenamedTwice",
-                    message=f"the history of {old} already goes to the deployment at {first_path}:{heir.renamed.line}",
-                    place=document.renamed,
-                    path=("renamed_from",),
-                    hint="remove renamed_from from one of them",
-                ).finding(path, document.identity)
 
 
 def _ignored_projects(files: Iterable[str], flows: Flows) -> list[str]:

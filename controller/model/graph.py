@@ -91,11 +91,10 @@ def edges_of(deployment: Deployment) -> Iterator[Edge]:
 
 def describe_edge(edge: Edge) -> str:
     """Return the dependency as a sentence without a full stop: `report waits until ingest has succeeded`."""
-    outcome = {UpstreamOutcome.SUCCEEDED: "succeeded", UpstreamOutcome.FAILED: "failed"}.get(edge.on, "finished")
     if edge.kind is EdgeKind.GATE:
-        return f"{edge.target} waits until {edge.source} has {outcome}"
+        return f"{edge.target} waits until {edge.source} has {edge.on}"
     if edge.kind is EdgeKind.EVENT:
-        return f"{edge.target} starts {'whenever' if edge.any else 'when'} {edge.source} has {outcome}"
+        return f"{edge.target} starts {'whenever' if edge.any else 'when'} {edge.source} has {edge.on}"
     if edge.kind is EdgeKind.FILE:
         return f"{edge.target} starts for each new file {edge.source}"
     return f"{edge.target} starts for each request to {edge.source}"

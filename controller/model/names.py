@@ -29,8 +29,11 @@ def fold_name(name: str) -> str:
 
 
 def name_order(name: str) -> str:
-    """Return the key by which lists sort names: without regard to case, and always in the same order."""
-    return f"{name.casefold()} {name}"  # a name contains no space, so that a name comes before its extensions
+    """Return the key by which lists sort names: without regard to case, and always in the same order.
+
+    A key needs no escapes in a URL, and sorts before the keys of all names that begin with this name.
+    """
+    return f"{name.casefold()}!{name}"
 
 
 def name_from_title(title: str) -> str | None:

@@ -1,7 +1,7 @@
 """All details of one deployment: fields, descriptions of its schedules, findings and fire times."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +14,20 @@ from controller.model.python_environments import PythonSummary
 from controller.model.schedules import Schedule
 from controller.model.status import InventoryEntry
 from controller.model.trigger_texts import trigger_texts
+from controller.model.triggers import After
 from controller.queries.deployments import (
     DeploymentView,
     base_row,
     build_entry,
     complete_row,
     errors_of_never_valid,
-    fires_after,
     never_valid_row,
     read_moment,
 )
+from controller.queries.next_starts import fires_after
 from controller.queries.watch_conditions import FileTriggerView, file_trigger_view
 from controller.schedules import describe, next_fire_times, shared_zone
-from controller.store import Transaction, commits, inventory, last_runs, python_environments
+from controller.store import Transaction, commits, dependencies, inventory, last_runs, python_environments
 from controller.store.name_lookup import not_active
 
 if TYPE_CHECKING:
@@ -51,8 +52,9 @@ class DeploymentDetail(DeploymentView):
 
     `environment` is the one whose overlays are applied, if any. `python` is the Python environment of the active
     version, None for the controller's own interpreter; the condition PythonReady has what the newest version waits for.
-    `changed_in` is the commit that changed the active version of the document, None if that is unknown. `files` are the
-    folders whose new files start runs.
+    `changed_in` is the commit that changed the active version of the document, None if that is unknown. `after` are the
+    upstream deployments of the active version, and `dependants` the deployments that name this one under `after`.
+    `files` are the folders whose new files start runs.
     """
 
     revision: str | None
@@ -66,6 +68,8 @@ class DeploymentDetail(DeploymentView):
     python: PythonSummary | None = None
     changed_in: Commit | None = None
     files: tuple[FileTriggerView, ...] = ()
+    after: After = field(default_factory=After)
+    dependants: tuple[str, ...] = ()
 
 
 def show_deployment(tx: Transaction, name: str, now: datetime) -> DeploymentDetail:
@@ -86,6 +90,7 @@ def show_deployment(tx: Transaction, name: str, now: datetime) -> DeploymentDeta
             _detail(row, build_entry(entry), revision, findings, now),
             python=_python(tx, entry),
             changed_in=commits.find(tx, entry.changed_in),
+            dependants=tuple(dependencies.dependants_of(tx, name)),
         )
     return replace(detail, environment=None if source is None else source.environment)
 
@@ -178,6 +183,7 @@ def _detail(
         env={} if deployment is None else deployment.env,
         findings=findings,
         files=() if deployment is None else tuple(map(file_trigger_view, deployment.files)),
+        after=After() if deployment is None else deployment.after,
     )
 
 

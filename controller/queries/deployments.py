@@ -16,7 +16,7 @@ from controller.model.findings import Finding, Severity
 from controller.model.graph import Edge, edges_of
 from controller.model.names import name_order
 from controller.model.notifications import MissedDeadline
-from controller.model.runs import FAILURES, FailureStreak, LastRun, RunState
+from controller.model.runs import FAILURES, FailureStreak, LastRun
 from controller.model.schedules import Schedule
 from controller.model.status import (
     INVALID,
@@ -30,8 +30,8 @@ from controller.model.status import (
 )
 from controller.model.triggers import WatchProblem
 from controller.queries.deadline_conditions import deadline_conditions
+from controller.queries.next_starts import is_late, next_fire_time, next_start
 from controller.queries.watch_conditions import watch_conditions
-from controller.schedules import next_fire_times
 from controller.store import Transaction, deadlines, holds, inventory, last_runs, seen_files, source_status
 
 
@@ -239,7 +239,7 @@ def complete_row(base: BaseRow, run: LastRun | None, moment: Moment) -> Deployme
     hold = moment.holds.get(base.row.name)
     missed = deadline_conditions(moment.missed.get(base.row.name, ()))
     waits = hold is None and not (base.row.suspended or base.has_start_deadline)
-    fire_time = None if base.row.suspended else _next_fire_time(base.schedules, hold, moment.now)
+    fire_time = None if base.row.suspended else next_fire_time(base.schedules, hold, moment.now)
     row = replace(
         base.row,
         sync=_sync(base.reason, moment.source),
@@ -247,10 +247,10 @@ def complete_row(base: BaseRow, run: LastRun | None, moment: Moment) -> Deployme
         held=hold is not None,
         hold=hold,
         next_fire_time=fire_time,
-        next_start=fire_time if hold is not None else _next_start(run, fire_time, moment.now),
+        next_start=fire_time if hold is not None else next_start(run, fire_time, moment.now),
         last_run=None if run is None else replace(run, state=run.state.public),
         conditions=(*base.row.conditions, *missed, *watch_conditions(moment.unwatched.get(base.row.name, ()))),
-        is_late=bool(missed) or (waits and _is_late(run, base.schedules, moment.now)),
+        is_late=bool(missed) or (waits and is_late(run, base.schedules, moment.now)),
     )
     return replace(row, state=_state(row))
 
@@ -332,60 +332,6 @@ def count_states(views: Iterable[DeploymentView]) -> dict[DeploymentState, int]:
 def find_streak(view: DeploymentView) -> FailureStreak | None:
     """Return the consecutive failures of a deployment; None if its last run did not fail, or its schedules are off."""
     return None if view.last_run is None or view.health is Health.SUSPENDED else view.last_run.streak
-
-
-def group_withheld(views: Sequence[DeploymentView]) -> list[DeploymentView]:
-    """Return the rows with those that wait for the approval of their deletion, and are not failing, as one row."""
-    withheld = [view for view in views if rank(view) is Rank.OUT_OF_SYNC and _is_withheld(view)]
-    if len(withheld) < 2:
-        return list(views)
-    names = {view.name for view in withheld[1:]}
-    group = replace(
-        withheld[0],
-        name=f"{withheld[0].name} and {len(names)} more",
-        flow="waiting for approval of their deletion",
-        command=None,
-        next_fire_time=None,
-        next_start=None,
-        last_run=None,
-    )
-    rows = (group if view is withheld[0] else view for view in views if view.name not in names)
-    return list(rows)
-
-
-def _is_withheld(view: DeploymentView) -> bool:
-    return any(condition.reason == WITHHELD for condition in view.conditions)
-
-
-def fires_after(hold: Hold | None, after: datetime) -> datetime | None:
-    """Return the instant after which schedules fire: `after`, or the end of the hold if later; None for never."""
-    if hold is None:
-        return after
-    return None if hold.until is None else max(after, hold.until)
-
-
-def _is_late(run: LastRun | None, schedules: Sequence[Schedule], now: datetime) -> bool:
-    """Return whether the run waits although a due time after its own one, and after its creation, has passed.
-
-    Runs of backfills are never late: their due times lie in the past, and their backfill decides when they start.
-    """
-    if run is None or run.state is not RunState.PENDING or run.scheduled_for is None or run.backfill_id is not None:
-        return False
-    later = next_fire_times(schedules, max(run.scheduled_for, run.created_at), 1)
-    return bool(later) and later[0][0] <= now
-
-
-def _next_fire_time(schedules: Sequence[Schedule], hold: Hold | None, now: datetime) -> datetime | None:
-    after = fires_after(hold, now)
-    times = () if after is None else next_fire_times(schedules, after, 1)
-    return times[0][0] if times else None
-
-
-def _next_start(run: LastRun | None, fire_time: datetime | None, now: datetime) -> datetime | None:
-    """Return when the newest run starts if it was due but starts later, else the next fire time."""
-    if run is None or run.state is not RunState.PENDING or run.not_before is None or run.not_before <= now:
-        return fire_time
-    return run.not_before if fire_time is None else min(run.not_before, fire_time)
 
 
 def _state(view: DeploymentView) -> DeploymentState:

@@ -14,7 +14,7 @@ from itertools import islice, takewhile
 from controller.clock import Clock
 from controller.model.schedules import Schedule
 from controller.model.status import Hold
-from controller.queries.deployments import fires_after
+from controller.queries.next_starts import fires_after
 from controller.schedules import fire_times
 
 DAY = timedelta(hours=24)

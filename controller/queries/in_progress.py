@@ -29,6 +29,7 @@ _TEXTS = {
     WaitKind.RETRY: ("waits for its next attempt", "wait for their next attempts"),
     WaitKind.START: ("waits for its start time", "wait for their start times"),
     WaitKind.HOLD: ("is held", "are held"),
+    WaitKind.UPSTREAM: ("waits for other deployments", "wait for other deployments"),
     WaitKind.BACKFILL: ("waits for its backfill", "wait for their backfills"),
     WaitKind.DEPLOYMENT: ("waits for another run of its deployment", "wait for other runs of their deployments"),
     None: ("starts next", "start next"),

@@ -6,6 +6,7 @@ Pure: the same input gives the same plan. Called by `reconciler` for each pass, 
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from controller.manifests.after_fields import upstream_names
 from controller.manifests.build import build_deployment
@@ -112,7 +113,7 @@ def make_plan(
     *,
     approved: str | None = None,
     is_atomic: bool = False,
-    python: Mapping[str, PythonEnvironment] | None = None,
+    python: Mapping[str, PythonEnvironment] = MappingProxyType({}),
     earlier_files: Collection[str] = (),
 ) -> Plan:
     """Compare the deployments that the snapshot declares (`desired`) with those that are active (`recorded`).
@@ -121,21 +122,19 @@ def make_plan(
     unless the whole revision is valid. While an environment of `python` is not ready, the deployment of this name stays
     as it is recorded, unless it waits for the same environment already. `earlier_files` is passed to `PruneSafety`.
     """
-    python = python or {}
     desired = refuse_case_renames(desired, recorded)
     findings = (*desired.findings, *map(refusal_finding, snapshot.refused))
     safety = PruneSafety(snapshot, desired, findings, recorded, earlier_files)
     create, changed = _compare(desired, recorded)
     entries = {**recorded, **{change.after.name: change.before for change in changed}}
-    unready = {name for name, environment in python.items() if _has_to_wait(entries.get(name), environment)}
-    waiting = [_waiting(entries[name], python[name]) for name in sorted(unready)]
+    unready = {name: each for name, each in python.items() if _has_to_wait(entries.get(name), each)}
+    waiting = [_waiting(entries[name], unready[name]) for name in sorted(unready)]
     update = [change for change in changed if change.after.name not in unready]
-    moved = {change.before.name for change in changed}
-    absent = [entry for name, entry in recorded.items() if name not in desired.deployments and name not in moved]
-    keep, delete = _absent(absent, safety, desired.disabled)
+    kept_names = {*desired.deployments, *(change.before.name for change in changed)}
+    keep, delete = _absent([recorded[name] for name in recorded if name not in kept_names], safety, desired.disabled)
     digest = plan_digest(create, [(change.before, change.after) for change in update if change.changes_content], delete)
-    remaining = len(recorded) + len(create) - len(delete)
-    withheld = guard_deletions(delete, active=len(recorded), remaining=remaining, plan_digest=digest)
+    counts = {"active": len(recorded), "remaining": len(recorded) + len(create) - len(delete)}
+    withheld = guard_deletions(delete, **counts, plan_digest=digest)
     is_blocked = is_atomic and any(finding.severity is Severity.ERROR for finding in findings)
     if withheld is not None and (is_blocked or approved not in (withheld.digest, digest)):
         message = f"no longer declared in git; to approve its deletion: controller approve {withheld.digest}"
@@ -143,7 +142,7 @@ def make_plan(
         delete = []
     else:
         withheld = None
-    others = desired.deployments.keys() - unready - {change.after.name for change in changed}
+    others = desired.deployments.keys() - unready.keys() - {change.after.name for change in changed}
     rebuilt = [recorded[name] for name in others & recorded.keys() if name in python or recorded[name].python]
     unchanged = len(desired.deployments) - len(create) - len(update) - len(waiting)
     keep += waiting

@@ -21,7 +21,8 @@ from controller.errors import UsageError
 from controller.model.deployments import CommandTarget, Deployment
 from controller.model.python_environments import PythonRuntime
 from controller.runs.executors.local.interpreter import install_sdk, search_path
-from controller.runs.executors.local.launcher import flow_call, write_parameters
+from controller.runs.executors.local.launcher import flow_call
+from controller.runs.executors.local.run_files import write_parameters
 from controller.runs.executors.local.supervisor import flow_main, temporary_directory
 from controller.runs.executors.local.supervisor.flow_events import OUTCOMES, UNREPORTED
 from controller.runs.executors.local.supervisor.poll import ready

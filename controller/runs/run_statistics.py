@@ -37,8 +37,11 @@ class RunStatistics:
         self.warm_launches += not is_cold
 
     def record_start(self, run: Run, now: datetime) -> None:
-        """Count a flow that was started. Only the first attempt of a run tells how long the run waited."""
-        if run.attempt > 1:
+        """Count a flow that was started. Only the first attempt of a run tells how long the run waited.
+
+        The time that a due time waited for upstream deployments does not count.
+        """
+        if run.attempt > 1 or (run.trigger is Trigger.SCHEDULE and run.upstream):
             return
         may_start = max(run.created_at, run.not_before or run.created_at)
         self.waits.observe((now - may_start).total_seconds())

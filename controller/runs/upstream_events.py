@@ -69,6 +69,7 @@ def _create_run(
         due_time=nominal_time(upstream),
         idempotency_key=key,
         serial=deployment.overlap is not Overlap.ALLOW,
+        upstream=tuple(upstream),
     )
     runs.insert_all(tx, [run])
     releases.mark_released(tx, pending, run.id)

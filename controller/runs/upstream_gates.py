@@ -16,7 +16,7 @@ from controller.model.gates import UPSTREAM, Gate, GateState, are_closed, are_op
 from controller.model.runs import ACTIVE, TERMINAL, Occurrence, Outcome, Run, RunId, RunState
 from controller.runs.admission_policy import GATE_DEADLINE
 from controller.runs.outcomes import skip
-from controller.runs.upstream_runs import latest_due_time, release, to_upstream_run
+from controller.runs.upstream_runs import latest_due_time, latest_recorded, release, to_upstream_run
 from controller.schedules import find_due
 from controller.store import Transaction, gates, inventory, occurrences, runs
 
@@ -88,9 +88,9 @@ class _Previous:
     @cached_property
     def due_time(self) -> datetime | None:
         """The due time of the deployment before this one; None if there is none."""
-        recorded = occurrences.find_newest(self._tx, self._deployment.name, 1, before=self.until)
-        if recorded:
-            return recorded[0].scheduled_for
+        recorded = latest_recorded(self._tx, self._deployment.name, self.until - _INSTANT)
+        if recorded is not None:
+            return recorded
         for span in _LOOKBACK:
             due = find_due(self._deployment.schedules, self.until - span, self.until - _INSTANT, 1).times
             if due:

@@ -16,8 +16,11 @@ from controller.model.gates import is_fulfilled
 from controller.model.runs import TERMINAL, Run, RunOutcome, RunState, UpstreamRun
 from controller.model.triggers import Upstream
 from controller.runs.outcomes import record_outcomes
-from controller.schedules import find_due
+from controller.schedules import find_due, find_exclusion, is_exclusion
 from controller.store import Transaction, inventory, occurrences, runs
+
+_MAX_EXCLUDED = 100
+"""The maximum number of due times in succession of which all but one may be excluded."""
 
 
 def to_upstream_run(run: Run) -> UpstreamRun:
@@ -28,15 +31,26 @@ def to_upstream_run(run: Run) -> UpstreamRun:
 
 
 def latest_due_time(tx: Transaction, name: str, until: datetime, deployments: ActiveDeployments) -> datetime | None:
-    """Return the latest due time of this deployment at or before `until`; None without a schedule or a due time."""
+    """Return the latest due time of this deployment at or before `until`; None without a schedule or a due time.
+
+    Times that a calendar or a window excludes are left out.
+    """
     entry = inventory.find(tx, name)
     schedules = () if entry is None else deployments.build(entry).schedules
     if entry is None or not schedules:
         return None
-    if entry.cursor < until and (undecided := find_due(schedules, entry.cursor, until, 1).times):
-        return undecided[-1][0]
-    recorded = occurrences.find_newest(tx, name, 1, until=until)
-    return recorded[0].scheduled_for if recorded else None
+    undecided = find_due(schedules, entry.cursor, until, _MAX_EXCLUDED).times if entry.cursor < until else ()
+    latest = next((time for time, schedule in reversed(undecided) if find_exclusion(schedule, time) is None), None)
+    return latest or latest_recorded(tx, name, until)
+
+
+def latest_recorded(tx: Transaction, name: str, until: datetime) -> datetime | None:
+    """Return the latest due time in the ledger at or before `until` that was not excluded; None if there is none."""
+    for limit in (1, _MAX_EXCLUDED):
+        for row in occurrences.find_newest(tx, name, limit, until=until):
+            if not is_exclusion(row.reason or ""):
+                return row.scheduled_for
+    return None
 
 
 def find_latest(

@@ -7,6 +7,21 @@ from controller.sdk.run_context import current
 from controller.sdk.run_states import MissingContextError
 
 
+class UpstreamRun(NamedTuple):
+    """A run of an upstream deployment that released this run."""
+
+    deployment: str
+    """The name of the upstream deployment."""
+    run_id: str
+    """The ID of its run."""
+    due_time: str | None
+    """The due time of its run, in UTC as ISO 8601; None for a run without one."""
+    state: str
+    """How its run ended, such as `succeeded`."""
+    result: Any
+    """What its flow returned, as JSON; None without a result."""
+
+
 class RunContext(NamedTuple):
     """The running flow or task, and the controller's run that it is part of.
 
@@ -38,6 +53,8 @@ class RunContext(NamedTuple):
     """The due time of a scheduled run, in UTC as ISO 8601; None for a run that was triggered manually."""
     revision: str | None
     """The commit that the run is pinned to."""
+    upstream: dict[str, UpstreamRun]
+    """The runs of upstream deployments (`after`) that released this run, by the name of their deployment."""
 
 
 def get_run_context() -> RunContext:
@@ -62,4 +79,16 @@ def get_run_context() -> RunContext:
         run_attempt=int(attempt) if attempt else None,
         scheduled_for=os.environ.get("CONTROLLER_SCHEDULED_FOR") or None,
         revision=os.environ.get("CONTROLLER_REVISION"),
+        upstream=_read_upstream(os.environ.get("CONTROLLER_UPSTREAM")),
     )
+
+
+def _read_upstream(path: str | None) -> dict[str, UpstreamRun]:
+    """Return the upstream runs from the file that the controller wrote for this attempt."""
+    if not path:
+        return {}
+    import json
+    from pathlib import Path
+
+    runs = json.loads(Path(path).read_text(encoding="utf-8"))
+    return {name: UpstreamRun(deployment=name, **run) for name, run in runs.items()}

@@ -173,7 +173,8 @@ def entries_with_key(tx: Transaction, key: str) -> list[InventoryEntry]:
 
 def find_active(tx: Transaction, names: Collection[str]) -> set[str]:
     """Return those of these names that have an active deployment."""
-    in_order, active = sorted(names), set()
+    in_order = sorted(names)
+    active: set[str] = set()
     for start in range(0, len(in_order), _BATCH):
         is_named = (inventory.c.project == tx.project, inventory.c.name.in_(in_order[start : start + _BATCH]))
         query = select(inventory.c.name).where(*is_named, inventory.c.removed_at.is_(None))

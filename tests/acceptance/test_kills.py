@@ -190,7 +190,12 @@ def test_killing_the_controller_at_random_moments_never_repeats_a_due_time(
         """,
     )
     repository.write(
-        "deployments/effect.yaml", "name: effect\nflow: flows/effect.py:effect\nschedule: {interval: 1s}\n"
+        "deployments/effect.yaml",
+        """
+        - {name: effect, flow: "flows/effect.py:effect", schedule: {interval: 1s}}
+        - {name: follow, command: ["true"], after: effect, overlap: allow}
+        - {name: gated, command: ["true"], after: effect, overlap: allow, schedule: {interval: 5s}}
+        """,
     )
     repository.commit()
     first = running(repository)
@@ -206,7 +211,8 @@ def test_killing_the_controller_at_random_moments_never_repeats_a_due_time(
     running(repository)
     repository.wait_for_run("effect", more=2)
     ended = repository.select(
-        "SELECT id, scheduled_for, state, reason FROM runs WHERE state NOT IN ('pending', 'launching', 'running')"
+        "SELECT id, scheduled_for, state, reason FROM runs WHERE deployment = 'effect'"
+        " AND state NOT IN ('pending', 'launching', 'running')"
     )
     ledger = repository.ledger("effect")
     lines = effects.read_text().split()
@@ -216,3 +222,20 @@ def test_killing_the_controller_at_random_moments_never_repeats_a_due_time(
     happened = {line.removesuffix("Z").replace("T", " ") for line in lines}
     assert {instant.removesuffix(".000000") for _, instant, *_ in ended} <= happened, "a verdict without a run"
     assert {(state, reason) for *_, state, reason in ended} == {("succeeded", None)}
+    check_dependants(repository, {run_id for run_id, *_ in ended})
+
+
+def check_dependants(repository: Repository, finished: set[str]) -> None:
+    """Check that each of these runs has released one run of `follow`, and what the due times of `gated` waited for."""
+    upstream = "SELECT json_extract(upstream, '$[0].run_id') FROM runs WHERE deployment = ? AND upstream NOT NULL"
+    until(lambda: finished <= {row[0] for row in repository.select(upstream, "follow")}, "every run to release one")
+    released = [row[0] for row in repository.select(upstream, "follow")]
+    assert len(released) == len(set(released)), "a run has released two"
+    early = """
+        SELECT 1 FROM runs AS gated JOIN runs AS effect ON effect.id = json_extract(gated.upstream, '$[0].run_id')
+        WHERE gated.deployment = 'gated' AND gated.started_at < effect.finished_at
+    """
+    assert repository.select(early) == []
+    until(lambda: repository.select(upstream, "gated"), "a due time to be released")
+    reasons = {reason for _, outcome, _, reason in repository.ledger("gated") if outcome == "skipped"}
+    assert reasons <= {"catch-up", "upstream: effect was skipped (catch-up)", "upstream: effect was skipped (overlap)"}

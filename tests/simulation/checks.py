@@ -11,8 +11,9 @@ from typing import Any
 from controller.manifests.build import build_deployment
 from controller.model.runs import ACTIVE, Occurrence, Outcome, Run, RunId, RunState, Trigger
 from controller.model.schedules import Schedule
+from controller.runs import upstream_events
 from controller.schedules import find_due, find_exclusion, is_exclusion
-from controller.store import backfills, inventory, occurrences, runs
+from controller.store import Transaction, backfills, finished_upstreams, gates, inventory, occurrences, runs
 from controller.store.run_search import RunFilter, select_all
 from tests.simulation.machine import Machine
 from tests.simulation.world import World
@@ -32,7 +33,7 @@ class Checker:
             by_id = {run.id: run for run in select_all(tx, RunFilter())}
             attempts = {run.id: runs.attempts_of(tx, run.id) for run in by_id.values() if run.attempt}
             ledger = [row for name in inventory.entries(tx) for row in occurrences.find_newest(tx, name, 1000)]
-            policies = {name: entry.document["overlap"] for name, entry in inventory.entries(tx).items()}
+            policies = {name: entry.document.get("overlap", "skip") for name, entry in inventory.entries(tx).items()}
         for run_id, run in self._final.items():
             assert by_id[run_id] == run, f"finished run {run_id} has changed"
         self._final = {run_id: run for run_id, run in by_id.items() if run.state.is_terminal}
@@ -59,6 +60,7 @@ class Checker:
             for run in select_all(tx, RunFilter()):
                 assert run.state is RunState.SUCCEEDED or run.reason, f"{run.id} {run.state} without a reason"
             assert backfills.find_unfinished(tx) == []
+            check_releases(tx)
             ended = backfills.find_newest(tx, 1000)
             for backfill_id, progress in backfills.count(tx, [backfill.id for backfill in ended]).items():
                 assert (progress.waiting, progress.running) == (0, 0), f"backfill {backfill_id} has not ended"
@@ -124,6 +126,21 @@ class SkipChecker:
             elif policies[row.deployment] == "skip":
                 causes = before.get(row.deployment, set()) | self._undelayed.get(row.deployment, set())
                 assert causes or row.deployment in created, f"{key} was skipped because of a redo run"
+
+
+def check_releases(tx: Transaction) -> None:
+    """Check that everything was evaluated, and that each success of `a` has released exactly one run of `e`.
+
+    A redo of a due time, or a retry, does not count again.
+    """
+    assert finished_upstreams.find(tx, 10) == {}
+    assert gates.find_redone(tx) == []
+    finished = select_all(tx, RunFilter(deployment="a", states=(RunState.SUCCEEDED,)))
+    chains = {upstream_events.chain_of(tx, run) for run in finished}
+    of_e = select_all(tx, RunFilter(deployment="e", trigger=Trigger.UPSTREAM.value))
+    released_by = [runs.find(tx, run.upstream[0].run_id) for run in of_e]
+    released = Counter(upstream_events.chain_of(tx, run) for run in released_by if run is not None)
+    assert released == Counter(chains), (released - Counter(chains), Counter(chains) - released)
 
 
 def check_one_run_per_due_time(all_runs: Iterable[Run]) -> None:

@@ -18,12 +18,21 @@ from controller.operations.backfills import (
 from controller.operations.cancel import cancel_run
 from controller.operations.retry import retry_run
 from controller.operations.trigger import trigger_run
-from controller.store import backfills, holds, inventory, occurrences, runs
+from controller.store import backfills, finished_upstreams, holds, inventory, occurrences, runs
 from controller.store.run_search import RunFilter, select_all
 from tests.simulation.checks import Checker
 from tests.simulation.world import Killed, World
 
 NAMES = ("a", "b", "c", "d")
+EVENTS = {"e": "a", "f": [{"deployment": "a", "on_redo": "run"}, {"deployment": "b", "on": "finished"}]}
+"""The deployments without schedules, which never change, with their upstream deployments."""
+GATES = (
+    {},
+    {"after": "a"},
+    {"after": [{"deployment": "a", "on_redo": "run"}, {"deployment": "b", "on": "finished"}]},
+    {"after": {"deployments": ["b", "e"], "any": True}},
+    {"after": "f"},
+)
 CALENDAR_RULES = (
     {"except": "second"},
     {"windows": [{"from": "12:00", "to": "16:00"}], "outside": "skip"},
@@ -53,6 +62,8 @@ class History:
         try:
             for name in NAMES:
                 self._world.source.documents[name] = self._document(name)
+            for name, after in EVENTS.items():
+                self._world.source.documents[name] = {"name": name, "command": ["true"], "after": after}
             self._world.source.limits = {"narrow": 1}
             self._span = (self._world.clock.now(), self._world.clock.now())
             self._guarded(self._world.boot)
@@ -124,7 +135,7 @@ class History:
         self._reconcile()
         for step in range(MAX_CALM_STEPS):
             with world.real_store.read() as tx:
-                if not runs.counts(tx):
+                if not runs.counts(tx) and not finished_upstreams.find(tx, 1):
                     return
             world.pass_time(timedelta(minutes=10))
             world.turn(is_tick=step % 4 == 0, is_due=False)
@@ -148,6 +159,7 @@ class History:
             "queue": pick(["default", "narrow"]),
             "priority": pick([0, 0, 5]),
             **({"queue": "default"} if name == "a" else {}),
+            **(pick(GATES) if name in NAMES[2:] else {}),
             **({"start_deadline": pick(["1m", "20m"])} if self._random.random() < 0.4 else {}),
             **({"timeout": "5m"} if self._random.random() < 0.3 else {}),
         }

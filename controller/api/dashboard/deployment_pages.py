@@ -22,9 +22,10 @@ from controller.model.runs import Run
 from controller.model.status import InventoryEntry
 from controller.queries.deployment_deadlines import list_deadlines
 from controller.queries.deployment_details import DeploymentDetail, show_deployment
-from controller.queries.deployments import build_entry, fires_after
+from controller.queries.deployments import build_entry
 from controller.queries.events import list_events
 from controller.queries.fire_calendar import fire_calendar, fire_density
+from controller.queries.next_starts import fires_after
 from controller.queries.restore import DeletedDeployment, find_deleted
 from controller.queries.run_history import list_history, list_parameter_steps
 from controller.queries.runs import list_runs

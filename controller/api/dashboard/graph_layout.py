@@ -4,6 +4,7 @@ Pure. Each part that is connected has a place of its own, the largest first. The
 neighbours, so that few curves cross (Sugiyama, Tagawa and Toda 1981); a curve that passes a layer has a place in it.
 """
 
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -79,18 +80,15 @@ def draw_graph(view: GraphView) -> Drawing:
     curves: list[Curve] = []
     width = height = 0.0
     for part in _connected_parts(view):
-        names = [name for layer in layer_nodes(part) for name in layer][: MAX_NODES - len(boxes)]
-        if not names:
+        if len(boxes) == MAX_NODES:
             break
-        kept = set(names)
-        edges = [edge for edge in part.edges if edge.source in kept and edge.target in kept]
-        shown = Graph(nodes=tuple(node for node in part.nodes if node.name in kept), edges=tuple(edges))
+        shown = _beginning(part, MAX_NODES - len(boxes))
         layers, routes = _place(shown)
         _order(layers)
         bottom = _align(layers, height + _MARGIN)
         places = [place for layer in layers for place in layer if place.name is not None]
         boxes += [Box(node=nodes[place.name or ""], x=_x(place), y=round(place.y, 1)) for place in places]
-        curves += [_curve(edge, route) for edge, route in zip(edges, routes, strict=True)]
+        curves += [_curve(edge, route) for edge, route in zip(shown.edges, routes, strict=True)]
         width = max(width, _x(layers[-1][0]) + WIDTH + _MARGIN)
         height = bottom + 2 * GAP_Y
     return Drawing(
@@ -130,6 +128,27 @@ def _connected_parts(view: GraphView) -> list[Graph]:
         for part, inner in zip(parts, edges, strict=True)
     ]
     return sorted(graphs, key=lambda graph: (-len(graph.nodes), graph.nodes[0].name))
+
+
+def _beginning(part: Graph, count: int) -> Graph:
+    """Return a connected graph, or if it is larger, the `count` nodes that are nearest to the one with most edges."""
+    if len(part.nodes) <= count:
+        return part
+    neighbours: dict[str, list[str]] = {node.name: [] for node in part.nodes}
+    for edge in part.edges:
+        neighbours[edge.source].append(edge.target)
+        neighbours[edge.target].append(edge.source)
+    start = max(neighbours, key=lambda name: len(neighbours[name]))
+    kept = dict.fromkeys([start])
+    waiting = deque([start])
+    while waiting and len(kept) < count:
+        new = [name for name in neighbours[waiting.popleft()] if name not in kept][: count - len(kept)]
+        kept.update(dict.fromkeys(new))
+        waiting.extend(new)
+    return Graph(
+        nodes=tuple(node for node in part.nodes if node.name in kept),
+        edges=tuple(edge for edge in part.edges if edge.source in kept and edge.target in kept),
+    )
 
 
 def _place(graph: Graph) -> tuple[list[list[_Place]], list[list[_Place]]]:
@@ -227,13 +246,14 @@ def _curve(edge: Edge, route: Sequence[_Place]) -> Curve:
         start = place
     label = None if edge.on in (None, UpstreamOutcome.SUCCEEDED) else edge.on.value
     last, previous = route[-1], route[-2]
+    is_passing = previous.name is None
     return Curve(
         edge=edge,
         path="".join(parts),
         title=describe_edge(edge),
         label=label,
-        label_x=_x(last) - GAP_X / 2,
-        label_y=round((last.middle + previous.middle) / 2, 1),
+        label_x=_x(previous) + WIDTH / 2 if is_passing else _x(last) - GAP_X / 2,
+        label_y=round(previous.middle if is_passing else (last.middle + previous.middle) / 2, 1),
     )
 
 

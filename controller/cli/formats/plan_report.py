@@ -331,7 +331,9 @@ def _notes(view: Preview | EnvironmentPlan) -> Iterator[str]:
 
 
 def _finding(finding: Finding) -> str:
-    return f"{finding.file}:{finding.line}:{finding.column}: {finding.severity}: {finding.message} [{finding.code}]"
+    hint = "" if finding.hint is None else f"; hint: {finding.hint}"
+    place = f"{finding.file}:{finding.line}:{finding.column}"
+    return f"{place}: {finding.severity}: {finding.message} [{finding.code}]{hint}"
 
 
 def _times(times: tuple[datetime, ...]) -> str:

@@ -10,6 +10,7 @@ from controller.cli.json_output import json_text
 from controller.cli.terminal import text_format
 from controller.cli.terminal.tables import CompactTable, Details
 from controller.model.status import ConditionType, Hold
+from controller.model.triggers import UpstreamOutcome
 from controller.queries.deployment_details import DeploymentDetail
 from controller.queries.deployments import DeploymentView, find_streak
 from controller.queries.field_locations import DeclaredField
@@ -78,10 +79,20 @@ def deployment_detail(view: DeploymentDetail, now: datetime) -> RenderableType:
         ("timeout", text_format.plain("-" if view.timeout_seconds is None else f"{view.timeout_seconds:g}s")),
         ("last run", _last_run(view, now)),
     ]
+    upstreams = (
+        one.deployment if one.on is UpstreamOutcome.SUCCEEDED else f"{one.deployment} ({one.on})"
+        for one in view.after.upstreams
+    )
+    if view.after.upstreams:
+        rows.append(("after", text_format.plain((" or " if view.after.any else ", ").join(upstreams))))
+    if view.dependants:
+        rows.append(("dependants", text_format.plain(", ".join(view.dependants))))
     if view.hold is not None:
         rows.append(("held", _hold(view.hold, shared_zone(schedule.timezone for schedule in view.schedules))))
     rows += [("condition", text_format.plain(f"{c.type}={c.status} {c.reason}: {c.message}")) for c in view.conditions]
-    rows += [("finding", text_format.plain(f)) for f in view.findings]
+    for finding in view.findings:
+        rows.append(("finding", text_format.plain(finding)))
+        rows += [("hint", text_format.plain(finding.hint))] if finding.hint is not None else []
     for schedule in view.schedules:
         suffix = " (suspended)" if schedule.suspended or view.suspended else ""
         rows.append(("schedule", text_format.plain(f"{schedule.id}: {schedule.text}{suffix}")))

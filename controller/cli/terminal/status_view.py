@@ -12,10 +12,10 @@ from controller.cli.terminal.run_tables import run_table
 from controller.cli.terminal.tables import CompactTable, Details
 from controller.queries.attention import AttentionCode
 from controller.queries.attention_groups import AttentionGroup
-from controller.queries.deployments import group_withheld
 from controller.queries.findings import group_findings
 from controller.queries.in_progress import WaitingGroup
 from controller.queries.status import RECENT_RUNS, StatusView
+from controller.queries.withheld_rows import group_withheld
 from controller.text import format_count
 from controller.time_format import format_span, format_time
 

@@ -54,7 +54,8 @@ def test_axe_finds_nothing_moderate_or_worse_on_any_page_or_in_any_dialog(
     deployments = ("/deployments", "/deployments/greet#run", "/deployments/tasks", *tabs, "/deployments/broken")
     run_tabs = [f"/runs/{run}?tab={tab}" for tab in ("tasks&table=all", "artifacts", "parameters", "details")]
     runs = ("/runs", f"/runs/{run}", *run_tabs, f"/runs/{run}/diff")
-    for path in ("/", *deployments, *runs, "/backfills", backfill, "/source", "/events", "/notifications", "/settings"):
+    others = ("/graph", "/backfills", backfill, "/source", "/events", "/notifications", "/settings")
+    for path in ("/", *deployments, *runs, *others):
         page.goto(f"{url}{path}")
         expect(page.locator("#live")).to_have_text("live")
         check(str(path))

@@ -38,7 +38,7 @@ def test_time_labels_are_aligned_with_the_time_axis(page: Page, repository: Repo
 
 
 LONG = "x" * 5000
-LONG_NAME = "n" * 63
+LONG_NAME = "N" + "n" * 99
 WORDY = """
     from controller import flow, link, markdown, table, task
 

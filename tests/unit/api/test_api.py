@@ -123,9 +123,10 @@ def test_unknown_names_and_ids_are_not_found(client: Client, served: Served) -> 
         assert (answer.status, answer.json()["reason"]) == (404, "NotFound"), path
         assert answer.headers["content-type"] == "application/problem+json"
     for ask in (client.trigger, lambda name: client.check(name, {"a": 1})):
-        with pytest.raises(ProblemError) as caught:
-            ask("ad")
-        assert (caught.value.status, caught.value.hint) == (404, "Did you mean add?")
+        for name in ("ad", "ADD"):
+            with pytest.raises(ProblemError) as caught:
+                ask(name)
+            assert (caught.value.status, caught.value.hint) == (404, "Did you mean add?")
 
 
 def test_parameters_of_a_never_valid_deployment_cannot_be_checked(fresh: Served) -> None:
@@ -135,10 +136,11 @@ def test_parameters_of_a_never_valid_deployment_cannot_be_checked(fresh: Served)
 
 
 def test_a_browser_gets_an_error_page_for_an_unknown_name(served: Served) -> None:
-    answer = served.get("/deployments/ad", Accept="text/html")
-    assert answer.status == 404
-    assert "There is no deployment" in answer.text
-    assert answer.headers["content-type"].startswith("text/html")
+    for name in ("ad", "ADD", "a..b", "a.", "A_d", "d" * 100):
+        answer = served.get(f"/deployments/{name}", Accept="text/html")
+        assert answer.status == 404, name
+        assert "There is no deployment" in answer.text
+        assert answer.headers["content-type"].startswith("text/html")
 
 
 def test_events_and_runs_are_paginated(fresh: Served) -> None:

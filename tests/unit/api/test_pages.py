@@ -30,7 +30,8 @@ def quoted(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/deployments", "/deployments/add", "/runs", "/backfills", "/source", "/events", "/settings"]
+    "path",
+    ["/", "/deployments", "/deployments/add", "/graph", "/runs", "/backfills", "/source", "/events", "/settings"],
 )
 def test_a_page_opens_and_has_a_heading_and_a_title(served: Served, path: str) -> None:
     answer = served.get(path, Accept="text/html")

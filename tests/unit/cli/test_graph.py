@@ -102,3 +102,12 @@ def test_mermaid_and_dot_quote_names(command: Command, repository: GitRepository
     assert '  "/srv/inbox/*.csv" -> "load";\n' in dot
     assert '  "ingest" -> "report" [label="succeeded", style=dashed];\n' in dot
     assert dot.startswith("digraph deployments {\n")
+
+
+def test_execute_asks_for_parameters_that_come_from_results(command: Command, repository: GitRepository) -> None:
+    text = 'name: sum\ncommand: ["true"]\nafter: ingest\nparameters: {path: {from: ingest.result.path}}\n'
+    repository.commit({"deployments/sum.yaml": text})
+    answer = command("execute", "sum", "--repo", str(repository.path))
+    assert answer.code == 2
+    assert "Parameter path comes from the result of an upstream run: ingest.result.path." in answer.err
+    assert command("execute", "sum", "--repo", str(repository.path), "--param", "path=x").code == 0

@@ -3,7 +3,9 @@
 import re
 
 import pytest
+from click.shell_completion import ShellComplete
 
+from controller.cli.main import COMPLETION_VARIABLE, cli
 from tests.conftest import wait_until
 from tests.unit.cli.conftest import Followed
 
@@ -126,3 +128,56 @@ def test_withheld_deletions_are_approved_by_the_first_12_characters(followed: Fo
     assert (other.code, "No withheld deletions have the digest" in other.err) == (2, True)
     done = followed("approve", digest.removeprefix("sha256:")[:12])
     assert (done.code, len(done.out.splitlines())) == (0, 10)
+
+
+def test_names_with_capitals_dots_and_underscores_work_in_every_command(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["etl_daily", "Orders.v2", "a..b", "CON", "new", "etl.py", "N" * 100]
+    followed.repository.commit(
+        {"deployments/names.yaml": "---\n".join(f"name: {name}\ncommand: [echo, hi]\n" for name in names)}
+    )
+    followed("reconcile", "--wait")
+    for name in names:
+        assert followed("trigger", name, "--wait", "-o", "json").json["state"] == "succeeded", name
+        assert followed("deployments", "show", name, "-o", "json").json["name"] == name
+        assert followed("hold", name, "--reason", "a look").code == 0
+        assert [run["deployment"] for run in followed("runs", "list", "--deployment", name, "-o", "json").json] == [
+            name
+        ]
+    assert followed("execute", "etl.py").code == 0
+    assert followed("deployment", "execute", "some-flow/Orders.v2").code == 0
+    assert followed("deployment", "inspect", "some-flow/etl.py", "-o", "json").json["name"] == "etl.py"
+    listed = followed("deployments", "list", "--sort", "name", "-o", "json").json
+    assert [row["name"] for row in listed] == sorted((row["name"] for row in listed), key=str.casefold)
+    for command in (("trigger",), ("deployments", "show"), ("runs", "list", "--deployment"), ("execute",)):
+        answer = followed(*command, "ORDERS.V2")
+        assert (answer.code, answer.out) == (2, "")
+        assert "hint: Did you mean Orders.v2?" in answer.err
+    monkeypatch.chdir(followed.repository.path)
+    shell = ShellComplete(cli, {}, "controller", COMPLETION_VARIABLE)
+    for incomplete in ("Ord", "oRD"):
+        assert [item.value for item in shell.get_completions(["trigger"], incomplete)] == ["Orders.v2"]
+
+
+def test_a_rename_that_changes_only_the_case_is_refused_and_its_hint_can_be_followed(followed: Followed) -> None:
+    manifest = followed.repository.path / "deployments/sums.yaml"
+    text = manifest.read_text(encoding="utf-8")
+    run = followed("trigger", "sums", "--wait", "-o", "json").json["run_id"]
+    apply(followed, text.replace("name: sums", "name: Sums"))
+    shown = followed("deployments", "show", "sums", "-o", "json").json
+    assert (shown["sync"], shown["findings"][0]["code"]) == ("Invalid", "CaseOnlyRename")
+    hint = "write name: sums, or a name that differs in more than case and renamed_from: sums"
+    assert hint in followed("deployments", "show", "sums").out
+    assert hint in followed("plan").out
+    apply(followed, text)
+    assert followed("deployments", "show", "sums", "-o", "json").json["sync"] == "Synced"
+    apply(followed, text.replace("name: sums", "name: Sums-2\nrenamed_from: sums"))
+    apply(followed, text.replace("name: sums", "name: Sums\nrenamed_from: Sums-2"))
+    assert [each["id"] for each in followed("runs", "list", "--deployment", "Sums", "-o", "json").json] == [run]
+
+
+def apply(followed: Followed, text: str) -> None:
+    """Commit this text as the manifest of `sums`, and wait until that is applied."""
+    followed.repository.commit({"deployments/sums.yaml": text})
+    followed("reconcile", "--wait")

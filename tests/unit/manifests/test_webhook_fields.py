@@ -111,7 +111,8 @@ def test_a_body_that_is_nested_too_deeply_for_a_query_is_an_error() -> None:
 
 
 def test_the_whole_body_may_be_any_value() -> None:
-    assert [find_value("$", body) for body in ("text", 1, None, [], {})] == ["text", 1, None, [], {}]
+    bodies: list[Any] = ["text", 1, None, [], {}]
+    assert [find_value("$", body) for body in bodies] == bodies
 
 
 @pytest.mark.parametrize("query", ["", "a", "$.", "$[", "$ | $", "^a", "$.a.keys()", "$[?nope(@)]", "$" + "[?@" * 500])

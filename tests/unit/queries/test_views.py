@@ -14,10 +14,11 @@ from controller.model.notifications import DeadlineKind, DeadlineRecord, MissedD
 from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.model.status import Condition, ConditionStatus, ConditionType, InventoryEntry, SourceStatus, Withheld
 from controller.queries.deployment_details import show_deployment
-from controller.queries.deployments import Health, Rank, Sync, group_withheld, list_deployments, rank
+from controller.queries.deployments import Health, Rank, Sync, list_deployments, rank
 from controller.queries.fire_timeline import NOTHING
 from controller.queries.overview import overview
 from controller.queries.runs import find_run, list_runs, stored_states
+from controller.queries.withheld_rows import group_withheld
 from controller.runs.ids import RunIds
 from controller.store import Store, deadlines, inventory, last_runs, runs, source_status
 from controller.store.run_search import RunFilter

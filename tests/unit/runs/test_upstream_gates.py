@@ -175,6 +175,29 @@ def test_an_upstream_due_time_that_is_skipped_skips_the_due_time_at_once(world: 
     assert of(world, "report")[0].reason == "upstream: ingest was skipped (overlap)"
 
 
+def test_an_upstream_due_time_that_a_calendar_excludes_does_not_count(world: World) -> None:
+    world.write("controller.yaml", "calendars: {closed: {dates: [2026-06-02/2026-06-03]}}\n")
+    daily = "schedules: [{{cron: '0 13 * * *'{}}}]\n".format
+    world.declare(
+        ingest=deployment("ingest", schedule=daily(", except: closed")),
+        report=deployment("report", "after: ingest\n", schedule=daily("")),
+    )
+    world.clock.turn(HOUR)
+    due(world, "report", "ingest")
+    finish(world, of(world, "ingest")[0])
+    finish(world, of(world, "report")[0])
+    for order in (("report", "ingest"), ("ingest", "report")):
+        world.clock.turn(24 * HOUR)
+        due(world, *order)
+        assert startable(world) == ["report"]
+        finish(world, of(world, "report")[-1])
+    assert [row.reason for row in ledger(world, "ingest")] == [
+        None,
+        "calendar closed: 2026-06-02",
+        "calendar closed: 2026-06-03",
+    ]
+
+
 def test_a_suspended_upstream_skips_the_due_time(world: World) -> None:
     world.declare(ingest=deployment("ingest", "suspend: true\n"), report=deployment("report", "after: ingest\n"))
     world.clock.turn(HOUR)

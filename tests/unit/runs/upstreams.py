@@ -31,7 +31,7 @@ def process(world: World, *, everything: bool = False) -> None:
     Upstreams(world.store, world.clock, world.admission).process(everything=everything)
 
 
-def finish(world: World, run: Run, state: RunState = RunState.SUCCEEDED, result: Any = None) -> Run:
+def end(world: World, run: Run, state: RunState = RunState.SUCCEEDED, result: Any = None) -> Run:
     """Let a run start, and end like this."""
     with world.store.write() as tx:
         runs.move(tx, run.id, expect=RunState.PENDING, to=RunState.RUNNING, attempt=1, started_at=world.clock.now())
@@ -39,8 +39,14 @@ def finish(world: World, run: Run, state: RunState = RunState.SUCCEEDED, result:
         assert running is not None
         outcome = RunOutcome(state=state, result=result, reason=None if state is RunState.SUCCEEDED else "no")
         record_outcomes(tx, [(running, outcome)], world.clock.now())
-    process(world)
     return world.find(run)
+
+
+def finish(world: World, run: Run, state: RunState = RunState.SUCCEEDED, result: Any = None) -> Run:
+    """Let a run start and end like this, and evaluate that."""
+    ended = end(world, run, state, result)
+    process(world)
+    return ended
 
 
 def waiting(world: World) -> dict[str, str | None]:

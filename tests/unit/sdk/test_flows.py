@@ -111,7 +111,7 @@ def test_the_run_context_exists_only_during_a_run(monkeypatch: pytest.MonkeyPatc
         "r1",
         2,
     )
-    assert parameters == {"x": 5}
+    assert (parameters, context.upstream) == ({"x": 5}, {})
     for outside in (get_run_context, get_run_logger):
         with pytest.raises(MissingContextError):
             outside()

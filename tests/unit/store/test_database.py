@@ -17,9 +17,10 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, String, text
 
 from controller.errors import StateError
+from controller.model.names import MAX_NAME
 from controller.model.status import Event, EventSeverity
 from controller.store import Store, database, events, occurrences, runs
 from controller.store.run_search import RunFilter, select_all
@@ -49,6 +50,13 @@ def test_migrations_create_the_same_tables_as_a_new_database_has(tmp_path: Path)
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
     assert described(tmp_path / "migrated.db") == described(tmp_path / "new.db")
+
+
+def test_each_column_with_the_name_of_a_deployment_has_its_length() -> None:
+    columns = [column for table in metadata.tables.values() for column in table.columns if column.name == "deployment"]
+    types = [column.type for column in [*columns, metadata.tables["inventory"].c.name]]
+    assert len(types) > 5
+    assert {type_.length for type_ in types if isinstance(type_, String)} == {MAX_NAME}
 
 
 def described(path: Path) -> dict[str, Any]:

@@ -35,3 +35,4 @@ function trace(event) {
 
 document.addEventListener("pointerover", trace);
 document.addEventListener("focusin", trace);
+document.querySelector(".graph .focus")?.scrollIntoView({ block: "nearest", inline: "center" });

@@ -75,8 +75,8 @@ SHAPE = (
     Explanation(
         code="DuplicateName",
         summary="two deployments have the same name",
-        meaning="Two documents have the same name, or names that differ only in case, or two combinations of a matrix "
-        "have the same name. The finding shows both, and neither is applied.",
+        meaning="Two documents, or two combinations of a matrix, have the same name or names that differ only in case. "
+        "The finding shows both, and neither is applied.",
         remedy="Rename one of them; in a matrix, write the keys that differ into the name.",
         wrong=NIGHTLY + "---\nname: nightly\nflow: flows/report.py:main\n",
         right=NIGHTLY + "---\nname: nightly-report\nflow: flows/report.py:main\n",

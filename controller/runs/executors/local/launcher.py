@@ -34,9 +34,10 @@ from controller.runs.executors.local import cgroup_parent
 from controller.runs.executors.local.fork_server_client import ForkServer
 from controller.runs.executors.local.interpreter import PACKAGE, install_sdk, interpreter_command, search_path
 from controller.runs.executors.local.python_servers import PythonServers
+from controller.runs.executors.local.run_files import private, write_parameters, write_upstream
 from controller.runs.executors.local.supervisor import cold_start, flow_main
 from controller.runs.executors.local.supervisor.poll import ready
-from controller.runs.executors.local.supervisor.spawn import PARAMETERS_FD, PARAMETERS_FILE
+from controller.runs.executors.local.supervisor.spawn import PARAMETERS_FD
 from controller.runs.executors.local.users import FlowUser, create_private_directory, grant_traversal
 from controller.runs.flow_environment import (
     declared_environment,
@@ -219,7 +220,9 @@ class Launcher:
             file = write_parameters(run.parameters, directory, self.user)
             spec["env"] |= {"CONTROLLER_PARAMETERS_FILE": str(file), "CONTROLLER_PARAMETERS_FD": str(PARAMETERS_FD)}
             spec["has_parameters_file"] = True
-        with open(directory / "run.json", "xb", opener=_private) as stream:
+        if run.upstream or deployment.after.upstreams:
+            spec["env"]["CONTROLLER_UPSTREAM"] = str(write_upstream(run.upstream, directory, self.user))
+        with open(directory / "run.json", "xb", opener=private) as stream:
             stream.write(json.dumps(spec).encode())
         crashpoints.reach("prepared")
         secrets = {
@@ -349,16 +352,6 @@ def _run_variables(run: Run) -> dict[str, str]:
     }
 
 
-def write_parameters(parameters: Mapping[str, Any], directory: Path, user: FlowUser | None) -> Path:
-    """Write the parameters of a command to a file that only its user can read. Raises OSError."""
-    file = directory / PARAMETERS_FILE
-    with open(file, "xb", opener=_private) as stream:
-        stream.write(json.dumps(dict(parameters)).encode())
-        if user is not None:
-            os.fchown(stream.fileno(), user.uid, user.gid)
-    return file
-
-
 def sweep(attempt_id: str) -> int:
     """Kill every process with this attempt's id in its environment; return their number.
 
@@ -377,7 +370,7 @@ def sweep(attempt_id: str) -> int:
 
 def _start_cold(directory: Path, wire: socket.socket) -> subprocess.Popen[bytes]:
     """Start a supervisor in a new interpreter."""
-    with open(directory / "supervisor.log", "wb", opener=_private) as errors:
+    with open(directory / "supervisor.log", "wb", opener=private) as errors:
         return subprocess.Popen(
             [sys.executable, *cold_start.SUPERVISOR, str(PACKAGE), str(directory)],
             stdin=wire.fileno(),
@@ -387,7 +380,3 @@ def _start_cold(directory: Path, wire: socket.socket) -> subprocess.Popen[bytes]
             cwd="/",
             start_new_session=True,
         )
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)
