@@ -1,7 +1,7 @@
 """Deployments as all user interfaces show them: declared and applied versions, sync status, health and last run."""
 
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import IntEnum, StrEnum
