@@ -14,6 +14,7 @@ from controller.clock import Clock
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.manifests.parameter_references import resolve as resolve_references
 from controller.manifests.run_names import run_name
+from controller.manifests.upstream_references import MissingResultError
 from controller.model.deployments import Deployment
 from controller.model.policies import Overlap
 from controller.model.queues import ActiveRuns
@@ -26,7 +27,13 @@ from controller.runs.ids import RunIds
 from controller.runs.outcomes import cancel, skip
 from controller.runs.skip_reports import report_skips
 from controller.runs.upstream_gates import create_gates, settle
-from controller.runs.upstream_runs import nominal_time, with_upstream
+from controller.runs.upstream_runs import (
+    find_latest,
+    nominal_time,
+    record_missing_result,
+    with_results,
+    with_upstream,
+)
 from controller.schedules import find_due, find_due_up_to
 from controller.store import Transaction, holds, inventory, occurrences, queues, runs, source_status
 from controller.store.name_lookup import not_active
@@ -144,16 +151,28 @@ class Admission:
         trigger: Trigger,
         events: Iterable[tuple[Mapping[str, Any], str | None]],
     ) -> list[Run]:
-        """Build a run for each event, such as a new file, of its parameters and its idempotency key, if it has one.
+        """Create a run for each event, such as a new file, of its parameters and its idempotency key, if it has one.
 
-        The caller inserts them. They wait for the other runs of the deployment, unless those may overlap, and have no
-        start deadline.
+        They wait for the other runs of the deployment, unless those may overlap, and have no start deadline. A run
+        fails if one of its parameters refers to a result that the latest upstream runs do not have.
         """
-        serial = self.deployment(entry).overlap is not Overlap.ALLOW
+        deployment, now = self.deployment(entry), self._clock.now()
+        serial = deployment.overlap is not Overlap.ALLOW
         fields = {"trigger": trigger, "serial": serial, "revision": _revision(tx, entry)}
-        return [
-            self._run(tx, entry, None, overrides=overrides, idempotency_key=key, **fields) for overrides, key in events
-        ]
+        upstream = find_latest(tx, deployment, now, self.deployments)
+        created: list[Run] = []
+        failed: list[tuple[Run, MissingResultError]] = []
+        for overrides, key in events:
+            run = self._run(tx, entry, None, overrides=overrides, idempotency_key=key, **fields)
+            try:
+                run = with_results(run, upstream) if deployment.after.upstreams else run
+            except MissingResultError as error:
+                failed.append((run, error))
+            created.append(run)
+        runs.insert_all(tx, created)
+        for run, error in failed:
+            record_missing_result(tx, run, error, now)
+        return created
 
     def _process_one(
         self, tx: Transaction, entry: InventoryEntry, now: datetime, counts: ActiveRuns, refusal: str | None

@@ -65,7 +65,6 @@ class FileRuns:
             tx, entry, Trigger.FILE, [(_parameters(trigger, file), file.key) for file in new]
         )
         run_ids |= {file.key: run.id for file, run in zip(new, created, strict=True)}
-        runs.insert_all(tx, created)
         seen_files.save(tx, [_seen(deployment.name, file, run_ids[file.key]) for file in batch], now)
         if created:
             self._report(tx, deployment.name, trigger, created, new[0])

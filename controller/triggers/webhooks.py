@@ -22,7 +22,7 @@ from controller.notify.secret_lookup import SecretMissingError, find_secret
 from controller.operations.context import OperationContext, get_entry
 from controller.operations.parameter_check import ParametersError
 from controller.queries.parameter_form import ParameterFault
-from controller.store import Transaction, holds, inventory, runs, webhooks
+from controller.store import Transaction, holds, inventory, webhooks
 from controller.text import shorten
 from controller.triggers.deliveries import Delivery, identify_delivery
 from controller.triggers.signatures import SignedRequest, find_fault, find_git_fault
@@ -150,7 +150,6 @@ class Webhooks:
             _check_starts(tx, deployment, now)
             entry = get_entry(tx, deployment.name)
             [run] = self._context.admission.event_runs(tx, entry, Trigger.WEBHOOK, [(parameters, None)])
-            runs.insert_all(tx, [run])
             webhooks.save_delivery(tx, name, delivery.id, run.id, now)
             message = f"webhook {name} triggered run {run.id}."
             self._context.record_event(tx, "Triggered", message, deployment.name, run_id=run.id)

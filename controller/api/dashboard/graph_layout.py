@@ -1,7 +1,8 @@
 """Geometry of the graph of deployments: boxes in layers from left to right, and curves between them.
 
-Pure. Each part that is connected has a place of its own, the largest first. The order within a layer follows the
-neighbours, so that few curves cross (Sugiyama, Tagawa and Toda 1981); a curve that passes a layer has a place in it.
+Pure. Each part that is connected has a place of its own, the largest first. The boxes of a layer
+have the order of the boxes that they are connected with, so that few curves cross (Sugiyama, Tagawa and Toda 1981); a
+curve that passes a layer has a place in it.
 """
 
 from collections import deque
@@ -185,7 +186,7 @@ def _move_closer(index: dict[str, int], edges: Iterable[Edge]) -> None:
 
 
 def _order(layers: Sequence[list[_Place]]) -> None:
-    """Sort each layer by the mean position of the neighbours in the layer before, then in the one after, repeatedly."""
+    """Sort each layer by the mean position of the connected boxes in the layer before, then in the one after."""
     for sweep in range(_SWEEPS):
         is_forward = sweep % 2 == 0
         sequence = layers if is_forward else layers[::-1]
@@ -203,7 +204,7 @@ def _mean(neighbours: Sequence[_Place], position: Mapping[_Place, int], own: flo
 
 
 def _align(layers: Sequence[list[_Place]], top: float) -> float:
-    """Set the heights of all places, close to those of their neighbours, from `top` on. Return the lower end."""
+    """Set the heights of all places, close to those of the connected ones, from `top` on. Return the lower end."""
     for layer in layers:
         _stack(layer, [0.0] * len(layer))
     for sweep in range(_SWEEPS):
@@ -222,7 +223,7 @@ def _align(layers: Sequence[list[_Place]], top: float) -> float:
 
 
 def _stack(layer: Sequence[_Place], wishes: Sequence[float]) -> None:
-    """Place a layer in its order without overlaps, so that the mean distance from the wishes is zero."""
+    """Place a layer in its order without overlaps, so that the mean distance from the preferred heights is zero."""
     end = float("-inf")
     for place, wish in zip(layer, wishes, strict=True):
         place.y = max(wish, end)

@@ -43,6 +43,15 @@ def test_runs_are_created_in_the_order_in_which_the_files_were_modified(world: W
     assert world.files() == ["b.csv", "c.csv", "a.csv"]
 
 
+def test_a_run_fails_if_a_parameter_needs_a_result_that_there_is_not(world: World) -> None:
+    world.declare(f"{LOAD}after: ingest\nparameters: {{folder: {{from: ingest.result.folder}}}}\n")
+    world.write("a.csv")
+    world.pass_time(20)
+    [run] = world.runs()
+    assert run.state is RunState.FAILED
+    assert str(run.reason).startswith("not launched: parameter folder")
+
+
 def test_a_growing_file_waits_until_it_has_stopped_growing(world: World) -> None:
     world.declare(LOAD)
     for count in range(5):
