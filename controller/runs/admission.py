@@ -170,8 +170,8 @@ class Admission:
                 failed.append((run, error))
             created.append(run)
         runs.insert_all(tx, created)
-        for run, error in failed:
-            record_missing_result(tx, run, error, now)
+        for run, missing in failed:
+            record_missing_result(tx, run, missing, now)
         return created
 
     def _process_one(
