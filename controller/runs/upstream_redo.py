@@ -55,25 +55,14 @@ def _reopen_run(tx: Transaction, admission: Admission, run_id: RunId, opened: li
     if not _is_repeatable(tx, run) or _active(tx, run.deployment) is None:
         gates.expire_run(tx, run_id)
         return
-    new = Run(
+    new = replace(
+        run,
         id=admission.ids.new(now),
-        deployment=run.deployment,
         state=RunState.PENDING,
-        trigger=Trigger.SCHEDULE,
-        scheduled_for=run.scheduled_for,
+        reason=None,
         created_at=now,
-        attempts=run.attempts,
-        revision=run.revision,
-        file=run.file,
-        spec_digest=run.spec_digest,
-        version=run.version,
-        tags=run.tags,
-        parameters=run.parameters,
-        queue=run.queue,
-        priority=run.priority,
-        serial=run.serial,
-        retries=run.retries,
-        overrides=run.overrides,
+        finished_at=None,
+        not_before=None,
         start_by=min(gate.until for gate in of_run),
     )
     causes = " and ".join(f"run {gate.upstream_run_id} of {gate.upstream}" for gate in opened)
