@@ -24,7 +24,8 @@ from controller.time_format import in_utc
 def reopen(tx: Transaction, admission: Admission, now: datetime, upstreams: Collection[str] | None = None) -> None:
     """Run the due times again that were skipped because of an upstream run, if that has now finished as asked.
 
-    With `upstreams`, only those that were skipped because of these.
+    A due time that still waits for another upstream deployment is released. With `upstreams`, only those whose gates
+    these have closed.
     """
     opened: dict[RunId, list[Gate]] = {}
     for gate in _reopened(tx, now, upstreams):
@@ -51,6 +52,10 @@ def _reopened(tx: Transaction, now: datetime, upstreams: Collection[str] | None)
 def _reopen_run(tx: Transaction, admission: Admission, run_id: RunId, opened: list[Gate], now: datetime) -> None:
     run, of_run = runs.find(tx, run_id), gates.find_of_run(tx, run_id)
     if run is None or are_closed(of_run):
+        return
+    if run.state is RunState.PENDING:  # it still waits for another upstream deployment, of which one is enough
+        if are_open(of_run):
+            release_gated(tx, run, of_run, now)
         return
     if not _is_repeatable(tx, run) or _active(tx, run.deployment) is None:
         gates.expire_run(tx, run_id)

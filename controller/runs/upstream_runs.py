@@ -1,7 +1,7 @@
 """The runs of upstream deployments that a run depends on, and the values that its parameters take from them.
 
 Used by `upstream_gates` and `upstream_events` when a run is released, and by `admission` for a run that a user
-requested: that one gets the latest upstream runs.
+requested: that one gets the latest upstream runs. `engine` calls `check_released` before it launches a run.
 """
 
 from collections.abc import Iterable, Sequence
@@ -116,6 +116,12 @@ def release(tx: Transaction, run: Run, upstream: Sequence[UpstreamRun], now: dat
         record_missing_result(tx, run, error, now)
     else:
         runs.set_upstream(tx, run.id, run.upstream, run.parameters)
+
+
+def check_released(run: Run, deployment: Deployment) -> None:
+    """Raise MissingResultError if no upstream run has released this run, and one of its parameters refers to one."""
+    if deployment.after.upstreams and not run.upstream:
+        resolve_upstream_references(run.parameters, {})
 
 
 def record_missing_result(tx: Transaction, run: Run, error: MissingResultError, now: datetime) -> None:
