@@ -10,6 +10,7 @@ from datetime import datetime
 
 from controller.errors import UsageError
 from controller.manifests.active_deployments import ActiveDeployments
+from controller.manifests.run_names import complete_name
 from controller.manifests.upstream_references import MissingResultError, resolve_upstream_references
 from controller.model.deployments import Deployment
 from controller.model.gates import is_fulfilled
@@ -102,9 +103,14 @@ def nominal_time(upstream: Iterable[UpstreamRun]) -> datetime | None:
 
 
 def with_results(run: Run, upstream: Sequence[UpstreamRun]) -> Run:
-    """Return the run with these upstream runs and with their values in its parameters. Raises MissingResultError."""
+    """Return the run with these upstream runs, whose values its parameters and its name get.
+
+    Raises MissingResultError.
+    """
     results = {released.deployment: released.result for released in upstream}
-    return replace(run, upstream=tuple(upstream), parameters=resolve_upstream_references(run.parameters, results))
+    parameters = resolve_upstream_references(run.parameters, results)
+    name = complete_name(run.name, run.parameters, parameters)
+    return replace(run, upstream=tuple(upstream), parameters=parameters, name=name)
 
 
 def release(tx: Transaction, run: Run, upstream: Sequence[UpstreamRun], now: datetime) -> None:
@@ -112,10 +118,10 @@ def release(tx: Transaction, run: Run, upstream: Sequence[UpstreamRun], now: dat
     try:
         run = with_results(run, upstream)
     except MissingResultError as error:
-        runs.set_upstream(tx, run.id, upstream, run.parameters)
+        runs.save_upstream(tx, replace(run, upstream=tuple(upstream)))
         record_missing_result(tx, run, error, now)
     else:
-        runs.set_upstream(tx, run.id, run.upstream, run.parameters)
+        runs.save_upstream(tx, run)
 
 
 def check_released(run: Run, deployment: Deployment) -> None:

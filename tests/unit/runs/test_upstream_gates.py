@@ -334,6 +334,21 @@ def test_parameters_take_values_of_the_result(world: World) -> None:
     assert of(world, "report")[0].parameters == {"path": "/data/a", "day": "2026-06-01"}
 
 
+def test_the_name_of_a_run_has_the_values_of_the_result(world: World) -> None:
+    name = "run_name: '{{load}} {path} {due_time:%H}'\n"
+    world.declare(
+        ingest=deployment("ingest"),
+        report=deployment("report", PARAMETERS + name),
+        event=deployment("event", PARAMETERS + name, schedule=""),
+    )
+    world.clock.turn(HOUR)
+    due(world, "report", "ingest")
+    assert of(world, "report")[0].name == "{load} {path} 13"
+    finish(world, of(world, "ingest")[0], result={"path": "{day}"})
+    assert [of(world, each)[0].name for each in ("report", "event")] == ["{load} {day} 13"] * 2
+    assert trigger_run(world.operations, "event", {}, author="me").name == "{load} {day} 13"
+
+
 def test_a_missing_value_is_a_failed_run(world: World) -> None:
     world.declare(ingest=deployment("ingest"), report=deployment("report", PARAMETERS))
     world.clock.turn(HOUR)
