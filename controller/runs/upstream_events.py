@@ -61,7 +61,7 @@ def _create_run(
         releases.mark_released(tx, pending, existing.id)
         return
     stored = runs.find_all(tx, [release.upstream_run_id for release in latest])
-    upstream = [to_upstream_run(stored[each.upstream_run_id]) for each in latest if each.upstream_run_id in stored]
+    upstream = [to_upstream_run(tx, stored[each.upstream_run_id]) for each in latest if each.upstream_run_id in stored]
     run = admission.triggered_run(
         tx,
         entry,

@@ -126,7 +126,7 @@ def release_gated(tx: Transaction, run: Run, of_run: Iterable[Gate], now: dateti
     """Release a waiting run whose gates are open."""
     opened = [gate.upstream_run_id for gate in of_run if gate.upstream_run_id is not None]
     stored = runs.find_all(tx, opened)
-    upstream = [to_upstream_run(stored[run_id]) for run_id in opened if run_id in stored]
+    upstream = [to_upstream_run(tx, stored[run_id]) for run_id in opened if run_id in stored]
     gates.expire_run(tx, run.id)  # those that are not needed, because another one was enough
     release(tx, run, upstream, now)
 

@@ -14,7 +14,7 @@ from controller.manifests.run_names import complete_name
 from controller.manifests.upstream_references import MissingResultError, resolve_upstream_references
 from controller.model.deployments import Deployment
 from controller.model.gates import is_fulfilled
-from controller.model.runs import TERMINAL, Run, RunOutcome, RunState, UpstreamRun
+from controller.model.runs import TERMINAL, Run, RunOutcome, RunState, Trigger, UpstreamRun
 from controller.model.triggers import Upstream
 from controller.runs.outcomes import record_outcomes
 from controller.schedules import find_due, find_exclusion, is_exclusion
@@ -24,11 +24,17 @@ _MAX_EXCLUDED = 100
 """The maximum number of due times in succession of which all but one may be excluded."""
 
 
-def to_upstream_run(run: Run) -> UpstreamRun:
+def to_upstream_run(tx: Transaction, run: Run) -> UpstreamRun:
     """Return what the runs of dependants get to know about this run."""
-    return UpstreamRun(
-        deployment=run.deployment, run_id=run.id, due_time=run.scheduled_for, state=run.state, result=run.result
-    )
+    due_time = due_time_of(tx, run)
+    return UpstreamRun(deployment=run.deployment, run_id=run.id, due_time=due_time, state=run.state, result=run.result)
+
+
+def due_time_of(tx: Transaction, run: Run) -> datetime | None:
+    """Return the due time of the run; for one that upstream runs released, or a retry of it, the latest of theirs."""
+    if run.scheduled_for is None and runs.find_first(tx, run).trigger is Trigger.UPSTREAM:
+        return nominal_time(run.upstream)
+    return run.scheduled_for
 
 
 def latest_due_time(tx: Transaction, name: str, until: datetime, deployments: ActiveDeployments) -> datetime | None:
@@ -62,7 +68,7 @@ def find_latest(
     For an upstream deployment with schedules, that is the run of its latest due time at or before `until`.
     """
     latest = [_find_latest(tx, upstream, until, deployments) for upstream in deployment.after.upstreams]
-    return tuple(to_upstream_run(run) for run in latest if run is not None)
+    return tuple(to_upstream_run(tx, run) for run in latest if run is not None)
 
 
 def _find_latest(tx: Transaction, upstream: Upstream, until: datetime, deployments: ActiveDeployments) -> Run | None:
