@@ -17,6 +17,7 @@ from controller.model.status import Event, EventSeverity, InventoryEntry
 from controller.model.triggers import OnRedo, Upstream
 from controller.runs.admission import Admission, find_schedule, ledger_entry
 from controller.runs.upstream_gates import GateChecks, release_gated
+from controller.schedules import window_opening
 from controller.store import Transaction, events, gates, inventory, occurrences, runs
 from controller.time_format import in_utc
 
@@ -57,7 +58,8 @@ def _reopen_run(tx: Transaction, admission: Admission, run_id: RunId, opened: li
         if are_open(of_run):
             release_gated(tx, run, of_run, now)
         return
-    if not _is_repeatable(tx, run) or _active(tx, run.deployment) is None:
+    entry = _active(tx, run.deployment)
+    if not _is_repeatable(tx, run) or entry is None:
         gates.expire_run(tx, run_id)
         return
     new = replace(
@@ -67,13 +69,23 @@ def _reopen_run(tx: Transaction, admission: Admission, run_id: RunId, opened: li
         reason=None,
         created_at=now,
         finished_at=None,
-        not_before=None,
+        not_before=_earliest_start(tx, admission.deployment(entry), run, now),
         start_by=min(gate.until for gate in of_run),
     )
     causes = " and ".join(f"run {gate.upstream_run_id} of {gate.upstream}" for gate in opened)
     _repeat(tx, run, new, now, f"is open again because of {causes}")
     if are_open(of_run):
         release_gated(tx, new, gates.find_of_run(tx, new.id), now)
+
+
+def _earliest_start(tx: Transaction, deployment: Deployment, run: Run, now: datetime) -> datetime | None:
+    """Return when a run for the due time of this run may start: after its jitter, in a window; None for now."""
+    assert run.scheduled_for is not None
+    start = max(run.not_before or now, now)
+    schedule = find_schedule(tx, deployment, run.scheduled_for)
+    opening = None if schedule is None else window_opening(schedule, start)
+    start = opening or start
+    return start if start > now else None
 
 
 def _is_repeatable(tx: Transaction, run: Run) -> bool:
