@@ -17,11 +17,8 @@ from controller.model.gates import is_fulfilled
 from controller.model.runs import TERMINAL, Run, RunOutcome, RunState, Trigger, UpstreamRun
 from controller.model.triggers import Upstream
 from controller.runs.outcomes import record_outcomes
-from controller.schedules import find_due, find_exclusion, is_exclusion
+from controller.schedules import EXCLUSIONS, find_latest_due
 from controller.store import Transaction, inventory, occurrences, runs
-
-_MAX_EXCLUDED = 100
-"""The maximum number of due times in succession of which all but one may be excluded."""
 
 
 def to_upstream_run(tx: Transaction, run: Run) -> UpstreamRun:
@@ -46,18 +43,13 @@ def latest_due_time(tx: Transaction, name: str, until: datetime, deployments: Ac
     schedules = () if entry is None else deployments.build(entry).schedules
     if entry is None or not schedules:
         return None
-    undecided = find_due(schedules, entry.cursor, until, _MAX_EXCLUDED).times if entry.cursor < until else ()
-    latest = next((time for time, schedule in reversed(undecided) if find_exclusion(schedule, time) is None), None)
+    latest = find_latest_due(schedules, entry.cursor, until) if entry.cursor < until else None
     return latest or latest_recorded(tx, name, until)
 
 
 def latest_recorded(tx: Transaction, name: str, until: datetime) -> datetime | None:
     """Return the latest due time in the ledger at or before `until` that was not excluded; None if there is none."""
-    for limit in (1, _MAX_EXCLUDED):
-        for row in occurrences.find_newest(tx, name, limit, until=until):
-            if not is_exclusion(row.reason or ""):
-                return row.scheduled_for
-    return None
+    return occurrences.find_latest_due(tx, name, until, except_for=EXCLUSIONS)
 
 
 def find_latest(

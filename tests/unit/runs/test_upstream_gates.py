@@ -198,6 +198,27 @@ def test_an_upstream_due_time_that_a_calendar_excludes_does_not_count(world: Wor
     ]
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+def test_more_than_a_hundred_excluded_due_times_do_not_hide_the_last_one(world: World, is_first: bool) -> None:
+    windows = "windows: [{days: mon-fri, from: '08:00', to: '18:00'}], outside: skip"
+    world.declare(
+        ingest=deployment("ingest", schedule=f"schedules: [{{cron: '*/15 * * * *', {windows}}}]\n"),
+        report=deployment("report", "after: ingest\n", schedule="schedules: [{cron: '30 7 * * mon'}]\n"),
+    )
+    world.clock.turn(4 * 24 * HOUR + 5.75 * HOUR)  # Friday, 17:45
+    [ingest] = due(world, "ingest")
+    finish(world, ingest)
+    if not is_first:
+        for _ in range(62):
+            world.clock.turn(HOUR)
+            due(world, "ingest")
+    world.clock.turn(NOW + 7 * 24 * HOUR - 4.5 * HOUR - world.clock.now())  # Monday, 07:30
+    due(world, "report")
+    assert startable(world) == ["report"]
+    assert of(world, "report")[0].upstream[0].run_id == ingest.id
+    assert ingest.scheduled_for == NOW + 4 * 24 * HOUR + 5.75 * HOUR
+
+
 def test_a_suspended_upstream_skips_the_due_time(world: World) -> None:
     world.declare(ingest=deployment("ingest", "suspend: true\n"), report=deployment("report", "after: ingest\n"))
     world.clock.turn(HOUR)
