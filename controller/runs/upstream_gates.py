@@ -12,7 +12,7 @@ from functools import cached_property
 
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.model.deployments import Deployment
-from controller.model.gates import UPSTREAM, Gate, GateState, are_closed, are_open, is_fulfilled
+from controller.model.gates import UPSTREAM, Gate, GateState, are_closed, are_open, describe_late, is_fulfilled
 from controller.model.runs import ACTIVE, TERMINAL, Occurrence, Outcome, Run, RunId, RunState
 from controller.runs.admission_policy import GATE_DEADLINE
 from controller.runs.outcomes import skip
@@ -136,10 +136,9 @@ def skip_late(tx: Transaction, now: datetime, limit: int) -> list[Run | None]:
     skipped = []
     for run_id in gates.find_late(tx, now, limit):
         run = runs.find(tx, run_id)
-        waiting = [gate.text for gate in gates.find_of_run(tx, run_id) if gate.state is GateState.WAITING]
+        waiting = [gate for gate in gates.find_of_run(tx, run_id) if gate.state is GateState.WAITING]
         if run is not None:
-            reason = f"{UPSTREAM}{' and '.join(waiting)} did not finish before the deadline"
-            skipped.append(skip(tx, run, reason, now))
+            skipped.append(skip(tx, run, f"{UPSTREAM}{describe_late(waiting)} before the deadline", now))
     gates.expire(tx, now)
     return skipped
 

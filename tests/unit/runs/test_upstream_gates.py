@@ -24,7 +24,7 @@ def test_a_due_time_waits_for_the_upstream_run_of_its_latest_due_time(world: Wor
     world.declare(ingest=deployment("ingest"), report=deployment("report", "after: [ingest]\n"))
     world.clock.turn(HOUR)
     [report] = due(world, "report")
-    assert waiting(world) == {"report": "waits for ingest (due 2026-06-01 13:00:00 UTC)"}
+    assert waiting(world) == {"report": "for ingest (due 2026-06-01 13:00:00 UTC)"}
     assert startable(world) == []
     [ingest] = due(world, "ingest")
     assert startable(world) == ["ingest"]
@@ -150,8 +150,34 @@ def test_the_deadline_is_24_hours_unless_it_is_declared(world: World) -> None:
         world.clock.turn(passed * HOUR)
         process(world)
         assert [of(world, name)[0].state for name in "ab"] == expected
-    since = "a run of ingest created after 2025-06-01 13:00:00 UTC"
-    assert of(world, "a")[0].reason == f"upstream: {since} did not finish before the deadline"
+    since = "run of ingest created after 2025-06-01 13:00:00 UTC"
+    assert of(world, "a")[0].reason == f"upstream: no {since} finished before the deadline"
+
+
+@pytest.mark.parametrize(
+    ("is_any", "waits_for", "reason"),
+    [
+        (False, "{} and a{}", "{} did not finish and no{} finished before the deadline"),
+        (True, "{} or a{}", "neither {} nor a{} finished before the deadline"),
+    ],
+)
+def test_a_gate_says_what_it_waits_for(world: World, is_any: bool, waits_for: str, reason: str) -> None:
+    world.declare(
+        ingest=deployment("ingest"),
+        manual=deployment("manual", schedule=""),
+        report=deployment(
+            "report",
+            f"after: {{deployments: [ingest, manual], any: {str(is_any).lower()}}}\n",
+            schedule="schedule: {cron: '0 13 1 6 *'}\n",
+        ),
+    )
+    world.clock.turn(HOUR)
+    due(world, "report")
+    texts = ("ingest (due 2026-06-01 13:00:00 UTC)", " run of manual created after 2025-06-01 13:00:00 UTC")
+    assert waiting(world) == {"report": f"for {waits_for.format(*texts)}"}
+    world.clock.turn(24 * HOUR)
+    process(world)
+    assert of(world, "report")[0].reason == f"upstream: {reason.format(*texts)}"
 
 
 def test_nothing_opens_a_due_time_after_its_deadline(world: World) -> None:
@@ -236,7 +262,7 @@ def test_an_upstream_without_schedule_needs_a_run_since_the_previous_due_time(wo
     finish(world, of(world, "report")[0])
     world.clock.turn(HOUR)
     due(world, "report")
-    assert waiting(world) == {"report": "waits for a run of ingest created after 2026-06-01 13:00:00 UTC"}
+    assert waiting(world) == {"report": "for a run of ingest created after 2026-06-01 13:00:00 UTC"}
     finish(world, trigger_run(world.operations, "ingest", {}, author="me"))
     assert startable(world) == ["report"]
 
@@ -378,5 +404,5 @@ def test_a_missing_value_is_a_failed_run(world: World) -> None:
     [run] = of(world, "report")
     assert run.state is RunState.FAILED
     assert run.reason is not None
-    assert run.reason.startswith("not launched: parameter path: 'ingest.result.path': result of the run of ingest has")
+    assert run.reason.startswith("not launched: parameter path: 'ingest.result.path': the result of ingest has no key")
     assert run.upstream[0].result == {"file": "/data/a"}
