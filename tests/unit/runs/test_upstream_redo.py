@@ -28,7 +28,7 @@ def test_a_retry_releases_a_due_time_that_still_waits_for_another_deployment(wor
 
 
 def reopened(world: World, schedule: str, after: float) -> Run:
-    """Let the retry of an upstream run of 13:00 succeed that many hours after it has failed, and return what opens."""
+    """Let an upstream run fail, and its retry succeed `after` hours later; return the run that this opens."""
     world.declare(
         up=deployment("up"),
         report=deployment("report", "after: up\nstart_deadline: 20h\n", schedule=f"schedules: [{schedule}]\n"),
