@@ -5,7 +5,7 @@ upstream run is counted once, and the run that it releases has an idempotency ke
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from controller.model.deployments import Deployment
@@ -56,7 +56,7 @@ def _create_run(
     pending: Sequence[Release],
     now: datetime,
 ) -> None:
-    key = " ".join(["upstream:", *sorted(release.upstream_run_id for release in latest)])
+    key = release_key(release.upstream_run_id for release in latest)
     existing = runs.find_by_key(tx, entry.name, key)
     if existing is not None:
         releases.mark_released(tx, pending, existing.id)
@@ -80,6 +80,11 @@ def _create_run(
     if deployment.overlap is Overlap.REPLACE:
         replace_all(tx, entry.name, now, by=run.id, keep=deployment.overlap_limit - 1)
     release(tx, run, upstream, now)
+
+
+def release_key(upstream_runs: Iterable[RunId]) -> str:
+    """Return the idempotency key of the run that these upstream runs release."""
+    return " ".join(["upstream:", *sorted(upstream_runs)])
 
 
 def chain_of(tx: Transaction, run: Run) -> str:

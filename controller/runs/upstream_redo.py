@@ -16,6 +16,7 @@ from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.model.status import Event, EventSeverity, InventoryEntry
 from controller.model.triggers import OnRedo, Upstream
 from controller.runs.admission import Admission, find_schedule, ledger_entry
+from controller.runs.upstream_events import release_key
 from controller.runs.upstream_gates import GateChecks, release_gated
 from controller.schedules import window_opening
 from controller.store import Transaction, events, gates, inventory, occurrences, runs
@@ -109,7 +110,10 @@ def mark_redone(tx: Transaction, deployment: Deployment, upstream: Upstream, run
 
 
 def earlier_runs(tx: Transaction, run: Run) -> list[RunId]:
-    """Return the earlier runs of the same due time, or those that this one retries."""
+    """Return the earlier runs of the same due time, those that this one retries, or those of the same release.
+
+    These are the runs that an earlier run of one of its upstream runs has released.
+    """
     if run.scheduled_for is not None:
         history = runs.history(tx, run.deployment, run.scheduled_for, run.scheduled_for)
         return [other.run_id for other in history.get(run.scheduled_for, ()) if other.run_id < run.id]
@@ -117,7 +121,20 @@ def earlier_runs(tx: Transaction, run: Run) -> list[RunId]:
     while run.retry_of is not None and (earlier := runs.find(tx, run.retry_of)) is not None:
         run = earlier
         retried.append(run.id)
-    return retried
+    return [*retried, *_earlier_releases(tx, run)]
+
+
+def _earlier_releases(tx: Transaction, run: Run) -> list[RunId]:
+    if run.trigger is not Trigger.UPSTREAM:
+        return []
+    ids = {upstream.run_id for upstream in run.upstream}
+    stored = runs.find_all(tx, ids)
+    keys = [
+        release_key((ids - {upstream.id}) | {earlier})
+        for upstream in stored.values()
+        for earlier in earlier_runs(tx, upstream)
+    ]
+    return list(runs.ids_by_key(tx, run.deployment, keys[-500:]).values())
 
 
 def repeat_redone(tx: Transaction, admission: Admission, now: datetime) -> None:

@@ -60,3 +60,21 @@ def test_a_due_time_that_opens_again_waits_for_a_window(
     schedule = f"{{cron: '0 13 * * *', windows: [{{from: '07:00', to: '14:00'}}], outside: {outside}}}"
     assert reopened(world, schedule, after).not_before == not_before
     assert startable(world) == ([] if not_before else ["report"])
+
+
+@pytest.mark.parametrize(("on_redo", "count"), [("ignore", 1), ("run", 2)])
+def test_a_redo_passes_through_an_event_to_a_due_time(world: World, on_redo: str, count: int) -> None:
+    world.declare(
+        r0=deployment("r0"),
+        r1=deployment("r1", "after: {deployment: r0, on_redo: run}\n", schedule=""),
+        report=deployment("report", f"after: {{deployment: r1, on_redo: {on_redo}}}\n"),
+    )
+    world.clock.turn(HOUR)
+    [first] = due(world, "r0")
+    due(world, "report")
+    finish(world, first)
+    finish(world, of(world, "r1")[0])
+    finish(world, of(world, "report")[0])
+    finish(world, retry_run(world.operations, first.id, author="me"))
+    finish(world, of(world, "r1")[1])
+    assert [len(of(world, name)) for name in ("r1", "report")] == [2, count]
