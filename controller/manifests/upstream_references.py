@@ -140,14 +140,14 @@ def _value_of(source: str, path: Path, results: Mapping[str, Any]) -> Any:
     if value is None:
         raise MissingResultError(f"{parameter}: the run of {name} has no result")
     steps = source.removeprefix(f"{name}.{_RESULT}").removeprefix(".")
-    done = _RESULT
+    place = f"the result of {name}"
     for step in steps.split(".") if steps else ():
         if isinstance(value, Mapping) and step in value:
             value = value[step]
         elif isinstance(value, list | tuple) and step.isdecimal() and int(step) < len(value):
             value = value[int(step)]
         else:
-            actual = describe(value)
-            raise MissingResultError(f"{parameter}: {done} of the run of {name} has no {quote(step)}: it is {actual}")
-        done = f"{done}.{step}"
+            actual = "" if isinstance(value, Mapping) else f": it is {describe(value)}"
+            raise MissingResultError(f"{parameter}: {place} has no key {quote(step)}{actual}")
+        place = f"{quote(step)} in {place}"
     return value
