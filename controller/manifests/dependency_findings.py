@@ -1,6 +1,6 @@
 """Finds upstream deployments that nothing declares, and deployments that wait for each other.
 
-Pure; `reader` calls it for all documents of a revision together.
+Pure; `document_findings` calls it for all documents of a revision together.
 """
 
 from collections import deque

@@ -1,6 +1,6 @@
 """Findings about the names of several documents: duplicates, and renames that are not possible.
 
-`reader` calls `name_findings` with the documents of all files.
+`document_findings` calls `name_findings` with the documents of all files.
 """
 
 from collections.abc import Collection, Iterator
