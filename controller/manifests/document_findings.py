@@ -56,4 +56,5 @@ def _findings(documents: Collection[Placed], only_names: Collection[str], *, is_
     yield from name_findings(documents)
     yield from duplicate_webhooks(enabled)
     names = {document.name for _, document in enabled if document.name is not None}.union(only_names)
-    yield from dependency_findings(enabled, names=names if is_complete else None)
+    disabled = {document.identity for _, document in documents if not document.is_enabled and document.identity}
+    yield from dependency_findings(enabled, names=names if is_complete else None, disabled=disabled - names)
