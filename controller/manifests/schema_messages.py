@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from controller.manifests.command_checks import as_list, yaml_word
-from controller.manifests.foreign_keys import foreign_key_hint, foreign_type_hint, stands_for
+from controller.manifests.foreign_keys import default_hint, foreign_key_hint, foreign_type_hint, stands_for
 from controller.manifests.yaml.nodes import Node, Path, Position, Problem, kind_of
 from controller.model.names import NAME_PATTERN, NAME_RULE, name_from_title
 from controller.schedules.messages import quote
@@ -72,7 +72,8 @@ _DEPENDENCY_HINTS = {"skip_exit_code": 'remove it; a flow says that there is not
 class SchemaFault:
     """A schema violation, as a typed copy of the library's error: `keyword` rejected the `instance` at `path`.
 
-    `rule` is the value of the keyword; `properties` are the keys that the schema allows there.
+    `rule` is the value of the keyword; `properties` are the keys that the schema allows there. `defaults` are the keys
+    that it allows in the defaults of controller.yaml; empty if the document is not controller.yaml, or below its top.
     """
 
     keyword: str
@@ -81,6 +82,7 @@ class SchemaFault:
     path: Path
     message: str
     properties: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Collection[str] = ()
 
 
 Describer = Callable[[SchemaFault, Node, Path], Iterator[Problem]]
@@ -112,6 +114,9 @@ def _key_hint(key: str, fault: SchemaFault, root: Node, path: Path) -> str:
         return "remove it: only a deployment can have this key"
     if not path and (own := _IGNORED.fullmatch(key)):
         return f"to have it ignored, name it x-{shorten(own[1])}"
+    is_other = isinstance(fault.instance[key], dict) and closest(key, allowed_keys)  # such as queue for queues
+    if fault.defaults and not is_other and (hint := default_hint(key, fault.instance, fault.defaults)):
+        return hint
     is_allowed = key.lower().replace("-", "_") in allowed_keys
     foreign = None if is_allowed else foreign_key_hint(path, key, fault.instance[key], root.value)
     return foreign or did_you_mean(key, allowed_keys) or f"valid keys: {', '.join(sorted(allowed_keys))}"

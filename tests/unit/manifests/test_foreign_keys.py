@@ -4,8 +4,9 @@ import pytest
 import yaml
 
 from controller.manifests import foreign_keys
+from controller.manifests.reader import ManifestReader
 from controller.model.findings import Severity
-from tests.unit.manifests.conftest import Read
+from tests.unit.manifests.conftest import NOW, Read, manifest
 
 BASE = "name: a\nflow: f.py:m\n"
 
@@ -211,3 +212,22 @@ def test_a_deployment_key_is_not_moved_into_the_schedule(read: Read, key: str) -
 
 def test_a_hint_does_not_add_an_existing_key(read: Read) -> None:
     assert hint_of(read, f"{BASE}id: b\n", "id") == "remove it: name is already set"
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("timezone: Europe/Berlin", "write defaults: {timezone: Europe/Berlin}"),
+        ("tz: Europe/Berlin", "write defaults: {timezone: Europe/Berlin}"),
+        ("retries: 3", "write defaults: {retries: 3}"),
+        ("max_retries: 3", "write defaults: {retries: {limit: 3}}"),
+        ("tags: [a]\ndefaults: {}", "write tags under defaults"),
+        ("secrets: {a: hunter2}", "write defaults: {secrets: …}"),
+        ("queue: heavy", "write defaults: {queue: heavy}"),
+        ("queue: {heavy: {limit: 2}}", "did you mean queues?"),
+        ("environment: {prod: {}}", "did you mean environments?"),
+    ],
+)
+def test_a_key_of_a_deployment_in_the_project_file_belongs_under_defaults(written: str, hint: str) -> None:
+    state = ManifestReader().read([], NOW, manifest("controller.yaml", f"{written}\n"))
+    assert [finding.hint for finding in state.findings] == [hint]
