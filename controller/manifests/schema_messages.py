@@ -114,9 +114,11 @@ def _key_hint(key: str, fault: SchemaFault, root: Node, path: Path) -> str:
         return "remove it: only a deployment can have this key"
     if not path and (own := _IGNORED.fullmatch(key)):
         return f"to have it ignored, name it x-{shorten(own[1])}"
-    is_other = isinstance(fault.instance[key], dict) and closest(key, allowed_keys)  # such as queue for queues
-    if fault.defaults and not is_other and (hint := default_hint(key, fault.instance, fault.defaults)):
-        return hint
+    if fault.defaults:
+        is_mapping = isinstance(fault.instance[key], dict)  # such as queue for queues
+        hint = (is_mapping and did_you_mean(key, allowed_keys)) or default_hint(key, fault.instance, fault.defaults)
+        if hint:
+            return hint
     is_allowed = key.lower().replace("-", "_") in allowed_keys
     foreign = None if is_allowed else foreign_key_hint(path, key, fault.instance[key], root.value)
     return foreign or did_you_mean(key, allowed_keys) or f"valid keys: {', '.join(sorted(allowed_keys))}"
