@@ -1,7 +1,8 @@
 """Templates for the names of runs, such as `load-{region}-{due_time:%Y-%m-%d}`: their check and their names.
 
 `build` calls `check_run_names`; `runs` calls `run_name` when it creates a run. A placeholder is the name of a
-parameter or a key of the matrix, or `due_time` with an optional format. There are no attributes, indices, conversions or expressions.
+parameter or a key of the matrix, or `due_time` with an optional format. There are no attributes, indices, conversions
+or expressions.
 """
 
 import json
@@ -45,7 +46,8 @@ def run_name(
 ) -> str | None:
     """Return the name that a template gives a run; None without a template, or if the name would be empty.
 
-    `parameters` include the values of the matrix. A placeholder without a value stays as it is written. See `parameter_references.resolve` for the other arguments.
+    `parameters` include the values of the matrix. A placeholder without a value stays as it is written. See
+    `parameter_references.resolve` for the other arguments.
     """
     if template is None:
         return None
