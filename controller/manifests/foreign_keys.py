@@ -97,6 +97,8 @@ def foreign_key_hint(path: Path, key: str, value: Any, document: Any) -> str | N
     word = plain_key(key)
     if path[:1] == ("after",):
         return _entry_hint("deployment", _same, value) if word in _UPSTREAM_WORDS and isinstance(value, str) else None
+    if path[:1] == ("calendars",) and word == "file":
+        return "only a calendar in controller.yaml can be a file: move it there, or write dates"
     place = path[-1] if path and isinstance(path[-1], str) else path[-2] if len(path) > 1 else ""
     if not path:
         return _deployment_hint(word, value, document)
@@ -171,7 +173,12 @@ def _deployment_hint(word: str, value: Any, document: Any) -> str | None:
         return _schedule_hint(word, value, document)
     if word in ("retrydelay", "retrydelayseconds"):
         return _entry_hint("retries", lambda delay: {"limit": _retry_limit(document), **delay_of(delay)}, value)
+    if word in ("webhook", "files") and isinstance(value, dict):
+        return f"write on: [{{{word}: …}}]"
     entry = _TOP.get(word)
+    if entry is not None and entry[0] == "suspend" and word in ("disabled", "disable", "active", "isactive"):
+        hint = _entry_hint(*entry, value)
+        return f"{hint}, or enabled: false to leave it out of an environment" if hint == "write suspend: true" else hint
     if entry is not None:
         return _unless_set(word, entry[0], _entry_hint(*entry, value), document) or _REMOVAL_HINT_BY_KEY.get(word)
     if word in SCHEDULE_KEYS or (word in _INSIDE["schedule"] and word not in _REMOVAL_HINT_BY_KEY):

@@ -295,3 +295,19 @@ def test_a_placeholder_that_is_not_replaced_gives_a_warning(read: Read, line: st
 def test_other_braces_and_keys_are_literal(read: Read) -> None:
     text = 'parameters: {a: "{other}", "{region}": 1}\nenv: {X: "{}"}\ndescription: "{region}"\n'
     assert read(f"name: a-{{region}}\ncommand: [a]\nmatrix: {{region: [eu]}}\n{text}").findings == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "hint"),
+    [
+        ("renamed_from: q", "RenamedTwice", "add {region} to renamed_from"),
+        (
+            "on: {webhook: {name: x, secret: {env: A}}}",
+            "DuplicateWebhook",
+            "add {region} to the name of the webhook",
+        ),
+    ],
+)
+def test_a_name_that_all_combinations_share_lacks_a_key(read: Read, line: str, code: str, hint: str) -> None:
+    findings = read(f"name: a-{{region}}\ncommand: [a]\nmatrix: {{region: [eu, us]}}\n{line}\n").findings
+    assert {(finding.code, finding.hint) for finding in findings} == {(code, hint)}
