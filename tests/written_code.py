@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping
 
 from controller.model.snapshots import DIRECTORY, CodeFile
 
-_PATHS = ("flows/etl.py", "flows/report.py", "flows/refund.py", "flows/order.py")
-
 
 class WrittenCode:
     """Files by path, and which of them were read, in order."""
@@ -36,7 +34,7 @@ def code_of(example: str) -> WrittenCode:
     """The Python files of an example: what its `# def …` comments say, otherwise a flow that takes anything."""
     said = re.findall(r"^# (def .+)$", example, re.MULTILINE)
     source = "\n".join(said or ["def main(**anything): ..."])
-    return WrittenCode(dict.fromkeys((*_PATHS, "etl.py"), source))
+    return WrittenCode(dict.fromkeys(("flows/etl.py", "flows/report.py", "etl.py"), source))
 
 
 def _file(content: bytes) -> CodeFile:

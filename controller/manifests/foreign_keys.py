@@ -112,7 +112,7 @@ def foreign_key_hint(path: Path, key: str, value: Any, document: Any) -> str | N
 def default_hint(key: str, document: Mapping[str, Any], defaults: Collection[str]) -> str | None:
     """Return the hint for a key of a deployment at the top of controller.yaml; None if it is not one of `defaults`."""
     own = key if key in defaults else stands_for(key)
-    if own not in defaults:
+    if own is None or own not in defaults:
         return None
     value = document[key]
     if "defaults" in document:

@@ -51,10 +51,10 @@ def _load(holidays: Holidays, year: int) -> "HolidayBase":
     base = create(code)
     if part and part not in base.subdivisions:
         parts = [f"{code}-{name}" for name in base.subdivisions]
-        similar = closest(part, base.subdivisions)
+        parts_alike = closest(part, base.subdivisions)
         hint = (
-            f"did you mean {code}-{similar[0]}?"
-            if similar
+            f"did you mean {code}-{parts_alike[0]}?"
+            if parts_alike
             else (f"write {', '.join(parts[:20])} or {code}" if parts else None)
         )
         raise ScheduleError(f"unknown holidays {quote(holidays.code)}", hint=hint or f"write {code}")
