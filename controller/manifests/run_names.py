@@ -1,8 +1,8 @@
 """Templates for the names of runs, such as `load-{region}-{due_time:%Y-%m-%d}`: their check and their names.
 
 `build` calls `check_run_names`; `runs` calls `run_name` when it creates a run, and `complete_name` when upstream runs
-release it. A placeholder is the name of a
-parameter, or `due_time` with an optional format. There are no attributes, indices, conversions or expressions.
+release it. A placeholder is the name of a parameter or a key of the matrix, or `due_time` with an optional format.
+There are no attributes, indices, conversions or expressions.
 """
 
 import json
@@ -12,6 +12,7 @@ from datetime import datetime
 from string import Formatter
 from typing import Any
 
+from controller.manifests.matrix import MATRIX
 from controller.manifests.parameter_references import DUE_TIME, find_errors, is_reference, resolve
 from controller.manifests.upstream_references import find_upstream_references
 from controller.manifests.validation_context import ValidationContext
@@ -33,7 +34,7 @@ def check_run_names(context: ValidationContext, parameters: Collection[str]) -> 
     `parameters` are those that something else than `parameters` sets, such as a file trigger.
     """
     document = context.value
-    own = {*parameters, *_names(document.get("parameters"))}
+    own = {*parameters, *_names(document.get("parameters")), *_names(document.get(MATRIX))}
     owners = list(_schedules(document))
     every = own.union(*(_names(owner.get("parameters")) for _, owner in owners))
     for path, owner, known in [((), document, every), *((path, owner, own) for path, owner in owners)]:
@@ -47,8 +48,8 @@ def run_name(
 ) -> str | None:
     """Return the name that a template gives a run; None without a template, or if the name would be empty.
 
-    A placeholder without a value stays as it is written; `complete_name` replaces those that refer to upstream results.
-    See `parameter_references.resolve` for the other arguments.
+    `parameters` include the values of the matrix. A placeholder without a value stays as it is written; `complete_name`
+    replaces those that refer to upstream results. See `parameter_references.resolve` for the other arguments.
     """
     if template is None:
         return None

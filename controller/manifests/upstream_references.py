@@ -73,7 +73,10 @@ def _check(
             return  # a literal mapping
         undeclared = source.rpartition(f".{_RESULT}.")[0] or source.removesuffix(f".{_RESULT}")
         message = f"{quote(source)} refers to {shorten(undeclared)}, which `after` does not list"
+        plain = source.removeprefix("upstream.")
+        is_prefixed = plain != source and _upstream_name(plain, names) is not None
         hint = did_you_mean(undeclared, names) or f"add {shorten(undeclared)} to after"
+        hint = f"write {shorten(plain)}" if is_prefixed else hint
         context.add(_CODE, message, (*path, "from"), hint=hint)
         return
     others = [key for key in mapping if key != "from"]

@@ -315,7 +315,7 @@ class Admission:
             "deployment": entry.name,
             "state": RunState.PENDING,
             "parameters": parameters,
-            "name": run_name(template, parameters, due_time, deployment.zones, zone),
+            "name": run_name(template, {**deployment.matrix, **parameters}, due_time, deployment.zones, zone),
             "overrides": overrides,
             "created_at": now,
             "revision": fields.get("revision") or _revision(tx, entry),

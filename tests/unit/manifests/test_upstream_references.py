@@ -162,3 +162,8 @@ def test_the_type_of_a_result_is_not_checked_before_the_run(parameters: dict[str
     flow = flow_analysis.read_module(b"def main(days: int, names: list[str]):\n    pass\n").find("main")
     assert isinstance(flow, flow_analysis.Flow)
     assert [problem.message for problem in check_parameters(flow, parameters)] == messages
+
+
+def test_a_reference_with_the_prefix_upstream_has_a_hint(read: Read) -> None:
+    [finding] = read(document("ingest", "{x: {from: upstream.ingest.result.path}}")).findings
+    assert (finding.code, finding.hint) == ("InvalidReference", "write ingest.result.path")

@@ -1,6 +1,7 @@
 """Explanations of findings about webhooks."""
 
 from controller.cli.formats.explained.entry import Explanation
+from controller.model.findings import Severity
 
 _REFUND = "name: refund\nflow: flows/report.py:main\n"
 
@@ -26,6 +27,16 @@ WEBHOOKS = (
         remedy="Choose another name.",
         wrong=_REFUND + _webhook("git"),
         right=_REFUND + _webhook("github-issues"),
+    ),
+    Explanation(
+        code="UnusualHeader",
+        summary="a header that the sender does not use",
+        severity=Severity.WARNING,
+        meaning="A warning: Stripe and Slack send their signatures in `Stripe-Signature` and `X-Slack-Signature`. With "
+        "another `header`, their requests are refused.",
+        remedy="Remove `header`, unless another sender uses the same signature.",
+        wrong=_REFUND + _webhook("refunds", ", signature: stripe, header: X-Signature"),
+        right=_REFUND + _webhook("refunds", ", signature: stripe"),
     ),
     Explanation(
         code="InvalidJsonPath",
