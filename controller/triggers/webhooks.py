@@ -168,8 +168,9 @@ class Webhooks:
     def _check(self, name: str, fault: str | None, deployment: str | None) -> None:
         """Raise UnauthorizedError for a fault of the signature, TooManyRequestsError beyond the limits."""
         if fault is not None:
-            self._report(name, WebhookResult.UNAUTHORIZED, fault, deployment)
-            if seconds := self.guard.limit_failures():
+            seconds = self.guard.limit_failures()
+            self._report(name, WebhookResult.LIMITED if seconds else WebhookResult.UNAUTHORIZED, fault, deployment)
+            if seconds:
                 raise TooManyRequestsError("Too many requests without a valid signature.", seconds)
             raise UnauthorizedError("The request has no valid signature.")
         if seconds := self.guard.limit(name):

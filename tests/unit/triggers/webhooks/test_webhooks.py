@@ -237,6 +237,16 @@ def test_too_many_requests_wait(hooks: Webhooks, world: World) -> None:
     assert hooks.start_run("stripe", request(delivery="more"))
 
 
+def test_too_many_requests_without_a_valid_signature_are_counted_by_their_answer(hooks: Webhooks) -> None:
+    answers = []
+    for _ in range(23):
+        with pytest.raises((UnauthorizedError, TooManyRequestsError)) as caught:
+            hooks.start_run("stripe", request(secret="x"))
+        answers.append(caught.type)
+    assert answers == [UnauthorizedError] * 20 + [TooManyRequestsError] * 3
+    assert results(hooks) == {"stripe unauthorized": 20, "stripe limited": 3}
+
+
 def test_webhooks_follow_the_active_documents(hooks: Webhooks, world: World) -> None:
     world.declare(refund=REFUND.replace("name: stripe", "name: shop"))
     with pytest.raises(NotFoundError):
