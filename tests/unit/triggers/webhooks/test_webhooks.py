@@ -227,6 +227,21 @@ def test_a_suspended_or_held_deployment_starts_nothing_until_it_is_resumed(hooks
     assert results(hooks) == {"stripe conflict": 2, "stripe accepted": 1}
 
 
+def test_an_event_counts_the_refusals_before_it_by_their_result(hooks: Webhooks, world: World) -> None:
+    bad = [request(secret="x"), request(secret="x"), request(body=b"[", delivery="a"), request(body=b"[", delivery="b")]
+    for signed in bad:
+        with pytest.raises((UnauthorizedError, UsageError)):
+            hooks.start_run("stripe", signed)
+    world.clock.turn(timedelta(minutes=1))
+    world.declare(refund=REFUND + "suspend: true\n")
+    with pytest.raises(ConflictError):
+        hooks.start_run("stripe", request())
+    assert refusals(world)[0] == (
+        "A request to /hooks/stripe was refused: the deployment is suspended. "
+        "Since the previous event, 3 more requests were refused: 2 invalid, 1 unauthorized."
+    )
+
+
 def test_too_many_requests_wait(hooks: Webhooks, world: World) -> None:
     for number in range(BURST):
         hooks.start_run("stripe", request(delivery=str(number)))
