@@ -20,6 +20,7 @@ from controller.schedules import (
     find_due,
     find_due_up_to,
     find_exclusion,
+    find_skipped,
     fire_times,
     next_fire_times,
     parse_clock,
@@ -96,6 +97,14 @@ def test_an_excluded_day_is_due_but_does_not_fire() -> None:
     ]
     assert find_due_up_to([daily], after, after + 3 * DAY, 10) == [due[2]]
     assert find_due_up_to([daily], after, after + 3 * DAY, 10, with_excluded=True) == list(due)
+
+
+def test_the_first_skipped_due_times_are_listed() -> None:
+    daily = schedule("0 9 * * *", exclude=(BAVARIA,))
+    after = datetime(2026, 12, 24, 12, tzinfo=UTC)
+    holiday = schedule("0 9 26 * *", only=(BAVARIA,), id="holiday")
+    assert [f"{time:%m-%d}" for time, _ in find_skipped([daily], after, after + 400 * DAY, 4)] == ["12-25", "12-26"]
+    assert [f"{time:%m-%d}" for time, _ in find_skipped([daily, holiday], after, after + 3 * DAY, 9)] == ["12-25"]
 
 
 def test_a_schedule_that_skips_an_instant_gives_way_to_another() -> None:
