@@ -216,6 +216,8 @@ def test_a_missing_secret_is_not_reported_as_a_wrong_signature(hooks: Webhooks, 
 
 def test_a_suspended_or_held_deployment_starts_nothing_until_it_is_resumed(hooks: Webhooks, world: World) -> None:
     hold_deployment(world.operations, "refund", "maintenance", None, author="me")
+    with world.store.read() as tx:
+        assert events.latest(tx, 1)[0].message == "me held the webhooks: maintenance"
     with pytest.raises(ConflictError, match="on hold"):
         hooks.start_run("stripe", request(delivery="a"))
     resume_deployment(world.operations, "refund", author="me")
