@@ -577,7 +577,7 @@ class Edge(_Edge):
     """A dependency of the node `target` on the node `source`.
 
     `on` is how a run of an upstream deployment has to end, None for a file or a webhook. With `any`, this upstream
-    deployment starts a run on its own, without the others. `upstreams` is the number of all upstream deployments.
+    deployment starts a run on its own, without the others.
     """
 
     to: str

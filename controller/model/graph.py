@@ -44,7 +44,7 @@ class Edge:
     """A dependency of the node `target` on the node `source`.
 
     `on` is how a run of an upstream deployment has to end, None for a file or a webhook. With `any`, this upstream
-    deployment starts a run on its own, without the others. `upstreams` is the number of all upstream deployments.
+    deployment starts a run on its own, without the others.
     """
 
     source: str = field(metadata=json_key("from"))
@@ -53,6 +53,7 @@ class Edge:
     on: UpstreamOutcome | None = None
     any: bool = False
     upstreams: int = field(default=1, compare=False, metadata=INTERNAL)
+    """The number of all upstream deployments of `target`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
