@@ -1,6 +1,10 @@
 """Formats times for people. All user interfaces and messages use `format_time`; JSON has its own format."""
 
+import re
 from datetime import UTC, datetime, timedelta, tzinfo
+
+TIME_IN_UTC = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?) UTC\b")
+"""A time as `in_utc` formats it."""
 
 
 def format_time(moment: datetime, zone: tzinfo | None, *, timespec: str = "seconds") -> str:
@@ -23,6 +27,18 @@ def format_time(moment: datetime, zone: tzinfo | None, *, timespec: str = "secon
 def in_utc(moment: datetime) -> str:
     """Format a time in UTC, for texts that are recorded once and shown in any time zone."""
     return format_time(moment, UTC)
+
+
+def convert_times(text: str, zone: tzinfo | None) -> str:
+    """Return a text with the times that `in_utc` has formatted in it converted to this zone, None for the machine's."""
+    return TIME_IN_UTC.sub(lambda match: _converted(match, zone), text)
+
+
+def _converted(match: re.Match[str], zone: tzinfo | None) -> str:
+    try:
+        return format_time(datetime.fromisoformat(match[1]).replace(tzinfo=UTC), zone, timespec="auto")
+    except ValueError:
+        return match[0]
 
 
 def format_span(duration: timedelta) -> str:

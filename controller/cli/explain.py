@@ -46,7 +46,10 @@ def _print_all(entries: "list[Explanation]", output: str) -> None:
 
 
 def _unknown_code_error(code: str) -> UsageError:
-    from controller.cli.formats.explanations import codes
+    from controller.cli.formats.explanations import codes, find_page
 
+    page = find_page(code)
+    if page is not None:
+        return UsageError(f"{code} is the reason of a condition, not the code of a finding.", hint=f"see {page}")
     hint = did_you_mean(code, codes()) or "`controller explain` lists all codes"
     return UsageError(f"Unknown finding code {code}.", hint=hint)

@@ -1,4 +1,4 @@
-"""`controller hold` and `controller resume`: pause the schedules of a deployment without a commit, and resume them."""
+"""`controller hold` and `controller resume`: pause what starts runs of a deployment without a commit, and resume it."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @options.output
 @options.location
 def hold(location: Location, name: str, reason: str, until: str | None, output: str) -> None:
-    """Pause the schedules of a deployment until it is resumed.
+    """Pause schedules, files, webhooks and upstream runs of a deployment until it is resumed.
 
     Its manifest in git does not change. Runs in progress finish, and `controller trigger` still works.
     """

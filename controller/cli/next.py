@@ -1,8 +1,9 @@
 """`controller next`: print the next fire times of a deployment or an expression. Needs no running controller."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 from click.core import ParameterSource
@@ -13,6 +14,7 @@ from controller.cli.json_output import print_json
 from controller.clock import SystemClock
 from controller.errors import NoStateError, UsageError
 from controller.settings import Location
+from controller.text import format_count
 from controller.time_format import format_time
 
 if TYPE_CHECKING:
@@ -22,10 +24,22 @@ _DEFAULTS: dict[str, Any] = {"gap": "next_valid", "repeat": "first", "shift": "n
 """Options of an expression that a deployment has in its file, with their defaults."""
 
 
-Skipped = list[tuple[datetime, str]]
-"""Due times that a calendar or a window skips, with the reasons."""
 _SHOWN = 5
 _MAX_SKIPPED = 1000
+
+
+class _Fires(NamedTuple):
+    """The next fire times, and the zone to show them in; None is the machine's.
+
+    `skipped` are the due times before the last one that a calendar or a window skips, with the reasons; `delayed` the
+    fire times outside of windows, with the times of their starts; `causes` what else starts the runs of the deployment.
+    """
+
+    times: list[datetime]
+    skipped: list[tuple[datetime, str]]
+    zone: tzinfo | None
+    causes: tuple[str, ...] = ()
+    delayed: Sequence[tuple[datetime, datetime]] = ()
 
 
 @click.command("next", cls=Command)
@@ -92,13 +106,13 @@ def next_(location: Location, name: str | None, count: int, after: str | None, o
         raise UsageError(message, hint=hint)
     _check_options(kinds, expression)
     if name is None:
-        _print(*_expression_times(kinds[0], expression, after, count), output, "")
+        _print(_expression_times(kinds[0], expression, after, count), output, "")
     else:
         source = click.get_current_context().get_parameter_source("timezone")
         timezone = expression["timezone"] if source is not ParameterSource.DEFAULT else None
-        times, skipped, local, causes = _deployment_times(location, name, after, timezone, count)
-        starts = f" {name} runs for {'; '.join(causes)}." if causes else ""
-        _print(times, skipped, local, output, f"{starts} `controller trigger {name}` runs {name} now.")
+        fires = _deployment_times(location, name, after, timezone, count)
+        starts = f" {name} runs for {'; '.join(fires.causes)}." if fires.causes else ""
+        _print(fires, output, f"{starts} `controller trigger {name}` runs {name} now.")
 
 
 def _check_options(kinds: list[str], expression: dict[str, Any]) -> None:
@@ -116,12 +130,8 @@ def _check_options(kinds: list[str], expression: dict[str, Any]) -> None:
             raise UsageError(f"--{name} can only be used with an expression. A deployment sets it in its file{place}.")
 
 
-def _deployment_times(
-    location: Location, name: str, after: str | None, timezone: str | None, count: int
-) -> tuple[list[datetime], Skipped, tzinfo | None, tuple[str, ...]]:
-    """Return the next fire times of a deployment, with the due times before the last one that are skipped.
-
-    Also return the zone to show them in, and what else starts its runs.
+def _deployment_times(location: Location, name: str, after: str | None, timezone: str | None, count: int) -> _Fires:
+    """Return the next fire times of a deployment.
 
     The schedules are the applied ones; if no controller has run yet, or --ref or --environment is given, the declared
     ones. The zone is `timezone`, else the only zone of the schedules, else None for the machine's. A time without an
@@ -131,6 +141,7 @@ def _deployment_times(
     from controller.queries.deployment_details import (
         common_zone,
         declared_fire_times,
+        delayed_starts,
         find_deployment,
         fire_times,
         skipped_due_times,
@@ -146,8 +157,9 @@ def _deployment_times(
                 local = chosen or zone_of(tx, name)
                 start = _instant(after, local)
                 times = fire_times(tx, name, start, count)
-                skipped = skipped_due_times(find_deployment(tx, name), start, times)
-                return times, skipped, local, start_causes(tx, name)
+                applied = find_deployment(tx, name)
+                skipped = skipped_due_times(applied, start, times)
+                return _Fires(times, skipped, local, start_causes(tx, name), delayed_starts(applied, times))
     from controller.cli.manifest_files import Target, read_desired_state
 
     desired = read_desired_state([Target(location.directory, location.path)], location)
@@ -156,7 +168,8 @@ def _deployment_times(
     start = _instant(after, local)
     times = declared_fire_times(desired, name, start, count)
     causes = () if deployment is None or deployment.suspend else trigger_texts(deployment)
-    return times, skipped_due_times(deployment, start, times), local, causes
+    skipped = skipped_due_times(deployment, start, times)
+    return _Fires(times, skipped, local, causes, delayed_starts(deployment, times))
 
 
 def _instant(after: str | None, local: tzinfo | None) -> datetime:
@@ -164,9 +177,7 @@ def _instant(after: str | None, local: tzinfo | None) -> datetime:
     return now if after is None else options.parse_time_option("--after", after, now, local or UTC)
 
 
-def _expression_times(
-    kind: str, expression: dict[str, Any], after: str | None, count: int
-) -> tuple[list[datetime], Skipped, tzinfo]:
+def _expression_times(kind: str, expression: dict[str, Any], after: str | None, count: int) -> _Fires:
     from controller.model.calendars import Shift
     from controller.model.schedules import At, Cron, Dst, Gap, Interval, Repeat, RRule, Rule, Schedule
     from controller.schedules import check_schedule, find_skipped, next_fire_times, parse_duration, parse_time, zone
@@ -196,7 +207,7 @@ def _expression_times(
     )
     check_schedule(schedule, start)
     times = [time for time, _ in next_fire_times([schedule], start, count)]
-    return times, find_skipped([schedule], start, times[-1], _MAX_SKIPPED) if times else [], local
+    return _Fires(times, find_skipped([schedule], start, times[-1], _MAX_SKIPPED) if times else [], local)
 
 
 def _calendars(codes: tuple[str, ...]) -> "tuple[Calendar, ...]":
@@ -205,16 +216,28 @@ def _calendars(codes: tuple[str, ...]) -> "tuple[Calendar, ...]":
     return tuple(Calendar(name=code, holidays=Holidays(code=code)) for code in codes)
 
 
-def _print(times: list[datetime], skipped: Skipped, zone: tzinfo | None, output: str, hint: str) -> None:
+def _print(fires: _Fires, output: str, hint: str) -> None:
+    times, skipped = fires.times, fires.skipped
     if output == "json":
         rows = [{"due_time": time, "reason": reason} for time, reason in skipped]
         print_json({"fire_times": times, **({"skipped": rows} if rows else {})})
         return
     for time in times:
-        click.echo(format_time(time, zone, timespec="auto"))
+        click.echo(_local(time, fires))
     if not times:
         click.echo(f"No more fire times.{hint}", err=True)
     for time, reason in skipped[:_SHOWN]:
-        click.echo(f"{format_time(time, zone, timespec='auto')} is skipped: {reason}", err=True)
+        click.echo(f"{_local(time, fires)} is skipped: {reason}", err=True)
     if len(skipped) > _SHOWN:
-        click.echo(f"{len(skipped) - _SHOWN} more due times are skipped.", err=True)
+        is_cut = len(skipped) + len(times) >= _MAX_SKIPPED
+        number = f"{'At least ' if is_cut else ''}{format_count(len(skipped) - _SHOWN, 'more due time')}"
+        click.echo(f"{number} {'is' if len(skipped) - _SHOWN == 1 else 'are'} skipped.", err=True)
+    for time, start in fires.delayed[:_SHOWN]:
+        click.echo(f"The run of {_local(time, fires)} starts when its window opens: {_local(start, fires)}", err=True)
+    if len(fires.delayed) > _SHOWN:
+        runs = format_count(len(fires.delayed) - _SHOWN, "more run")
+        click.echo(f"{runs} of these due times also start when a window opens.", err=True)
+
+
+def _local(time: datetime, fires: _Fires) -> str:
+    return format_time(time, fires.zone, timespec="auto")

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from controller.model import json_key
+from controller.model import INTERNAL, json_key
 from controller.model.deployments import Deployment
 from controller.model.triggers import UpstreamOutcome
 
@@ -52,6 +52,8 @@ class Edge:
     kind: EdgeKind
     on: UpstreamOutcome | None = None
     any: bool = False
+    upstreams: int = field(default=1, compare=False, metadata=INTERNAL)
+    """The number of all upstream deployments of `target`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,7 @@ def edges_of(deployment: Deployment) -> Iterator[Edge]:
             kind=kind,
             on=upstream.on,
             any=deployment.after.any,
+            upstreams=len(deployment.after.upstreams),
         )
     for file in deployment.files:
         yield Edge(source=f"{file.path.rstrip('/')}/{file.pattern}", target=deployment.name, kind=EdgeKind.FILE)
@@ -92,12 +95,21 @@ def edges_of(deployment: Deployment) -> Iterator[Edge]:
 def describe_edge(edge: Edge) -> str:
     """Return the dependency as a sentence without a full stop: `report waits until ingest has succeeded`."""
     if edge.kind is EdgeKind.GATE:
-        return f"{edge.target} waits until {edge.source} has {edge.on}"
+        others = f", or another of {edge.upstreams} upstream deployments has finished as asked"
+        alternative = others if edge.any and edge.upstreams > 1 else ""
+        return f"{edge.target} waits until {edge.source} has {edge.on}{alternative}"
     if edge.kind is EdgeKind.EVENT:
-        return f"{edge.target} starts {'whenever' if edge.any else 'when'} {edge.source} has {edge.on}"
+        all_of = f", and all of {edge.upstreams} upstream deployments have finished as asked"
+        condition = all_of if not edge.any and edge.upstreams > 1 else ""
+        return f"{edge.target} starts {'whenever' if edge.any else 'when'} {edge.source} has {edge.on}{condition}"
     if edge.kind is EdgeKind.FILE:
         return f"{edge.target} starts for each new file {edge.source}"
     return f"{edge.target} starts for each request to {edge.source}"
+
+
+def describe_share(edge: Edge) -> str:
+    """Return whether all upstream deployments are needed: `all of 3` or `any of 3`; empty if there is only one."""
+    return f"{'any' if edge.any else 'all'} of {edge.upstreams}" if edge.upstreams > 1 else ""
 
 
 def neighbourhood(graph: Graph, name: str) -> Graph:

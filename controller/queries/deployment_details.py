@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from controller.errors import UsageError, unknown_deployment
@@ -28,7 +28,7 @@ from controller.queries.deployments import (
 from controller.queries.next_starts import fires_after
 from controller.queries.watch_conditions import FileTriggerView, file_trigger_view
 from controller.queries.webhook_view import WebhookView, webhook_view
-from controller.schedules import describe, find_skipped, next_fire_times, shared_zone
+from controller.schedules import describe, find_skipped, next_fire_times, shared_zone, window_opening
 from controller.store import Transaction, commits, dependencies, inventory, last_runs, python_environments
 from controller.store.name_lookup import not_active
 
@@ -150,6 +150,16 @@ def skipped_due_times(
     if deployment is None or deployment.suspend or not fire_times:
         return []
     return find_skipped(deployment.schedules, after, fire_times[-1], MAX_SKIPPED)
+
+
+def delayed_starts(deployment: Deployment | None, fire_times: Sequence[datetime]) -> list[tuple[datetime, datetime]]:
+    """Return those of these fire times outside of the windows of their schedules, with the times of their starts."""
+    if deployment is None or not fire_times:
+        return []
+    before = fire_times[0] - timedelta(microseconds=1)
+    owned = next_fire_times(deployment.schedules, before, len(fire_times))
+    openings = ((time, window_opening(schedule, time)) for time, schedule in owned)
+    return [(time, opening) for time, opening in openings if opening is not None and opening != time]
 
 
 def find_deployment(tx: Transaction, name: str) -> Deployment | None:

@@ -24,6 +24,7 @@ from controller.model.status import (
     NO_PYTHON,
     WITHHELD,
     Condition,
+    ConditionType,
     Hold,
     InventoryEntry,
     SourceStatus,
@@ -57,7 +58,7 @@ class Rank(IntEnum):
 
 
 class Health(StrEnum):
-    """The health of a deployment, mostly that of its last run that was not skipped."""
+    """The health of a deployment: that of its last run that was not skipped, and of what starts its runs."""
 
     HEALTHY = "Healthy"
     DEGRADED = "Degraded"
@@ -218,16 +219,17 @@ def complete_row(base: BaseRow, run: LastRun | None, moment: Moment) -> Deployme
     missed = deadline_conditions(moment.missed.get(base.row.name, ()))
     waits = hold is None and not (base.row.suspended or base.has_start_deadline)
     fire_time = None if base.row.suspended else next_fire_time(base.schedules, hold, moment.now)
+    conditions = (*base.row.conditions, *missed, *watch_conditions(moment.unwatched.get(base.row.name, ())))
     row = replace(
         base.row,
         sync=_sync(base.reason, moment.source),
-        health=_health(run, suspended=base.row.suspended or hold is not None),
+        health=_health(run, conditions, suspended=base.row.suspended or hold is not None),
         held=hold is not None,
         hold=hold,
         next_fire_time=fire_time,
         next_start=fire_time if hold is not None else next_start(run, fire_time, moment.now),
         last_run=None if run is None else replace(run, state=run.state.public),
-        conditions=(*base.row.conditions, *missed, *watch_conditions(moment.unwatched.get(base.row.name, ()))),
+        conditions=conditions,
         is_late=bool(missed) or (waits and is_late(run, base.schedules, moment.now)),
     )
     return replace(row, state=_state(row))
@@ -292,7 +294,8 @@ def rank(view: DeploymentView) -> Rank:
     """Return what is most important about a deployment."""
     if view.sync is Sync.INVALID:
         return Rank.INVALID
-    if view.health is Health.DEGRADED or find_streak(view) is not None:
+    is_blocked = view.health is not Health.SUSPENDED and _prevents_starts(view.conditions)
+    if view.health is Health.DEGRADED or is_blocked or find_streak(view) is not None:
         return Rank.FAILING
     if view.sync is Sync.OUT_OF_SYNC:
         return Rank.OUT_OF_SYNC
@@ -312,6 +315,15 @@ def find_streak(view: DeploymentView) -> FailureStreak | None:
     return None if view.last_run is None or view.health is Health.SUSPENDED else view.last_run.streak
 
 
+def _prevents_starts(conditions: Iterable[Condition]) -> bool:
+    """Return whether an upstream deployment or a folder that starts runs is missing or can't be used."""
+    return any(
+        condition.is_true if condition.type is ConditionType.STALLED else not condition.is_true
+        for condition in conditions
+        if condition.type in (ConditionType.STALLED, ConditionType.FILES_WATCHED)
+    )
+
+
 def _state(view: DeploymentView) -> DeploymentState:
     place = rank(view)
     if place is Rank.HELD:
@@ -329,12 +341,11 @@ def _sync(reason: str | None, source: SourceStatus | None) -> Sync:
     return Sync.SYNCED if source.last_attempted_revision == source.last_applied_revision else Sync.OUT_OF_SYNC
 
 
-def _health(last_run: LastRun | None, *, suspended: bool) -> Health:
+def _health(last_run: LastRun | None, conditions: Iterable[Condition], *, suspended: bool) -> Health:
     run = None if last_run is None else last_run.relevant
     if run is not None and not run.state.is_terminal:
         return Health.RUNNING
     if suspended:
         return Health.SUSPENDED
-    if run is not None and run.state in FAILURES:
-        return Health.DEGRADED
-    return Health.HEALTHY
+    has_failed = run is not None and run.state in FAILURES
+    return Health.DEGRADED if has_failed or _prevents_starts(conditions) else Health.HEALTHY

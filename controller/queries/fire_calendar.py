@@ -160,10 +160,10 @@ def _times(
 
 
 def _skip_reason(schedules: Sequence[Schedule], day: date, after: datetime, local_zone: tzinfo) -> str:
-    """Return the reason for which the last due time of this day after `after` is skipped; empty without one."""
+    """Return the reason for which the first due time of this day after `after` is skipped; empty without one."""
     begin, end = (_midnight(day + timedelta(days=number), local_zone) - _INSTANT for number in (0, 1))
     skipped = find_skipped(schedules, max(begin, after), end, 1) if after < end else []
-    return skipped[-1][1] if skipped else ""
+    return skipped[0][1] if skipped else ""
 
 
 def _midnight(day: date, local_zone: tzinfo) -> datetime:

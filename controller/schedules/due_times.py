@@ -140,12 +140,15 @@ def find_skipped(
 ) -> list[tuple[datetime, str]]:
     """Return due times in (after, until] that a calendar or a window skips, each with its reason, oldest first.
 
-    They are among the last `limit` due times of the range.
+    They are among the first `limit` due times of the range.
     """
     if not any(can_exclude(schedule) for schedule in schedules):
         return []
-    due = find_due(schedules, after, until, limit).times
-    reasons = ((instant, find_exclusion(schedule, instant)) for instant, schedule in due)
+    owners: dict[datetime, Schedule] = {}
+    for schedule in by_precedence(schedule for schedule in schedules if not schedule.suspend):
+        for instant in _until(all_due_times(schedule, after), until, limit):
+            _claim(owners, instant, schedule)
+    reasons = ((instant, find_exclusion(owners[instant], instant)) for instant in sorted(owners)[:limit])
     return [(instant, reason) for instant, reason in reasons if reason is not None]
 
 

@@ -49,7 +49,7 @@ class WebhookGuard:
         self._counts: Counter[tuple[str, WebhookResult]] = Counter()
         self._buckets: dict[str, TokenBucket] = {}
         self._event_buckets: dict[str, TokenBucket] = {}
-        self._silent: Counter[str] = Counter()
+        self._silent: dict[str, Counter[WebhookResult]] = {}
         self._failures = TokenBucket(clock, _MAX_FAILURES, _FAILURES_PER_SECOND)
         self._events = TokenBucket(clock, _EVENTS, _EVENTS / _MINUTE)
 
@@ -74,14 +74,14 @@ class WebhookGuard:
         """Return 0 if the request without a valid signature may be answered as such, else the seconds to wait."""
         return self._failures.take()
 
-    def count_silent(self, name: str) -> int | None:
-        """Return how many refusals had no event since the last one; None if this one has none either.
+    def count_silent(self, name: str, result: WebhookResult) -> Counter[WebhookResult] | None:
+        """Return the results of the refusals without an event since the last one; None if this one has none either.
 
         The limits are one event per minute and webhook, and ten events per minute.
         """
         with self._lock:
             bucket = self._event_buckets.setdefault(name, TokenBucket(self._clock, 1, 1 / _MINUTE))
             if bucket.take() or self._events.take():
-                self._silent[name] += 1
+                self._silent.setdefault(name, Counter())[result] += 1
                 return None
-            return self._silent.pop(name, 0)
+            return self._silent.pop(name, Counter())

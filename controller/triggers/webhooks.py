@@ -7,6 +7,7 @@ was refused is in an event.
 import json
 import logging
 import math
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NoReturn
@@ -23,7 +24,7 @@ from controller.operations.context import OperationContext, get_entry
 from controller.operations.parameter_check import ParametersError
 from controller.queries.parameter_form import ParameterFault
 from controller.store import Transaction, holds, inventory, webhooks
-from controller.text import shorten
+from controller.text import format_count, shorten
 from controller.triggers.deliveries import Delivery, identify_delivery
 from controller.triggers.signatures import SignedRequest, find_fault, find_git_fault
 from controller.triggers.webhook_guard import GIT, UNDECLARED, WebhookGuard, WebhookResult
@@ -168,8 +169,9 @@ class Webhooks:
     def _check(self, name: str, fault: str | None, deployment: str | None) -> None:
         """Raise UnauthorizedError for a fault of the signature, TooManyRequestsError beyond the limits."""
         if fault is not None:
-            self._report(name, WebhookResult.UNAUTHORIZED, fault, deployment)
-            if seconds := self.guard.limit_failures():
+            seconds = self.guard.limit_failures()
+            self._report(name, WebhookResult.LIMITED if seconds else WebhookResult.UNAUTHORIZED, fault, deployment)
+            if seconds:
                 raise TooManyRequestsError("Too many requests without a valid signature.", seconds)
             raise UnauthorizedError("The request has no valid signature.")
         if seconds := self.guard.limit(name):
@@ -184,7 +186,7 @@ class Webhooks:
     ) -> None:
         """Count a refused request, and record an event about it unless there was one within the last minute."""
         self.guard.count(name, result)
-        silent = self.guard.count_silent(name)
+        silent = self.guard.count_silent(name, result)
         if silent is None:
             return
         cause = cause.removesuffix(".")
@@ -192,7 +194,7 @@ class Webhooks:
             f"A request to {f'/hooks/{name}' if name else 'a webhook'} was refused: {cause[:1].lower()}{cause[1:]}."
         )
         if silent:
-            message += f" {silent} more since the last event of this kind."
+            message += f" {_describe_silent(silent)}"
         if hint is not None:
             message += f" {hint}"
         log.warning("A request to a webhook was refused", extra={"webhook": name, "cause": cause})
@@ -222,6 +224,13 @@ def read_parameters(trigger: WebhookTrigger, body: bytes) -> dict[str, Any]:
     if faults:
         raise ParametersError(tuple(faults))
     return parameters
+
+
+def _describe_silent(silent: Counter[WebhookResult]) -> str:
+    """Return how many requests were refused without an event, with the numbers by result."""
+    results = ", ".join(f"{count} {result}" for result, count in silent.most_common())
+    verb = "was" if silent.total() == 1 else "were"
+    return f"Since the previous event, {format_count(silent.total(), 'more request')} {verb} refused: {results}."
 
 
 def _refuse_constant(name: str) -> NoReturn:

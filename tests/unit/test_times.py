@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from controller.schedules import parse_moment
-from controller.time_format import format_time, in_utc
+from controller.time_format import convert_times, format_time, in_utc
 
 WINTER = datetime(2026, 1, 31, 8, 0, 0, 250_000, tzinfo=UTC)
 
@@ -43,6 +43,13 @@ def test_a_time_has_the_offset_of_its_zone(zone: str, text: str) -> None:
 def test_without_a_zone_times_are_in_the_zone_of_the_machine() -> None:
     assert format_time(WINTER, None) == "2026-01-31 17:00:00+09:00"
     assert in_utc(WINTER) == "2026-01-31 08:00:00 UTC"
+
+
+def test_recorded_times_in_a_text_are_converted_to_a_zone() -> None:
+    text = f"waits for ingest (due {in_utc(WINTER)}), 2026-99-01 00:00:00 UTC and 2026-01-31"
+    expected = "waits for ingest (due 2026-01-31 09:00:00+01:00), 2026-99-01 00:00:00 UTC and 2026-01-31"
+    assert convert_times(text, ZoneInfo("Europe/Berlin")) == expected
+    assert convert_times(text, UTC) == text
 
 
 def test_fractions_of_a_second_are_shown_where_they_matter() -> None:

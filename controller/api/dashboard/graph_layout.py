@@ -34,7 +34,10 @@ class Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """A dependency as SVG path data. `label` is the outcome that is asked for, unless that is success."""
+    """A dependency as SVG path data.
+
+    `label` is the outcome that is asked for, unless that is success, and `any` if one of several upstreams is enough.
+    """
 
     edge: Edge
     path: str
@@ -245,14 +248,15 @@ def _curve(edge: Edge, route: Sequence[_Place]) -> Curve:
         if place is not route[-1]:
             parts.append(f"H{_x(place) + WIDTH:g}")
         start = place
-    label = None if edge.on in (None, UpstreamOutcome.SUCCEEDED) else edge.on.value
+    words = [] if edge.on in (None, UpstreamOutcome.SUCCEEDED) else [edge.on.value]
+    words += ["any"] if edge.any and edge.upstreams > 1 else []
     last, previous = route[-1], route[-2]
     is_passing = previous.name is None
     return Curve(
         edge=edge,
         path="".join(parts),
         title=describe_edge(edge),
-        label=label,
+        label=", ".join(words) or None,
         label_x=_x(previous) + WIDTH / 2 if is_passing else _x(last) - GAP_X / 2,
         label_y=round(previous.middle if is_passing else (last.middle + previous.middle) / 2, 1),
     )

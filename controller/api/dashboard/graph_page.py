@@ -8,7 +8,7 @@ from starlette.responses import Response
 from controller.api.dashboard.graph_layout import draw_graph
 from controller.api.dashboard.pages import Filters, similar_names
 from controller.api.dashboard.templating import render
-from controller.model.graph import NodeKind, describe_edge
+from controller.model.graph import NodeKind, describe_share
 from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.deployments import DeploymentState
 from controller.queries.graph import GraphNode
@@ -30,7 +30,7 @@ def graph(request: Request, deployment: Annotated[str, Query(max_length=100)] = 
         tab="Deployments",
         view=view,
         drawing=draw_graph(view),
-        edges=[(edge, describe_edge(edge)) for edge in view.edges[:LISTED_EDGES]],
+        edges=[(edge, describe_share(edge)) for edge in view.edges[:LISTED_EDGES]],
         states={node.name: _state_of(node) for node in view.nodes},
         kinds={node.name: node.kind for node in view.nodes},
         filters={"deployment": deployment},

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from controller.model.runs import Run
 from controller.queries.serialization import to_json, utc
 from controller.text import format_bytes
-from controller.time_format import format_time
+from controller.time_format import TIME_IN_UTC, format_time
 
 _TONES = {
     "good": frozenset({"succeeded", "Healthy", "Synced", "True", "ok", "sent", "ready", "recovered"}),
@@ -38,7 +38,6 @@ _STATE_ICONS |= {
 _TONE_ICONS = {"good": "succeeded", "bad": "failed", "warn": "warning"}
 _ID = re.compile(r"([Bb]ackfill )?([0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12})")
 _REVISION = re.compile(r"([\w./-]+@)sha(?:1|256):([0-9a-f]{9})[0-9a-f]{20,}")
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?) UTC\b")
 _REORDERS = re.compile("[\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _SHORT, _IN_TENTHS = 0.1, 10
 _LINE = 64
@@ -127,7 +126,7 @@ def with_links(text: str, zone: str | None = None) -> Markup:
     """Escape a message, link the ids of runs and backfills in it, shorten the revisions, and show times as `date`."""
     brief = _REVISION.sub(lambda match: f"{match[1]}{match[2]}", text)
     linked = _ID.sub(_link, escape(brief))
-    return Markup(_TIME.sub(lambda match: _dated(match, zone), linked))
+    return Markup(TIME_IN_UTC.sub(lambda match: _dated(match, zone), linked))
 
 
 def _dated(match: re.Match[str], zone: str | None) -> str:

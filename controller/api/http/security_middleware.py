@@ -102,7 +102,7 @@ class SecurityMiddleware:
         hosts = headers.getlist("host")
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts_of(scope):
             return problem(421, "UnknownHost", "Unknown host name.", hint="See --public-host.")
-        is_hook = scope["method"] == "POST" and scope["path"].startswith(HOOKS)
+        is_hook = scope["path"].startswith(HOOKS)
         if "peer" in scope:
             if not _BROWSER_HEADERS.isdisjoint(headers.keys()):
                 return problem(
@@ -113,7 +113,7 @@ class SecurityMiddleware:
                 )
         elif is_hook:
             scope["caller"] = None
-            return None
+            return None if scope["method"] == "POST" else _not_a_post()
         elif scope["method"] not in SAFE:
             rejection = self._cross_site_rejection(scope, headers)
             if rejection is not None:
@@ -184,6 +184,10 @@ class SecurityMiddleware:
             await send(message)
 
         return send_with_headers
+
+
+def _not_a_post() -> Response:
+    return problem(405, "MethodNotAllowed", "Webhooks accept only POST.", headers={"allow": "POST"})
 
 
 def session_of(headers: Mapping[str, str], cookie: str) -> str | None:

@@ -7,9 +7,28 @@ from functools import cache
 
 from controller.cli.formats.explained.entry import Explanation
 
-__all__ = ["Explanation", "as_markdown", "as_text", "codes", "explain"]
+__all__ = ["Explanation", "as_markdown", "as_text", "codes", "explain", "find_page"]
 
 _WIDTH = 80
+_FILES = "docs/triggers.md, section When files start no runs"
+_CONDITIONS = "docs/reconcile.md, section Conditions"
+_PAGES = {
+    "UpstreamMissing": "docs/triggers.md, section Changes of an upstream deployment",
+    "WatchNotAllowed": _FILES,
+    "FolderMissing": _FILES,
+    "FolderUnreadable": _FILES,
+    "FileUnreadable": _FILES,
+    "FileUnsettled": _FILES,
+    "InvalidManifest": _CONDITIONS,
+    "PruneWithheld": _CONDITIONS,
+    "PruneDisabled": _CONDITIONS,
+    "PassOverdue": _CONDITIONS,
+    "StorageFull": _CONDITIONS,
+    "NotStarted": "docs/notifications.md, section Deadlines",
+    "NotFinished": "docs/notifications.md, section Deadlines",
+    "NoSuccess": "docs/notifications.md, section Deadlines",
+}
+"""Where the documentation explains the reasons of conditions, which are not codes of findings."""
 
 
 def explain(code: str) -> Explanation | None:
@@ -22,6 +41,11 @@ def codes() -> tuple[str, ...]:
     from controller.cli.formats.explained import DOCUMENTED
 
     return tuple(explanation.code for explanation in DOCUMENTED)
+
+
+def find_page(reason: str) -> str | None:
+    """Return the page and section that explain the reason of a condition; None if it is not one."""
+    return _PAGES.get(reason)
 
 
 def as_text(explanation: Explanation, width: int = _WIDTH) -> str:

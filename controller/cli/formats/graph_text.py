@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
-from controller.model.graph import Edge, EdgeKind, NodeKind
+from controller.model.graph import Edge, EdgeKind, NodeKind, describe_share
 from controller.model.triggers import UpstreamOutcome
 from controller.queries.deployments import DeploymentState
 from controller.queries.graph import GraphNode, GraphView
@@ -59,7 +59,7 @@ def as_mermaid(view: GraphView) -> str:
         lines.append(f'  {ids[node.name]}{opening}"{_mermaid_text(node.name)}"{closing}')
     for edge in view.edges:
         arrow = "-.->" if edge.kind is EdgeKind.GATE else "-->"
-        label = f"|{edge.on}|" if edge.on is not None else ""
+        label = f"|{_edge_label(edge)}|" if edge.on is not None else ""
         lines.append(f"  {ids[edge.source]} {arrow}{label} {ids[edge.target]}")
     return "\n".join(lines)
 
@@ -70,7 +70,7 @@ def as_dot(view: GraphView) -> str:
     lines = ["digraph deployments {", "  rankdir=LR;"]
     lines += [f"  {_quoted(node.name)} [shape={shapes[node.kind]}];" for node in view.nodes]
     for edge in view.edges:
-        attributes = [] if edge.on is None else [f'label="{edge.on}"']
+        attributes = [] if edge.on is None else [f'label="{_edge_label(edge)}"']
         attributes += ["style=dashed"] if edge.kind is EdgeKind.GATE else []
         suffix = f" [{', '.join(attributes)}]" if attributes else ""
         lines.append(f"  {_quoted(edge.source)} -> {_quoted(edge.target)}{suffix};")
@@ -88,7 +88,8 @@ def _tree(
         indent, edge, is_last = waiting.pop()
         is_repeated = edge.target in shown
         following = () if is_repeated else targets.get(edge.target, ())
-        note = " (see above)" if is_repeated and targets.get(edge.target) else ""
+        notes = [describe_share(edge), "see above" if is_repeated and targets.get(edge.target) else ""]
+        note = f" ({', '.join(filter(None, notes))})" if any(notes) else ""
         label = _label(nodes[edge.target])
         outcome = "" if edge.on in (None, UpstreamOutcome.SUCCEEDED) else f" on {edge.on}"
         relation = _VERBS.get(edge.kind, "starts")
@@ -102,6 +103,10 @@ def _label(node: GraphNode) -> str:
     notes = [_NOTES[node.kind]] if node.kind in _NOTES else []
     notes += [node.state.replace("_", " ")] if node.state not in (None, DeploymentState.OK) else []
     return f"{node.name} ({', '.join(notes)})" if notes else node.name
+
+
+def _edge_label(edge: Edge) -> str:
+    return ", ".join(filter(None, (edge.on, describe_share(edge))))
 
 
 def _mermaid_text(text: str) -> str:

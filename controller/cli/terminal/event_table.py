@@ -8,6 +8,7 @@ from rich.text import Text
 from controller.cli.terminal import text_format
 from controller.cli.terminal.tables import WrappedTable
 from controller.model.status import NumberedEvent
+from controller.time_format import convert_times
 
 _TITLES = ("TIME", "SEVERITY", "ABOUT", "REASON")
 _WIDE_TITLES = ("ID", "RUN", "TAGS", "ENVIRONMENT", "REVISION")
@@ -33,7 +34,7 @@ def event_table(
             text_format.plain(event.about),
             Text(event.reason, style=text_format.state(event.severity).style),
             *(_more_cells(event) if is_wide else ()),
-            text_format.plain(event.message),
+            text_format.plain(convert_times(event.message, zone)),
         )
         for event in events
     ]

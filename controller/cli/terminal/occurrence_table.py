@@ -6,6 +6,7 @@ from datetime import tzinfo
 from controller.cli.terminal import text_format
 from controller.cli.terminal.tables import SHORT_ID, CompactTable
 from controller.model.runs import Occurrence
+from controller.time_format import convert_times
 
 
 def occurrence_table(
@@ -19,7 +20,7 @@ def occurrence_table(
             text_format.plain(occurrence.run_id or "-"),
             text_format.plain(len(occurrence.runs) or ""),
             text_format.plain(occurrence.schedule),
-            text_format.plain(occurrence.reason or ""),
+            text_format.plain(convert_times(occurrence.reason or "", zone)),
             *((text_format.plain(" ".join(run.run_id for run in occurrence.runs)),) if is_wide else ()),
         )
         for occurrence in occurrences

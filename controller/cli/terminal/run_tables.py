@@ -13,7 +13,7 @@ from controller.cli.terminal.tables import SHORT_ID, CompactTable, Details
 from controller.cli.terminal.task_tree import task_tree
 from controller.model.queues import SHORTAGE
 from controller.model.runs import Attempt, Run, RunDetail, UpstreamRun
-from controller.time_format import format_span, format_time
+from controller.time_format import convert_times, format_span, format_time
 
 _NO_RUNS = "No runs yet. A due time starts one, and so does `controller trigger NAME`."
 _NO_MATCH = "No runs match. `controller runs list` without filters lists the newest runs."
@@ -74,7 +74,7 @@ def run_detail(run: RunDetail, now: datetime, zone: tzinfo | None) -> Renderable
         ("name", text_format.plain(run.name or "-")),
         ("deployment", text_format.plain(run.deployment)),
         ("state", text_format.state(run.state)),
-        ("waiting", text_format.plain(run.waiting or "-")),
+        ("waiting", text_format.plain(convert_times(run.waiting or "-", zone))),
         ("reason", text_format.lines(_reason(run) or "-")),
         ("result", text_format.plain(_result(run) or "-")),
         ("trigger", text_format.plain(run.trigger if run.author is None else f"{run.trigger}, by {run.author}")),

@@ -1,5 +1,6 @@
 """The drawing of the graph: no boxes overlap, edges lead to the right, and large graphs are cut."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given
@@ -58,6 +59,14 @@ def test_an_outcome_other_than_success_is_a_label() -> None:
         ("b starts when a has succeeded", None),
         ("c starts when a has failed", "failed"),
     ]
+
+
+def test_one_of_several_upstreams_that_is_enough_has_the_label_any() -> None:
+    alternatives = [
+        replace(edge(name, "z", on), any=True, upstreams=2)
+        for name, on in (("a", UpstreamOutcome.SUCCEEDED), ("b", UpstreamOutcome.FAILED))
+    ]
+    assert [curve.label for curve in draw_graph(view_of(*alternatives)).curves] == ["any", "failed, any"]
 
 
 def test_a_large_graph_is_cut_without_dangling_edges() -> None:

@@ -38,9 +38,9 @@ TEXT = """\
 └─ starts load
 ingest
 ├─ starts audit on finished
-│  └─ releases report
+│  └─ releases report (all of 2)
 │     └─ starts publish
-└─ releases report (see above)
+└─ releases report (all of 2, see above)
 
 1 other deployment has no dependencies.
 """
@@ -53,9 +53,9 @@ flowchart LR
   n4["publish"]
   n5["report"]
   n0 --> n3
-  n1 -.->|succeeded| n5
+  n1 -.->|succeeded, all of 2| n5
   n2 -->|finished| n1
-  n2 -.->|succeeded| n5
+  n2 -.->|succeeded, all of 2| n5
   n5 -->|succeeded| n4
 """
 
@@ -75,7 +75,9 @@ def test_the_part_around_a_deployment_is_its_upstreams_and_its_dependants(
     command: Command, repository: GitRepository
 ) -> None:
     answer = command("graph", "audit", "--repo", str(repository.path))
-    assert answer.out == "ingest\n└─ starts audit on finished\n   └─ releases report\n      └─ starts publish\n"
+    assert (
+        answer.out == "ingest\n└─ starts audit on finished\n   └─ releases report (all of 2)\n      └─ starts publish\n"
+    )
     assert command("graph", "alone", "--repo", str(repository.path)).out == "No deployment has dependencies.\n"
 
 
@@ -100,7 +102,7 @@ def test_mermaid_and_dot_quote_names(command: Command, repository: GitRepository
     assert command("graph", "--repo", str(repository.path), "-o", "mermaid").out == MERMAID
     dot = command("graph", "--repo", str(repository.path), "-o", "dot").out
     assert '  "/srv/inbox/*.csv" -> "load";\n' in dot
-    assert '  "ingest" -> "report" [label="succeeded", style=dashed];\n' in dot
+    assert '  "ingest" -> "report" [label="succeeded, all of 2", style=dashed];\n' in dot
     assert dot.startswith("digraph deployments {\n")
 
 

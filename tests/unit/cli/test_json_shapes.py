@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import GitRepository
+from tests.conftest import GitRepository, new_repository
 from tests.unit.cli.conftest import FILES, Command, Followed
 
 RUN_KEYS = {
@@ -215,6 +216,20 @@ def test_validate_reports_all_errors_at_once(repository: GitRepository, command:
 
 def test_version_prints_the_versions_of_controller_and_its_dependencies(command: Command) -> None:
     assert command("version", "-o", "json").json.keys() >= {"controller", "python", "apscheduler", "sqlalchemy"}
+
+
+def test_next_says_which_due_times_a_window_skips_or_delays(command: Command, tmp_path: Path) -> None:
+    repository = new_repository(tmp_path / "windows")
+    every = "command: ['true']\nschedule: {cron: '0 * * * *', timezone: UTC, windows: [{from: '08:00', to: '10:00'}]"
+    documents = (f"name: skipping\n{every}, outside: skip}}\n", f"name: waiting\n{every}, outside: wait}}\n")
+    repository.commit({"deployments/all.yaml": "---\n".join(documents)})
+    options = ("--after", "2026-06-01 00:30Z", "-n", "8", "--repo", str(repository.path))
+    skipping = command("next", "skipping", *options).err.splitlines()
+    assert skipping[0] == "2026-06-01 01:00:00 UTC is skipped: window: outside 08:00-10:00"
+    assert skipping[-1] == "68 more due times are skipped."
+    waiting = command("next", "waiting", *options).err.splitlines()
+    assert waiting[0] == ("The run of 2026-06-01 01:00:00 UTC starts when its window opens: 2026-06-01 08:00:00 UTC")
+    assert waiting[5:] == ["2 more runs of these due times also start when a window opens."]
 
 
 def test_next_names_the_due_times_that_a_calendar_skips(command: Command) -> None:

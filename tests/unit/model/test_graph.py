@@ -1,5 +1,6 @@
 """The graph of deployments: its edges, its parts, its cycles and its layers."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import given
@@ -13,6 +14,8 @@ from controller.model.graph import (
     Node,
     NodeKind,
     build_graph,
+    describe_edge,
+    describe_share,
     edges_of,
     find_cyclic_groups,
     layer_nodes,
@@ -56,6 +59,27 @@ def test_a_schedule_makes_after_a_gate_and_without_one_it_is_an_event() -> None:
         Edge(source="a", target="c", kind=EdgeKind.GATE, on=UpstreamOutcome.SUCCEEDED),
     )
     assert [node.name for node in graph.nodes] == ["a", "b", "c"]
+
+
+def test_an_edge_says_whether_the_other_upstreams_are_needed_too() -> None:
+    alternatives = After(upstreams=(Upstream(deployment="a"), Upstream(deployment="b")), any=True)
+    graph = whole_graph(
+        deployment("all", "a", "b"),
+        replace(deployment("any"), after=alternatives),
+        replace(deployment("any-gate", is_scheduled=True), after=alternatives),
+        deployment("gate", "a", "b", is_scheduled=True),
+        deployment("one", "a"),
+    )
+    assert [(describe_edge(edge), describe_share(edge)) for edge in graph.edges if edge.source == "a"] == [
+        ("all starts when a has succeeded, and all of 2 upstream deployments have finished as asked", "all of 2"),
+        ("any starts whenever a has succeeded", "any of 2"),
+        (
+            "any-gate waits until a has succeeded, or another of 2 upstream deployments has finished as asked",
+            "any of 2",
+        ),
+        ("gate waits until a has succeeded", "all of 2"),
+        ("one starts when a has succeeded", ""),
+    ]
 
 
 def test_files_webhooks_and_missing_upstreams_are_nodes_and_independent_deployments_are_counted() -> None:

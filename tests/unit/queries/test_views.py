@@ -13,14 +13,16 @@ from controller.model.findings import Finding
 from controller.model.notifications import DeadlineKind, DeadlineRecord, MissedDeadline
 from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.model.status import Condition, ConditionStatus, ConditionType, InventoryEntry, SourceStatus, Withheld
+from controller.model.triggers import WatchProblem
 from controller.queries.deployment_details import show_deployment
+from controller.queries.deployment_list import deployment_rows
 from controller.queries.deployments import Health, Rank, Sync, list_deployments, rank
 from controller.queries.fire_timeline import NOTHING
 from controller.queries.overview import overview
 from controller.queries.runs import find_run, list_runs, stored_states
 from controller.queries.withheld_rows import group_withheld
 from controller.runs.ids import RunIds
-from controller.store import Store, deadlines, inventory, last_runs, runs, source_status
+from controller.store import Store, deadlines, inventory, last_runs, runs, seen_files, source_status
 from controller.store.run_search import RunFilter
 from tests.conftest import NOW
 
@@ -237,6 +239,31 @@ def test_a_missed_deadline_is_a_condition_and_needs_attention(store: Store) -> N
         ("b: a run is late", late.message, NOW),
         ("b is overdue", "No run has succeeded by 2026-06-01 12:00:00 UTC.", NOW),
     ]
+
+
+def test_a_deployment_whose_upstream_or_folder_is_missing_is_a_problem(store: Store) -> None:
+    stalled = replace(condition(True, "UpstreamMissing"), type=ConditionType.STALLED)
+    problem = WatchProblem(deployment="files", path="/srv", reason="FolderMissing", message="It is gone.", since=NOW)
+    paused = replace(entry("paused", suspend=True), conditions=(condition(True), stalled))
+    waiting = [replace(entry(name), conditions=(condition(True), stalled)) for name in ("after", "busy")]
+    with store.write() as tx:
+        source_status.save(tx, source())
+        inventory.save(tx, [entry("files"), entry("good"), paused, *waiting])
+        runs.insert_all(tx, [run(1, "busy", RunState.RUNNING)])
+        seen_files.replace_problems(tx, [problem])
+    with store.read() as tx:
+        views = list_deployments(tx, NOW)
+        detail = show_deployment(tx, "files", NOW)
+        rows = {row.view.name: row for row in deployment_rows(tx, views, source(), lambda _: ())}
+    assert [(view.name, view.health, view.state) for view in views] == [
+        ("after", Health.DEGRADED, "failing"),
+        ("busy", Health.RUNNING, "failing"),
+        ("files", Health.DEGRADED, "failing"),
+        ("paused", Health.SUSPENDED, "suspended"),
+        ("good", Health.HEALTHY, "ok"),
+    ]
+    assert (detail.health, detail.state) == (Health.DEGRADED, "failing")
+    assert (rows["files"].state, rows["files"].why) == ("failing", "FolderMissing: It is gone.")
 
 
 def test_streaks_of_all_deployments_are_one_statement(store: Store) -> None:

@@ -21,6 +21,7 @@ from controller.schedules import (
     find_due_up_to,
     find_exclusion,
     find_latest_due,
+    find_skipped,
     fire_times,
     next_fire_times,
     parse_clock,
@@ -109,6 +110,14 @@ def test_the_latest_due_time_is_the_last_one_that_is_not_skipped() -> None:
         assert find_latest_due([often], friday, monday) is None
         assert find_latest_due([often, schedule("0 3 * * *", timezone="UTC")], friday, monday) == monday - DAY / 8
         assert find_latest_due([often], friday - DAY / 2, friday - DAY / 4) == friday - DAY / 4
+
+
+def test_the_first_skipped_due_times_are_listed() -> None:
+    daily = schedule("0 9 * * *", exclude=(BAVARIA,))
+    after = datetime(2026, 12, 24, 12, tzinfo=UTC)
+    holiday = schedule("0 9 26 * *", only=(BAVARIA,), id="holiday")
+    assert [f"{time:%m-%d}" for time, _ in find_skipped([daily], after, after + 400 * DAY, 4)] == ["12-25", "12-26"]
+    assert [f"{time:%m-%d}" for time, _ in find_skipped([daily, holiday], after, after + 3 * DAY, 9)] == ["12-25"]
 
 
 def test_a_schedule_that_skips_an_instant_gives_way_to_another() -> None:

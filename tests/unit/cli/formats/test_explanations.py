@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from controller.cli.formats.explanations import Explanation, as_markdown, as_text, codes, explain
+from controller.cli.formats.explanations import Explanation, as_markdown, as_text, codes, explain, find_page
 from controller.flow_analysis.flow_problems import FlowCode, ParameterCode
 from controller.manifests.reader import ManifestReader
 from controller.model.findings import Severity
@@ -53,6 +53,14 @@ def found_in(text: str) -> list[str]:
 def test_exactly_the_existing_codes_are_explained() -> None:
     assert set(ALL) == codes_of_the_program()
     assert len(set(ALL)) == len(ALL)
+
+
+def test_reasons_of_conditions_are_explained_by_sections_of_the_documentation() -> None:
+    for reason in ("UpstreamMissing", "FolderMissing", "PassOverdue", "NotStarted"):
+        page, _, section = (find_page(reason) or "").partition(", section ")
+        assert f"# {section}\n" in (ROOT / page).read_text(encoding="utf-8")
+        assert reason not in ALL
+    assert find_page("UnknownKey") is None
 
 
 def test_codes_of_the_negative_examples_are_explained() -> None:

@@ -1,5 +1,6 @@
 """Requests to webhooks are limited, and events about refused ones are rare. The clock is set by hand."""
 
+from collections import Counter
 from datetime import timedelta
 
 from controller.triggers.webhook_guard import BURST, GIT, UNDECLARED, WebhookGuard, WebhookResult
@@ -25,15 +26,21 @@ def test_requests_without_a_valid_signature_share_one_limit() -> None:
 def test_a_webhook_has_at_most_one_event_a_minute_which_counts_the_others() -> None:
     clock = ManualClock()
     guard = WebhookGuard(clock)
-    assert [guard.count_silent("stripe") for _ in range(4)] == [0, None, None, None]
-    assert guard.count_silent("shop") == 0
+    results = [WebhookResult.INVALID, WebhookResult.UNAUTHORIZED, WebhookResult.INVALID, WebhookResult.INVALID]
+    assert [guard.count_silent("stripe", result) for result in results] == [Counter(), None, None, None]
+    assert guard.count_silent("shop", WebhookResult.INVALID) == Counter()
     clock.turn(timedelta(seconds=60))
-    assert [guard.count_silent("stripe"), guard.count_silent("stripe")] == [3, None]
+    assert guard.count_silent("stripe", WebhookResult.LIMITED) == {
+        WebhookResult.INVALID: 2,
+        WebhookResult.UNAUTHORIZED: 1,
+    }
+    assert guard.count_silent("stripe", WebhookResult.LIMITED) is None
 
 
 def test_all_webhooks_have_at_most_ten_events_a_minute() -> None:
     guard = WebhookGuard(ManualClock())
-    assert [guard.count_silent(f"hook-{number}") for number in range(12)] == [0] * 10 + [None] * 2
+    counts = [guard.count_silent(f"hook-{number}", WebhookResult.INVALID) for number in range(12)]
+    assert counts == [Counter()] * 10 + [None] * 2
 
 
 def test_requests_are_counted_by_webhook_and_result() -> None:

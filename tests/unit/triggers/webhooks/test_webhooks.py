@@ -216,6 +216,8 @@ def test_a_missing_secret_is_not_reported_as_a_wrong_signature(hooks: Webhooks, 
 
 def test_a_suspended_or_held_deployment_starts_nothing_until_it_is_resumed(hooks: Webhooks, world: World) -> None:
     hold_deployment(world.operations, "refund", "maintenance", None, author="me")
+    with world.store.read() as tx:
+        assert events.latest(tx, 1)[0].message == "me held the webhooks: maintenance"
     with pytest.raises(ConflictError, match="on hold"):
         hooks.start_run("stripe", request(delivery="a"))
     resume_deployment(world.operations, "refund", author="me")
@@ -227,6 +229,21 @@ def test_a_suspended_or_held_deployment_starts_nothing_until_it_is_resumed(hooks
     assert results(hooks) == {"stripe conflict": 2, "stripe accepted": 1}
 
 
+def test_an_event_counts_the_refusals_before_it_by_their_result(hooks: Webhooks, world: World) -> None:
+    bad = [request(secret="x"), request(secret="x"), request(body=b"[", delivery="a"), request(body=b"[", delivery="b")]
+    for signed in bad:
+        with pytest.raises((UnauthorizedError, UsageError)):
+            hooks.start_run("stripe", signed)
+    world.clock.turn(timedelta(minutes=1))
+    world.declare(refund=REFUND + "suspend: true\n")
+    with pytest.raises(ConflictError):
+        hooks.start_run("stripe", request())
+    assert refusals(world)[0] == (
+        "A request to /hooks/stripe was refused: the deployment is suspended. "
+        "Since the previous event, 3 more requests were refused: 2 invalid, 1 unauthorized."
+    )
+
+
 def test_too_many_requests_wait(hooks: Webhooks, world: World) -> None:
     for number in range(BURST):
         hooks.start_run("stripe", request(delivery=str(number)))
@@ -235,6 +252,16 @@ def test_too_many_requests_wait(hooks: Webhooks, world: World) -> None:
     assert caught.value.seconds == 1
     world.clock.turn(timedelta(seconds=1))
     assert hooks.start_run("stripe", request(delivery="more"))
+
+
+def test_too_many_requests_without_a_valid_signature_are_counted_by_their_answer(hooks: Webhooks) -> None:
+    answers = []
+    for _ in range(23):
+        with pytest.raises((UnauthorizedError, TooManyRequestsError)) as caught:
+            hooks.start_run("stripe", request(secret="x"))
+        answers.append(caught.type)
+    assert answers == [UnauthorizedError] * 20 + [TooManyRequestsError] * 3
+    assert results(hooks) == {"stripe unauthorized": 20, "stripe limited": 3}
 
 
 def test_webhooks_follow_the_active_documents(hooks: Webhooks, world: World) -> None:
