@@ -201,8 +201,8 @@ def test_a_schedule_whose_calendars_leave_out_everything_is_invalid() -> None:
 @pytest.mark.parametrize(
     ("code", "hint"),
     [
-        ("DE-BX", "did you mean DE-"),
-        ("Germany", "write a country"),
+        ("DE-BX", "write DE-BB, "),
+        ("Germany", "write DE"),
         ("XNYZ", "did you mean"),
         ("XNYS-NY", "write XNYS"),
     ],
