@@ -33,6 +33,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "events": ("controller events --for nightly --limit 20", "controller events --after-id 1042 --follow -o jsonl"),
     "occurrences": ("controller occurrences nightly --since 7d", "controller occurrences nightly --limit 10 -o json"),
     "next": ("controller next nightly -n 5", 'controller next --cron "0 9 * * mon-fri" --timezone Europe/Berlin'),
+    "graph": ("controller graph", "controller graph nightly -o mermaid"),
     "backfills list": ("controller backfills list", "controller backfills list --deployment nightly -o wide"),
     "backfills show": ("controller backfills show 720dbbc5b6c4", "controller backfills show 720dbbc5b6c4 -o json"),
     "backfills pause": ("controller backfills pause 720dbbc5b6c4", "controller backfills pause 720dbbc5b6c4 -o json"),

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 )
 @options.location
 def graph(location: Location, name: str | None, output: str) -> None:
-    """Print what starts or holds back what: deployments, files and webhooks.
+    """Print what starts or holds back each deployment.
 
-    With the NAME of a deployment, only what it depends on and what depends on it. Shows the active deployments; if no
-    controller has run yet, or --ref or --environment is given, the declared ones.
+    That is other deployments, files and webhooks. With NAME, only what it depends on and what depends on it. Shows the
+    active deployments; if no controller has run yet, or --ref or --environment is given, the declared ones.
     """
     view = _read(location, name)
     if output == "json":

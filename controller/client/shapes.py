@@ -1430,7 +1430,10 @@ class Upstream(TypedDict):
 
 
 class UpstreamRun(TypedDict):
-    """A run of an upstream deployment that released a run. `due_time` is None if it had none."""
+    """A run of an upstream deployment that released a run.
+
+    `due_time` is its own; if upstream runs released it, the latest one of theirs; None if there is none.
+    """
 
     deployment: str
     run_id: str

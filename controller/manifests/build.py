@@ -110,6 +110,14 @@ def unexpanded(root: Node, problems: tuple[Problem, ...]) -> BuildResult:
     return BuildResult(name=None, identity=None, place=place, renamed=renamed, deployment=None, problems=problems)
 
 
+def differing_key(first: BuildResult, second: BuildResult) -> str | None:
+    """Return a key of the matrix that has another value in these two documents of it; None if there is none."""
+    if first.deployment is None or second.deployment is None:
+        return None
+    values, others = first.deployment.matrix, second.deployment.matrix
+    return next((key for key in values if key in others and values[key] != others[key]), None)
+
+
 def build_deployment(document: Mapping[str, Any], file: str, line: int) -> Deployment:
     """Return the deployment of a stored document. Raises StateError if the document is not valid (any more)."""
     built = build(Document(root=Node(dict(document), Position(line, 1))), file, None)

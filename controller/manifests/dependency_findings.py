@@ -1,10 +1,10 @@
 """Finds upstream deployments that nothing declares, and deployments that wait for each other.
 
-Pure; `reader` calls it for all documents of a revision together.
+Pure; `document_findings` calls it for all documents of a revision together.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from controller.manifests.after_fields import UpstreamPlace
@@ -26,12 +26,12 @@ class _Declaration(NamedTuple):
 
 
 def dependency_findings(
-    documents: Iterable[tuple[str, BuildResult]], *, names: Iterable[str] | None
+    documents: Iterable[tuple[str, BuildResult]], *, names: Iterable[str] | None, disabled: Collection[str] = ()
 ) -> Iterator[Finding]:
     """Yield a finding for each upstream deployment that is not declared, and at each deployment of a cycle.
 
     `documents` are the results of the documents, each with its file. `names` are all declared names; None if they are
-    not all known, so that unknown ones can't be reported.
+    not all known, so that unknown ones can't be reported. `disabled` are those that are not enabled in the environment.
     """
     declared: dict[str, _Declaration] = {}
     new_names: dict[str, str] = {}
@@ -41,12 +41,15 @@ def dependency_findings(
             if document.deployment is not None and document.deployment.renamed_from is not None:
                 new_names[document.deployment.renamed_from] = document.identity
     if names is not None:
-        yield from _unknown_upstreams(declared, frozenset(names), new_names)
+        yield from _unknown_upstreams(declared, frozenset(names), new_names, disabled)
     yield from _cycles(declared)
 
 
 def _unknown_upstreams(
-    declared: Mapping[str, _Declaration], names: frozenset[str], new_names: Mapping[str, str]
+    declared: Mapping[str, _Declaration],
+    names: frozenset[str],
+    new_names: Mapping[str, str],
+    disabled: Collection[str],
 ) -> Iterator[Finding]:
     for name, (file, document) in declared.items():
         for upstream in document.upstreams:
@@ -56,6 +59,9 @@ def _unknown_upstreams(
                 if upstream.name in new_names:
                     hint = f"it was renamed: write {new_names[upstream.name]}"
                 message = f"there is no deployment {shorten(upstream.name)} that could run first"
+                if upstream.name in disabled:
+                    message = f"{shorten(upstream.name)} is not enabled in this environment, so it can't run first"
+                    hint = f"remove it from after, or write enabled: true in {shorten(upstream.name)}"
                 yield _finding("UnknownUpstream", message, hint, upstream, file, name)
 
 

@@ -6,6 +6,7 @@ line of YAML that is valid in the same place.
 
 import json
 import re
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from controller.manifests.command_checks import yaml_word
@@ -86,6 +87,8 @@ _REMOVAL_HINTS = {
     "shell": "remove it: no shell runs a command; if you need one, write command: [bash, -c, …]",
     "cwd workdir working_dir dir": "remove it, or set working_directory to a path relative to the repository root",
 }
+_PRIVATE = ("secrets", "env", "heartbeat", "notify")
+"""Keys whose values may be secret by mistake, so that no hint repeats them."""
 _REMOVAL_HINT_BY_KEY = {key.replace("_", ""): hint for keys, hint in _REMOVAL_HINTS.items() for key in keys.split()}
 
 
@@ -94,6 +97,8 @@ def foreign_key_hint(path: Path, key: str, value: Any, document: Any) -> str | N
     word = plain_key(key)
     if path[:1] == ("after",):
         return _entry_hint("deployment", _same, value) if word in _UPSTREAM_WORDS and isinstance(value, str) else None
+    if path[:1] == ("calendars",) and word == "file":
+        return "only a calendar in controller.yaml can be a file: move it there, or write dates"
     place = path[-1] if path and isinstance(path[-1], str) else path[-2] if len(path) > 1 else ""
     if not path:
         return _deployment_hint(word, value, document)
@@ -102,6 +107,19 @@ def foreign_key_hint(path: Path, key: str, value: Any, document: Any) -> str | N
     table = _INSIDE.get(str(place), {})
     entry = table.get(word)
     return None if entry is None else _entry_hint(*entry, value)
+
+
+def default_hint(key: str, document: Mapping[str, Any], defaults: Collection[str]) -> str | None:
+    """Return the hint for a key of a deployment at the top of controller.yaml; None if it is not one of `defaults`."""
+    own = key if key in defaults else stands_for(key)
+    if own is None or own not in defaults:
+        return None
+    value = document[key]
+    if "defaults" in document:
+        return f"write {own} under defaults"
+    builder = _same if own == key else _TOP[plain_key(key)][1]
+    hint = _entry_hint(own, builder, value) if own not in _PRIVATE else None
+    return f"write defaults: {{{hint.removeprefix('write ') if hint else f'{own}: …'}}}"
 
 
 def stands_for(key: str) -> str | None:
@@ -155,18 +173,28 @@ def _deployment_hint(word: str, value: Any, document: Any) -> str | None:
         return _schedule_hint(word, value, document)
     if word in ("retrydelay", "retrydelayseconds"):
         return _entry_hint("retries", lambda delay: {"limit": _retry_limit(document), **delay_of(delay)}, value)
+    if word in ("webhook", "files") and isinstance(value, dict):
+        return f"write on: [{{{word}: …}}]"
     entry = _TOP.get(word)
+    if entry is not None and entry[0] == "suspend" and word in ("disabled", "disable", "active", "isactive"):
+        hint = _entry_hint(*entry, value)
+        return f"{hint}, or enabled: false to leave it out of an environment" if hint == "write suspend: true" else hint
     if entry is not None:
-        return _unless_set(entry[0], _entry_hint(*entry, value), document) or _REMOVAL_HINT_BY_KEY.get(word)
+        return _unless_set(word, entry[0], _entry_hint(*entry, value), document) or _REMOVAL_HINT_BY_KEY.get(word)
     if word in SCHEDULE_KEYS or (word in _INSIDE["schedule"] and word not in _REMOVAL_HINT_BY_KEY):
         return _schedule_key_hint(word, value, document)
     return _REMOVAL_HINT_BY_KEY.get(word)
 
 
-def _unless_set(key: str, hint: str | None, document: Any) -> str | None:
-    """Return `hint`, or that the key must go if the document already has `key`, its counterpart in the format."""
+def _unless_set(word: str, key: str, hint: str | None, document: Any) -> str | None:
+    """Return `hint`, or that the key must go if the document already has `key`, its counterpart in the format.
+
+    None if `word` is that key itself, which the file can't have.
+    """
     if hint is None or not isinstance(document, dict) or key not in document:
         return hint
+    if word == plain_key(key):
+        return None
     return f"remove it: {key} is already set"
 
 

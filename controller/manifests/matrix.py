@@ -30,6 +30,8 @@ _NOT_EXPANDED = (MATRIX, "environments")
 _WITH_PLACEHOLDERS = ("name", "renamed_from", "description", "version")
 _WITH_PLACEHOLDERS_INSIDE = ("tags", "after")
 _NAMES = ("name", "renamed_from", "after")
+_LITERALS = frozenset({"parameters", "env", "command"})
+_MAY_HAVE_LITERALS = _LITERALS | {"schedule", "schedules", "on"}
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _PREFIX = "matrix."
 _MAX_SHOWN = 3
@@ -56,7 +58,7 @@ def expand(root: Node, limit: int = MAX_COMBINATIONS) -> Expansion:
     combinations, problems = _combinations(matrix)
     keys = tuple(combinations[0]) if combinations else ()
     places = list(_find_places(root, ()))
-    problems += _check_places(places, keys)
+    problems += [*_check_places(places, keys), *_literal_placeholders(root, (), keys)]
     if not combinations and not any(problem.is_error for problem in problems):
         problems.append(_nothing_left(matrix))
     if any(problem.is_error for problem in problems):
@@ -171,6 +173,31 @@ def _check_places(places: Iterable[tuple[Path, Node]], keys: tuple[str, ...]) ->
             for name in _PLACEHOLDER.findall(node.value):
                 if name not in keys:
                     yield _unknown_key(name, keys, node.place, path)
+
+
+def _literal_placeholders(node: Node, path: Path, keys: Collection[str]) -> Iterator[Problem]:
+    """Yield a warning for each value that contains a key of the matrix as a placeholder which is not replaced."""
+    if path and path[0] not in _MAY_HAVE_LITERALS:
+        return
+    if isinstance(node.value, str) and not _takes_placeholders(path):
+        name = next((name for name in _PLACEHOLDER.findall(node.value) if name in keys), None)
+        if name is not None and not _LITERALS.isdisjoint(path):
+            message = f"{{{name}}} is not replaced here"
+            reference = f"{{from: {_PREFIX}{name}}}"
+            is_whole = node.value == f"{{{name}}}"
+            hint = f"write {reference}" if is_whole else f"write {reference}, or add a key with the text to the matrix"
+            yield Problem(
+                code="PlaceholderNotReplaced",
+                message=message,
+                place=node.place,
+                path=path,
+                hint=hint,
+                severity=Severity.WARNING,
+            )
+    for key, field in node.fields.items():
+        yield from _literal_placeholders(field, (*path, key), keys)
+    for index, item in enumerate(node.items):
+        yield from _literal_placeholders(item, (*path, index), keys)
 
 
 def _check_reference(node: Node, path: Path, keys: tuple[str, ...]) -> Iterator[Problem]:

@@ -1,11 +1,11 @@
 """Findings about the names of several documents: duplicates, and renames that are not possible.
 
-`reader` calls `name_findings` with the documents of all files.
+`document_findings` calls `name_findings` with the documents of all files.
 """
 
 from collections.abc import Collection, Iterator
 
-from controller.manifests.build import BuildResult
+from controller.manifests.build import BuildResult, differing_key
 from controller.manifests.yaml.nodes import Problem
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding
@@ -81,10 +81,12 @@ def _check_repeated_renames(documents: Collection[tuple[str, BuildResult]]) -> I
         old = document.deployment.renamed_from if document.deployment is not None else None
         if old is not None and first.setdefault(fold_name(old), (path, document))[1] is not document:
             first_path, heir = first[fold_name(old)]
+            is_same = (path, document.renamed) == (first_path, heir.renamed)
+            key = differing_key(document, heir) if is_same else None
             yield Problem(
                 code="RenamedTwice",
                 message=f"the history of {old} already goes to the deployment at {first_path}:{heir.renamed.line}",
                 place=document.renamed,
                 path=("renamed_from",),
-                hint="remove renamed_from from one of them",
+                hint="remove renamed_from from one of them" if key is None else f"add {{{key}}} to renamed_from",
             ).finding(path, document.identity)

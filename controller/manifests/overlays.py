@@ -45,11 +45,12 @@ class BuildOptions:
 
 def build_in_environments(
     document: Document, file: str, now: datetime, options: BuildOptions, limit: int = MAX_COMBINATIONS
-) -> list[BuildResult]:
+) -> tuple[list[BuildResult], dict[str, tuple[BuildResult, ...]]]:
     """Build the document for the chosen environment. With `all_environments`, add its problems in all others.
 
     Returns one result, or one for each of at most `limit` combinations of its matrix. A problem that several of them
-    have is in the first of these results only.
+    have is in the first of these results only. The second value has the results of each other environment, without
+    these changes.
     """
     project = options.project
     reported = {problem_key(problem) for problem in project.problems}
@@ -59,23 +60,26 @@ def build_in_environments(
     problems = [[each for each in result.problems if problem_key(each) not in reported] for result in results]
     reported |= {problem_key(problem) for each in (shared, *problems) for problem in each}
     index_of = {result.name: index for index, result in enumerate(results)}
+    others: dict[str, tuple[BuildResult, ...]] = {}
     for environment in _other_environments(document.root, project) if options.all_environments else ():
         built = _build_all(document, file, now, options, environment, limit)
-        for index, others in [
+        others[environment] = built.results
+        for index, there in [
             (0, built.problems),
             *((index_of.get(result.name, 0), result.problems) for result in built.results),
         ]:
-            more = (problem for problem in others if problem_key(problem) not in reported)
+            more = (problem for problem in there if problem_key(problem) not in reported)
             problems[index] += (_with_environment(problem, environment) for problem in more)
     deployments = [
         None if _fails((*shared, *own)) else result.deployment for result, own in zip(results, problems, strict=True)
     ]
     merged = _merge_problems([result.name for result in results], problems)
     merged[0] = (*merged[0], *shared)
-    return [
+    complete = [
         replace(result, problems=own, deployment=deployment)
         for result, own, deployment in zip(results, merged, deployments, strict=True)
     ]
+    return complete, others
 
 
 def declared_environments(root: Node) -> Iterable[str]:

@@ -82,7 +82,7 @@ def _overlap(context: ValidationContext) -> tuple[Overlap, int]:
     fields = context.valid_fields("overlap")
     policy, limit = Overlap(fields.get("policy", Overlap.SKIP)), fields.get("limit")
     if policy is Overlap.ALLOW and limit is not None:
-        hint = f"remove it, or write policy: queue to run at most {int(limit)} at the same time"
+        hint = f"remove limit, or write policy: queue to run at most {int(limit)} at the same time"
         context.add("ConflictingKeys", "policy: allow has no limit", ("overlap", "limit"), hint=hint, at_key=True)
     return policy, int(limit or 1)
 

@@ -16,14 +16,12 @@ from types import MappingProxyType
 from controller.errors import UsageError
 from controller.manifests.build import BuildResult
 from controller.manifests.calendar_files import CalendarFiles
-from controller.manifests.dependency_findings import dependency_findings
+from controller.manifests.document_findings import differs, document_findings
 from controller.manifests.flow_references import Flows, ModuleCache
-from controller.manifests.name_findings import name_findings
 from controller.manifests.overlays import BuildOptions, build_in_environments, declared_environments
 from controller.manifests.parse_cache import ParsedFiles, load_file
 from controller.manifests.project_file import Project, find_calendar_files, read_project, unknown_environment
 from controller.manifests.rendered_specs import NOT_RENDERED
-from controller.manifests.webhook_findings import duplicate_webhooks
 from controller.manifests.yaml.loader import Loaded
 from controller.manifests.yaml.nodes import Position, Problem
 from controller.model.deployments import Deployment
@@ -91,12 +89,14 @@ class DesiredState:
 class _FileResult:
     """The result for one version of one file on its own.
 
+    `variants` has the documents in each other environment in which they relate to other documents in another way.
     `dependencies` has the digests of the code files it was checked against. `unclear` is the reason why the file may
     declare names that can't be read.
     """
 
     digest: str
     documents: tuple[BuildResult, ...]
+    variants: Mapping[str, tuple[BuildResult, ...]]
     findings: tuple[Finding, ...]
     environments: frozenset[str]
     is_broken: bool
@@ -205,16 +205,18 @@ class ManifestReader:
 
     def _combine_documents(self, results: Mapping[str, _FileResult], unread: list[str]) -> DesiredState:
         findings = [finding for result in results.values() for finding in result.findings]
-        placed = [(path, document) for path, result in results.items() for document in result.documents]
-        findings += name_findings(placed)
         findings += _path_clashes(results)
-        findings += duplicate_webhooks({path: result.documents for path, result in results.items()})
         unclear = {path: result.unclear for path, result in results.items() if result.unclear is not None}
         unclear |= dict.fromkeys(unread, "was not read")
         names = _declared_names(results)
-        findings += dependency_findings(
-            ((path, document) for path, document in placed if document.is_enabled),
-            names=names if self._is_whole and not unclear else None,
+        findings += document_findings(
+            _placed(results, None),
+            {
+                name: _placed(results, name)
+                for name in sorted({name for each in results.values() for name in each.variants})
+            },
+            only_names=[each.only_name for each in results.values() if each.only_name is not None],
+            is_complete=self._is_whole and not unclear,
         )
         if unread:
             findings.append(_too_many(unread[0], len(results) + len(unread)))
@@ -250,12 +252,13 @@ class ManifestReader:
             return cached
         self.parsed += 1
         loaded = self._load(file)
-        documents = _build_documents(loaded, file.path, now, options)
+        documents, variants = _build_documents(loaded, file.path, now, options)
         self.built += len(documents)
         findings = tuple(_findings(file.path, loaded, documents))
         return _FileResult(
             digest=file.digest,
             documents=documents,
+            variants=variants,
             findings=findings,
             environments=frozenset(name for each in loaded.documents for name in declared_environments(each.root)),
             is_broken=any(finding.severity is Severity.ERROR or finding.code == NOT_RENDERED for finding in findings),
@@ -265,13 +268,35 @@ class ManifestReader:
         )
 
 
-def _build_documents(loaded: Loaded, file: str, now: datetime, options: BuildOptions) -> tuple[BuildResult, ...]:
-    """Build the documents of a file, with those that matrices declare, up to the limit for them."""
+def _build_documents(
+    loaded: Loaded, file: str, now: datetime, options: BuildOptions
+) -> tuple[tuple[BuildResult, ...], Mapping[str, tuple[BuildResult, ...]]]:
+    """Build the documents of a file, with those that matrices declare, up to the limit for them.
+
+    Also returns them for each other environment in which they relate to other documents in another way.
+    """
     results: list[BuildResult] = []
+    parts = []
     for document in loaded.documents:
         limit = max(1, MAX_PER_FILE - len(results))
-        results += build_in_environments(document, file, now, options, limit)
-    return tuple(results)
+        part, others = build_in_environments(document, file, now, options, limit)
+        others = {name: documents for name, documents in others.items() if differs(part, documents)}
+        results += part
+        parts.append((part, others))
+    names = {name for _, others in parts for name in others}
+    variants = {name: tuple(each for part, others in parts for each in others.get(name, part)) for name in names}
+    return tuple(results), variants
+
+
+def _placed(results: Mapping[str, _FileResult], environment: str | None) -> list[tuple[str, BuildResult]]:
+    """Return the documents of all files in an environment, each with its file; None is the chosen environment."""
+    return [
+        (path, document)
+        for path, result in results.items()
+        for document in (
+            result.documents if environment is None else result.variants.get(environment, result.documents)
+        )
+    ]
 
 
 def _is_unchanged(flows: Flows | None, result: _FileResult) -> bool:

@@ -25,6 +25,8 @@ _OTHER_TERMS = frozenset(
 )
 """Terms for the due time, in the form of `_plain`. They count only with a shift or a format that a reference takes."""
 _OTHER_SOURCE = re.compile(r"(?:run|env)\.[A-Za-z_]\w*", re.ASCII)
+_REVISIONS = frozenset({"revision", "commit"})
+_OF_REVISION = "to use the commit, read get_run_context() in the flow, or CONTROLLER_REVISION in a command"
 _INSTEAD = {
     "run": "to use the id of the run, read get_run_context() in the flow, or CONTROLLER_RUN_ID in a command",
     "env": "to use an environment variable, read it in the flow or the command",
@@ -72,6 +74,9 @@ def _near_miss(mapping: Mapping[str, Any], path: Path) -> NearMiss | None:
     if _OTHER_SOURCE.fullmatch(source):
         message = f"a parameter can't refer to {quote(source)}, so this is a literal mapping"
         return NearMiss(path=path, message=message, hint=_INSTEAD[source[:3]])
+    if _plain(source) in _REVISIONS and len(mapping) == 1:
+        message = f"a parameter can't refer to {quote(source)}, so this is a literal mapping"
+        return NearMiss(path=path, message=message, hint=_OF_REVISION)
     if not _is_due_time(source, correction):
         return None
     message = "this looks like a reference to the due time, but is a literal mapping"

@@ -1,16 +1,20 @@
 """Templates for the names of runs, such as `load-{region}-{due_time:%Y-%m-%d}`: their check and their names.
 
-`build` calls `check_run_names`; `runs` calls `run_name` when it creates a run. A placeholder is the name of a
-parameter, or `due_time` with an optional format. There are no attributes, indices, conversions or expressions.
+`build` calls `check_run_names`; `runs` calls `run_name` when it creates a run, and `complete_name` when upstream runs
+release it. A placeholder is the name of a parameter or a key of the matrix, or `due_time` with an optional format.
+There are no attributes, indices, conversions or expressions.
 """
 
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from string import Formatter
 from typing import Any
 
+from controller.manifests.matrix import MATRIX
 from controller.manifests.parameter_references import DUE_TIME, find_errors, is_reference, resolve
+from controller.manifests.upstream_references import find_upstream_references
 from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Path
 from controller.schedules.messages import quote
@@ -30,7 +34,7 @@ def check_run_names(context: ValidationContext, parameters: Collection[str]) -> 
     `parameters` are those that something else than `parameters` sets, such as a file trigger.
     """
     document = context.value
-    own = {*parameters, *_names(document.get("parameters"))}
+    own = {*parameters, *_names(document.get("parameters")), *_names(document.get(MATRIX))}
     owners = list(_schedules(document))
     every = own.union(*(_names(owner.get("parameters")) for _, owner in owners))
     for path, owner, known in [((), document, every), *((path, owner, own) for path, owner in owners)]:
@@ -44,7 +48,8 @@ def run_name(
 ) -> str | None:
     """Return the name that a template gives a run; None without a template, or if the name would be empty.
 
-    A placeholder without a value stays as it is written. See `parameter_references.resolve` for the other arguments.
+    `parameters` include the values of the matrix. A placeholder without a value stays as it is written; `complete_name`
+    replaces those that refer to upstream results. See `parameter_references.resolve` for the other arguments.
     """
     if template is None:
         return None
@@ -57,6 +62,15 @@ def run_name(
         for text, placeholder, layout in pieces
     )
     return shorten(replace_unprintable(name), MAX_NAME).strip() or None
+
+
+def complete_name(name: str | None, earlier: Mapping[str, Any], parameters: Mapping[str, Any]) -> str | None:
+    """Return the name with the values of those parameters that still referred to upstream results as `earlier`."""
+    texts = {f"{{{key}}}": _text(parameters[key]) for key in earlier if find_upstream_references({key: earlier[key]})}
+    if name is None or not texts:
+        return name
+    completed = re.sub("|".join(map(re.escape, texts)), lambda match: texts[match[0]], name)
+    return shorten(replace_unprintable(completed), MAX_NAME).strip() or None
 
 
 def _check(context: ValidationContext, path: Path, template: str, parameters: Collection[str]) -> None:
@@ -112,8 +126,12 @@ def _value(
     if placeholder == DUE_TIME:
         return str(resolve({"": _reference(layout)}, due_time, zones, schedule=zone)[""])
     value = parameters.get(placeholder, _MISSING)
-    if value is _MISSING or is_reference(value):
+    if value is _MISSING or is_reference(value) or find_upstream_references({placeholder: value}):
         return f"{{{placeholder}}}"
+    return _text(value)
+
+
+def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from controller.manifests.command_checks import as_list, yaml_word
-from controller.manifests.foreign_keys import foreign_key_hint, foreign_type_hint, stands_for
+from controller.manifests.foreign_keys import default_hint, foreign_key_hint, foreign_type_hint, stands_for
 from controller.manifests.yaml.nodes import Node, Path, Position, Problem, kind_of
 from controller.model.names import NAME_PATTERN, NAME_RULE, name_from_title
 from controller.schedules.messages import quote
@@ -65,6 +65,11 @@ _OUTCOMES = {
     **dict.fromkeys(("completed", "done", "ended", "always", "any", "all"), "did you mean finished?"),
 }
 """Hints for words in `on` of an upstream deployment."""
+_SHIFTS = {
+    **dict.fromkeys(("previous", "prev", "before", "back", "backward", "backwards"), "write previous_business_day"),
+    **dict.fromkeys(("next", "after", "forward", "forwards", "following"), "write next_business_day"),
+}
+"""Hints for words in `shift` of a schedule."""
 _DEPENDENCY_HINTS = {"skip_exit_code": 'remove it; a flow says that there is nothing to do with: raise Skip("reason")'}
 
 
@@ -72,7 +77,8 @@ _DEPENDENCY_HINTS = {"skip_exit_code": 'remove it; a flow says that there is not
 class SchemaFault:
     """A schema violation, as a typed copy of the library's error: `keyword` rejected the `instance` at `path`.
 
-    `rule` is the value of the keyword; `properties` are the keys that the schema allows there.
+    `rule` is the value of the keyword; `properties` are the keys that the schema allows there. `defaults` are the keys
+    that it allows in the defaults of controller.yaml; empty if the document is not controller.yaml, or below its top.
     """
 
     keyword: str
@@ -81,6 +87,7 @@ class SchemaFault:
     path: Path
     message: str
     properties: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Collection[str] = ()
 
 
 Describer = Callable[[SchemaFault, Node, Path], Iterator[Problem]]
@@ -112,6 +119,11 @@ def _key_hint(key: str, fault: SchemaFault, root: Node, path: Path) -> str:
         return "remove it: only a deployment can have this key"
     if not path and (own := _IGNORED.fullmatch(key)):
         return f"to have it ignored, name it x-{shorten(own[1])}"
+    if fault.defaults:
+        is_mapping = isinstance(fault.instance[key], dict)  # such as queue for queues
+        hint = (is_mapping and did_you_mean(key, allowed_keys)) or default_hint(key, fault.instance, fault.defaults)
+        if hint:
+            return hint
     is_allowed = key.lower().replace("-", "_") in allowed_keys
     foreign = None if is_allowed else foreign_key_hint(path, key, fault.instance[key], root.value)
     return foreign or did_you_mean(key, allowed_keys) or f"valid keys: {', '.join(sorted(allowed_keys))}"
@@ -200,6 +212,8 @@ def _type(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
 
 def _is_secret(path: Path) -> bool:
     """Return whether `path` is that of a secret."""
+    if path[:1] == ("on",) and path[-2:] == ("webhook", "secret"):
+        return True
     return len(path) > 1 and (path[-2] == "secrets" or (path[0] == "channels" and path[2:] == ("hmac",)))
 
 
@@ -220,10 +234,15 @@ def _hidden_type_hint(path: Path, allowed: list[str]) -> str | None:
 def _type_hint(value: Any, text: str, allowed: list[str], path: Path) -> str | None:
     if "string" in allowed and isinstance(value, bool | int | float):
         return f'write it in quotes: "{shorten(text)}"'
-    if "boolean" in allowed and isinstance(value, str) and value.lower() in ("yes", "no", "on", "off"):
-        return f"write {'true' if value.lower() in ('yes', 'on') else 'false'}"
+    if "boolean" in allowed and isinstance(value, str) and value.lower() in ("yes", "no", "on", "off", "true", "false"):
+        key = f"{path[-1]}: " if path and isinstance(path[-1], str) else ""
+        return f"write {key}{'true' if value.lower() in ('yes', 'on', 'true') else 'false'}"
     if "array" in allowed and isinstance(value, str):
         return _list_hint(value, path)
+    if value is None and isinstance(path[-1], int):
+        return "write a value, or remove the item"
+    if "array" in allowed and isinstance(value, dict) and path[-1] == "windows":
+        return 'write a list: windows: [{days: mon-fri, from: "06:00", to: "20:00"}]'
     if value is None and path == ("python",):
         return _NO_PYTHON
     if value is None:
@@ -248,7 +267,11 @@ def _pattern(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     if key in _ABSOLUTE_PATHS:
         message = f"{key} must be an absolute path, not {quote(fault.instance)}"
     is_name = fault.rule == NAME_PATTERN
-    yield _invalid(root, path, message, _name_hint(fault.instance) if is_name else _PATTERNS.get(key))
+    hint = _name_hint(fault.instance) if is_name else _PATTERNS.get(key)
+    placeholder = re.search(r"\{(\w+)\}", fault.instance)
+    if placeholder and path in (("name",), ("renamed_from",)) and "matrix" not in root.value:
+        hint = f"a placeholder needs a matrix: write matrix: {{{shorten(placeholder[1])}: [a, b]}} with its values"
+    yield _invalid(root, path, message, hint)
 
 
 def _name_hint(text: str) -> str:
@@ -271,13 +294,16 @@ def _not_in_enum(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem
     words = list(fault.rule)
     hints = _OUTCOMES if path[:1] == ("after",) else _TROUBLES
     hint = did_you_mean(fault.instance, words) or hints.get(fault.instance.lower())
+    if path[-1:] == ("shift",):
+        hint = _SHIFTS.get(fault.instance.lower(), hint)
     yield _invalid(root, path, f"{_label(path)} must be {join_or(words)}, not {quote(fault.instance)}", hint)
 
 
 def _size(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     limit, unit = fault.rule, "characters" if isinstance(fault.instance, str) else "items"
     if fault.keyword.startswith("min"):
-        yield _invalid(root, path, f"{_label(path)} must not be empty", None)
+        hint = "remove it, or write what starts a run: [{files: …}] or [{webhook: …}]" if path == ("on",) else None
+        yield _invalid(root, path, f"{_label(path)} must not be empty", hint)
     else:
         yield _invalid(root, path, f"{_label(path)} has {len(fault.instance)} {unit}; the limit is {limit}", None)
 

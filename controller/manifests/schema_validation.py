@@ -125,14 +125,15 @@ def _faults(value: Any, which: str) -> Iterator[SchemaFault]:
     for error in validator(which).iter_errors(value):
         if "propertyNames" in error.absolute_schema_path and error.absolute_path[-1] in ("env", "secrets"):
             continue  # `field_rules` reports invalid variable names with better messages
-        properties = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
+        schema = error.schema if isinstance(error.schema, dict) else {}
         yield SchemaFault(
             keyword="propertyNames" if "propertyNames" in error.absolute_schema_path else str(error.validator),
             rule=error.validator_value,
             instance=error.instance,
             path=tuple(error.absolute_path),
             message=error.message,
-            properties=properties,
+            properties=schema.get("properties", {}),
+            defaults=schema.get("definitions", {}).get("defaults", {}).get("properties", ()),
         )
 
 

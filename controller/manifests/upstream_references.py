@@ -73,7 +73,10 @@ def _check(
             return  # a literal mapping
         undeclared = source.rpartition(f".{_RESULT}.")[0] or source.removesuffix(f".{_RESULT}")
         message = f"{quote(source)} refers to {shorten(undeclared)}, which `after` does not list"
+        plain = source.removeprefix("upstream.")
+        is_prefixed = plain != source and _upstream_name(plain, names) is not None
         hint = did_you_mean(undeclared, names) or f"add {shorten(undeclared)} to after"
+        hint = f"write {shorten(plain)}" if is_prefixed else hint
         context.add(_CODE, message, (*path, "from"), hint=hint)
         return
     others = [key for key in mapping if key != "from"]
@@ -140,14 +143,14 @@ def _value_of(source: str, path: Path, results: Mapping[str, Any]) -> Any:
     if value is None:
         raise MissingResultError(f"{parameter}: the run of {name} has no result")
     steps = source.removeprefix(f"{name}.{_RESULT}").removeprefix(".")
-    done = _RESULT
+    place = f"the result of {name}"
     for step in steps.split(".") if steps else ():
         if isinstance(value, Mapping) and step in value:
             value = value[step]
         elif isinstance(value, list | tuple) and step.isdecimal() and int(step) < len(value):
             value = value[int(step)]
         else:
-            actual = describe(value)
-            raise MissingResultError(f"{parameter}: {done} of the run of {name} has no {quote(step)}: it is {actual}")
-        done = f"{done}.{step}"
+            actual = "" if isinstance(value, Mapping) else f": it is {describe(value)}"
+            raise MissingResultError(f"{parameter}: {place} has no key {quote(step)}{actual}")
+        place = f"{quote(step)} in {place}"
     return value

@@ -10,6 +10,7 @@ from controller.manifests.json_paths import JsonPathError, check_query
 from controller.manifests.notify_fields import read_secret
 from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Path
+from controller.model.findings import Severity
 from controller.model.triggers import WebhookSignature, WebhookTrigger
 from controller.text import shorten
 
@@ -23,6 +24,7 @@ DEFAULT_HEADERS = {
     WebhookSignature.SLACK: "X-Slack-Signature",
 }
 """The header with the signature or the token, if the document names none."""
+_SENDERS = {WebhookSignature.STRIPE: "Stripe", WebhookSignature.SLACK: "Slack"}
 
 
 def read_webhook_trigger(context: ValidationContext, path: Path, fields: Mapping[str, Any]) -> WebhookTrigger | None:
@@ -34,6 +36,15 @@ def read_webhook_trigger(context: ValidationContext, path: Path, fields: Mapping
     if signature is WebhookSignature.STANDARD_WEBHOOKS and "header" in fields:
         message = "Standard Webhooks have headers of their own"
         context.add("InvalidValue", message, (*path, "header"), hint="remove header", at_key=True)
+    sender = _SENDERS.get(signature)
+    if (
+        sender is not None
+        and fields.get("header", DEFAULT_HEADERS[signature]).lower() != DEFAULT_HEADERS[signature].lower()
+    ):
+        message = f"{sender} sends its signature in {DEFAULT_HEADERS[signature]}, not in {shorten(fields['header'])}"
+        hint = f"remove header, unless another sender uses the signature of {sender}"
+        place = (*path, "header")
+        context.add("UnusualHeader", message, place, hint=hint, severity=Severity.WARNING, at_key=True)
     for name, query in fields.get("parameters", {}).items():
         try:
             check_query(query)

@@ -77,3 +77,17 @@ def are_closed(gates: Sequence[Gate]) -> bool:
     """Return whether a run with these gates can't start any more, unless an upstream deployment runs again."""
     is_closed = [gate.state is GateState.CLOSED for gate in gates]
     return all(is_closed) if gates and gates[0].is_enough else any(is_closed)
+
+
+def join_texts(waiting: Sequence[Gate]) -> str:
+    """Return what these gates of one run wait for: all of them, or the first one."""
+    return (" or " if waiting[0].is_enough else " and ").join(gate.text for gate in waiting)
+
+
+def describe_late(waiting: Sequence[Gate]) -> str:
+    """Return why these gates of one run have not opened by the deadline, such as `ingest (due …) did not finish`."""
+    if waiting[0].is_enough and len(waiting) > 1:
+        return f"neither {' nor '.join(gate.text for gate in waiting)} finished"
+    due = " and ".join(gate.text for gate in waiting if gate.due_time is not None)
+    manual = [f"no {gate.text.removeprefix('a ')} finished" for gate in waiting if gate.due_time is None]
+    return " and ".join([*([f"{due} did not finish"] if due else []), *manual])

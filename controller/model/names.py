@@ -15,7 +15,7 @@ NAME_RULE = f"use letters, digits, hyphens, underscores and dots, at most {MAX_N
 """The rule as the hint of a finding."""
 
 _NAME = re.compile(NAME_PATTERN.removesuffix("$") + r"\Z")
-_NOT_ALLOWED = re.compile(r"[^-_.a-z0-9]+")
+_NOT_ALLOWED = re.compile(r"[^-_.A-Za-z0-9]+")
 
 
 def is_name(text: str) -> bool:
@@ -40,5 +40,5 @@ def name_from_title(title: str) -> str | None:
     """Return the title if it is a name, otherwise a name that resembles it; None if it has no letter or digit."""
     if is_name(title):
         return title
-    name = _NOT_ALLOWED.sub("-", title.lower()).strip("-_.")
+    name = _NOT_ALLOWED.sub("-", title).strip("-_.")
     return name[:MAX_NAME].strip("-_.") or None

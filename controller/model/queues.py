@@ -48,7 +48,7 @@ class QueuedRun:
 
     If it is `serial`, it starts when fewer than `overlap_limit` runs of its deployment are in progress. For a run of a
     backfill, `parallel` is how many runs of the backfill may be in progress at the same time, and `is_paused` whether
-    the backfill is paused. `waits_for` has the texts of its waiting gates.
+    the backfill is paused. `waits_for` is the text of its waiting gates, if it has any.
     """
 
     id: RunId
@@ -67,7 +67,7 @@ class QueuedRun:
     overlap_limit: int = 1
     parallel: int = 1
     is_paused: bool = False
-    waits_for: tuple[str, ...] = ()
+    waits_for: str | None = None
 
     @property
     def is_redo(self) -> bool:
@@ -160,8 +160,8 @@ def _start_reason(run: QueuedRun, load: Load, now: datetime) -> WaitReason | Non
         return WaitReason(kind=WaitKind.START, text=f"starts at {time}")
     if run.deployment in load.held and run.trigger in AUTOMATIC and not run.attempt:
         return WaitReason(kind=WaitKind.HOLD, text=f"held: {load.held[run.deployment]}")
-    if run.waits_for:
-        return WaitReason(kind=WaitKind.UPSTREAM, text=f"waits for {' and '.join(run.waits_for)}")
+    if run.waits_for is not None:
+        return WaitReason(kind=WaitKind.UPSTREAM, text=f"for {run.waits_for}")
     return None
 
 

@@ -99,7 +99,10 @@ AUTOMATIC = frozenset({Trigger.SCHEDULE, Trigger.UPSTREAM, Trigger.FILE, Trigger
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamRun:
-    """A run of an upstream deployment that released a run. `due_time` is None if it had none."""
+    """A run of an upstream deployment that released a run.
+
+    `due_time` is its own; if upstream runs released it, the latest one of theirs; None if there is none.
+    """
 
     deployment: str
     run_id: RunId

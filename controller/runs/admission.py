@@ -28,8 +28,8 @@ from controller.runs.outcomes import cancel, skip
 from controller.runs.skip_reports import report_skips
 from controller.runs.upstream_gates import create_gates, settle
 from controller.runs.upstream_runs import (
+    due_time_of,
     find_latest,
-    nominal_time,
     record_missing_result,
     with_results,
     with_upstream,
@@ -270,7 +270,7 @@ class Admission:
             trigger=Trigger.RETRY,
             overrides=overrides,
             scheduled_for=old.scheduled_for,
-            due_time=old.scheduled_for or nominal_time(old.upstream) or runs.find_first(tx, old).created_at,
+            due_time=due_time_of(tx, old) or runs.find_first(tx, old).created_at,
             serial=old.serial,
             priority=old.priority if is_of_backfill else deployment.priority,
             retry_of=old.id,
@@ -315,7 +315,7 @@ class Admission:
             "deployment": entry.name,
             "state": RunState.PENDING,
             "parameters": parameters,
-            "name": run_name(template, parameters, due_time, deployment.zones, zone),
+            "name": run_name(template, {**deployment.matrix, **parameters}, due_time, deployment.zones, zone),
             "overrides": overrides,
             "created_at": now,
             "revision": fields.get("revision") or _revision(tx, entry),

@@ -33,6 +33,7 @@ from controller.runs.pinned_deployments import PinnedDeployments
 from controller.runs.python_runtimes import PythonRuntimes
 from controller.runs.queue import Queue
 from controller.runs.storage_check import StorageMonitor
+from controller.runs.upstream_runs import check_released
 from controller.runs.upstreams import Upstreams
 from controller.store import Store, backfills, inventory, queues, runs
 
@@ -360,6 +361,7 @@ class Engine:
             if root is None:
                 return None
             deployment = self._pinned_deployments.resolve(run, self._clock.now())
+            check_released(run, deployment)
             is_ready, python = self.python.find(run, deployment, root)
         except StateError:
             raise

@@ -4,13 +4,14 @@
 upstream run is counted once, and the run that it releases has an idempotency key of the ids of its upstream runs.
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from controller.model.deployments import Deployment
 from controller.model.gates import is_fulfilled
 from controller.model.policies import Overlap
-from controller.model.runs import Run, Trigger
+from controller.model.runs import Run, RunId, Trigger
 from controller.model.status import InventoryEntry
 from controller.model.triggers import OnRedo, Upstream
 from controller.runs.admission import Admission, replace_all
@@ -55,13 +56,13 @@ def _create_run(
     pending: Sequence[Release],
     now: datetime,
 ) -> None:
-    key = " ".join(["upstream:", *sorted(release.upstream_run_id for release in latest)])
+    key = release_key(release.upstream_run_id for release in latest)
     existing = runs.find_by_key(tx, entry.name, key)
     if existing is not None:
         releases.mark_released(tx, pending, existing.id)
         return
     stored = runs.find_all(tx, [release.upstream_run_id for release in latest])
-    upstream = [to_upstream_run(stored[each.upstream_run_id]) for each in latest if each.upstream_run_id in stored]
+    upstream = [to_upstream_run(tx, stored[each.upstream_run_id]) for each in latest if each.upstream_run_id in stored]
     run = admission.triggered_run(
         tx,
         entry,
@@ -81,8 +82,30 @@ def _create_run(
     release(tx, run, upstream, now)
 
 
+def release_key(upstream_runs: Iterable[RunId]) -> str:
+    """Return the idempotency key of the run that these upstream runs release."""
+    return " ".join(["upstream:", *sorted(upstream_runs)])
+
+
 def chain_of(tx: Transaction, run: Run) -> str:
-    """Return what all runs of the same due time, or of the same chain of retries, have in common."""
+    """Return what all runs of the same due time, or of the same chain of retries, have in common.
+
+    The runs that upstream runs of the same chains have released are of one chain, too.
+    """
+    return _chain_of(tx, run, {})
+
+
+def _chain_of(tx: Transaction, run: Run, chains: dict[RunId, str]) -> str:
     if run.scheduled_for is not None:
         return run.scheduled_for.isoformat()
-    return runs.find_first(tx, run).id
+    first = runs.find_first(tx, run)
+    if first.trigger is not Trigger.UPSTREAM or not first.upstream:
+        return first.id
+    if first.id not in chains:
+        stored = runs.find_all(tx, [released.run_id for released in first.upstream])
+        of_upstream = [
+            f"{each.deployment} {_chain_of(tx, stored[each.run_id], chains) if each.run_id in stored else each.run_id}"
+            for each in sorted(first.upstream, key=lambda each: each.deployment)
+        ]
+        chains[first.id] = hashlib.sha256("\n".join(of_upstream).encode()).hexdigest()
+    return chains[first.id]

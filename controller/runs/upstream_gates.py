@@ -12,7 +12,7 @@ from functools import cached_property
 
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.model.deployments import Deployment
-from controller.model.gates import UPSTREAM, Gate, GateState, are_closed, are_open, is_fulfilled
+from controller.model.gates import UPSTREAM, Gate, GateState, are_closed, are_open, describe_late, is_fulfilled
 from controller.model.runs import ACTIVE, TERMINAL, Occurrence, Outcome, Run, RunId, RunState
 from controller.runs.admission_policy import GATE_DEADLINE
 from controller.runs.outcomes import skip
@@ -126,7 +126,7 @@ def release_gated(tx: Transaction, run: Run, of_run: Iterable[Gate], now: dateti
     """Release a waiting run whose gates are open."""
     opened = [gate.upstream_run_id for gate in of_run if gate.upstream_run_id is not None]
     stored = runs.find_all(tx, opened)
-    upstream = [to_upstream_run(stored[run_id]) for run_id in opened if run_id in stored]
+    upstream = [to_upstream_run(tx, stored[run_id]) for run_id in opened if run_id in stored]
     gates.expire_run(tx, run.id)  # those that are not needed, because another one was enough
     release(tx, run, upstream, now)
 
@@ -136,10 +136,9 @@ def skip_late(tx: Transaction, now: datetime, limit: int) -> list[Run | None]:
     skipped = []
     for run_id in gates.find_late(tx, now, limit):
         run = runs.find(tx, run_id)
-        waiting = [gate.text for gate in gates.find_of_run(tx, run_id) if gate.state is GateState.WAITING]
+        waiting = [gate for gate in gates.find_of_run(tx, run_id) if gate.state is GateState.WAITING]
         if run is not None:
-            reason = f"{UPSTREAM}{' and '.join(waiting)} did not finish before the deadline"
-            skipped.append(skip(tx, run, reason, now))
+            skipped.append(skip(tx, run, f"{UPSTREAM}{describe_late(waiting)} before the deadline", now))
     gates.expire(tx, now)
     return skipped
 

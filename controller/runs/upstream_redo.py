@@ -16,7 +16,9 @@ from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.model.status import Event, EventSeverity, InventoryEntry
 from controller.model.triggers import OnRedo, Upstream
 from controller.runs.admission import Admission, find_schedule, ledger_entry
+from controller.runs.upstream_events import release_key
 from controller.runs.upstream_gates import GateChecks, release_gated
+from controller.schedules import window_opening
 from controller.store import Transaction, events, gates, inventory, occurrences, runs
 from controller.time_format import in_utc
 
@@ -24,7 +26,8 @@ from controller.time_format import in_utc
 def reopen(tx: Transaction, admission: Admission, now: datetime, upstreams: Collection[str] | None = None) -> None:
     """Run the due times again that were skipped because of an upstream run, if that has now finished as asked.
 
-    With `upstreams`, only those that were skipped because of these.
+    A due time that still waits for another upstream deployment is released. With `upstreams`, only those whose gates
+    these have closed.
     """
     opened: dict[RunId, list[Gate]] = {}
     for gate in _reopened(tx, now, upstreams):
@@ -52,7 +55,12 @@ def _reopen_run(tx: Transaction, admission: Admission, run_id: RunId, opened: li
     run, of_run = runs.find(tx, run_id), gates.find_of_run(tx, run_id)
     if run is None or are_closed(of_run):
         return
-    if not _is_repeatable(tx, run) or _active(tx, run.deployment) is None:
+    if run.state is RunState.PENDING:  # it still waits for another upstream deployment, of which one is enough
+        if are_open(of_run):
+            release_gated(tx, run, of_run, now)
+        return
+    entry = _active(tx, run.deployment)
+    if not _is_repeatable(tx, run) or entry is None:
         gates.expire_run(tx, run_id)
         return
     new = replace(
@@ -62,13 +70,23 @@ def _reopen_run(tx: Transaction, admission: Admission, run_id: RunId, opened: li
         reason=None,
         created_at=now,
         finished_at=None,
-        not_before=None,
+        not_before=_earliest_start(tx, admission.deployment(entry), run, now),
         start_by=min(gate.until for gate in of_run),
     )
     causes = " and ".join(f"run {gate.upstream_run_id} of {gate.upstream}" for gate in opened)
     _repeat(tx, run, new, now, f"is open again because of {causes}")
     if are_open(of_run):
         release_gated(tx, new, gates.find_of_run(tx, new.id), now)
+
+
+def _earliest_start(tx: Transaction, deployment: Deployment, run: Run, now: datetime) -> datetime | None:
+    """Return when a run for the due time of this run may start: after its jitter, in a window; None for now."""
+    assert run.scheduled_for is not None
+    start = max(run.not_before or now, now)
+    schedule = find_schedule(tx, deployment, run.scheduled_for)
+    opening = None if schedule is None else window_opening(schedule, start)
+    start = opening or start
+    return start if start > now else None
 
 
 def _is_repeatable(tx: Transaction, run: Run) -> bool:
@@ -92,7 +110,10 @@ def mark_redone(tx: Transaction, deployment: Deployment, upstream: Upstream, run
 
 
 def earlier_runs(tx: Transaction, run: Run) -> list[RunId]:
-    """Return the earlier runs of the same due time, or those that this one retries."""
+    """Return the earlier runs of the same due time, those that this one retries, or those of the same release.
+
+    These are the runs that an earlier run of one of its upstream runs has released.
+    """
     if run.scheduled_for is not None:
         history = runs.history(tx, run.deployment, run.scheduled_for, run.scheduled_for)
         return [other.run_id for other in history.get(run.scheduled_for, ()) if other.run_id < run.id]
@@ -100,7 +121,20 @@ def earlier_runs(tx: Transaction, run: Run) -> list[RunId]:
     while run.retry_of is not None and (earlier := runs.find(tx, run.retry_of)) is not None:
         run = earlier
         retried.append(run.id)
-    return retried
+    return [*retried, *_earlier_releases(tx, run)]
+
+
+def _earlier_releases(tx: Transaction, run: Run) -> list[RunId]:
+    if run.trigger is not Trigger.UPSTREAM:
+        return []
+    ids = {upstream.run_id for upstream in run.upstream}
+    stored = runs.find_all(tx, ids)
+    keys = [
+        release_key((ids - {upstream.id}) | {earlier})
+        for upstream in stored.values()
+        for earlier in earlier_runs(tx, upstream)
+    ]
+    return list(runs.ids_by_key(tx, run.deployment, keys[-500:]).values())
 
 
 def repeat_redone(tx: Transaction, admission: Admission, now: datetime) -> None:

@@ -1,7 +1,7 @@
 """The runs of upstream deployments that a run depends on, and the values that its parameters take from them.
 
 Used by `upstream_gates` and `upstream_events` when a run is released, and by `admission` for a run that a user
-requested: that one gets the latest upstream runs.
+requested: that one gets the latest upstream runs. `engine` calls `check_released` before it launches a run.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,24 +10,28 @@ from datetime import datetime
 
 from controller.errors import UsageError
 from controller.manifests.active_deployments import ActiveDeployments
+from controller.manifests.run_names import complete_name
 from controller.manifests.upstream_references import MissingResultError, resolve_upstream_references
 from controller.model.deployments import Deployment
 from controller.model.gates import is_fulfilled
-from controller.model.runs import TERMINAL, Run, RunOutcome, RunState, UpstreamRun
+from controller.model.runs import TERMINAL, Run, RunOutcome, RunState, Trigger, UpstreamRun
 from controller.model.triggers import Upstream
 from controller.runs.outcomes import record_outcomes
-from controller.schedules import find_due, find_exclusion, is_exclusion
+from controller.schedules import EXCLUSIONS, find_latest_due
 from controller.store import Transaction, inventory, occurrences, runs
 
-_MAX_EXCLUDED = 100
-"""The maximum number of due times in succession of which all but one may be excluded."""
 
-
-def to_upstream_run(run: Run) -> UpstreamRun:
+def to_upstream_run(tx: Transaction, run: Run) -> UpstreamRun:
     """Return what the runs of dependants get to know about this run."""
-    return UpstreamRun(
-        deployment=run.deployment, run_id=run.id, due_time=run.scheduled_for, state=run.state, result=run.result
-    )
+    due_time = due_time_of(tx, run)
+    return UpstreamRun(deployment=run.deployment, run_id=run.id, due_time=due_time, state=run.state, result=run.result)
+
+
+def due_time_of(tx: Transaction, run: Run) -> datetime | None:
+    """Return the due time of the run; for one that upstream runs released, or a retry of it, the latest of theirs."""
+    if run.scheduled_for is None and runs.find_first(tx, run).trigger is Trigger.UPSTREAM:
+        return nominal_time(run.upstream)
+    return run.scheduled_for
 
 
 def latest_due_time(tx: Transaction, name: str, until: datetime, deployments: ActiveDeployments) -> datetime | None:
@@ -39,18 +43,13 @@ def latest_due_time(tx: Transaction, name: str, until: datetime, deployments: Ac
     schedules = () if entry is None else deployments.build(entry).schedules
     if entry is None or not schedules:
         return None
-    undecided = find_due(schedules, entry.cursor, until, _MAX_EXCLUDED).times if entry.cursor < until else ()
-    latest = next((time for time, schedule in reversed(undecided) if find_exclusion(schedule, time) is None), None)
+    latest = find_latest_due(schedules, entry.cursor, until) if entry.cursor < until else None
     return latest or latest_recorded(tx, name, until)
 
 
 def latest_recorded(tx: Transaction, name: str, until: datetime) -> datetime | None:
     """Return the latest due time in the ledger at or before `until` that was not excluded; None if there is none."""
-    for limit in (1, _MAX_EXCLUDED):
-        for row in occurrences.find_newest(tx, name, limit, until=until):
-            if not is_exclusion(row.reason or ""):
-                return row.scheduled_for
-    return None
+    return occurrences.find_latest_due(tx, name, until, except_for=EXCLUSIONS)
 
 
 def find_latest(
@@ -61,7 +60,7 @@ def find_latest(
     For an upstream deployment with schedules, that is the run of its latest due time at or before `until`.
     """
     latest = [_find_latest(tx, upstream, until, deployments) for upstream in deployment.after.upstreams]
-    return tuple(to_upstream_run(run) for run in latest if run is not None)
+    return tuple(to_upstream_run(tx, run) for run in latest if run is not None)
 
 
 def _find_latest(tx: Transaction, upstream: Upstream, until: datetime, deployments: ActiveDeployments) -> Run | None:
@@ -102,9 +101,14 @@ def nominal_time(upstream: Iterable[UpstreamRun]) -> datetime | None:
 
 
 def with_results(run: Run, upstream: Sequence[UpstreamRun]) -> Run:
-    """Return the run with these upstream runs and with their values in its parameters. Raises MissingResultError."""
+    """Return the run with these upstream runs, whose values its parameters and its name get.
+
+    Raises MissingResultError.
+    """
     results = {released.deployment: released.result for released in upstream}
-    return replace(run, upstream=tuple(upstream), parameters=resolve_upstream_references(run.parameters, results))
+    parameters = resolve_upstream_references(run.parameters, results)
+    name = complete_name(run.name, run.parameters, parameters)
+    return replace(run, upstream=tuple(upstream), parameters=parameters, name=name)
 
 
 def release(tx: Transaction, run: Run, upstream: Sequence[UpstreamRun], now: datetime) -> None:
@@ -112,10 +116,16 @@ def release(tx: Transaction, run: Run, upstream: Sequence[UpstreamRun], now: dat
     try:
         run = with_results(run, upstream)
     except MissingResultError as error:
-        runs.set_upstream(tx, run.id, upstream, run.parameters)
+        runs.save_upstream(tx, replace(run, upstream=tuple(upstream)))
         record_missing_result(tx, run, error, now)
     else:
-        runs.set_upstream(tx, run.id, run.upstream, run.parameters)
+        runs.save_upstream(tx, run)
+
+
+def check_released(run: Run, deployment: Deployment) -> None:
+    """Raise MissingResultError if no upstream run has released this run, and one of its parameters refers to one."""
+    if deployment.after.upstreams and not run.upstream:
+        resolve_upstream_references(run.parameters, {})
 
 
 def record_missing_result(tx: Transaction, run: Run, error: MissingResultError, now: datetime) -> None:

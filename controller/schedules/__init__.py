@@ -15,9 +15,15 @@ from controller.schedules.dst_transitions import (
     describe_transition,
     find_dst_transitions,
 )
-from controller.schedules.due_times import DueTimes, find_due, find_due_up_to, find_skipped
+from controller.schedules.due_times import DueTimes, find_due, find_due_up_to, find_latest_due, find_skipped
 from controller.schedules.durations import parse_duration
-from controller.schedules.exclusions import find_exclusion, is_exclusion, window_exclusion, window_opening
+from controller.schedules.exclusions import (
+    EXCLUSIONS,
+    find_exclusion,
+    is_exclusion,
+    window_exclusion,
+    window_opening,
+)
 from controller.schedules.fire_time_search import check_schedule, fire_times, next_fire_times
 from controller.schedules.instants import parse_moment
 from controller.schedules.jitter import jitter_offset
@@ -28,6 +34,7 @@ from controller.schedules.windows import parse_clock, parse_weekdays
 from controller.schedules.zone_names import FIXED as FIXED_ZONES
 
 __all__ = [
+    "EXCLUSIONS",
     "FIXED_ZONES",
     "MAX_TRANSITIONS",
     "DstTransition",
@@ -41,6 +48,7 @@ __all__ = [
     "find_due",
     "find_due_up_to",
     "find_exclusion",
+    "find_latest_due",
     "find_shadowed",
     "find_skipped",
     "find_suspicious_steps",

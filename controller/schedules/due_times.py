@@ -22,6 +22,9 @@ from controller.schedules.precedence import by_precedence
 _MAX_COUNTED = 100_000
 """At most this many fire times of one deployment are counted one by one."""
 
+_MAX_CHECKED = 500
+"""At most this many due times of a range are checked one by one to find the latest one that is not skipped."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueTimes:
@@ -94,6 +97,42 @@ def find_due_up_to(
         if len(owners) > most:
             return None
     return sorted(owners.items())
+
+
+def find_latest_due(schedules: Sequence[Schedule], after: datetime, until: datetime) -> datetime | None:
+    """Return the latest due time in (after, until] that no calendar or window skips; None if there is none.
+
+    If there are many due times, it is searched backwards in ever longer ranges.
+
+    Raises:
+        ScheduleError: a schedule is invalid.
+    """
+    due = find_due_up_to(schedules, after, until, _MAX_CHECKED, with_excluded=True)
+    if due is not None:
+        return next((time for time, schedule in reversed(due) if find_exclusion(schedule, time) is None), None)
+    end, span = until, timedelta(minutes=1)
+    has_any = find_due_up_to(schedules, after, until, 0) is None
+    while has_any and end > after:
+        begin = max(after, until - span) if until - after > span else after
+        latest = _latest_in(schedules, begin, end)
+        if latest is not None:
+            return latest
+        end, span = begin, 2 * span
+    return None
+
+
+def _latest_in(schedules: Sequence[Schedule], after: datetime, until: datetime) -> datetime | None:
+    """Return the latest due time in (after, until] that is not skipped; bisect the range while it has many."""
+    begin, end = after, until
+    due = find_due_up_to(schedules, begin, end, _MAX_CHECKED)
+    while due is None:
+        middle = begin + (end - begin) / 2
+        due = find_due_up_to(schedules, middle, end, _MAX_CHECKED)
+        if due is None:
+            begin = middle
+        elif not due:
+            due, end = None, middle
+    return due[-1][0] if due else None
 
 
 def find_skipped(

@@ -17,6 +17,8 @@ from controller.schedules.windows import describe_windows, next_opening
 CALENDAR = "calendar"
 WINDOW = "window"
 """The first words of the reasons for which a due time is skipped."""
+EXCLUSIONS = (f"{CALENDAR} ", f"{WINDOW}: ")
+"""The prefixes of these reasons in the ledger."""
 
 _TICK = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
@@ -56,7 +58,7 @@ def window_opening(schedule: Schedule, moment: datetime) -> datetime | None:
 
 def is_exclusion(reason: str) -> bool:
     """Return whether a reason in the ledger is that of a calendar or a window."""
-    return reason.startswith((f"{CALENDAR} ", f"{WINDOW}: "))
+    return reason.startswith(EXCLUSIONS)
 
 
 def without_excluded(

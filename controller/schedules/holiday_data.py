@@ -4,7 +4,7 @@ Called by `calendar_days`, and by `manifests` to check a code. The data belongs 
 another version may know other holidays.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from controller.errors import ScheduleError
 from controller.model.calendars import Holidays
 from controller.schedules.messages import quote
-from controller.text import did_you_mean
+from controller.text import closest, did_you_mean
 
 if TYPE_CHECKING:
     from holidays import HolidayBase
@@ -45,13 +45,18 @@ def _load(holidays: Holidays, year: int) -> "HolidayBase":
     markets = package.list_supported_financial(include_aliases=True)
     countries = package.list_supported_countries(include_aliases=True)
     if len(holidays.code) > _MAX_LENGTH or code not in {**markets, **countries}:
-        similar = did_you_mean(code.upper(), {*markets, *countries}) if len(code) <= _MAX_LENGTH else None
+        similar = _code_hint(code, {*markets, *countries}) if len(code) <= _MAX_LENGTH else None
         raise ScheduleError(f"unknown holidays {quote(holidays.code)}", hint=similar or _HINT)
     create: Any = package.country_holidays if code in countries else package.financial_holidays
     base = create(code)
     if part and part not in base.subdivisions:
         parts = [f"{code}-{name}" for name in base.subdivisions]
-        hint = did_you_mean(holidays.code, parts) or (f"write {', '.join(parts[:20])} or {code}" if parts else None)
+        parts_alike = closest(part, base.subdivisions)
+        hint = (
+            f"did you mean {code}-{parts_alike[0]}?"
+            if parts_alike
+            else (f"write {', '.join(parts[:20])} or {code}" if parts else None)
+        )
         raise ScheduleError(f"unknown holidays {quote(holidays.code)}", hint=hint or f"write {code}")
     for category in holidays.categories:
         if category not in base.supported_categories:
@@ -66,3 +71,11 @@ def _load(holidays: Holidays, year: int) -> "HolidayBase":
         options["categories"] = holidays.categories
     data: HolidayBase = create(code, **options)
     return data
+
+
+def _code_hint(code: str, codes: Collection[str]) -> str | None:
+    """Return the hint for a code that is unknown: that of the country with this name, or a similar one."""
+    from holidays.registry import COUNTRIES
+
+    name = "_".join(code.lower().split())
+    return f"write {COUNTRIES[name][1]}" if name in COUNTRIES else did_you_mean(code.upper(), codes)

@@ -15,7 +15,7 @@ class UpstreamRun(NamedTuple):
     run_id: str
     """The ID of its run."""
     due_time: str | None
-    """The due time of its run, in UTC as ISO 8601; None for a run without one."""
+    """The due time of its run, or of what released that, in UTC as ISO 8601; None if there is none."""
     state: str
     """How its run ended, such as `succeeded`."""
     result: Any

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, delete, func, insert, or_, select, update
 
 from controller.model.backfills import BackfillState
-from controller.model.gates import Gate
+from controller.model.gates import Gate, join_texts
 from controller.model.queues import EVERYTHING, SHORTAGE, ActiveRuns, Load, QueuedRun
 from controller.model.runs import RunId, RunState, Trigger
 from controller.store import gates, holds
@@ -109,7 +109,7 @@ def find_waiting(tx: Transaction, now: datetime | None = None) -> list[QueuedRun
             row,
             state=RunState(row.state),
             trigger=Trigger(row.trigger),
-            waits_for=tuple(gate.text for gate in waiting_gates.get(row.id, ())),
+            waits_for=join_texts(waiting_gates[row.id]) if row.id in waiting_gates else None,
         )
         for row in tx.connection.execute(query)
     ]

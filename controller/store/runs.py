@@ -1,6 +1,6 @@
 """The tables of runs and attempts. Every state change is a compare-and-set; a finished run never changes."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -187,12 +187,11 @@ def move(tx: Transaction, run_id: RunId, *, expect: RunState, to: RunState, **ch
     return bool(result.rowcount == 1)
 
 
-def set_upstream(
-    tx: Transaction, run_id: RunId, upstream: Iterable[UpstreamRun], parameters: Mapping[str, Any]
-) -> None:
-    """Record the upstream runs that released a run, and its parameters, which may have values of theirs."""
-    values = {"upstream": [_upstream_to_json(run) for run in upstream] or None, "parameters": dict(parameters)}
-    tx.connection.execute(update(runs).where(runs.c.id == run_id).values(**values))
+def save_upstream(tx: Transaction, run: Run) -> None:
+    """Record the upstream runs that released this run, and its parameters and name, which may have values of theirs."""
+    upstream = [_upstream_to_json(each) for each in run.upstream] or None
+    values = {"upstream": upstream, "parameters": dict(run.parameters), "name": run.name}
+    tx.connection.execute(update(runs).where(runs.c.id == run.id).values(**values))
 
 
 def find_first(tx: Transaction, run: Run) -> Run:

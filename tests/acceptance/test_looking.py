@@ -23,6 +23,7 @@ COMMANDS = [
     "deployments",
     "deployment",
     "next",
+    "graph",
     "trigger",
     "hold",
     "resume",

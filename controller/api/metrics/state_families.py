@@ -27,7 +27,12 @@ from controller.store import (
 )
 
 _WAITS_FOR_SLOT = (None, WaitKind.SLOT, WaitKind.LAST_SLOT)
-_OF_DEPLOYMENTS = {ConditionType.PYTHON_READY, ConditionType.LATE, ConditionType.OVERDUE}
+_OF_DEPLOYMENTS = {
+    ConditionType.PYTHON_READY,
+    ConditionType.LATE,
+    ConditionType.OVERDUE,
+    ConditionType.FILES_WATCHED,
+}
 """The types of conditions that the source never has."""
 
 

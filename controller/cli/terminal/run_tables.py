@@ -12,8 +12,8 @@ from controller.cli.terminal.artifact_view import artifact_list
 from controller.cli.terminal.tables import SHORT_ID, CompactTable, Details
 from controller.cli.terminal.task_tree import task_tree
 from controller.model.queues import SHORTAGE
-from controller.model.runs import Attempt, Run, RunDetail
-from controller.time_format import convert_times, format_span
+from controller.model.runs import Attempt, Run, RunDetail, UpstreamRun
+from controller.time_format import convert_times, format_span, format_time
 
 _NO_RUNS = "No runs yet. A due time starts one, and so does `controller trigger NAME`."
 _NO_MATCH = "No runs match. `controller runs list` without filters lists the newest runs."
@@ -78,6 +78,7 @@ def run_detail(run: RunDetail, now: datetime, zone: tzinfo | None) -> Renderable
         ("reason", text_format.lines(_reason(run) or "-")),
         ("result", text_format.plain(_result(run) or "-")),
         ("trigger", text_format.plain(run.trigger if run.author is None else f"{run.trigger}, by {run.author}")),
+        ("upstream", text_format.plain(", ".join(_upstream(each, zone) for each in run.upstream) or "-")),
         ("due time", text_format.local(run.scheduled_for, zone)),
         ("not before", text_format.local(run.not_before, zone)),
         ("start by", text_format.local(run.start_by, zone)),
@@ -107,6 +108,11 @@ def run_detail(run: RunDetail, now: datetime, zone: tzinfo | None) -> Renderable
     if run.artifacts:
         parts += [Text(""), artifact_list(run.artifacts)]
     return Group(*parts)
+
+
+def _upstream(run: UpstreamRun, zone: tzinfo | None) -> str:
+    due_time = "" if run.due_time is None else f" (due {format_time(run.due_time, zone)})"
+    return f"{run.deployment} {run.run_id[SHORT_ID]}{due_time}"
 
 
 def _attempt_table(attempts: Sequence[Attempt], zone: tzinfo | None) -> RenderableType:

@@ -78,7 +78,7 @@ def test_the_run_form_is_a_sheet_that_opens_by_url_and_by_keyboard(
     expect(sheet.get_by_label("Parameters")).to_be_focused()
     page.keyboard.press("Escape")
     expect(sheet).to_be_hidden()
-    assert page.url == f"{url}/deployments/sheet?tab=definition"
+    expect(page).to_have_url(f"{url}/deployments/sheet?tab=definition")
     expect(page.get_by_role("link", name="Run", exact=True)).to_be_focused()
     page.get_by_role("link", name="Parameters", exact=True).press("Enter")
     page.wait_for_url("**/deployments/sheet?tab=parameters")

@@ -42,6 +42,7 @@ PATHS = {  # a fragment alone would not load a page, so paths that differ only i
     "run-parameters": "/runs/RUN?tab=parameters",
     "run-details": "/runs/RUN?tab=details",
     "run-diff": "/runs/RUN/diff",
+    "graph": "/graph",
     "backfills": "/backfills",
     "backfill": f"/backfills/{BACKFILL}",
     "deployment-backfill": f"/deployments/{FAILED}#backfill",

@@ -298,6 +298,8 @@ def test_the_openapi_document_describes_the_api(served: Served) -> None:
         "/healthz",
         "/readyz",
         "/metrics",
+        "/hooks/git",
+        "/hooks/{name}",
     ]
 
 

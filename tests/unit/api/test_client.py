@@ -59,6 +59,7 @@ ANSWERS = {
     "GET /summary": StatusSummary,
     "GET /settings": shapes.Settings,
     "GET /search": list[SearchResult],
+    "GET /graph": shapes.GraphView,
     "GET /activity": list[Activity],
     "GET /attention": list[Attention],
     "GET /in-progress": RunsInProgress,

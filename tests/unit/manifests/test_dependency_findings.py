@@ -97,3 +97,51 @@ def test_a_long_cycle_is_shortened(read: Read) -> None:
 def test_a_chain_of_thousands_is_not_a_cycle(read: Read) -> None:
     text = "---\n".join([document("d0"), *(document(f"d{index}", f"d{index - 1}") for index in range(1, 1500))])
     assert read(text).findings == ()
+
+
+def read_everywhere(*texts: str, project: str | None = None) -> DesiredState:
+    files = [manifest(f"deployments/{index}.yaml", text) for index, text in enumerate(texts)]
+    reader = ManifestReader(all_environments=True)
+    return reader.read(files, NOW, None if project is None else manifest("controller.yaml", project))
+
+
+def test_an_upstream_that_only_one_environment_leaves_out_is_reported() -> None:
+    state = read_everywhere(
+        document("wait", environments="{prod: {enabled: false}}"), document("report", "wait"), document("free")
+    )
+    finding = only(state)
+    assert (finding.code, finding.file, finding.line) == ("UnknownUpstream", "deployments/1.yaml", 3)
+    assert finding.message == "wait is not enabled in this environment, so it can't run first (in environment prod)"
+    assert finding.hint == "remove it from after, or write enabled: true in wait"
+    assert set(state.deployments) == {"wait", "free"}
+
+
+def test_a_cycle_in_one_environment_only_is_reported() -> None:
+    state = read_everywhere(
+        document("b", environments="{prod: {after: c}, test: {tags: [x]}}") + "---\n" + document("free"),
+        document("c", "b"),
+    )
+    assert {(finding.code, finding.deployment) for finding in state.findings} == {
+        ("DependencyCycle", "b"),
+        ("DependencyCycle", "c"),
+    }
+    assert all(finding.message.endswith("(in environment prod)") for finding in state.findings)
+
+
+def test_a_mistake_of_all_environments_is_reported_once() -> None:
+    texts = (document("a", "b"), document("b", "a", environments="{prod: {enabled: true}, test: {tags: [x]}}"))
+    state = read_everywhere(*texts, project="environments: {prod: {}, test: {}}")
+    assert [finding.deployment for finding in state.findings] == ["a", "b"]
+    assert not any("environment" in finding.message for finding in state.findings)
+
+
+def test_a_name_that_is_declared_twice_in_one_environment_is_reported() -> None:
+    state = read_everywhere(
+        document("a", environments="{prod: {enabled: false}}"),
+        document("a", enabled="false", environments="{test: {enabled: true}}"),
+    )
+    assert [(finding.code, finding.file) for finding in state.findings] == [
+        ("DuplicateName", "deployments/0.yaml"),
+        ("DuplicateName", "deployments/1.yaml"),
+    ]
+    assert all(finding.message.endswith("(in environment test)") for finding in state.findings)

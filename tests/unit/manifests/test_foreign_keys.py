@@ -4,8 +4,9 @@ import pytest
 import yaml
 
 from controller.manifests import foreign_keys
+from controller.manifests.reader import ManifestReader
 from controller.model.findings import Severity
-from tests.unit.manifests.conftest import Read
+from tests.unit.manifests.conftest import NOW, Read, manifest
 
 BASE = "name: a\nflow: f.py:m\n"
 
@@ -180,7 +181,12 @@ def test_a_list_under_deployments_has_a_hint(read: Read) -> None:
 
 @pytest.mark.parametrize(
     ("title", "name"),
-    [("Nightly Sales_2", "nightly-sales_2"), ("Nightly_Sales.v2", "Nightly_Sales.v2"), ("x/" * 80, "x-" * 49 + "x")],
+    [
+        ("Nightly Sales_2", "Nightly-Sales_2"),
+        ("Sales/EU", "Sales-EU"),
+        ("Nightly_Sales.v2", "Nightly_Sales.v2"),
+        ("x/" * 80, "x-" * 49 + "x"),
+    ],
 )
 def test_the_name_of_a_dag_becomes_a_name(read: Read, title: str, name: str) -> None:
     assert hint_of(read, f"flow: f.py:m\ndag_id: {title}\n", "dag_id") == f"write name: {name}"
@@ -211,3 +217,71 @@ def test_a_deployment_key_is_not_moved_into_the_schedule(read: Read, key: str) -
 
 def test_a_hint_does_not_add_an_existing_key(read: Read) -> None:
     assert hint_of(read, f"{BASE}id: b\n", "id") == "remove it: name is already set"
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("timezone: Europe/Berlin", "write defaults: {timezone: Europe/Berlin}"),
+        ("tz: Europe/Berlin", "write defaults: {timezone: Europe/Berlin}"),
+        ("retries: 3", "write defaults: {retries: 3}"),
+        ("max_retries: 3", "write defaults: {retries: {limit: 3}}"),
+        ("tags: [a]\ndefaults: {}", "write tags under defaults"),
+        ("secrets: {a: hunter2}", "write defaults: {secrets: …}"),
+        ("queue: heavy", "write defaults: {queue: heavy}"),
+        ("queue: {heavy: {limit: 2}}", "did you mean queues?"),
+        ("environment: {prod: {}}", "did you mean environments?"),
+    ],
+)
+def test_a_key_of_a_deployment_in_the_project_file_belongs_under_defaults(written: str, hint: str) -> None:
+    state = ManifestReader().read([], NOW, manifest("controller.yaml", f"{written}\n"))
+    assert [finding.hint for finding in state.findings] == [hint]
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("on: [{webhook: {name: x, secret: abc}}]", "write where the value comes from: {env: NAME} or {file: /path}"),
+        ("schedule: {cron: '@daily', shift: previous}", "write previous_business_day"),
+        (
+            "schedule: {cron: '@daily', windows: {from: '06:00', to: '07:00'}}",
+            'write a list: windows: [{days: mon-fri, from: "06:00", to: "20:00"}]',
+        ),
+        ("on: []", "remove it, or write what starts a run: [{files: …}] or [{webhook: …}]"),
+        (
+            "calendars: {w: {file: a.ics, dates: []}}",
+            "only a calendar in controller.yaml can be a file: move it there, or write dates",
+        ),
+        ('enabled: "no"', "write enabled: false"),
+        ('enabled: "false"', "write enabled: false"),
+        (
+            "overlap: {policy: allow, limit: 3}",
+            "remove limit, or write policy: queue to run at most 3 at the same time",
+        ),
+        ("matrix: {region: [null]}", "write a value, or remove the item"),
+        ("webhook: {name: x}", "write on: [{webhook: …}]"),
+        ("files: {path: /srv}", "write on: [{files: …}]"),
+        ("disabled: true", "write suspend: true, or enabled: false to leave it out of an environment"),
+        ("disabled: false", "write suspend: false"),
+        ("calendars: {de: {holidays: Germany}}", "write DE"),
+        ("calendars: {de: {holidays: DE-by}}", "did you mean DE-BY?"),
+    ],
+)
+def test_a_common_mistake_has_a_hint_that_works(read: Read, written: str, hint: str) -> None:
+    hints = [finding.hint for finding in read(f"{BASE.replace('flow: f.py:m', 'command: [a]')}{written}\n").findings]
+    assert hints == [hint]
+
+
+def test_a_secret_in_place_of_its_source_is_not_repeated(read: Read) -> None:
+    [finding] = read("name: a\ncommand: [a]\non: {webhook: {name: x, secret: hunter2}}\n").findings
+    assert "hunter2" not in finding.message
+
+
+def test_unknown_holidays_of_a_country_are_not_guessed(read: Read) -> None:
+    [finding] = read("name: a\ncommand: [a]\ncalendars: {de: {holidays: DE-XX}}\n").findings
+    assert (finding.hint or "").startswith("write DE-BB, ")
+
+
+def test_a_placeholder_without_a_matrix_has_a_hint(read: Read) -> None:
+    [finding] = read("name: a-{n}\ncommand: [a]\n").findings
+    assert finding.hint == "a placeholder needs a matrix: write matrix: {n: [a, b]} with its values"

@@ -12,7 +12,7 @@ from controller.manifests import reader as reader_module
 from controller.manifests.build import build_deployment
 from controller.manifests.reader import DesiredState, ManifestReader
 from controller.manifests.yaml.dump import as_yaml
-from controller.model.findings import Finding
+from controller.model.findings import Finding, Severity
 from tests.thoroughness import scaled
 from tests.unit.manifests.conftest import Read, manifest
 
@@ -265,3 +265,49 @@ def test_a_column_of_the_matrix_can_disable_combinations(read: Read) -> None:
         "matrix: {include: [{x: 1, on: true}, {x: 2, on: false}]}\n"
     )
     assert (set(state.deployments), set(state.disabled)) == ({"a-1"}, {"a-2"})
+
+
+@pytest.mark.parametrize(
+    ("line", "path", "hint"),
+    [
+        ('parameters: {region: "{region}"}', "$.parameters.region", "write {from: matrix.region}"),
+        ('parameters: {deep: [{x: "{region}"}]}', "$.parameters.deep[0].x", "write {from: matrix.region}"),
+        (
+            'env: {REGION: "in-{region}"}',
+            "$.env.REGION",
+            "write {from: matrix.region}, or add a key with the text to the matrix",
+        ),
+        (
+            'schedule: {cron: "@daily", parameters: {r: "{region}"}}',
+            "$.schedule.parameters.r",
+            "write {from: matrix.region}",
+        ),
+    ],
+)
+def test_a_placeholder_that_is_not_replaced_gives_a_warning(read: Read, line: str, path: str, hint: str) -> None:
+    state = read(f"name: a-{{region}}\ncommand: [a]\nmatrix: {{region: [eu, us]}}\n{line}\n")
+    [finding] = state.findings
+    assert (finding.code, finding.severity, finding.path) == ("PlaceholderNotReplaced", Severity.WARNING, path)
+    assert (finding.message, finding.hint) == ("{region} is not replaced here", hint)
+    assert set(state.deployments) == {"a-eu", "a-us"}
+
+
+def test_other_braces_and_keys_are_literal(read: Read) -> None:
+    text = 'parameters: {a: "{other}", "{region}": 1}\nenv: {X: "{}"}\ndescription: "{region}"\n'
+    assert read(f"name: a-{{region}}\ncommand: [a]\nmatrix: {{region: [eu]}}\n{text}").findings == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "hint"),
+    [
+        ("renamed_from: q", "RenamedTwice", "add {region} to renamed_from"),
+        (
+            "on: {webhook: {name: x, secret: {env: A}}}",
+            "DuplicateWebhook",
+            "add {region} to the name of the webhook",
+        ),
+    ],
+)
+def test_a_name_that_all_combinations_share_lacks_a_key(read: Read, line: str, code: str, hint: str) -> None:
+    findings = read(f"name: a-{{region}}\ncommand: [a]\nmatrix: {{region: [eu, us]}}\n{line}\n").findings
+    assert {(finding.code, finding.hint) for finding in findings} == {(code, hint)}

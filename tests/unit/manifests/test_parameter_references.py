@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.manifests.parameter_references import find_errors, resolve
+from controller.manifests.reference_spelling import find_near_misses
 from controller.model.findings import Severity
 from tests.unit.manifests.test_flow_references import at, found, read
 from tests.written_code import WrittenCode
@@ -311,3 +312,11 @@ def test_a_reference_whose_values_only_partly_fit_is_a_warning(
     if severity is Severity.WARNING:
         assert problem is not None
         assert "accepts only some of these values" in problem[1]
+
+
+def test_the_commit_of_a_run_is_no_reference() -> None:
+    [miss] = find_near_misses({"x": {"from": "revision"}, "y": {"from": "revision", "to": 3}})
+    assert (miss.path, miss.hint) == (
+        ("x",),
+        "to use the commit, read get_run_context() in the flow, or CONTROLLER_REVISION in a command",
+    )

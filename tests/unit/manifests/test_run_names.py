@@ -84,3 +84,12 @@ def test_a_template_can_use_the_parameters_of_its_schedule(read: Read) -> None:
 def test_any_template_gives_a_printable_name_or_none(template: str, value: str) -> None:
     name = run_name(template, {"region": value}, DUE, (), None)
     assert name is None or (name.isprintable() and 0 < len(name) <= MAX_NAME)
+
+
+def test_a_template_can_use_the_keys_of_the_matrix(read: Read) -> None:
+    text = "name: w-{region}\ncommand: [load]\nmatrix: {region: [eu, us]}\nrun_name: 'w-{region}'\n"
+    state = read(text)
+    assert state.findings == ()
+    assert [deployment.run_name for deployment in state.deployments.values()] == ["w-{region}", "w-{region}"]
+    [finding] = read(text.replace("'w-{region}'", "'w-{regoin}'")).findings
+    assert finding.hint == "did you mean region?"

@@ -86,7 +86,7 @@ def test_a_typo_gets_a_suggestion(read: Read, written: str, meant: str) -> None:
     [
         ("version: 1.10", "version must be a string, not a number (1.10)", 'write it in quotes: "1.10"'),
         ("env: {PORT: 080}", "PORT must be a string, not a number (080)", 'write it in quotes: "080"'),
-        ("suspend: off", "suspend must be true or false, not a string (off)", "write false"),
+        ("suspend: off", "suspend must be true or false, not a string (off)", "write suspend: false"),
         ("tags: etl", "tags must be a list, not a string (etl)", "write it as a list: [etl]"),
         ("tags:", "tags must be a list, not null", "write a value, or remove the key"),
         ("tags: [a, 1]", "item 2 of tags must be a string, not a number (1)", 'write it in quotes: "1"'),
@@ -116,7 +116,7 @@ def test_a_name_has_letters_digits_hyphens_underscores_and_dots(read: Read, name
 
 def test_the_hint_for_an_invalid_name_is_the_rule_with_a_name_that_is_valid(read: Read) -> None:
     (finding,) = read("name: My Deployment (prod)\nflow: f.py:m").findings
-    assert finding.hint == f"{NAME_RULE}: my-deployment-prod"
+    assert finding.hint == f"{NAME_RULE}: My-Deployment-prod"
     (finding,) = read("name: '???'\nflow: f.py:m").findings
     assert finding.hint == NAME_RULE
 

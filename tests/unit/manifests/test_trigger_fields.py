@@ -53,6 +53,9 @@ def test_a_deployment_without_triggers_has_none(read: Read) -> None:
         ("on: [{files: {pattern: x}}]", "MissingKey", "$.on[0].files", "required key `path` is missing"),
         ("on: [{files: {path: /a, pattern: ../*}}]", "InvalidValue", "$.on[0].files.pattern", "relative to the folder"),
         ("on: [{files: {path: /a, pattern: /a/*}}]", "InvalidValue", "$.on[0].files.pattern", "relative to the folder"),
+        ("on: [{files: {path: /a/../b}}]", "InvalidValue", "$.on[0].files.path", "path can't contain `..`"),
+        ("on: [{files: {path: /a, pattern: 'x/[a'}}]", "InvalidValue", "$.on[0].files.pattern", "is not closed"),
+        ("on: [{files: {path: /a, pattern: '[]a'}}]", "InvalidValue", "$.on[0].files.pattern", "is not closed"),
         ("on: [{files: {path: /a, settle: soon}}]", "InvalidDuration", "$.on[0].files.settle", "soon"),
         ("on: [{files: {path: /a, settle: 2d}}]", "InvalidDuration", "$.on[0].files.settle", "at most one day"),
         ('on: [{files: {path: "/a\\0"}}]', "ControlCharacter", "$.on[0].files.path", "control characters"),
@@ -115,3 +118,8 @@ def test_the_parameters_of_a_trigger_are_checked_with_the_flow(text: str, code: 
 )
 def test_a_parameter_that_a_trigger_sets_is_not_missing(text: str) -> None:
     assert read_with_code(text).findings == ()
+
+
+@pytest.mark.parametrize("pattern", ["[[]a", "[]]", "[!]a]*", "a[0-9].csv", "a]"])
+def test_a_pattern_with_closed_brackets_is_valid(read: Read, pattern: str) -> None:
+    assert read(f"{CAT}on: {{files: {{path: /a, pattern: '{pattern}'}}}}\n").findings == ()

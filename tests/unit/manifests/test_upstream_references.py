@@ -52,15 +52,15 @@ def test_a_reference_gives_a_part_of_the_result(source: str, value: object) -> N
     [
         (
             "ingest.result.file",
-            "parameter x[0]: 'ingest.result.file': result of the run of ingest has no 'file': it is a mapping",
+            "parameter x[0]: 'ingest.result.file': the result of ingest has no key 'file'",
         ),
         (
             "ingest.result.files.2",
-            "parameter x[0]: 'ingest.result.files.2': result.files of the run of ingest has no '2': it is a list",
+            "parameter x[0]: 'ingest.result.files.2': 'files' in the result of ingest has no key '2': it is a list",
         ),
         (
             "ingest.result.path.x",
-            "parameter x[0]: 'ingest.result.path.x': result.path of the run of ingest has no 'x': it is the number 7",
+            "parameter x[0]: 'ingest.result.path.x': 'path' in the result of ingest has no key 'x': it is the number 7",
         ),
         ("empty.result", "parameter x[0]: 'empty.result': the run of empty has no result"),
         ("audit.result", "parameter x[0]: 'audit.result' refers to a deployment of which no run released this one"),
@@ -162,3 +162,8 @@ def test_the_type_of_a_result_is_not_checked_before_the_run(parameters: dict[str
     flow = flow_analysis.read_module(b"def main(days: int, names: list[str]):\n    pass\n").find("main")
     assert isinstance(flow, flow_analysis.Flow)
     assert [problem.message for problem in check_parameters(flow, parameters)] == messages
+
+
+def test_a_reference_with_the_prefix_upstream_has_a_hint(read: Read) -> None:
+    [finding] = read(document("ingest", "{x: {from: upstream.ingest.result.path}}")).findings
+    assert (finding.code, finding.hint) == ("InvalidReference", "write ingest.result.path")

@@ -119,3 +119,12 @@ def test_the_whole_body_may_be_any_value() -> None:
 def test_other_queries_than_those_of_the_rfc_are_invalid(query: str) -> None:
     with pytest.raises(JsonPathError):
         check_query(query)
+
+
+def test_another_header_than_that_of_the_sender_gives_a_warning(read: Read) -> None:
+    state = read(declared("shop", ", signature: stripe, header: Foo"))
+    [finding] = state.findings
+    assert (finding.code, finding.severity, finding.path) == ("UnusualHeader", "warning", "$.on.webhook.header")
+    assert finding.message == "Stripe sends its signature in Stripe-Signature, not in Foo"
+    assert state.deployments["a"].webhooks[0].header == "Foo"
+    assert read(declared("shop", ", signature: stripe, header: stripe-signature")).findings == ()

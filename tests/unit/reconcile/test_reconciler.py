@@ -229,7 +229,6 @@ def test_a_deployment_that_may_have_moved_into_a_broken_file_is_kept(world: Worl
         pytest.param(b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1\n", id="an LFS pointer"),
         pytest.param(f"{hourly('b')}---\n{hourly('forecast')}{'# x' * 400_000}\n".encode(), id="too large"),
         pytest.param(None, id="a link"),
-        pytest.param((hourly("b") + "---\n" + hourly("Forecast")).encode(), id="a name in upper case"),
     ],
 )
 def test_a_missing_deployment_is_kept_while_a_recorded_file_is_unsearchable(

@@ -358,7 +358,8 @@ def test_a_redo_run_delays_a_due_time_only_if_the_limit_is_reached(world: World)
 
 
 def test_a_run_gets_its_name_when_it_is_created(world: World) -> None:
-    extra = "timezone: Asia/Tokyo\nrun_name: 'load-{region}-{due_time:date}'\nparameters: {region: eu}\n"
+    extra = "timezone: Asia/Tokyo\nrun_name: '{kind}-{region}-{due_time:date}'\nparameters: {region: eu}\n"
+    extra += "matrix: {kind: [load]}\n"
     world.declare(a=hourly(extra=extra))
     world.clock.turn(HOUR)
     [run] = account(world, "a")

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from controller.model.runs import RunState
+from controller.model.runs import RunState, Trigger
 from controller.runs.executors.local.users import find_user, grant_traversal
+from controller.store import inventory, runs
 from tests.conftest import wait_until
 from tests.unit.runs.conftest import World
 from tests.unit.runs.test_users import NOBODY, needs_root
@@ -54,6 +55,19 @@ def test_a_flow_and_a_command_get_the_upstream_run(world: World) -> None:
         }
     }
     assert world.log(shell)[end:].startswith('{"path": "/data/a"}')
+
+
+def test_a_run_without_its_upstream_run_is_not_launched(world: World) -> None:
+    gated = f"{COMMAND}after: ingest\n{PARAMETERS}schedule: {{cron: '0 0 1 1 *'}}\n"
+    world.declare(ingest="name: ingest\ncommand: ['true']\n", shell=f"name: shell\n{gated}")
+    with world.store.write() as tx:
+        entry = inventory.find(tx, "shell")
+        assert entry is not None
+        unreleased = world.admission.triggered_run(tx, entry, Trigger.UPSTREAM)
+        runs.insert_all(tx, [unreleased])
+    world.start()
+    reference = "parameter path: 'ingest.result.path' refers to a deployment of which no run released this one"
+    assert world.wait(unreleased).reason == f"not launched: {reference}"
 
 
 @needs_root

@@ -118,6 +118,56 @@ def test_the_due_time_of_the_upstream_run_is_the_nominal_time(world: World) -> N
         finish(world, retry)
 
 
+def test_the_due_time_passes_through_a_chain_of_events(world: World) -> None:
+    day = "parameters: {day: {from: due_time, format: date}}\n"
+    world.declare(a=deployment("a"), b=event_driven("b", f"after: a\n{day}"), c=event_driven("c", f"after: b\n{day}"))
+    world.clock.turn(HOUR)
+    due(world, "a")
+    world.clock.turn(24 * HOUR)
+    finish(world, of(world, "a")[0])
+    finish(world, of(world, "b")[0], RunState.FAILED)
+    world.clock.turn(24 * HOUR)
+    retry = retry_run(world.operations, of(world, "b")[0].id, author="me")
+    finish(world, retry)
+    [run] = of(world, "c")
+    assert run.parameters == {"day": "2026-06-01"}
+    assert [upstream.due_time for upstream in (*retry.upstream, *run.upstream)] == [NOW + HOUR] * 2
+    manual = run_once(world, "b")  # it has the latest upstream run, but its own nominal time
+    again = retry_run(world.operations, manual.id, author="me", latest=True)
+    assert [each.parameters for each in (manual, of(world, "c")[-1], again)] == [{"day": "2026-06-03"}] * 3
+
+
+@pytest.mark.parametrize(("on_redo", "count"), [("ignore", 1), ("run", 2)])
+def test_a_redo_passes_only_through_deployments_that_ask_for_it(world: World, on_redo: str, count: int) -> None:
+    world.declare(
+        r0=event_driven("r0", ""),
+        r1=event_driven("r1", "after: {deployment: r0, on_redo: run}\n"),
+        r2=event_driven("r2", f"after: {{deployment: r1, on_redo: {on_redo}}}\n"),
+    )
+    first = run_once(world, "r0")
+    finish(world, of(world, "r1")[0])
+    finish(world, retry_run(world.operations, first.id, author="me"))
+    finish(world, of(world, "r1")[1])
+    assert [len(of(world, name)) for name in ("r1", "r2")] == [2, count]
+    run_once(world, "r0")
+    finish(world, of(world, "r1")[2])
+    assert len(of(world, "r2")) == count + 1
+
+
+def test_the_same_due_time_of_two_deployments_releases_twice(world: World) -> None:
+    world.declare(
+        a=deployment("a"),
+        b=deployment("b"),
+        one=event_driven("one", "after: {deployments: [a, b], any: true}\n"),
+        log=event_driven("log", "after: one\n"),
+    )
+    world.clock.turn(HOUR)
+    for run in due(world, "a", "b"):
+        finish(world, run)
+        finish(world, of(world, "one")[-1])
+    assert len(of(world, "log")) == 2
+
+
 def test_a_missing_value_is_a_failed_run(world: World) -> None:
     parameters = "after: ingest\nparameters: {n: {from: ingest.result.n}}\n"
     world.declare(ingest=event_driven("ingest", ""), load=event_driven("load", parameters))

@@ -24,7 +24,7 @@ def test_a_due_time_waits_for_the_upstream_run_of_its_latest_due_time(world: Wor
     world.declare(ingest=deployment("ingest"), report=deployment("report", "after: [ingest]\n"))
     world.clock.turn(HOUR)
     [report] = due(world, "report")
-    assert waiting(world) == {"report": "waits for ingest (due 2026-06-01 13:00:00 UTC)"}
+    assert waiting(world) == {"report": "for ingest (due 2026-06-01 13:00:00 UTC)"}
     assert startable(world) == []
     [ingest] = due(world, "ingest")
     assert startable(world) == ["ingest"]
@@ -150,8 +150,34 @@ def test_the_deadline_is_24_hours_unless_it_is_declared(world: World) -> None:
         world.clock.turn(passed * HOUR)
         process(world)
         assert [of(world, name)[0].state for name in "ab"] == expected
-    since = "a run of ingest created after 2025-06-01 13:00:00 UTC"
-    assert of(world, "a")[0].reason == f"upstream: {since} did not finish before the deadline"
+    since = "run of ingest created after 2025-06-01 13:00:00 UTC"
+    assert of(world, "a")[0].reason == f"upstream: no {since} finished before the deadline"
+
+
+@pytest.mark.parametrize(
+    ("is_any", "waits_for", "reason"),
+    [
+        (False, "{} and a{}", "{} did not finish and no{} finished before the deadline"),
+        (True, "{} or a{}", "neither {} nor a{} finished before the deadline"),
+    ],
+)
+def test_a_gate_says_what_it_waits_for(world: World, is_any: bool, waits_for: str, reason: str) -> None:
+    world.declare(
+        ingest=deployment("ingest"),
+        manual=deployment("manual", schedule=""),
+        report=deployment(
+            "report",
+            f"after: {{deployments: [ingest, manual], any: {str(is_any).lower()}}}\n",
+            schedule="schedule: {cron: '0 13 1 6 *'}\n",
+        ),
+    )
+    world.clock.turn(HOUR)
+    due(world, "report")
+    texts = ("ingest (due 2026-06-01 13:00:00 UTC)", " run of manual created after 2025-06-01 13:00:00 UTC")
+    assert waiting(world) == {"report": f"for {waits_for.format(*texts)}"}
+    world.clock.turn(24 * HOUR)
+    process(world)
+    assert of(world, "report")[0].reason == f"upstream: {reason.format(*texts)}"
 
 
 def test_nothing_opens_a_due_time_after_its_deadline(world: World) -> None:
@@ -198,6 +224,27 @@ def test_an_upstream_due_time_that_a_calendar_excludes_does_not_count(world: Wor
     ]
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+def test_more_than_a_hundred_excluded_due_times_do_not_hide_the_last_one(world: World, is_first: bool) -> None:
+    windows = "windows: [{days: mon-fri, from: '08:00', to: '18:00'}], outside: skip"
+    world.declare(
+        ingest=deployment("ingest", schedule=f"schedules: [{{cron: '*/15 * * * *', {windows}}}]\n"),
+        report=deployment("report", "after: ingest\n", schedule="schedules: [{cron: '30 7 * * mon'}]\n"),
+    )
+    world.clock.turn(4 * 24 * HOUR + 5.75 * HOUR)  # Friday, 17:45
+    [ingest] = due(world, "ingest")
+    finish(world, ingest)
+    if not is_first:
+        for _ in range(62):
+            world.clock.turn(HOUR)
+            due(world, "ingest")
+    world.clock.turn(NOW + 7 * 24 * HOUR - 4.5 * HOUR - world.clock.now())  # Monday, 07:30
+    due(world, "report")
+    assert startable(world) == ["report"]
+    assert of(world, "report")[0].upstream[0].run_id == ingest.id
+    assert ingest.scheduled_for == NOW + 4 * 24 * HOUR + 5.75 * HOUR
+
+
 def test_a_suspended_upstream_skips_the_due_time(world: World) -> None:
     world.declare(ingest=deployment("ingest", "suspend: true\n"), report=deployment("report", "after: ingest\n"))
     world.clock.turn(HOUR)
@@ -215,7 +262,7 @@ def test_an_upstream_without_schedule_needs_a_run_since_the_previous_due_time(wo
     finish(world, of(world, "report")[0])
     world.clock.turn(HOUR)
     due(world, "report")
-    assert waiting(world) == {"report": "waits for a run of ingest created after 2026-06-01 13:00:00 UTC"}
+    assert waiting(world) == {"report": "for a run of ingest created after 2026-06-01 13:00:00 UTC"}
     finish(world, trigger_run(world.operations, "ingest", {}, author="me"))
     assert startable(world) == ["report"]
 
@@ -334,6 +381,21 @@ def test_parameters_take_values_of_the_result(world: World) -> None:
     assert of(world, "report")[0].parameters == {"path": "/data/a", "day": "2026-06-01"}
 
 
+def test_the_name_of_a_run_has_the_values_of_the_result(world: World) -> None:
+    name = "run_name: '{{load}} {path} {due_time:%H}'\n"
+    world.declare(
+        ingest=deployment("ingest"),
+        report=deployment("report", PARAMETERS + name),
+        event=deployment("event", PARAMETERS + name, schedule=""),
+    )
+    world.clock.turn(HOUR)
+    due(world, "report", "ingest")
+    assert of(world, "report")[0].name == "{load} {path} 13"
+    finish(world, of(world, "ingest")[0], result={"path": "{day}"})
+    assert [of(world, each)[0].name for each in ("report", "event")] == ["{load} {day} 13"] * 2
+    assert trigger_run(world.operations, "event", {}, author="me").name == "{load} {day} 13"
+
+
 def test_a_missing_value_is_a_failed_run(world: World) -> None:
     world.declare(ingest=deployment("ingest"), report=deployment("report", PARAMETERS))
     world.clock.turn(HOUR)
@@ -342,5 +404,5 @@ def test_a_missing_value_is_a_failed_run(world: World) -> None:
     [run] = of(world, "report")
     assert run.state is RunState.FAILED
     assert run.reason is not None
-    assert run.reason.startswith("not launched: parameter path: 'ingest.result.path': result of the run of ingest has")
+    assert run.reason.startswith("not launched: parameter path: 'ingest.result.path': the result of ingest has no key")
     assert run.upstream[0].result == {"file": "/data/a"}

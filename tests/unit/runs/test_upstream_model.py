@@ -160,7 +160,7 @@ def check_waiting(world: World) -> None:
             assert run.reason.startswith(UPSTREAM)
         elif not run.upstream:
             assert reasons["gate"] is not None
-            assert reasons["gate"].startswith("waits for ")
+            assert reasons["gate"].startswith("for ")
 
 
 def check_events(world: World, model: Model) -> None:

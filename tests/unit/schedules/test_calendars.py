@@ -20,6 +20,7 @@ from controller.schedules import (
     find_due,
     find_due_up_to,
     find_exclusion,
+    find_latest_due,
     find_skipped,
     fire_times,
     next_fire_times,
@@ -97,6 +98,18 @@ def test_an_excluded_day_is_due_but_does_not_fire() -> None:
     ]
     assert find_due_up_to([daily], after, after + 3 * DAY, 10) == [due[2]]
     assert find_due_up_to([daily], after, after + 3 * DAY, 10, with_excluded=True) == list(due)
+
+
+def test_the_latest_due_time_is_the_last_one_that_is_not_skipped() -> None:
+    office = Window(weekdays=frozenset(range(5)), start=parse_clock("08:00"), end=parse_clock("18:00"))
+    friday = datetime(2026, 6, 5, 18, tzinfo=UTC)
+    for every in (timedelta(seconds=1), timedelta(minutes=15)):
+        often = schedule(Interval(every=every), timezone="UTC", windows=(office,), outside=Outside.SKIP)
+        monday = friday + 2.5 * DAY
+        assert find_latest_due([often], friday - 400 * DAY, monday) == friday - every
+        assert find_latest_due([often], friday, monday) is None
+        assert find_latest_due([often, schedule("0 3 * * *", timezone="UTC")], friday, monday) == monday - DAY / 8
+        assert find_latest_due([often], friday - DAY / 2, friday - DAY / 4) == friday - DAY / 4
 
 
 def test_the_first_skipped_due_times_are_listed() -> None:

@@ -51,9 +51,9 @@ PARAMETERS = (
     Explanation(
         code="InvalidRunName",
         summary="an invalid template for the names of runs",
-        meaning="`run_name` has a placeholder that is neither `due_time` nor a parameter that the deployment, one of "
-        "its schedules or one of its triggers sets; or its braces do not match, or the format of `due_time` is not "
-        "valid. Only `due_time` can have a format.",
+        meaning="`run_name` has a placeholder that is neither `due_time` nor a key of the matrix nor a parameter that "
+        "the deployment, one of its schedules or one of its triggers sets; or its braces do not match, or the format "
+        "of `due_time` is not valid. Only `due_time` can have a format.",
         remedy="Write the name of a parameter, or set the parameter. Write `{{` and `}}` for braces that are not "
         "placeholders.",
         wrong=_MAIN + NIGHTLY + 'run_name: "load-{regoin}"\nparameters: {region: eu, days: [1]}\n',

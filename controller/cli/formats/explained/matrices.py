@@ -41,6 +41,17 @@ MATRICES = (
         right=_SALES + "matrix: {region: [eu, us, ap], exclude: [{region: ap}]}\n",
     ),
     Explanation(
+        code="PlaceholderNotReplaced",
+        summary="a placeholder of the matrix where it is not replaced",
+        severity=Severity.WARNING,
+        meaning="A warning: a parameter, a variable under `env` or a word of `command` contains a key of the matrix in "
+        "braces. Placeholders are only replaced in names, descriptions and tags, so the run gets the braces.",
+        remedy="Write `{from: matrix.KEY}`. For a longer text, add a key with the text to the matrix.",
+        wrong='name: sales-{region}\nflow: flows/etl.py:main\nparameters: {region: "{region}"}\n'
+        "matrix: {region: [eu, us]}\n",
+        right=_SALES + "matrix: {region: [eu, us]}\n",
+    ),
+    Explanation(
         code="MatrixTooLarge",
         summary="a matrix with too many combinations",
         meaning="A matrix can have up to 1,000 combinations, also counting those that `exclude` leaves out, and the "

@@ -134,8 +134,8 @@ SCHEDULES = (
         severity=Severity.WARNING,
         meaning="A warning: other programs reject a part of the schedule or interpret it differently, or it has no "
         "effect. Examples are a step on `L`, `BYHOUR` with a `DTSTART` that is a date, an `UNTIL` in local time with a "
-        "`TZID`, or a time zone such as `EST` that has no daylight saving time. The message says how controller "
-        "interprets it.",
+        "`TZID`, an interval such as `1M`, which could be a month, or a time zone such as `EST` that has no daylight "
+        "saving time. The message says how controller interprets it.",
         remedy="Write the schedule as the hint suggests.",
         wrong=NIGHTLY + 'schedule: {cron: "0 9 L/2 * *"}\n',
         right=NIGHTLY + 'schedule: {cron: "0 9 L * *"}\n',

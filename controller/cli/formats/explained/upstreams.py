@@ -10,9 +10,10 @@ UPSTREAMS = (
     Explanation(
         code="UnknownUpstream",
         summary="`after` names a deployment that does not exist",
-        meaning="No file declares the deployment that `after` names, so this one would wait for it for ever. The hint "
-        "suggests the most similar name, or the new name of a renamed deployment.",
-        remedy="Correct the name, declare the deployment, or remove it from `after`.",
+        meaning="No file declares the deployment that `after` names, or it is not enabled in the environment, so this "
+        "one would wait for it for ever. The hint suggests the most similar name, or the new name of a renamed "
+        "deployment.",
+        remedy="Correct the name, declare or enable the deployment, or remove it from `after`.",
         wrong=_INGEST + _REPORT + "after: ingset\n",
         right=_INGEST + _REPORT + "after: ingest\n",
     ),

@@ -1,8 +1,9 @@
 """Explanations of findings about webhooks."""
 
 from controller.cli.formats.explained.entry import Explanation
+from controller.model.findings import Severity
 
-_REFUND = "name: refund\nflow: flows/refund.py:main\n"
+_REFUND = "name: refund\nflow: flows/report.py:main\n"
 
 
 def _webhook(name: str, more: str = "") -> str:
@@ -16,8 +17,8 @@ WEBHOOKS = (
         meaning="The name of a webhook is a part of its URL, so it must be unique in the repository. None of the "
         "deployments that declare it is updated.",
         remedy="Rename one of the webhooks, and change the URL at its sender.",
-        wrong=_REFUND + _webhook("shop") + "---\nname: order\nflow: flows/order.py:main\n" + _webhook("shop"),
-        right=_REFUND + _webhook("refunds") + "---\nname: order\nflow: flows/order.py:main\n" + _webhook("orders"),
+        wrong=_REFUND + _webhook("shop") + "---\nname: order\nflow: flows/etl.py:main\n" + _webhook("shop"),
+        right=_REFUND + _webhook("refunds") + "---\nname: order\nflow: flows/etl.py:main\n" + _webhook("orders"),
     ),
     Explanation(
         code="ReservedWebhook",
@@ -26,6 +27,16 @@ WEBHOOKS = (
         remedy="Choose another name.",
         wrong=_REFUND + _webhook("git"),
         right=_REFUND + _webhook("github-issues"),
+    ),
+    Explanation(
+        code="UnusualHeader",
+        summary="a header that the sender does not use",
+        severity=Severity.WARNING,
+        meaning="A warning: Stripe and Slack send their signatures in `Stripe-Signature` and `X-Slack-Signature`. With "
+        "another `header`, their requests are refused.",
+        remedy="Remove `header`, unless another sender uses the same signature.",
+        wrong=_REFUND + _webhook("refunds", ", signature: stripe, header: X-Signature"),
+        right=_REFUND + _webhook("refunds", ", signature: stripe"),
     ),
     Explanation(
         code="InvalidJsonPath",

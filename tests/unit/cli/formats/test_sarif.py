@@ -131,6 +131,8 @@ def test_every_code_is_a_rule_with_an_explanation() -> None:
         "ChannelNotDeclared",
         "NoChannels",
         "PlainHttp",
+        "ResultMayBeMissing",
+        "UnusedExclude",
     }
 
 

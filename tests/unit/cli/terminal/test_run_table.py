@@ -1,14 +1,14 @@
 """The table of runs shows what waiting runs wait for, and the first line of reasons."""
 
 from dataclasses import asdict, replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import pytest
 from rich.console import Console
 
 from controller.cli.terminal.run_tables import run_detail, run_table
 from controller.model.queues import SHORTAGE
-from controller.model.runs import Run, RunDetail, RunId, RunState, Trigger
+from controller.model.runs import Run, RunDetail, RunId, RunState, Trigger, UpstreamRun
 from tests.conftest import NOW
 
 
@@ -79,6 +79,23 @@ def test_a_run_is_being_cancelled_only_until_its_flow_has_ended(state: RunState,
     console = Console(width=200, record=True, color_system=None)
     console.print(run_detail(RunDetail(**asdict(run), history=()), NOW, None))
     assert f"reason {text}" in [" ".join(line.split()) for line in console.export_text().splitlines()]
+
+
+def test_the_details_of_a_run_name_its_upstream_runs() -> None:
+    run = RunDetail(**asdict(replace(view(None, None), name="load")), history=())
+    ingest = UpstreamRun(
+        deployment="ingest", run_id=run.id, due_time=NOW, state=RunState.SUCCEEDED, result={"path": "/data"}
+    )
+    for upstream, text in (
+        ((), "-"),
+        (
+            (ingest, replace(ingest, deployment="audit", due_time=None)),
+            "ingest 6c325a35c8e4 (due 2026-06-01 12:00:00 UTC), audit 6c325a35c8e4",
+        ),
+    ):
+        console = Console(width=200, record=True, color_system=None)
+        console.print(run_detail(replace(run, upstream=upstream), NOW, UTC))
+        assert f"upstream {text}" in [" ".join(line.split()) for line in console.export_text().splitlines()]
 
 
 def test_the_last_column_has_the_names_if_any_run_has_one() -> None:
