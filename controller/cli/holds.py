@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 @options.output
 @options.location
 def hold(location: Location, name: str, reason: str, until: str | None, output: str) -> None:
-    """Pause schedules, files, webhooks and upstream runs of a deployment until it is resumed.
+    """Pause what starts runs of a deployment until it is resumed.
 
-    Its manifest in git does not change. Runs in progress finish, and `controller trigger` still works.
+    That is its schedules, files, webhooks and upstream runs. Its manifest does not change. Runs in
+    progress finish, and `controller trigger` still works.
     """
     from controller.cli.options import parse_time_option
     from controller.cli.state_access import zone_of

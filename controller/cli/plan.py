@@ -54,7 +54,8 @@ def _between(location: Location, base: str, head: str | None, now: datetime) -> 
     from controller.reconcile.commit_comparison import plan_between
 
     after = _commit(location, head or location.ref or "HEAD")
-    return plan_between(_commit(location, base), after, location.environment, now)
+    before = _commit(location, base)
+    return plan_between(before, after, location.environment, now, parent=lambda: _commit(location, f"{base}~1"))
 
 
 def _against_state(location: Location, head: str | None, now: datetime) -> "Preview":

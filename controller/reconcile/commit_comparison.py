@@ -3,14 +3,15 @@
 Both commits are read once. Each environment has a reader of its own, which parses again only the files that differ.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from controller.errors import PathNotFoundError
+from controller.errors import PathNotFoundError, SourceError
 from controller.manifests.parse_cache import ParsedFiles
 from controller.manifests.reader import DesiredState, ManifestReader
 from controller.model.deployments import Deployment
+from controller.model.names import fold_name
 from controller.model.snapshots import Code, ManifestFile, RefusedFile, Snapshot
 from controller.model.status import InventoryEntry
 from controller.reconcile.changed_code import code_changes
@@ -38,16 +39,19 @@ class _Commit:
         return None if self.snapshot is None else self.snapshot.project
 
 
-def plan_between(base: Source, head: Source, environment: str | None, now: datetime) -> Preview:
+def plan_between(
+    base: Source, head: Source, environment: str | None, now: datetime, *, parent: Callable[[], Source]
+) -> Preview:
     """Return the plan from one commit to another.
 
-    It is for `environment`, or else for no environment, with a further plan for each declared environment. Raises
+    It is for `environment`, or else for no environment, with a further plan for each declared environment. `parent`
+    opens the commit before the base, which is read only if the controller may have refused a part of the base. Raises
     SourceError, and UsageError for an environment that is not declared.
     """
     before, after = _read_base(base), _read(head)
     is_same = before.revision.rpartition(":")[2] == after.revision.rpartition(":")[2]
     changed = {} if is_same else head.changed_files(after.revision, before.revision)
-    commits = _Commits(before, after, changed, now)
+    commits = _Commits(before, after, changed, now, parent)
     chosen = commits.plan(environment)
     environments = tuple(commits.environments()) if environment is None else ()
     code = code_changes(
@@ -74,8 +78,16 @@ class _Commits:
     commit can affect are parsed again. The others are the same on both sides, so the first result is used for them.
     """
 
-    def __init__(self, base: _Commit, head: _Commit, changed: Collection[str] | None, now: datetime) -> None:
+    def __init__(
+        self,
+        base: _Commit,
+        head: _Commit,
+        changed: Collection[str] | None,
+        now: datetime,
+        parent: Callable[[], Source],
+    ) -> None:
         self._base = base
+        self._parent = parent
         self._head = head
         self._now = now
         self._files = ParsedFiles()
@@ -130,11 +142,31 @@ class _Commits:
         self.staying += [new for name, new in after.deployments.items() if name in before.deployments]
         names = (before.deployments.keys() & after.deployments) - {one.deployment for one in self.python_changes}
         self.python_changes += python_changes(before.python_requests, after.python_requests, names)
-        recorded = _as_inventory(before, self._base.revision, self._now)
+        applied = self._without_case_renames(before, after, environment)
+        recorded = _as_inventory(applied, self._base.revision, self._now)
         # A file that is invalid at both commits has no deployments in the inventory, but is not new either.
         earlier = () if self._base.snapshot is None else [file.path for file in self._base.snapshot.files]
         plan = make_plan(self._head.snapshot, after, recorded, earlier_files=earlier)
         return preview(plan, base=self._base.revision, now=self._now, environment=environment)
+
+    def _without_case_renames(
+        self, before: DesiredState, after: DesiredState, environment: str | None
+    ) -> Mapping[str, Deployment]:
+        """Return the deployments of the base, without refused renames of case that the head undoes."""
+        removed = {fold_name(name): name for name in before.deployments if name not in after.declared_names}
+        old_names = [
+            name for name in after.deployments if name not in before.deployments and fold_name(name) in removed
+        ]
+        if not old_names:
+            return before.deployments
+        try:
+            parent = _read_base(self._parent())
+        except SourceError:
+            return before.deployments
+        earlier = self._read(ManifestReader(environment, files=self._files), parent).deployments
+        kept = {name: earlier[name] for name in old_names if name in earlier}
+        refused = {removed[fold_name(name)] for name in kept}
+        return {name: each for name, each in before.deployments.items() if name not in refused} | kept
 
 
 def _same_files(base: _Commit, head: _Commit, changed: Collection[str] | None) -> frozenset[str]:
@@ -168,7 +200,7 @@ def _read_base(source: Source) -> _Commit:
         return _Commit(revision, None, source.code(revision))
 
 
-def _as_inventory(desired: DesiredState, revision: str, now: datetime) -> Mapping[str, InventoryEntry]:
+def _as_inventory(deployments: Mapping[str, Deployment], revision: str, now: datetime) -> Mapping[str, InventoryEntry]:
     """Return the inventory as if the base had been applied to an empty state."""
     return {
         name: InventoryEntry(
@@ -180,5 +212,5 @@ def _as_inventory(desired: DesiredState, revision: str, now: datetime) -> Mappin
             revision=revision,
             cursor=now,
         )
-        for name, deployment in desired.deployments.items()
+        for name, deployment in deployments.items()
     }

@@ -154,3 +154,15 @@ def test_a_deployment_that_moved_into_a_python_spec_is_not_planned_as_deleted(
     assert "= b stays active: it may have moved into deployments/spec.py, which was not executed" in answer.out
     repository.commit({"deployments/spec.py": spec.replace('"b"', '"c"')})
     assert changes(command, repository.path, "--base", "HEAD~2") == [("delete", "b")]
+
+
+def test_the_commit_that_undoes_a_refused_rename_of_case_has_no_error(command: Command, tmp_path: Path) -> None:
+    repository = new_repository(tmp_path / "case")
+    repository.commit({"deployments/a.yaml": "name: sums\ncommand: ['true']\n"})
+    repository.commit({"deployments/a.yaml": "name: Sums\ncommand: ['true']\n"})
+    options = ("plan", "--repo", str(repository.path), "--base", "HEAD~1")
+    assert "CaseOnlyRename" in command(*options).out  # the controller refuses it
+    repository.commit({"deployments/a.yaml": "name: sums\ncommand: ['true']\nversion: '2'\n"})
+    answer = command(*options)
+    assert "CaseOnlyRename" not in answer.out
+    assert "1 to update" in answer.out
