@@ -60,7 +60,7 @@ def _unknown_upstreams(
                     hint = f"it was renamed: write {new_names[upstream.name]}"
                 message = f"there is no deployment {shorten(upstream.name)} that could run first"
                 if upstream.name in disabled:
-                    message = f"{shorten(upstream.name)} is not enabled in this environment, so it can't run first"
+                    message = f"{shorten(upstream.name)} is not enabled, so it can't run first"
                     hint = f"remove it from after, or write enabled: true in {shorten(upstream.name)}"
                 yield _finding("UnknownUpstream", message, hint, upstream, file, name)
 

@@ -111,7 +111,7 @@ def test_an_upstream_that_only_one_environment_leaves_out_is_reported() -> None:
     )
     finding = only(state)
     assert (finding.code, finding.file, finding.line) == ("UnknownUpstream", "deployments/1.yaml", 3)
-    assert finding.message == "wait is not enabled in this environment, so it can't run first (in environment prod)"
+    assert finding.message == "wait is not enabled, so it can't run first (in environment prod)"
     assert finding.hint == "remove it from after, or write enabled: true in wait"
     assert set(state.deployments) == {"wait", "free"}
 

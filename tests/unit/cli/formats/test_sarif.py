@@ -133,6 +133,8 @@ def test_every_code_is_a_rule_with_an_explanation() -> None:
         "PlainHttp",
         "ResultMayBeMissing",
         "UnusedExclude",
+        "PlaceholderNotReplaced",
+        "UnusualHeader",
     }
 
 
