@@ -76,7 +76,7 @@ class _Fires(NamedTuple):
     show_default=True,
     help="Move fire times to business days.",
 )
-@click.option("--calendar", metavar="CODE", multiple=True, help="Holidays that are no business days, such as DE-BY.")
+@click.option("--calendar", metavar="CODE", multiple=True, help="Public holidays that --shift avoids, such as DE-BY.")
 @click.option("--except", "exclude", metavar="CODE", multiple=True, help="Holidays to leave out, such as DE-BY.")
 @click.option(
     "-n",

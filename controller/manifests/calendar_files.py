@@ -17,7 +17,7 @@ from controller.text import shorten
 
 FILE = "file"
 CalendarFiles = Mapping[str, bytes | None]
-"""The content of each file by its path; None if there is no such file, or it can't be read."""
+"""The content of each file by its path; None for a file that does not exist or can't be read."""
 
 
 def read_calendar_files(project: Mapping[str, Any] | None, code: Code) -> CalendarFiles:

@@ -58,7 +58,7 @@ def _unknown_upstreams(
                 hint = did_you_mean(upstream.name, others) or "declare it, or remove it from after"
                 if upstream.name in new_names:
                     hint = f"it was renamed: write {new_names[upstream.name]}"
-                message = f"there is no deployment {shorten(upstream.name)} that could run first"
+                message = f"there is no deployment named {shorten(upstream.name)}"
                 if upstream.name in disabled:
                     message = f"{shorten(upstream.name)} is not enabled, so it can't run first"
                     hint = f"remove it from after, or write enabled: true in {shorten(upstream.name)}"

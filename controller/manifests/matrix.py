@@ -220,7 +220,7 @@ def _expanded(root: Node, matrix: Node, places: Iterable[tuple[Path, Node]], com
 
 
 def _value_of(node: Node, combination: Combination) -> Node:
-    """Return what stands for a reference or a string in this combination."""
+    """Return the value of a reference or a string in this combination."""
     if _is_reference(node):
         return combination[node.value["from"].removeprefix(_PREFIX)]
 

@@ -2,7 +2,7 @@
 
 `build` calls `check_run_names`; `runs` calls `run_name` when it creates a run, and `complete_name` when upstream runs
 release it. A placeholder is the name of a parameter or a key of the matrix, or `due_time` with an optional format.
-There are no attributes, indices, conversions or expressions.
+Attributes, indices, conversions and expressions are not supported.
 """
 
 import json

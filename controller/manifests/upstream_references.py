@@ -47,7 +47,7 @@ def resolve_upstream_references(parameters: Mapping[str, Any], results: Mapping[
     """Return the parameters with each reference to a result replaced by its value.
 
     `results` has the results of the upstream runs, by the name of their deployment: JSON values, None for a run without
-    a result. Raises MissingResultError if a result lacks the value, or if there is no run of that deployment.
+    a result. Raises MissingResultError if a result lacks the value, or if that deployment has no run.
     """
     return {name: _resolve(value, (name,), results) for name, value in parameters.items()}
 

@@ -30,7 +30,7 @@ class Outside(StrEnum):
 class Holidays:
     """The holidays of a country (`DE`), a part of a country (`DE-BY`) or a financial market (`XNYS`).
 
-    Empty `categories` stand for the public holidays; for others see the `holidays` package.
+    Without `categories`, these are the public holidays. The `holidays` package documents the others.
     """
 
     code: str

@@ -43,7 +43,7 @@ class DeadlineChange:
     - `missed`: new misses, and earlier ones that another due time has missed too (`count`).
     - `met`: deployments that are on time again: the run started, finished or succeeded. With both `finish_within` and
       `success_every`, `overdue` is met when neither is missed.
-    - `withdrawn`: deployments that no longer have to meet a deadline, because somebody deleted, suspended or held them,
+    - `withdrawn`: deployments that no longer have to meet a deadline, because a user deleted, suspended or held them,
       removed the deadline, or cancelled the run. They have not recovered.
     """
 

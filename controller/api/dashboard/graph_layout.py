@@ -36,7 +36,7 @@ class Box:
 class Curve:
     """A dependency as SVG path data.
 
-    `label` is the outcome that is asked for, unless that is success, and `any` if one of several upstreams is enough.
+    `label` is the required outcome unless that is success, or `any` if one of several upstreams is enough.
     """
 
     edge: Edge

@@ -64,7 +64,7 @@ def test_deleting_an_upstream_warns_about_its_dependants(command: Command, repos
     repository.commit({"deployments/alert.yaml": ALERT})
     lines = plan(command, repository)
     assert "warning: report waits for it under `after`, and can't be released any more" in lines
-    assert any("there is no deployment ingest that could run first [UnknownUpstream]" in line for line in lines)
+    assert any("there is no deployment named ingest [UnknownUpstream]" in line for line in lines)
 
 
 def test_renaming_an_upstream_warns_about_those_that_still_name_it(command: Command, repository: GitRepository) -> None:

@@ -36,7 +36,7 @@ def test_an_upstream_that_nothing_declares_is_an_error(read: Read, after: str, p
     state = read(a_yaml=document("a"), ingest_yaml=document("ingest"), report_yaml=document("report", after))
     finding = only(state)
     assert (finding.code, finding.path, f"{finding.line}:{finding.column}") == ("UnknownUpstream", path, place)
-    assert finding.message == "there is no deployment ingset that could run first"
+    assert finding.message == "there is no deployment named ingset"
     assert finding.hint == "did you mean ingest?"
     assert set(state.deployments) == {"a", "ingest"}
     assert state.broken_files == {"deployments/report.yaml"}
