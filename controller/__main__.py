@@ -12,12 +12,17 @@ def main() -> None:
         _restart_in_utf8_mode()
     # Importing a command creates 100,000 objects and no garbage; looking for some would take a tenth of its time.
     gc.set_threshold(50_000)
-    from controller.cli.main import run
-
     # The parent process may have ignored or blocked signals. If SIGCHLD is ignored, exit codes of git are lost.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    sys.exit(run(sys.argv[1:]))
+    from controller.cli.command_client import run_in_server
+
+    code = run_in_server(sys.argv[1:])
+    if code is None:
+        from controller.cli.main import run
+
+        code = run(sys.argv[1:])
+    sys.exit(code)
 
 
 def _restart_in_utf8_mode() -> None:

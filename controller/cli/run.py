@@ -139,6 +139,7 @@ def run(location: Location, once: bool, log_format: Any, prebuild: bool, plain: 
     from controller import logs
     from controller.app.controller import Controller
     from controller.app.stop_signal import StopSignal
+    from controller.cli.command_server import CommandServer
     from controller.runs.orphan_reaper import leave_reaper_behind
     from controller.settings import drop_git_variables, is_debugging
 
@@ -146,6 +147,7 @@ def run(location: Location, once: bool, log_format: Any, prebuild: bool, plain: 
     drop_git_variables()
     is_live = has_screen() and log_format is None and not once
     stop_signal = StopSignal(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    server = None if once else CommandServer()
     controller = Controller(_settings(location, values), stop_signal)
     log_file = controller.state.log if is_live else None
     logs.configure(log_format or "text", to=log_file, with_tracebacks=is_debugging())
@@ -158,6 +160,7 @@ def run(location: Location, once: bool, log_format: Any, prebuild: bool, plain: 
     try:
         if not prebuild or controller.prebuild():
             controller.start()
+            server.listen(controller.state.path)
             if not is_live:
                 stop_signal.wait()
             elif plain or not can_show_live_view():
@@ -166,6 +169,7 @@ def run(location: Location, once: bool, log_format: Any, prebuild: bool, plain: 
                 _show_live_view(controller, stop_signal, needs_log=values["drain"])
     finally:
         controller.stop(STOP_SECONDS)
+        server.stop()
         if is_live:
             write_to_terminal(_farewell(controller.running_flows))
     if controller.failure is not None:

@@ -1,0 +1,222 @@
+"""The command server: a process of `controller run` that runs commands which only read, without loading modules.
+
+`controller run` forks it while it is still single-threaded. When the controller has started, it listens at
+a socket in the state directory and forks for each command that `cli.command_client` sends. It ends when the
+controller does.
+"""
+
+import fcntl
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+from controller import __version__
+from controller.cli.command_client import FORWARDED, SOCKET, peer_user
+from controller.cli.main import run
+
+_IDLE_SECONDS = 2.0
+"""After this long without a command, the server loads the modules of all commands."""
+_REQUEST_SECONDS = 1.0
+_LARGEST_REQUEST = 1 << 20
+_LOADED = (
+    "controller.cli.terminal.console",
+    "controller.cli.terminal.status_view",
+    "controller.cli.terminal.run_tables",
+    "controller.cli.terminal.deployment_tables",
+    "controller.cli.terminal.event_table",
+    "controller.cli.terminal.occurrence_table",
+    "controller.cli.terminal.backfill_tables",
+    "controller.queries.status",
+    "controller.queries.deployment_details",
+    "controller.queries.occurrences",
+    "controller.queries.fire_calendar",
+    "controller.queries.backfills",
+    "controller.queries.graph",
+    "controller.queries.python_environments",
+    "sqlalchemy.dialects.sqlite",
+)
+"""What the commands import in their functions."""
+
+
+class CommandServer:
+    """The command server, as a child of this process. It ends when this object's socket is closed."""
+
+    def __init__(self) -> None:
+        """Fork the server. Call it while there is only one thread, after the controller's modules are loaded."""
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        self._control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._pid = os.fork()
+        if self._pid == 0:
+            self._control.close()
+            _run_server(control)
+        control.close()
+
+    def listen(self, state: Path) -> None:
+        """Make the server listen in this state directory. If it can't, commands run in their own processes."""
+        with suppress(OSError):
+            self._control.send(os.fsencode(state))
+
+    def stop(self) -> None:
+        """End the server. Commands that it runs are not affected."""
+        self._control.close()
+        with suppress(ChildProcessError):
+            os.waitpid(self._pid, 0)
+
+
+def _run_server(control: socket.socket) -> NoReturn:
+    """Serve until the controller closes its socket, or exits. Runs a command in a fork of this process."""
+    os.setsid()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the commands
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in range(3):
+        os.dup2(null, stream)
+    try:
+        state = os.fsdecode(control.recv(4096))
+        if state:
+            with _listen(state) as listener:
+                _serve(listener, control, state)
+    except OSError:
+        os._exit(1)
+    os._exit(0)
+
+
+def _listen(state: str) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    os.chdir(state)  # the kernel accepts at most 107 bytes
+    with suppress(FileNotFoundError):
+        os.unlink(SOCKET)
+    mask = os.umask(0o177)
+    listener.bind(SOCKET)
+    os.umask(mask)
+    os.chdir("/")
+    listener.listen(64)
+    return listener
+
+
+def _serve(listener: socket.socket, control: socket.socket, state: str) -> None:
+    status = os.stat(state)
+    own = [state, status.st_dev, status.st_ino]
+    is_loaded = False
+    while True:
+        readable = select.select([listener, control], [], [], None if is_loaded else _IDLE_SECONDS)[0]
+        if control in readable:
+            return
+        if not readable:
+            _load()
+            is_loaded = True
+            continue
+        with suppress(OSError, ValueError):
+            connection, _ = listener.accept()
+            with connection:
+                request = _receive(connection, own)
+                if request is None:
+                    continue
+                if os.fork() == 0:
+                    listener.close()
+                    control.close()
+                    _run_command(connection, *request)
+                for file in request[1]:
+                    os.close(file)
+
+
+def _load() -> None:
+    """Load what commands need. It is left to the commands if that fails."""
+    with suppress(Exception):
+        for name in (*(f"controller.cli.{command}" for command in FORWARDED if command != "next"), *_LOADED):
+            importlib.import_module(name)
+        importlib.import_module("controller.cli.next")
+    gc.collect()
+    gc.freeze()
+
+
+def _receive(connection: socket.socket, own: list[Any]) -> tuple[Any, list[int]] | None:
+    """Return a request and its files; None if it is not for this server. Raises OSError, ValueError."""
+    connection.settimeout(_REQUEST_SECONDS)
+    message, files, flags, _ = socket.recv_fds(connection, _LARGEST_REQUEST, 4)
+    request: Any = None
+    with suppress(ValueError):
+        request = json.loads(message)
+    is_accepted = (
+        peer_user(connection) == os.geteuid()
+        and not flags & socket.MSG_TRUNC
+        and len(files) == 4
+        and isinstance(request, dict)
+        and request["version"] == __version__
+        and _is_same(request["state"], own)
+    )
+    if is_accepted:
+        return request, files
+    for file in files:
+        os.close(file)
+    connection.send(b"refused")
+    return None
+
+
+def _is_same(theirs: list[Any], own: list[Any]) -> bool:
+    """Whether the path of the client's state leads to ours here too. It may see other file systems."""
+    status = os.stat(theirs[0])
+    return theirs[1:] == own[1:] == [status.st_dev, status.st_ino]
+
+
+def _run_command(connection: socket.socket, request: Any, files: list[int]) -> NoReturn:
+    """Take over the streams, the directory and the environment of the client, run the command, send its exit code."""
+    code: Any = 2
+    try:
+        _end_with(connection)
+        _become(request, files)
+        code = run(request["arguments"])
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+    finally:
+        with suppress(OSError):
+            connection.send(str(code).encode())
+        os._exit(0)
+
+
+def _end_with(connection: socket.socket) -> None:
+    """Have the kernel end this process with SIGIO when the client closes its connection."""
+    connection.settimeout(None)
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(connection, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(connection, fcntl.F_SETFL, fcntl.fcntl(connection, fcntl.F_GETFL) | os.O_ASYNC)
+    if select.select([connection], [], [], 0)[0]:
+        os._exit(0)
+
+
+def _become(request: Any, files: list[int]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    *streams, directory = files
+    os.fchdir(directory)
+    os.close(directory)
+    for number, file in enumerate(streams):
+        os.dup2(file, number)
+        os.close(file)
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    time.tzset()
+    sys.argv = [request["program"], *request["arguments"]]
+    if request["output_encoding"] is not None:
+        sys._xoptions["controller-output"] = request["output_encoding"]
+    else:
+        sys._xoptions.pop("controller-output", None)
+    names = ("stdin", "stdout", "stderr")
+    for number, (name, (encoding, errors)) in enumerate(zip(names, request["encodings"], strict=True)):
+        mode = "r" if number == 0 else "w"
+        buffering = 1 if number == 2 or os.isatty(number) else -1
+        stream = open(number, mode, buffering, encoding=encoding, errors=errors, closefd=False)
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
