@@ -15,11 +15,16 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-FORWARDED = frozenset({"status", "deployments", "runs", "events", "occurrences", "next", "backfills", "graph", "python"})
+FORWARDED = frozenset(
+    {"status", "deployments", "runs", "events", "occurrences", "next", "backfills", "graph", "python"}
+)
 """The commands that may be forwarded. With the words and options below, they wait, change something or open a page."""
 _NOT_FORWARDED = frozenset({"watch", "open", "cancel", "retry", "pause", "resume", "build", "--watch", "--follow"})
 SOCKET = "commands.sock"
 """The name of the server's socket in the state directory."""
+STARTED = b"started"
+REFUSED = b"refused"
+# The server answers with STARTED, and then with the exit code; or with REFUSED, if the client must run the command.
 _CONNECT_TIMEOUT = struct.pack("ll", 1, 0)
 
 
@@ -105,7 +110,7 @@ def _enclosing_repository(start: str) -> str:
 
 
 def _git_directory(root: str) -> str:
-    """Return `.git`, the directory that the file `.git` of a linked worktree names, or the root of a bare repository."""
+    """Return `.git`, the directory that the file `.git` of a linked worktree names, or `root` if it is bare."""
     path = f"{root}/.git"
     if not os.path.isfile(path):
         return path if os.path.isdir(path) else root
@@ -148,18 +153,18 @@ def peer_user(connection: socket.socket) -> int:
 
 
 def _wait(connection: socket.socket) -> int | None:
-    """Wait for the exit code. None if the server refuses the command, before it has printed anything."""
+    """Wait for the exit code. None if the command was not started."""
+    connection.settimeout(None)
     try:
-        connection.settimeout(None)
+        if connection.recv(16) != STARTED:
+            return None
         answer = connection.recv(16)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except OSError:
-        answer = b""
-    if answer == b"refused":
         return None
     if not answer:
-        with suppress(OSError):
-            sys.stderr.write("error: The process of the controller that ran this command has ended unexpectedly.\n")
+        with suppress(OSError, AttributeError):
+            sys.stderr.write("error: The process that ran this command has ended unexpectedly.\n")
         return 2
     return int(answer)

@@ -15,18 +15,22 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 from controller import __version__
-from controller.cli.command_client import FORWARDED, SOCKET, peer_user
+from controller.cli.command_client import FORWARDED, REFUSED, SOCKET, STARTED, peer_user
 from controller.cli.main import run
 
 _IDLE_SECONDS = 2.0
 """After this long without a command, the server loads the modules of all commands."""
 _REQUEST_SECONDS = 1.0
 _LARGEST_REQUEST = 1 << 20
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_FILES = 4
+"""The standard streams and the working directory."""
 _LOADED = (
     "controller.cli.terminal.console",
     "controller.cli.terminal.status_view",
@@ -44,7 +48,7 @@ _LOADED = (
     "controller.queries.python_environments",
     "sqlalchemy.dialects.sqlite",
 )
-"""What the commands import in their functions."""
+"""The modules that commands import in their functions."""
 
 
 class CommandServer:
@@ -55,6 +59,7 @@ class CommandServer:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         self._control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        gc.freeze()  # a collection writes to the objects, and the processes would no longer share their memory
         self._pid = os.fork()
         if self._pid == 0:
             self._control.close()
@@ -76,8 +81,9 @@ class CommandServer:
 def _run_server(control: socket.socket) -> NoReturn:
     """Serve until the controller closes its socket, or exits. Runs a command in a fork of this process."""
     os.setsid()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    gc.disable()
+    for stop in _STOP_SIGNALS:
+        signal.signal(stop, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the commands
     null = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):
@@ -117,18 +123,30 @@ def _serve(listener: socket.socket, control: socket.socket, state: str) -> None:
             _load()
             is_loaded = True
             continue
-        with suppress(OSError, ValueError):
+        with suppress(OSError):
             connection, _ = listener.accept()
             with connection:
-                request = _receive(connection, own)
-                if request is None:
-                    continue
-                if os.fork() == 0:
-                    listener.close()
-                    control.close()
-                    _run_command(connection, *request)
-                for file in request[1]:
-                    os.close(file)
+                _start_command(connection, own, (listener, control))
+
+
+def _start_command(connection: socket.socket, own: list[Any], sockets: Sequence[socket.socket]) -> None:
+    """Fork for a request and return; refuse a request that is not for this server. Raises OSError."""
+    connection.settimeout(_REQUEST_SECONDS)
+    message, files, flags, _ = socket.recv_fds(connection, _LARGEST_REQUEST, _FILES)
+    try:
+        is_whole = len(files) == _FILES and not flags & socket.MSG_TRUNC
+        request = _read_request(message, connection, own) if is_whole else None
+        if request is None:
+            connection.send(REFUSED)
+        elif os.fork() == 0:
+            for one in sockets:
+                one.close()
+            _run_command(connection, request, files)
+    except OSError:
+        connection.send(REFUSED)
+    finally:
+        for file in files:
+            os.close(file)
 
 
 def _load() -> None:
@@ -137,31 +155,18 @@ def _load() -> None:
         for name in (*(f"controller.cli.{command}" for command in FORWARDED if command != "next"), *_LOADED):
             importlib.import_module(name)
         importlib.import_module("controller.cli.next")
-    gc.collect()
-    gc.freeze()
 
 
-def _receive(connection: socket.socket, own: list[Any]) -> tuple[Any, list[int]] | None:
-    """Return a request and its files; None if it is not for this server. Raises OSError, ValueError."""
-    connection.settimeout(_REQUEST_SECONDS)
-    message, files, flags, _ = socket.recv_fds(connection, _LARGEST_REQUEST, 4)
-    request: Any = None
-    with suppress(ValueError):
+def _read_request(message: bytes, connection: socket.socket, own: list[Any]) -> Any:
+    """Return a request of this version and this user for this state; None for another. Raises OSError."""
+    if peer_user(connection) != os.geteuid():
+        return None
+    try:
         request = json.loads(message)
-    is_accepted = (
-        peer_user(connection) == os.geteuid()
-        and not flags & socket.MSG_TRUNC
-        and len(files) == 4
-        and isinstance(request, dict)
-        and request["version"] == __version__
-        and _is_same(request["state"], own)
-    )
-    if is_accepted:
-        return request, files
-    for file in files:
-        os.close(file)
-    connection.send(b"refused")
-    return None
+        is_ours = request["version"] == __version__ and _is_same(request["state"], own)
+    except (ValueError, TypeError, LookupError):
+        return None
+    return request if is_ours else None
 
 
 def _is_same(theirs: list[Any], own: list[Any]) -> bool:
@@ -174,6 +179,8 @@ def _run_command(connection: socket.socket, request: Any, files: list[int]) -> N
     """Take over the streams, the directory and the environment of the client, run the command, send its exit code."""
     code: Any = 2
     try:
+        connection.settimeout(None)
+        connection.send(STARTED)
         _end_with(connection)
         _become(request, files)
         code = run(request["arguments"])
@@ -187,7 +194,6 @@ def _run_command(connection: socket.socket, request: Any, files: list[int]) -> N
 
 def _end_with(connection: socket.socket) -> None:
     """Have the kernel end this process with SIGIO when the client closes its connection."""
-    connection.settimeout(None)
     signal.signal(signal.SIGIO, signal.SIG_DFL)
     fcntl.fcntl(connection, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(connection, fcntl.F_SETFL, fcntl.fcntl(connection, fcntl.F_GETFL) | os.O_ASYNC)
@@ -196,8 +202,8 @@ def _end_with(connection: socket.socket) -> None:
 
 
 def _become(request: Any, files: list[int]) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
+    for stop in (*_STOP_SIGNALS, signal.SIGCHLD):
+        signal.signal(stop, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     *streams, directory = files
     os.fchdir(directory)
@@ -217,6 +223,6 @@ def _become(request: Any, files: list[int]) -> None:
     for number, (name, (encoding, errors)) in enumerate(zip(names, request["encodings"], strict=True)):
         mode = "r" if number == 0 else "w"
         buffering = 1 if number == 2 or os.isatty(number) else -1
-        stream = open(number, mode, buffering, encoding=encoding, errors=errors, closefd=False)
+        stream = open(number, mode, buffering, encoding=encoding, errors=errors, closefd=False)  # noqa: SIM115
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)

@@ -64,22 +64,19 @@ class Group(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one line per command."""
-        write_commands(self, ctx, formatter, {"Commands": self.list_commands(ctx)})
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        summaries = {
+            name: command.get_short_help_str(_LONGEST_SUMMARY) for name, command in commands.items() if command
+        }
+        write_commands(formatter, {"Commands": summaries})
 
 
-def write_commands(
-    group: click.Group, ctx: click.Context, formatter: click.HelpFormatter, sections: Mapping[str, Sequence[str]]
-) -> None:
-    """Write these sections of commands; the summaries of all commands begin in the same column."""
-    width = max(len(name) for names in sections.values() for name in names)
-    for title, names in sections.items():
-        rows = []
-        for name in names:
-            command = group.get_command(ctx, name)
-            assert command is not None
-            rows.append((f"{name:{width}}", command.get_short_help_str(_LONGEST_SUMMARY)))
+def write_commands(formatter: click.HelpFormatter, sections: Mapping[str, Mapping[str, str]]) -> None:
+    """Write these sections of commands, each with its summary; all summaries begin in the same column."""
+    width = max(len(name) for commands in sections.values() for name in commands)
+    for title, commands in sections.items():
         with formatter.section(title):
-            formatter.write_dl(rows)
+            formatter.write_dl([(f"{name:{width}}", summary) for name, summary in commands.items()])
 
 
 def write_location_options(ctx: click.Context, formatter: click.HelpFormatter) -> None:

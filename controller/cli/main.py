@@ -15,46 +15,46 @@ from controller.text import closest, visible_lines
 
 GROUPS = {
     "Look": {
-        "status": "controller.cli.status:status",
-        "deployments": "controller.cli.deployments:deployments",
-        "runs": "controller.cli.runs:runs",
-        "events": "controller.cli.events:events",
-        "occurrences": "controller.cli.occurrences:occurrences",
-        "next": "controller.cli.next:next_",
-        "backfills": "controller.cli.backfills:backfills",
-        "graph": "controller.cli.graph:graph",
-        "login": "controller.cli.login:login",
+        "status": ("status:status", "Show the source, deployments, recent runs and events."),
+        "deployments": ("deployments:deployments", "List deployments, or show one in detail."),
+        "runs": ("runs:runs", "List, show, follow, cancel or retry runs, or print logs."),
+        "events": ("events:events", "Show events: changes, failures, recoveries, holds."),
+        "occurrences": ("occurrences:occurrences", "List the due times of a deployment and their outcomes."),
+        "next": ("next:next_", "Print the next fire times of a deployment or an expression."),
+        "backfills": ("backfills:backfills", "List, show, pause, resume or cancel backfills."),
+        "graph": ("graph:graph", "Print what starts or holds back each deployment."),
+        "login": ("login:login", "Print a one-time link to the dashboard."),
     },
     "Change": {
-        "trigger": "controller.cli.trigger:trigger",
-        "hold": "controller.cli.holds:hold",
-        "resume": "controller.cli.holds:resume",
-        "reconcile": "controller.cli.reconcile:reconcile",
-        "approve": "controller.cli.reconcile:approve",
-        "restore": "controller.cli.restore:restore",
-        "backfill": "controller.cli.backfill:backfill",
+        "trigger": ("trigger:trigger", "Run a deployment now, also for a past due time."),
+        "hold": ("holds:hold", "Pause what starts runs of a deployment until it is resumed."),
+        "resume": ("holds:resume", "End the hold of a deployment."),
+        "reconcile": ("reconcile:reconcile", "Sync with the repository now."),
+        "approve": ("reconcile:approve", "Approve withheld deletions, identified by their digest."),
+        "restore": ("restore:restore", "Print the last valid document of a deleted deployment."),
+        "backfill": ("backfill:backfill", "Run the due times of a past range that have no run yet."),
     },
     "Author": {
-        "init": "controller.cli.init:init",
-        "validate": "controller.cli.validate:validate",
-        "plan": "controller.cli.plan:plan",
-        "render": "controller.cli.render:render",
-        "explain": "controller.cli.explain:explain",
-        "execute": "controller.cli.execute:execute",
-        "schema": "controller.cli.schema:schema",
-        "deployment": "controller.cli.deployment:deployment",
+        "init": ("init:init", "Create a working example repository."),
+        "validate": ("validate:validate", "Check manifests and report everything that is wrong."),
+        "plan": ("plan:plan", "Show what a commit changes before it is applied."),
+        "render": ("render:render", "Print documents with defaults and overlay applied."),
+        "explain": ("explain:explain", "Explain the code of a finding."),
+        "execute": ("execute:execute", "Run a flow or deployment in the foreground."),
+        "schema": ("schema:schema", "Print the JSON Schema of a file that controller reads."),
+        "deployment": ("deployment:deployment", "Write a spec to the working tree; aliases as in Prefect."),
     },
     "Operate": {
-        "run": "controller.cli.run:run",
-        "doctor": "controller.cli.doctor:doctor",
-        "notify": "controller.cli.notify:notify",
-        "python": "controller.cli.python:python",
-        "completion": "controller.cli.completion:completion",
-        "version": "controller.cli.version:version",
+        "run": ("run:run", "Run the controller: apply deployments and run flows on time."),
+        "doctor": ("doctor:doctor", "Check this machine for everything a controller needs."),
+        "notify": ("notify:notify", "Test channels, and see which messages were sent."),
+        "python": ("python:python", "List, show, build or remove Python environments."),
+        "completion": ("completion:completion", "Print the script for completion in bash, zsh or fish."),
+        "version": ("version:version", "Print the versions of controller and its libraries."),
     },
 }
-"""The commands in the order of `--help`, each with its module and its name there."""
-COMMANDS = {name: place for group in GROUPS.values() for name, place in group.items()}
+"""The commands in the order of `--help`: the module and the name there, and the first sentence of its help."""
+COMMANDS = {name: entry for group in GROUPS.values() for name, entry in group.items()}
 
 COMPLETION_VARIABLE = "_CONTROLLER_COMPLETE"
 """The environment variable with which the script of `controller completion` asks for completions."""
@@ -69,8 +69,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
         if name not in COMMANDS:
             return None
-        module, _, attribute = COMMANDS[name].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
+        module, _, attribute = COMMANDS[name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(f"controller.cli.{module}"), attribute)
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -83,7 +83,8 @@ class _Commands(click.Group):
         """Write the commands in groups, then the options that most of them have."""
         from controller.cli.help_pages import write_commands, write_location_options
 
-        write_commands(self, ctx, formatter, {title: list(group) for title, group in GROUPS.items()})
+        sections = {title: {name: entry[1] for name, entry in group.items()} for title, group in GROUPS.items()}
+        write_commands(formatter, sections)
         write_location_options(ctx, formatter)
 
     def resolve_command(

@@ -146,13 +146,13 @@ def run(location: Location, once: bool, log_format: Any, prebuild: bool, plain: 
     leave_reaper_behind()
     drop_git_variables()
     is_live = has_screen() and log_format is None and not once
-    stop_signal = StopSignal(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     server = None if once else CommandServer()
+    stop_signal = StopSignal(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     controller = Controller(_settings(location, values), stop_signal)
     log_file = controller.state.log if is_live else None
     logs.configure(log_format or "text", to=log_file, with_tracebacks=is_debugging())
     controller.check()
-    if once:
+    if server is None:
         return _once(controller, prebuild)
     if is_live:
         write_to_terminal("Starting the controller.\n")

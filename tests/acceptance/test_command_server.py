@@ -1,0 +1,204 @@
+"""Commands that read run in a fork of the controller, and print the same as in their own process."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.command_server import CONTROLLER
+from tests.acceptance.conftest import Start
+from tests.acceptance.harness import Repository, Running, is_alive, until
+
+pytestmark = pytest.mark.acceptance
+
+FILES = {
+    "deployments/good.yaml": (
+        "name: good\ncommand: [echo, hello]\nschedule: {cron: '0 3 * * *', timezone: Europe/Berlin}\n"
+    ),
+    "deployments/wrong.yaml": "name: wrong\ncommand: 5\n",
+}
+LOOKS = [
+    ("status",),
+    ("status", "-o", "json"),
+    ("deployments",),
+    ("deployments", "show", "good"),
+    ("deployments", "list", "-o", "yaml"),
+    ("deployments", "show", "god"),
+    ("runs", "list", "-o", "wide"),
+    ("runs", "logs", "no-such-run"),
+    ("runs", "list", "--state", "nonsense"),
+    ("events", "-o", "jsonl"),
+    ("occurrences", "good"),
+    ("next", "good", "-o", "json"),
+    ("backfills",),
+    ("graph", "-o", "dot"),
+    ("status", "extra"),
+]
+
+
+def commands_socket(repository: Repository) -> Path:
+    return repository.state / "commands.sock"
+
+
+@pytest.fixture
+def controller(repository: Repository, running: Start) -> Running:
+    """A controller that has applied a deployment and run it once."""
+    for path, text in FILES.items():
+        repository.write(path, text)
+    repository.commit()
+    started = running(repository)
+    repository.wait_for_revision(None)
+    repository.trigger("good")
+    until(commands_socket(repository).is_socket, "the command server")
+    return started
+
+
+def ask(
+    repository: Repository, *arguments: str, here: bool = False, env: Mapping[str, str] | None = None
+) -> tuple[int, bytes, bytes, int]:
+    """Run the installed script; `here`: without the server. Returns its exit code, outputs, and its loaded modules."""
+    hidden = commands_socket(repository).with_name("hidden")
+    if here:
+        commands_socket(repository).rename(hidden)
+    try:
+        done = subprocess.run(
+            [CONTROLLER, *arguments],
+            cwd=repository.root,
+            env={"PATH": os.defpath, "HOME": "/", "PYTHONPROFILEIMPORTTIME": "1", **(env or {})},
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
+    finally:
+        if here:
+            hidden.rename(commands_socket(repository))
+    lines = done.stderr.splitlines(keepends=True)
+    errors = b"".join(line for line in lines if not line.startswith(b"import time:"))
+    return done.returncode, done.stdout, errors, len(lines)
+
+
+def without_times(output: bytes) -> bytes:
+    """Replace digits, which change with every second."""
+    return b"".join(b"0" if char in b"0123456789" else bytes([char]) for char in output)
+
+
+def server_of(controller: Running) -> int:
+    """Return the process id of the command server: the child of the controller with the same command line."""
+    own = Path(f"/proc/{controller.process.pid}/cmdline").read_bytes()
+    tasks = Path(f"/proc/{controller.process.pid}/task")
+    children = [int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
+    [server] = [pid for pid in children if Path(f"/proc/{pid}/cmdline").read_bytes() == own]
+    return server
+
+
+@pytest.mark.usefixtures("controller")
+def test_forwarded_commands_print_the_same_without_loading_the_command_line(repository: Repository) -> None:
+    for arguments in LOOKS:
+        forwarded, local = ask(repository, *arguments), ask(repository, *arguments, here=True)
+        assert forwarded[0] == local[0], arguments
+        assert without_times(forwarded[1]) == without_times(local[1])
+        assert forwarded[2] == local[2]
+        assert forwarded[3] < local[3] / 2  # modules
+
+
+@pytest.mark.usefixtures("controller")
+def test_a_forwarded_command_has_the_environment_the_directory_and_the_streams_of_its_client(
+    repository: Repository, tmp_path: Path
+) -> None:
+    ascii_only = {"PYTHONIOENCODING": "ascii"}
+    assert ask(repository, "runs", env=ascii_only)[1].isascii()
+    elsewhere = subprocess.run(
+        [CONTROLLER, "next", "good", "--repo", os.path.relpath(repository.root, tmp_path)],
+        cwd=tmp_path,
+        env={"PATH": os.defpath},
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    assert b" 03:00:00+0" in elsewhere.stdout
+    assert ask(repository, "status", env={"CONTROLLER_STATE_DIR": str(tmp_path)})[0] == 2
+    script = f"{CONTROLLER} status | head -n 1; echo ${{PIPESTATUS[0]}}; {CONTROLLER} status >&-"
+    closed = subprocess.run(["bash", "-c", script], cwd=repository.root, capture_output=True, check=True, timeout=60)
+    assert closed.stderr == b""
+    assert closed.stdout.splitlines()[0].startswith(b"controller")
+
+
+@pytest.mark.usefixtures("controller")
+def test_a_forwarded_command_sees_the_terminal_of_its_client(repository: Repository) -> None:
+    def on_terminal(*, here: bool) -> bytes:
+        chunks: list[bytes] = []
+
+        def keep(descriptor: int) -> bytes:
+            chunks.append(os.read(descriptor, 65536))
+            return chunks[-1]
+
+        hidden = commands_socket(repository).with_name("hidden")
+        if here:
+            commands_socket(repository).rename(hidden)
+        code = pty.spawn([str(CONTROLLER), "status", "--repo", str(repository.root)], keep, lambda _: b"")
+        if here:
+            hidden.rename(commands_socket(repository))
+        assert code == 0
+        return b"".join(chunks)
+
+    forwarded = on_terminal(here=False)
+    assert b"\x1b[" in forwarded
+    assert without_times(forwarded) == without_times(on_terminal(here=True))
+
+
+def test_the_server_keeps_no_files_of_its_commands_and_serves_many_at_once(
+    repository: Repository, controller: Running
+) -> None:
+    files = Path(f"/proc/{server_of(controller)}/fd")
+    before = len(list(files.iterdir()))
+    many = [
+        subprocess.Popen([CONTROLLER, "runs", "-o", "json"], cwd=repository.root, stdout=subprocess.PIPE)
+        for _ in range(20)
+    ]
+    answers = [one.communicate(timeout=60)[0] for one in many]
+    assert len({json.dumps(json.loads(answer)) for answer in answers}) == 1
+    assert len(list(files.iterdir())) == before
+
+
+def test_a_command_ends_with_its_client(repository: Repository, controller: Running) -> None:
+    """The command blocks because its output is a full pipe."""
+    server = server_of(controller)
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    while True:
+        try:
+            os.write(write, b"x" * 4096)
+        except BlockingIOError:
+            break
+    os.set_blocking(write, True)
+    client = subprocess.Popen([CONTROLLER, "status"], cwd=repository.root, stdout=write)
+    children = Path(f"/proc/{server}/task/{server}/children")
+    [command] = map(int, until(lambda: children.read_text().split(), "the command"))
+    client.kill()
+    client.wait(60)
+    until(lambda: not is_alive(command), "the command to end")
+    os.close(read)
+    os.close(write)
+
+
+def test_commands_run_by_themselves_without_a_server_of_their_version_and_user(
+    repository: Repository, controller: Running
+) -> None:
+    os.kill(server_of(controller), signal.SIGKILL)
+    code, output, errors, modules = ask(repository, "status")
+    assert (code, errors) == (0, b"")
+    assert b"running, pid" in output
+    assert modules > 200
+    assert controller.process.poll() is None
+
+
+def test_the_server_ends_with_its_controller(repository: Repository, controller: Running) -> None:
+    server = server_of(controller)
+    controller.kill()
+    until(lambda: not is_alive(server), "the server to end")
+    assert b"not running" in ask(repository, "status")[1]
