@@ -9,12 +9,14 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
+from sqlalchemy import URL, Compiled, Connection, Dialect, Engine, create_engine, event, exc, text
 from sqlalchemy.pool import QueuePool
+from sqlalchemy.util import LRUCache
 
 from controller.errors import StateError, StorageFullError
 from controller.store.table_creation import create_tables
@@ -22,14 +24,34 @@ from controller.store.table_creation import create_tables
 READERS = 4
 """The number of reading connections kept open for user interfaces; up to twice as many may be open at once."""
 SCHEMA_HEAD = "0016"
+_COMPILED: LRUCache[Any, Compiled] = LRUCache(500)
 
 # Errors are raised as StateError. Without a handler, SQLAlchemy would also print tracebacks if logging is not set up.
 logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())
 
 
+def _engine(url: URL, **options: Any) -> Engine:
+    """Return a new engine with a connection pool of its own.
+
+    All engines of a process share one dialect and one cache, so that each statement is compiled once and not once for
+    each engine. Compiling takes longer than most statements.
+    """
+    pool = create_engine(url, **options).pool
+    return Engine(pool, _dialect(), url, execution_options={"compiled_cache": _COMPILED})
+
+
+@cache
+def _dialect() -> Dialect:
+    engine = create_engine("sqlite://")
+    with engine.connect():  # initializes the dialect
+        pass
+    engine.dispose()
+    return engine.dialect
+
+
 def writer(path: Path) -> Engine:
     """Return an engine with exactly one connection, on which every transaction takes the write lock when it begins."""
-    engine = create_engine(
+    engine = _engine(
         URL.create("sqlite", database=str(path)),
         poolclass=QueuePool,
         pool_size=1,
@@ -54,13 +76,13 @@ def reader(path: Path) -> Engine:
     """Return a read-only engine. The file must exist."""
     url = URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"})
     pool = {"pool_size": READERS, "max_overflow": READERS}
-    return _reader(create_engine(url, connect_args={"timeout": 30}, **pool))
+    return _reader(_engine(url, connect_args={"timeout": 30}, **pool))
 
 
 def reader_like(engine: Engine, count: int) -> Engine:
     """Return another read-only engine for the same file, with its own pool of up to `count` connections."""
     pool = {"poolclass": QueuePool, "pool_size": count, "max_overflow": 0}
-    return _reader(create_engine(engine.url, connect_args={"timeout": 30}, **pool))
+    return _reader(_engine(engine.url, connect_args={"timeout": 30}, **pool))
 
 
 def _reader(engine: Engine) -> Engine:

@@ -17,7 +17,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, String, text
+from sqlalchemy import Connection, String, select, text
 
 from controller.errors import StateError
 from controller.model.names import MAX_NAME
@@ -69,6 +69,20 @@ def described(path: Path) -> dict[str, Any]:
         }
         keys = {f"{name}, keys": connection.execute(f"PRAGMA foreign_key_list({name})").fetchall() for name in tables}
         return columns | keys | {name: sql for kind, name, sql in objects if kind != "table"}
+
+
+def test_a_statement_is_compiled_once_for_all_databases_and_connections_of_a_process(
+    store: Store, tmp_path: Path
+) -> None:
+    other, own = Store.open(tmp_path / "other.db"), store.with_own_readers(1)
+    compiled = []
+    for transaction in (store.read, store.write, other.read, own.read):
+        with transaction() as tx:
+            compiled.append(tx.connection.execute(select(metadata.tables["runs"].c.id)).context.compiled)
+    assert compiled[0] is not None
+    assert [one for one in compiled if one is not compiled[0]] == []
+    own.close_readers()
+    other.close()
 
 
 def test_schema_head_is_the_last_migration(store: Store) -> None:
