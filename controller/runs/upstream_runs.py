@@ -116,10 +116,10 @@ def release(tx: Transaction, run: Run, upstream: Sequence[UpstreamRun], now: dat
     try:
         run = with_results(run, upstream)
     except MissingResultError as error:
-        runs.save_upstream(tx, replace(run, upstream=tuple(upstream)))
+        runs.save_released(tx, [replace(run, upstream=tuple(upstream))])
         record_missing_result(tx, run, error, now)
     else:
-        runs.save_upstream(tx, run)
+        runs.save_released(tx, [run])
 
 
 def check_released(run: Run, deployment: Deployment) -> None:
@@ -130,4 +130,9 @@ def check_released(run: Run, deployment: Deployment) -> None:
 
 def record_missing_result(tx: Transaction, run: Run, error: MissingResultError, now: datetime) -> None:
     """Record a waiting run as failed, because one of its parameters has no value."""
-    record_outcomes(tx, [(run, RunOutcome(state=RunState.FAILED, reason=f"not launched: {error.message}"))], now)
+    record_outcomes(tx, [(run, missing_result(error))], now)
+
+
+def missing_result(error: MissingResultError) -> RunOutcome:
+    """Return the outcome of a run that can't start because one of its parameters has no value."""
+    return RunOutcome(state=RunState.FAILED, reason=f"not launched: {error.message}")

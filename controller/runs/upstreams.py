@@ -59,7 +59,7 @@ class Upstreams:
         return is_needed
 
     def _decide(self, tx: Transaction, now: datetime, upstreams: set[str] | None = None) -> None:
-        upstream_gates.settle(tx, now, upstreams)
+        upstream_gates.settle(tx, self._admission.deployments, now, upstreams)
         upstream_redo.reopen(tx, self._admission, now, upstreams)
         upstream_redo.repeat_redone(tx, self._admission, now)
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, func, insert, or_, select, update
+from sqlalchemy import Row, Select, bindparam, func, insert, or_, select, update
 
 from controller.model.policies import Retries, RetryOn
 from controller.model.python_environments import PythonSummary
@@ -25,6 +25,12 @@ from controller.store.store import Transaction
 
 _CHUNK = 500
 """How many ids one statement may contain."""
+_RELEASED = ("upstream", "parameters", "name", "not_before", "start_by")
+_SAVE_RELEASED = (
+    update(runs)
+    .where(runs.c.id == bindparam("run"))
+    .values({name: bindparam(f"new_{name}", type_=runs.columns[name].type) for name in _RELEASED})
+)
 _SAME_NAMES = sorted({column.name for column in runs.columns} - {"project", "python", "python_declared_at"})
 """The columns that have the name and the value of a field of `Run`, or are converted from it."""
 
@@ -187,11 +193,21 @@ def move(tx: Transaction, run_id: RunId, *, expect: RunState, to: RunState, **ch
     return bool(result.rowcount == 1)
 
 
-def save_upstream(tx: Transaction, run: Run) -> None:
-    """Record the upstream runs that released this run, and its parameters and name, which may have values of theirs."""
-    upstream = [_upstream_to_json(each) for each in run.upstream] or None
-    values = {"upstream": upstream, "parameters": dict(run.parameters), "name": run.name}
-    tx.connection.execute(update(runs).where(runs.c.id == run.id).values(**values))
+def save_released(tx: Transaction, released: Iterable[Run]) -> None:
+    """Record what the release of waiting runs changes: upstream runs, parameters and name, and when they may start."""
+    rows = [
+        {
+            "run": run.id,
+            "new_upstream": [_upstream_to_json(each) for each in run.upstream] or None,
+            "new_parameters": dict(run.parameters),
+            "new_name": run.name,
+            "new_not_before": run.not_before,
+            "new_start_by": run.start_by,
+        }
+        for run in released
+    ]
+    if rows:
+        tx.connection.execute(_SAVE_RELEASED, rows)
 
 
 def find_first(tx: Transaction, run: Run) -> Run:
