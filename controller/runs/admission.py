@@ -32,6 +32,7 @@ from controller.runs.upstream_runs import (
     due_time_of,
     find_latest,
     record_missing_result,
+    with_current_names,
     with_results,
     with_upstream,
 )
@@ -275,7 +276,8 @@ class Admission:
             priority=old.priority if is_of_backfill else deployment.priority,
             retry_of=old.id,
             backfill_id=old.backfill_id,
-            upstream=old.upstream,
+            upstream=with_current_names(tx, old.upstream),
+            chain=None if old.scheduled_for is not None else old.chain or old.id,
         )
         return with_upstream(tx, deployment, run, self.deployments)
 

@@ -44,8 +44,8 @@ def release_gated(
     changed: list[Run] = []
     outcomes: list[tuple[Run, RunOutcome]] = []
     for each in released:
-        opened = [gate.upstream_run_id for gate in each.gates if gate.upstream_run_id in upstream_runs]
-        upstream = tuple(upstream_runs[run_id] for run_id in opened if run_id is not None)
+        opened = [gate for gate in each.gates if gate.upstream_run_id in upstream_runs]
+        upstream = tuple(replace(upstream_runs[gate.upstream_run_id], deployment=gate.declared) for gate in opened)
         run, outcome = _release(tx, _build(deployments, entries, each.run), each, upstream, now)
         changed.append(run)
         if outcome is not None:

@@ -71,6 +71,7 @@ def create_gates(
                 since=previous.due_time if due_time is None else None,
                 until=previous.start + (deployment.start_deadline or GATE_DEADLINE),
                 is_enough=deployment.after.any,
+                declared=upstream.deployment,
             )
             new.append(gate)
     gates.insert_all(tx, new)

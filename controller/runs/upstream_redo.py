@@ -5,20 +5,19 @@ succeeds before the deadline. A due time that has had its run gets another one o
 `upstreams` calls this module.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from controller.model.deployments import Deployment
 from controller.model.gates import Gate, GateState, are_closed, are_open, is_fulfilled
 from controller.model.policies import Overlap
 from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.model.status import Event, EventSeverity, InventoryEntry
-from controller.model.triggers import OnRedo, Upstream
+from controller.model.triggers import OnRedo
 from controller.runs.admission import Admission, ledger_entry
 from controller.runs.due_schedules import find_schedule
 from controller.runs.gate_releases import GatedRun, release_gated
-from controller.runs.upstream_events import release_key
+from controller.runs.upstream_events import Dependant, release_key
 from controller.runs.upstream_gates import GateChecks
 from controller.store import Transaction, events, gates, inventory, occurrences, runs
 from controller.time_format import in_utc
@@ -88,16 +87,18 @@ def _is_repeatable(tx: Transaction, run: Run) -> bool:
     return is_last and not occurrences.find_unfinished(tx, run.deployment, run.scheduled_for, run.scheduled_for)
 
 
-def mark_redone(tx: Transaction, deployment: Deployment, upstream: Upstream, run: Run) -> None:
+def mark_redone(tx: Transaction, dependants: Iterable[Dependant], run: Run) -> None:
     """Mark the gates that an earlier run of the same due time or the same chain of retries has opened."""
-    if upstream.on_redo is not OnRedo.RUN or not is_fulfilled(upstream.on, run.state):
-        return
-    earlier = earlier_runs(tx, run)
-    for gate in gates.find_opened_by(tx, earlier, deployment.name) if earlier else ():
-        of_run = gates.find_of_run(tx, gate.run_id)
-        is_released = are_open(of_run)
-        state = GateState.REDONE if is_released else GateState.OPEN
-        gates.save_states(tx, [replace(gate, state=state, upstream_run_id=run.id)])
+    asking = [each for each in dependants if each.upstream.on_redo is OnRedo.RUN]
+    names = {each.entry.name for each in asking if is_fulfilled(each.upstream.on, run.state)}
+    earlier = earlier_runs(tx, run) if names else []
+    opened = gates.find_opened_by(tx, earlier, names) if earlier else []
+    by_run = gates.find_of_runs(tx, [gate.run_id for gate in opened])
+    changed = []
+    for gate in opened:
+        state = GateState.REDONE if are_open(by_run[gate.run_id]) else GateState.OPEN
+        changed.append(replace(gate, state=state, upstream_run_id=run.id))
+    gates.save_states(tx, changed)
 
 
 def earlier_runs(tx: Transaction, run: Run) -> list[RunId]:
@@ -163,7 +164,9 @@ def _repeat_run(tx: Transaction, admission: Admission, run_id: RunId, redone: li
     )
     causes = " and ".join(f"run {gate.upstream_run_id} of {gate.upstream}" for gate in redone)
     _repeat(tx, run, new, now, f"is run again because of {causes}")
-    repeated = GatedRun(new, gates.find_of_run(tx, new.id), may_skip=False)  # its due time has had its run
+    # Its code has the current names, and its due time has had its run.
+    of_run = [replace(gate, declared=gate.upstream) for gate in gates.find_of_run(tx, new.id)]
+    repeated = GatedRun(new, of_run, may_skip=False)
     release_gated(tx, admission.deployments, [repeated], now)
 
 

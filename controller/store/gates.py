@@ -89,19 +89,19 @@ def find_redone(tx: Transaction) -> list[Gate]:
     return [_from_row(row) for row in tx.connection.execute(query.order_by(gates.c.run_id, gates.c.upstream))]
 
 
-def find_opened_by(tx: Transaction, upstream_runs: Collection[RunId], deployment: str) -> list[Gate]:
-    """Return the gates of this deployment's runs that one of these upstream runs has opened."""
+def find_opened_by(tx: Transaction, upstream_runs: Collection[RunId], deployments: Collection[str]) -> list[Gate]:
+    """Return the gates of the runs of these deployments that one of these upstream runs has opened."""
     query = (
-        select(gates)
+        select(gates, runs.c.deployment)
         .join(runs, runs.c.id == gates.c.run_id)
         .where(
             gates.c.upstream_run_id.in_(upstream_runs),
             gates.c.state.in_([GateState.OPEN.value, GateState.REDONE.value]),
             runs.c.project == tx.project,
-            runs.c.deployment == deployment,
         )
     )
-    return [_from_row(row) for row in tx.connection.execute(query.order_by(gates.c.run_id, gates.c.upstream))]
+    rows = tx.connection.execute(query.order_by(gates.c.run_id, gates.c.upstream))
+    return [_from_row(row) for row in rows if row.deployment in deployments]
 
 
 def find_late(tx: Transaction, now: datetime, limit: int) -> list[RunId]:

@@ -20,6 +20,7 @@ from controller.model.runs import (
     UpstreamRun,
     first_id,
 )
+from controller.store.batches import batches
 from controller.store.schema import attempts, runs
 from controller.store.store import Transaction
 
@@ -84,11 +85,26 @@ def ids_by_key(tx: Transaction, deployment: str, keys: Collection[str]) -> dict[
     return {row.idempotency_key: RunId(row.id) for row in tx.connection.execute(query)}
 
 
+def ids_by_keys(tx: Transaction, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], RunId]:
+    """Return the ids of the runs that have these pairs of a deployment and an idempotency key, by pair."""
+    keys_of: dict[str, list[str]] = {}
+    for deployment, key in keys:
+        keys_of.setdefault(deployment, []).append(key)
+    matches: dict[tuple[str, str], RunId] = {}
+    columns = (runs.c.deployment, runs.c.idempotency_key, runs.c.id)
+    for names in batches(keys_of):
+        of_names = {key for name in names for key in keys_of[name]}
+        is_match = (runs.c.deployment.in_(names), runs.c.idempotency_key.in_(of_names))
+        rows = tx.connection.execute(select(*columns).where(runs.c.project == tx.project, *is_match))
+        matches.update({(row.deployment, row.idempotency_key): RunId(row.id) for row in rows})
+    return matches
+
+
 def find_all(tx: Transaction, run_ids: Iterable[RunId]) -> dict[RunId, Run]:
     """Return those of these runs that exist, by id."""
-    ids, matches = list(run_ids), {}
-    for start in range(0, len(ids), _CHUNK):
-        rows = tx.connection.execute(select(runs).where(runs.c.id.in_(ids[start : start + _CHUNK])))
+    matches: dict[RunId, Run] = {}
+    for ids in batches(list(run_ids)):
+        rows = tx.connection.execute(select(runs).where(runs.c.id.in_(ids)))
         matches.update({RunId(row.id): from_row(row) for row in rows})
     return matches
 
