@@ -36,7 +36,8 @@ class Gate:
 
     It waits for the upstream's run of `due_time`. Without a due time, it waits for any run that was created after
     `since`, or for any run at all if that is None. `upstream_run_id` is the run that opened it. With `is_enough`, the
-    run may start when this gate is open, even if others are not.
+    run may start when this gate is open, even if others are not. `declared` is the name of the upstream in the commit
+    of the run; `upstream` is its name now.
     """
 
     run_id: RunId
@@ -48,6 +49,7 @@ class Gate:
     state: GateState = GateState.WAITING
     upstream_run_id: RunId | None = None
     is_enough: bool = False
+    declared: str = ""
 
     @property
     def text(self) -> str:

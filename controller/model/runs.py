@@ -183,6 +183,9 @@ class Run:
     overlap policy, and has no start deadline."""
     overrides: Mapping[str, Any] | None = field(default=None, metadata=INTERNAL)
     """The parameters that the request for this run set. None for runs of older versions."""
+    chain: str | None = field(default=None, metadata=INTERNAL)
+    """The common value of the runs that the same upstream runs have released, or that retry the same run. It contains
+    no name, which a rename changes. None for a run with a due time, and for one that is neither of both."""
 
     @property
     def is_redo(self) -> bool:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from controller.errors import ConflictError, UsageError
 from controller.model.deployments import Deployment
 from controller.model.schedules import Schedule
-from controller.runs.admission import find_schedule
 from controller.runs.admission_policy import DueTime
+from controller.runs.due_schedules import find_schedule
 from controller.schedules import find_due_up_to, next_fire_times, shared_zone
 from controller.store import Transaction, occurrences
 from controller.time_format import format_time

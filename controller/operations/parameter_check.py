@@ -15,7 +15,7 @@ from controller.model.runs import Run
 from controller.model.status import InventoryEntry
 from controller.queries.parameter_form import Forms, FormView, ParameterFault
 from controller.queries.serialization import depth
-from controller.runs.admission import find_schedule
+from controller.runs.due_schedules import find_schedule
 from controller.runs.pinned_deployments import PinnedDeployments
 from controller.store import Store, inventory, source_status
 

@@ -113,4 +113,5 @@ def _new_retry(old: Run, run_id: RunId, now: datetime, key: str | None) -> Run:
         retry_of=old.id,
         backfill_id=old.backfill_id,
         overrides=old.overrides,
+        chain=None if old.scheduled_for is not None else old.chain or old.id,
     )

@@ -7,7 +7,7 @@ changes or removes a deployment, so that each due time is decided by the declara
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from controller.clock import Clock
@@ -23,6 +23,7 @@ from controller.model.schedules import Schedule
 from controller.model.status import InventoryEntry
 from controller.runs.admission_policy import REPLACED, Decision, decide, refuse, start_by
 from controller.runs.backfills import cancel_pruned
+from controller.runs.due_schedules import find_schedule
 from controller.runs.ids import RunIds
 from controller.runs.outcomes import cancel, skip
 from controller.runs.skip_reports import report_skips
@@ -31,17 +32,17 @@ from controller.runs.upstream_runs import (
     due_time_of,
     find_latest,
     record_missing_result,
+    with_current_names,
     with_results,
     with_upstream,
 )
-from controller.schedules import find_due, find_due_up_to
+from controller.schedules import find_due
 from controller.store import Transaction, holds, inventory, occurrences, queues, runs, source_status
 from controller.store.name_lookup import not_active
 from controller.store.run_search import RunFilter, select_all
 
 log = logging.getLogger(__name__)
 
-INSTANT = timedelta(microseconds=1)
 MAX_BEHIND = 100
 """The maximum number of runs of a deployment that wait behind redo runs without counting for its overlap policy."""
 RECORDED = 100
@@ -99,7 +100,7 @@ class Admission:
         for deployment, new in gated:
             create_gates(tx, deployment, new, self.deployments)
             upstreams.update(upstream.deployment for upstream in deployment.after.upstreams)
-        settle(tx, now, upstreams)
+        settle(tx, self.deployments, now, upstreams)
         return created
 
     @staticmethod
@@ -226,7 +227,7 @@ class Admission:
         schedule: Schedule | None,
         overrides: Mapping[str, Any],
     ) -> Run:
-        """Build the run of a backfill for a due time; the caller inserts it. See `find_schedule` for `schedule`.
+        """Build the run of a backfill for a due time; the caller inserts it. See `due_schedules` for `schedule`.
 
         Its parameters can still refer to results of upstream runs: see `upstream_runs`.
         """
@@ -275,7 +276,8 @@ class Admission:
             priority=old.priority if is_of_backfill else deployment.priority,
             retry_of=old.id,
             backfill_id=old.backfill_id,
-            upstream=old.upstream,
+            upstream=with_current_names(tx, old.upstream),
+            chain=None if old.scheduled_for is not None else old.chain or old.id,
         )
         return with_upstream(tx, deployment, run, self.deployments)
 
@@ -345,18 +347,6 @@ def active_revision(tx: Transaction) -> str | None:
 def _revision(tx: Transaction, entry: InventoryEntry) -> str:
     """Return the revision that the next run of this deployment executes."""
     return entry.pinned or active_revision(tx) or entry.revision
-
-
-def find_schedule(tx: Transaction, deployment: Deployment, due_time: datetime) -> Schedule | None:
-    """Return the active schedule to which a due time belongs; None if there is none.
-
-    A due time of an older schedule belongs to the active one with the same id.
-    """
-    due = find_due_up_to(deployment.schedules, due_time - INSTANT, due_time, 1, with_excluded=True)
-    if due:
-        return due[0][1]
-    recorded = occurrences.find_schedules(tx, deployment.name, due_time, due_time, 1).get(due_time)
-    return next((schedule for schedule in deployment.schedules if schedule.id == recorded), None)
 
 
 def ledger_entry(run: Run, schedule_id: str) -> Occurrence:

@@ -53,7 +53,7 @@ def decide(times: Sequence[DueTime], deployment: Deployment, now: datetime, coun
             on_time.append(position)
     for position in _select_by_overlap(on_time, deployment, counts):
         instant, schedule = times[position]
-        delays[position], reasons[position] = _delay_until_open(instant, schedule, delays[position], now)
+        delays[position], reasons[position] = delay_until_open(instant, schedule, delays[position], now)
     serial = deployment.overlap is not Overlap.ALLOW
     return [
         Decision(instant=instant, schedule=schedule, reason=reasons[position], delay=delays[position], serial=serial)
@@ -81,14 +81,7 @@ def start_by(decision: Decision, deployment: Deployment) -> datetime | None:
     return None if deadline is None else decision.instant + decision.delay + deadline
 
 
-def _delay(instant: datetime, schedule: Schedule, deployment: Deployment) -> timedelta:
-    """Return how long after its due time a run may start: its jitter, and the time until a window opens."""
-    jitter = jitter_offset(deployment.name, schedule.id, schedule.jitter)
-    opening = window_opening(schedule, instant + jitter)
-    return jitter if opening is None else opening - instant
-
-
-def _delay_until_open(
+def delay_until_open(
     instant: datetime, schedule: Schedule, delay: timedelta, now: datetime
 ) -> tuple[timedelta, str | None]:
     """Return how long after its due time the run starts, or the reason to skip it: no window is open when it could."""
@@ -99,6 +92,13 @@ def _delay_until_open(
     if opening is None:
         return delay, "window: none opens"
     return opening - instant, window_exclusion(schedule, moment)
+
+
+def _delay(instant: datetime, schedule: Schedule, deployment: Deployment) -> timedelta:
+    """Return how long after its due time a run may start: its jitter, and the time until a window opens."""
+    jitter = jitter_offset(deployment.name, schedule.id, schedule.jitter)
+    opening = window_opening(schedule, instant + jitter)
+    return jitter if opening is None else opening - instant
 
 
 def _select_by_catchup(

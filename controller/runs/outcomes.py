@@ -52,6 +52,12 @@ def skip(tx: Transaction, run: Run, reason: str, now: datetime) -> Run | None:
     return _finish(tx, run, RunState.SKIPPED, reason, now)
 
 
+def skip_all(tx: Transaction, reasons: Iterable[tuple[Run, str]], now: datetime) -> list[Run]:
+    """Skip waiting runs and their due times, each for its reason. Return the updated runs."""
+    outcomes = [(run, RunOutcome(state=RunState.SKIPPED, reason=reason)) for run, reason in reasons]
+    return record_outcomes(tx, outcomes, now)
+
+
 def cancel(tx: Transaction, run: Run, reason: str, now: datetime) -> Run | None:
     """Cancel a run: immediately if it waits, otherwise by recording the reason, so that the engine stops its flow.
 

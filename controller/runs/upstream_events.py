@@ -1,85 +1,149 @@
 """Starts the runs of deployments without schedules when their upstream deployments have finished.
 
 `upstreams` calls it for each finished upstream run, in the transaction that removes it from `finished_upstreams`. So an
-upstream run is counted once, and the run that it releases has an idempotency key of the ids of its upstream runs.
+upstream run is counted once, and the run that it releases has an idempotency key of the ids of its upstream runs. The
+number of statements does not depend on the number of dependants.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
+from controller.manifests.upstream_references import MissingResultError
 from controller.model.deployments import Deployment
 from controller.model.gates import is_fulfilled
 from controller.model.policies import Overlap
-from controller.model.runs import Run, RunId, Trigger
+from controller.model.runs import Run, RunId, RunOutcome, Trigger, UpstreamRun
 from controller.model.status import InventoryEntry
 from controller.model.triggers import OnRedo, Upstream
-from controller.runs.admission import Admission, replace_all
-from controller.runs.outcomes import skip
-from controller.runs.upstream_runs import nominal_time, release, to_upstream_run
+from controller.runs.admission import Admission, active_revision, replace_all
+from controller.runs.outcomes import record_outcomes, skip_all
+from controller.runs.upstream_runs import missing_result, nominal_time, to_upstream_run, with_results
 from controller.store import Transaction, releases, runs
 from controller.store.releases import Release
 
 
-def count_run(
-    tx: Transaction, admission: Admission, entry: InventoryEntry, upstream: Upstream, run: Run, now: datetime
-) -> None:
-    """Count a finished run of an upstream deployment, and create the run that it releases, if it does."""
-    if not is_fulfilled(upstream.on, run.state):
+@dataclass(frozen=True, slots=True)
+class Dependant:
+    """An active deployment, and what it declares about the upstream deployment whose run has finished."""
+
+    entry: InventoryEntry
+    deployment: Deployment
+    upstream: Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class _Released:
+    """A deployment with the latest run of each of its upstream deployments, and all that they use up."""
+
+    dependant: Dependant
+    latest: Sequence[Release]
+    pending: Sequence[Release]
+
+    @property
+    def key(self) -> str:
+        """The idempotency key of the run."""
+        return release_key(release.upstream_run_id for release in self.latest)
+
+
+def count_run(tx: Transaction, admission: Admission, dependants: Iterable[Dependant], run: Run, now: datetime) -> None:
+    """Count a finished run of an upstream deployment of these, and create the runs that it releases."""
+    interested = [each for each in dependants if is_fulfilled(each.upstream.on, run.state)]
+    if not interested:
         return
     chain = chain_of(tx, run)
-    earlier = releases.find(tx, entry.name, run.deployment, chain)
-    if earlier is not None and earlier.run_id is not None and upstream.on_redo is OnRedo.IGNORE:
+    earlier = releases.find_of_chain(tx, run.deployment, chain)
+    counted: dict[str, Release] = {}
+    for each in interested:
+        before = earlier.get(each.entry.name)
+        if before is not None and before.run_id is not None and each.upstream.on_redo is OnRedo.IGNORE:
+            continue
+        counted[each.entry.name] = Release(
+            deployment=each.entry.name,
+            upstream=run.deployment,
+            chain=chain,
+            upstream_run_id=run.id,
+            finished_at=run.finished_at or now,
+            first_run_id=run.id if before is None else before.first_run_id,
+        )
+    releases.save_all(tx, counted.values())
+    _create_runs(tx, admission, _find_released(tx, interested, counted), now)
+
+
+def _find_released(tx: Transaction, interested: Iterable[Dependant], counted: Mapping[str, Release]) -> list[_Released]:
+    """Return the deployments whose upstream deployments have all finished, or with `any` this one."""
+    waiting = [each for each in interested if each.entry.name in counted]
+    need_all = [each.entry.name for each in waiting if not each.deployment.after.any]
+    of_all = releases.find_pending(tx, need_all)
+    released = []
+    for each in waiting:
+        name, after = each.entry.name, each.deployment.after
+        pending = [counted[name]] if after.any else of_all.get(name, [])
+        latest = {release.upstream: release for release in pending}  # the last one of each upstream deployment
+        if after.any or all(upstream.deployment in latest for upstream in after.upstreams):
+            released.append(_Released(each, list(latest.values()), pending))
+    return released
+
+
+def _create_runs(tx: Transaction, admission: Admission, released: Sequence[_Released], now: datetime) -> None:
+    if not released:
         return
-    release_of_run = Release(
-        deployment=entry.name,
-        upstream=run.deployment,
-        chain=chain,
-        upstream_run_id=run.id,
-        finished_at=run.finished_at or now,
-    )
-    releases.save(tx, release_of_run)
-    deployment = admission.deployment(entry)
-    pending = [release_of_run] if deployment.after.any else releases.find_pending(tx, entry.name)
-    latest = {release.upstream: release for release in pending}  # the last one of each upstream deployment
-    is_complete = deployment.after.any or all(each.deployment in latest for each in deployment.after.upstreams)
-    if is_complete:
-        _create_run(tx, admission, entry, deployment, list(latest.values()), pending, now)
+    existing = runs.ids_by_keys(tx, [(each.dependant.entry.name, each.key) for each in released])
+    ids = {release.upstream_run_id for each in released for release in each.latest}
+    upstream_runs = {run_id: to_upstream_run(tx, run) for run_id, run in runs.find_all(tx, sorted(ids)).items()}
+    revision = active_revision(tx)
+    created: list[tuple[_Released, Run]] = []
+    failed: list[tuple[Run, RunOutcome]] = []
+    used: list[tuple[Release, RunId]] = []
+    for each in released:
+        run_id = existing.get((each.dependant.entry.name, each.key))
+        if run_id is None:
+            run = _new_run(tx, admission, each, upstream_runs, revision)
+            created.append((each, run))
+            run_id = run.id
+        used += [(release, run_id) for release in each.pending]
+    ready = []
+    for each, run in created:
+        if each.dependant.deployment.suspend:
+            ready.append(run)
+            continue
+        try:
+            ready.append(with_results(run, run.upstream))
+        except MissingResultError as error:
+            ready.append(run)
+            failed.append((run, missing_result(error)))
+    runs.insert_all(tx, ready)
+    releases.mark_released(tx, used)
+    skip_all(tx, [(run, "suspended") for each, run in created if each.dependant.deployment.suspend], now)
+    for each, run in created:
+        deployment = each.dependant.deployment
+        if deployment.overlap is Overlap.REPLACE and not deployment.suspend:
+            replace_all(tx, run.deployment, now, by=run.id, keep=deployment.overlap_limit - 1)
+    record_outcomes(tx, failed, now)
 
 
-def _create_run(
+def _new_run(
     tx: Transaction,
     admission: Admission,
-    entry: InventoryEntry,
-    deployment: Deployment,
-    latest: Sequence[Release],
-    pending: Sequence[Release],
-    now: datetime,
-) -> None:
-    key = release_key(release.upstream_run_id for release in latest)
-    existing = runs.find_by_key(tx, entry.name, key)
-    if existing is not None:
-        releases.mark_released(tx, pending, existing.id)
-        return
-    stored = runs.find_all(tx, [release.upstream_run_id for release in latest])
-    upstream = [to_upstream_run(tx, stored[each.upstream_run_id]) for each in latest if each.upstream_run_id in stored]
-    run = admission.triggered_run(
+    released: _Released,
+    upstream_runs: Mapping[RunId, UpstreamRun],
+    revision: str | None,
+) -> Run:
+    entry = released.dependant.entry
+    found = (release for release in released.latest if release.upstream_run_id in upstream_runs)
+    upstream = tuple(upstream_runs[release.upstream_run_id] for release in found)
+    return admission.triggered_run(
         tx,
         entry,
         Trigger.UPSTREAM,
         due_time=nominal_time(upstream),
-        idempotency_key=key,
-        serial=deployment.overlap is not Overlap.ALLOW,
-        upstream=tuple(upstream),
+        idempotency_key=released.key,
+        serial=released.dependant.deployment.overlap is not Overlap.ALLOW,
+        upstream=upstream,
+        revision=entry.pinned or revision or entry.revision,
+        chain=_common_chain(released.latest),
     )
-    runs.insert_all(tx, [run])
-    releases.mark_released(tx, pending, run.id)
-    if deployment.suspend:
-        skip(tx, run, "suspended", now)
-        return
-    if deployment.overlap is Overlap.REPLACE:
-        replace_all(tx, entry.name, now, by=run.id, keep=deployment.overlap_limit - 1)
-    release(tx, run, upstream, now)
 
 
 def release_key(upstream_runs: Iterable[RunId]) -> str:
@@ -87,25 +151,17 @@ def release_key(upstream_runs: Iterable[RunId]) -> str:
     return " ".join(["upstream:", *sorted(upstream_runs)])
 
 
+def _common_chain(latest: Iterable[Release]) -> str:
+    """Return what all runs have in common that upstream runs of the same chains release. No name is a part of it."""
+    first = " ".join(sorted(release.first_run_id for release in latest))
+    return hashlib.sha256(first.encode()).hexdigest()
+
+
 def chain_of(tx: Transaction, run: Run) -> str:
     """Return what all runs of the same due time, or of the same chain of retries, have in common.
 
     The runs that upstream runs of the same chains have released are of one chain, too.
     """
-    return _chain_of(tx, run, {})
-
-
-def _chain_of(tx: Transaction, run: Run, chains: dict[RunId, str]) -> str:
     if run.scheduled_for is not None:
         return run.scheduled_for.isoformat()
-    first = runs.find_first(tx, run)
-    if first.trigger is not Trigger.UPSTREAM or not first.upstream:
-        return first.id
-    if first.id not in chains:
-        stored = runs.find_all(tx, [released.run_id for released in first.upstream])
-        of_upstream = [
-            f"{each.deployment} {_chain_of(tx, stored[each.run_id], chains) if each.run_id in stored else each.run_id}"
-            for each in sorted(first.upstream, key=lambda each: each.deployment)
-        ]
-        chains[first.id] = hashlib.sha256("\n".join(of_upstream).encode()).hexdigest()
-    return chains[first.id]
+    return run.chain or runs.find_first(tx, run).id

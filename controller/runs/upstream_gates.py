@@ -15,8 +15,9 @@ from controller.model.deployments import Deployment
 from controller.model.gates import UPSTREAM, Gate, GateState, are_closed, are_open, describe_late, is_fulfilled
 from controller.model.runs import ACTIVE, TERMINAL, Occurrence, Outcome, Run, RunId, RunState
 from controller.runs.admission_policy import GATE_DEADLINE
-from controller.runs.outcomes import skip
-from controller.runs.upstream_runs import latest_due_time, latest_recorded, release, to_upstream_run
+from controller.runs.gate_releases import GatedRun, release_gated
+from controller.runs.outcomes import skip_all
+from controller.runs.upstream_runs import latest_due_time, latest_recorded
 from controller.schedules import find_due
 from controller.store import Transaction, gates, inventory, occurrences, runs
 
@@ -70,6 +71,7 @@ def create_gates(
                 since=previous.due_time if due_time is None else None,
                 until=previous.start + (deployment.start_deadline or GATE_DEADLINE),
                 is_enough=deployment.after.any,
+                declared=upstream.deployment,
             )
             new.append(gate)
     gates.insert_all(tx, new)
@@ -98,23 +100,26 @@ class _Previous:
         return None
 
 
-def settle(tx: Transaction, now: datetime, upstreams: Collection[str] | None = None) -> None:
+def settle(
+    tx: Transaction, deployments: ActiveDeployments, now: datetime, upstreams: Collection[str] | None = None
+) -> None:
     """Open and close the waiting gates by what is recorded; with `upstreams`, only those that wait for these.
 
     A run whose gates are open may start. A run with a gate that can't open any more is skipped.
     """
     reasons: dict[RunId, str] = {}
+    changed: list[Gate] = []
     for gate, check in _decided(tx, gates.find_waiting(tx, upstreams)):
-        gates.save_state(tx, replace(gate, state=check.state, upstream_run_id=check.run_id))
+        changed.append(replace(gate, state=check.state, upstream_run_id=check.run_id))
         reasons[gate.run_id] = check.reason or reasons.get(gate.run_id, "")
-    for run_id, reason in reasons.items():
-        run, of_run = runs.find(tx, run_id), gates.find_of_run(tx, run_id)
-        if run is None or run.state is not RunState.PENDING:
-            continue
-        if are_open(of_run):
-            release_gated(tx, run, of_run, now)
-        elif are_closed(of_run):
-            skip(tx, run, f"{UPSTREAM}{reason}", now)
+    if not changed:
+        return
+    gates.save_states(tx, changed)
+    stored, by_run = runs.find_all(tx, reasons), gates.find_of_runs(tx, reasons)
+    waiting = [GatedRun(run, by_run[run_id]) for run_id, run in stored.items() if run.state is RunState.PENDING]
+    release_gated(tx, deployments, [each for each in waiting if are_open(each.gates)], now)
+    closed = [each.run for each in waiting if are_closed(each.gates)]
+    skip_all(tx, [(run, f"{UPSTREAM}{reasons[run.id]}") for run in closed], now)
 
 
 def has_decided(tx: Transaction) -> bool:
@@ -122,25 +127,18 @@ def has_decided(tx: Transaction) -> bool:
     return next(_decided(tx, gates.find_waiting(tx)), None) is not None
 
 
-def release_gated(tx: Transaction, run: Run, of_run: Iterable[Gate], now: datetime) -> None:
-    """Release a waiting run whose gates are open."""
-    opened = [gate.upstream_run_id for gate in of_run if gate.upstream_run_id is not None]
-    stored = runs.find_all(tx, opened)
-    upstream = [to_upstream_run(tx, stored[run_id]) for run_id in opened if run_id in stored]
-    gates.expire_run(tx, run.id)  # those that are not needed, because another one was enough
-    release(tx, run, upstream, now)
-
-
 def skip_late(tx: Transaction, now: datetime, limit: int) -> list[Run | None]:
     """Skip up to `limit` runs whose upstream deployments have not finished by the deadline. Return these runs."""
-    skipped = []
-    for run_id in gates.find_late(tx, now, limit):
-        run = runs.find(tx, run_id)
-        waiting = [gate for gate in gates.find_of_run(tx, run_id) if gate.state is GateState.WAITING]
-        if run is not None:
-            skipped.append(skip(tx, run, f"{UPSTREAM}{describe_late(waiting)} before the deadline", now))
+    late = gates.find_late(tx, now, limit)
+    by_run = gates.find_of_runs(tx, late)
+    reasons = {run_id: f"{UPSTREAM}{_describe_waiting(by_run[run_id])} before the deadline" for run_id in late}
+    skipped = skip_all(tx, [(run, reasons[run_id]) for run_id, run in runs.find_all(tx, late).items()], now)
     gates.expire(tx, now)
-    return skipped
+    return [*skipped]
+
+
+def _describe_waiting(of_run: Iterable[Gate]) -> str:
+    return describe_late([gate for gate in of_run if gate.state is GateState.WAITING])
 
 
 def _decided(tx: Transaction, waiting: Iterable[Gate]) -> Iterator[tuple[Gate, GateCheck]]:

@@ -5,20 +5,20 @@ succeeds before the deadline. A due time that has had its run gets another one o
 `upstreams` calls this module.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from controller.model.deployments import Deployment
 from controller.model.gates import Gate, GateState, are_closed, are_open, is_fulfilled
 from controller.model.policies import Overlap
 from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.model.status import Event, EventSeverity, InventoryEntry
-from controller.model.triggers import OnRedo, Upstream
-from controller.runs.admission import Admission, find_schedule, ledger_entry
-from controller.runs.upstream_events import release_key
-from controller.runs.upstream_gates import GateChecks, release_gated
-from controller.schedules import window_opening
+from controller.model.triggers import OnRedo
+from controller.runs.admission import Admission, ledger_entry
+from controller.runs.due_schedules import find_schedule
+from controller.runs.gate_releases import GatedRun, release_gated
+from controller.runs.upstream_events import Dependant, release_key
+from controller.runs.upstream_gates import GateChecks
 from controller.store import Transaction, events, gates, inventory, occurrences, runs
 from controller.time_format import in_utc
 
@@ -31,7 +31,7 @@ def reopen(tx: Transaction, admission: Admission, now: datetime, upstreams: Coll
     """
     opened: dict[RunId, list[Gate]] = {}
     for gate in _reopened(tx, now, upstreams):
-        gates.save_state(tx, gate)
+        gates.save_states(tx, [gate])
         opened.setdefault(gate.run_id, []).append(gate)
     for run_id, of_run in opened.items():
         _reopen_run(tx, admission, run_id, of_run, now)
@@ -57,11 +57,11 @@ def _reopen_run(tx: Transaction, admission: Admission, run_id: RunId, opened: li
         return
     if run.state is RunState.PENDING:  # it still waits for another upstream deployment, of which one is enough
         if are_open(of_run):
-            release_gated(tx, run, of_run, now)
+            release_gated(tx, admission.deployments, [GatedRun(run, of_run)], now)
         return
     entry = _active(tx, run.deployment)
     if not _is_repeatable(tx, run) or entry is None:
-        gates.expire_run(tx, run_id)
+        gates.expire_runs(tx, [run_id])
         return
     new = replace(
         run,
@@ -70,23 +70,13 @@ def _reopen_run(tx: Transaction, admission: Admission, run_id: RunId, opened: li
         reason=None,
         created_at=now,
         finished_at=None,
-        not_before=_earliest_start(tx, admission.deployment(entry), run, now),
+        not_before=run.not_before if run.not_before is not None and run.not_before > now else None,
         start_by=min(gate.until for gate in of_run),
     )
     causes = " and ".join(f"run {gate.upstream_run_id} of {gate.upstream}" for gate in opened)
     _repeat(tx, run, new, now, f"is open again because of {causes}")
     if are_open(of_run):
-        release_gated(tx, new, gates.find_of_run(tx, new.id), now)
-
-
-def _earliest_start(tx: Transaction, deployment: Deployment, run: Run, now: datetime) -> datetime | None:
-    """Return when a run for the due time of this run may start: after its jitter, in a window; None for now."""
-    assert run.scheduled_for is not None
-    start = max(run.not_before or now, now)
-    schedule = find_schedule(tx, deployment, run.scheduled_for)
-    opening = None if schedule is None else window_opening(schedule, start)
-    start = opening or start
-    return start if start > now else None
+        release_gated(tx, admission.deployments, [GatedRun(new, gates.find_of_run(tx, new.id))], now)
 
 
 def _is_repeatable(tx: Transaction, run: Run) -> bool:
@@ -97,16 +87,18 @@ def _is_repeatable(tx: Transaction, run: Run) -> bool:
     return is_last and not occurrences.find_unfinished(tx, run.deployment, run.scheduled_for, run.scheduled_for)
 
 
-def mark_redone(tx: Transaction, deployment: Deployment, upstream: Upstream, run: Run) -> None:
+def mark_redone(tx: Transaction, dependants: Iterable[Dependant], run: Run) -> None:
     """Mark the gates that an earlier run of the same due time or the same chain of retries has opened."""
-    if upstream.on_redo is not OnRedo.RUN or not is_fulfilled(upstream.on, run.state):
-        return
-    earlier = earlier_runs(tx, run)
-    for gate in gates.find_opened_by(tx, earlier, deployment.name) if earlier else ():
-        of_run = gates.find_of_run(tx, gate.run_id)
-        is_released = are_open(of_run)
-        state = GateState.REDONE if is_released else GateState.OPEN
-        gates.save_state(tx, replace(gate, state=state, upstream_run_id=run.id))
+    asking = [each for each in dependants if each.upstream.on_redo is OnRedo.RUN]
+    names = {each.entry.name for each in asking if is_fulfilled(each.upstream.on, run.state)}
+    earlier = earlier_runs(tx, run) if names else []
+    opened = gates.find_opened_by(tx, earlier, names) if earlier else []
+    by_run = gates.find_of_runs(tx, [gate.run_id for gate in opened])
+    changed = []
+    for gate in opened:
+        state = GateState.REDONE if are_open(by_run[gate.run_id]) else GateState.OPEN
+        changed.append(replace(gate, state=state, upstream_run_id=run.id))
+    gates.save_states(tx, changed)
 
 
 def earlier_runs(tx: Transaction, run: Run) -> list[RunId]:
@@ -156,8 +148,7 @@ def _repeat_run(tx: Transaction, admission: Admission, run_id: RunId, redone: li
     run = runs.find(tx, run_id)
     if run is None or _has_unfinished(tx, run):
         return
-    for gate in redone:
-        gates.save_state(tx, replace(gate, state=GateState.OPEN))
+    gates.save_states(tx, [replace(gate, state=GateState.OPEN) for gate in redone])
     entry = _active(tx, run.deployment)
     if entry is None:
         return
@@ -173,7 +164,10 @@ def _repeat_run(tx: Transaction, admission: Admission, run_id: RunId, redone: li
     )
     causes = " and ".join(f"run {gate.upstream_run_id} of {gate.upstream}" for gate in redone)
     _repeat(tx, run, new, now, f"is run again because of {causes}")
-    release_gated(tx, new, gates.find_of_run(tx, new.id), now)
+    # Its code has the current names, and its due time has had its run.
+    of_run = [replace(gate, declared=gate.upstream) for gate in gates.find_of_run(tx, new.id)]
+    repeated = GatedRun(new, of_run, may_skip=False)
+    release_gated(tx, admission.deployments, [repeated], now)
 
 
 def _has_unfinished(tx: Transaction, run: Run) -> bool:

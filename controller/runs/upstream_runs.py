@@ -95,6 +95,14 @@ def with_upstream(tx: Transaction, deployment: Deployment, run: Run, deployments
         raise UsageError(message, hint="Run the upstream deployment first, or pass a value for it.") from error
 
 
+def with_current_names(tx: Transaction, upstream: Sequence[UpstreamRun]) -> tuple[UpstreamRun, ...]:
+    """Return these upstream runs with the names that their deployments have now."""
+    stored = runs.find_all(tx, [each.run_id for each in upstream])
+    return tuple(
+        replace(each, deployment=stored[each.run_id].deployment) if each.run_id in stored else each for each in upstream
+    )
+
+
 def nominal_time(upstream: Iterable[UpstreamRun]) -> datetime | None:
     """Return the time that references to the due time stand for in a run that these upstream runs released."""
     return max((run.due_time for run in upstream if run.due_time is not None), default=None)
@@ -111,17 +119,6 @@ def with_results(run: Run, upstream: Sequence[UpstreamRun]) -> Run:
     return replace(run, upstream=tuple(upstream), parameters=parameters, name=name)
 
 
-def release(tx: Transaction, run: Run, upstream: Sequence[UpstreamRun], now: datetime) -> None:
-    """Record the upstream runs that released a waiting run. The run fails if one of its parameters has no value."""
-    try:
-        run = with_results(run, upstream)
-    except MissingResultError as error:
-        runs.save_upstream(tx, replace(run, upstream=tuple(upstream)))
-        record_missing_result(tx, run, error, now)
-    else:
-        runs.save_upstream(tx, run)
-
-
 def check_released(run: Run, deployment: Deployment) -> None:
     """Raise MissingResultError if no upstream run has released this run, and one of its parameters refers to one."""
     if deployment.after.upstreams and not run.upstream:
@@ -130,4 +127,9 @@ def check_released(run: Run, deployment: Deployment) -> None:
 
 def record_missing_result(tx: Transaction, run: Run, error: MissingResultError, now: datetime) -> None:
     """Record a waiting run as failed, because one of its parameters has no value."""
-    record_outcomes(tx, [(run, RunOutcome(state=RunState.FAILED, reason=f"not launched: {error.message}"))], now)
+    record_outcomes(tx, [(run, missing_result(error))], now)
+
+
+def missing_result(error: MissingResultError) -> RunOutcome:
+    """Return the outcome of a run that can't start because one of its parameters has no value."""
+    return RunOutcome(state=RunState.FAILED, reason=f"not launched: {error.message}")

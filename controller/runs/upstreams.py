@@ -13,6 +13,7 @@ from controller.errors import ControllerError
 from controller.model.runs import Run, RunId
 from controller.runs import upstream_events, upstream_gates, upstream_redo
 from controller.runs.admission import Admission
+from controller.runs.upstream_events import Dependant
 from controller.store import Store, Transaction, dependencies, finished_upstreams, inventory, runs
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class Upstreams:
         return is_needed
 
     def _decide(self, tx: Transaction, now: datetime, upstreams: set[str] | None = None) -> None:
-        upstream_gates.settle(tx, now, upstreams)
+        upstream_gates.settle(tx, self._admission.deployments, now, upstreams)
         upstream_redo.reopen(tx, self._admission, now, upstreams)
         upstream_redo.repeat_redone(tx, self._admission, now)
 
@@ -94,16 +95,13 @@ class Upstreams:
             finished_upstreams.remove(tx, finished)
 
     def _release_dependants(self, tx: Transaction, run: Run, now: datetime) -> None:
-        for name in dependencies.dependants_of(tx, run.deployment):
-            entry = inventory.find(tx, name)
-            if entry is None:
-                continue
+        started: list[Dependant] = []
+        gated: list[Dependant] = []
+        for entry in inventory.find_many(tx, dependencies.dependants_of(tx, run.deployment)):
             deployment = self._admission.deployment(entry)
             declared = {upstream.deployment: upstream for upstream in deployment.after.upstreams}
             upstream = declared.get(run.deployment)
-            if upstream is None:
-                continue
-            if deployment.schedules:
-                upstream_redo.mark_redone(tx, deployment, upstream, run)
-            else:
-                upstream_events.count_run(tx, self._admission, entry, upstream, run, now)
+            if upstream is not None:
+                (gated if deployment.schedules else started).append(Dependant(entry, deployment, upstream))
+        upstream_redo.mark_redone(tx, gated, run)
+        upstream_events.count_run(tx, self._admission, started, run, now)

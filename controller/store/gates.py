@@ -5,16 +5,22 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, exists, func, insert, select, update
 
 from controller.model.gates import Gate, GateState
 from controller.model.runs import RunId, RunState
 from controller.model.triggers import UpstreamOutcome
+from controller.store.batches import batches
 from controller.store.rows import from_row, to_row
 from controller.store.schema import runs
 from controller.store.store import Transaction
 from controller.store.trigger_tables import gates
 
+_SAVE_STATE = (
+    update(gates)
+    .where(gates.c.run_id == bindparam("of_run"), gates.c.upstream == bindparam("of_upstream"))
+    .values(state=bindparam("new_state"), upstream_run_id=bindparam("new_run"))
+)
 _IS_UNSTARTED = and_(runs.c.id == gates.c.run_id, runs.c.state == RunState.PENDING.value)
 
 
@@ -25,17 +31,34 @@ def insert_all(tx: Transaction, new: Iterable[Gate]) -> None:
         tx.connection.execute(insert(gates), rows)
 
 
-def save_state(tx: Transaction, gate: Gate) -> None:
-    """Save the state of a gate, and the run that opened it."""
-    is_gate = (gates.c.run_id == gate.run_id, gates.c.upstream == gate.upstream)
-    values = {"state": gate.state.value, "upstream_run_id": gate.upstream_run_id}
-    tx.connection.execute(update(gates).where(*is_gate).values(**values))
+def save_states(tx: Transaction, changed: Iterable[Gate]) -> None:
+    """Save the states of gates, and the runs that opened them."""
+    rows = [
+        {
+            "of_run": gate.run_id,
+            "of_upstream": gate.upstream,
+            "new_state": gate.state.value,
+            "new_run": gate.upstream_run_id,
+        }
+        for gate in changed
+    ]
+    if rows:
+        tx.connection.execute(_SAVE_STATE, rows)
 
 
 def find_of_run(tx: Transaction, run_id: RunId) -> list[Gate]:
     """Return the gates of a run, by the name of the upstream."""
-    rows = tx.connection.execute(select(gates).where(gates.c.run_id == run_id).order_by(gates.c.upstream))
-    return [_from_row(row) for row in rows]
+    return find_of_runs(tx, [run_id]).get(run_id, [])
+
+
+def find_of_runs(tx: Transaction, run_ids: Collection[RunId]) -> dict[RunId, list[Gate]]:
+    """Return the gates of these runs, by the name of the upstream. Runs without gates are left out."""
+    by_run: dict[RunId, list[Gate]] = {}
+    for ids in batches(run_ids):
+        query = select(gates).where(gates.c.run_id.in_(ids)).order_by(gates.c.run_id, gates.c.upstream)
+        for row in tx.connection.execute(query):
+            by_run.setdefault(RunId(row.run_id), []).append(_from_row(row))
+    return by_run
 
 
 def find_waiting(tx: Transaction, upstreams: Collection[str] | None = None) -> list[Gate]:
@@ -66,19 +89,19 @@ def find_redone(tx: Transaction) -> list[Gate]:
     return [_from_row(row) for row in tx.connection.execute(query.order_by(gates.c.run_id, gates.c.upstream))]
 
 
-def find_opened_by(tx: Transaction, upstream_runs: Collection[RunId], deployment: str) -> list[Gate]:
-    """Return the gates of this deployment's runs that one of these upstream runs has opened."""
+def find_opened_by(tx: Transaction, upstream_runs: Collection[RunId], deployments: Collection[str]) -> list[Gate]:
+    """Return the gates of the runs of these deployments that one of these upstream runs has opened."""
     query = (
-        select(gates)
+        select(gates, runs.c.deployment)
         .join(runs, runs.c.id == gates.c.run_id)
         .where(
             gates.c.upstream_run_id.in_(upstream_runs),
             gates.c.state.in_([GateState.OPEN.value, GateState.REDONE.value]),
             runs.c.project == tx.project,
-            runs.c.deployment == deployment,
         )
     )
-    return [_from_row(row) for row in tx.connection.execute(query.order_by(gates.c.run_id, gates.c.upstream))]
+    rows = tx.connection.execute(query.order_by(gates.c.run_id, gates.c.upstream))
+    return [_from_row(row) for row in rows if row.deployment in deployments]
 
 
 def find_late(tx: Transaction, now: datetime, limit: int) -> list[RunId]:
@@ -94,10 +117,12 @@ def expire(tx: Transaction, now: datetime) -> None:
         tx.connection.execute(update(gates).where(*is_over).values(state=GateState.EXPIRED.value))
 
 
-def expire_run(tx: Transaction, run_id: RunId) -> None:
-    """Mark the gates of a run that nothing may open any more."""
-    is_undecided = (gates.c.run_id == run_id, gates.c.state.in_([GateState.WAITING.value, GateState.CLOSED.value]))
-    tx.connection.execute(update(gates).where(*is_undecided).values(state=GateState.EXPIRED.value))
+def expire_runs(tx: Transaction, run_ids: Collection[RunId]) -> None:
+    """Mark the gates of these runs that nothing may open any more."""
+    is_undecided = gates.c.state.in_([GateState.WAITING.value, GateState.CLOSED.value])
+    for ids in batches(run_ids):
+        is_of_runs = (gates.c.run_id.in_(ids), is_undecided)
+        tx.connection.execute(update(gates).where(*is_of_runs).values(state=GateState.EXPIRED.value))
 
 
 def move(tx: Transaction, run_id: RunId, new_run_id: RunId) -> None:

@@ -132,6 +132,7 @@ def rename(tx: Transaction, old: str, new: str) -> None:
     incidents.rename(tx, old, new)
     is_new = or_(releases.c.deployment == new, releases.c.upstream == new)
     tx.connection.execute(delete(releases).where(releases.c.project == tx.project, is_new))
+    _remove_conflicts(tx, old, new)
     existing = occurrences.alias()
     is_recorded = exists().where(
         existing.c.project == tx.project,
@@ -157,6 +158,27 @@ def rename(tx: Transaction, old: str, new: str) -> None:
     ):
         statement = update(table).where(table.c.project == tx.project, column == old, *conditions)
         tx.connection.execute(statement.values({column: new}))
+
+
+def _remove_conflicts(tx: Transaction, old: str, new: str) -> None:
+    """Remove what an earlier deployment with the new name has left behind that must be unique.
+
+    Its runs lose the idempotency keys that runs of the renamed one also have. A run that waits for both names waits for
+    the renamed one.
+    """
+    renamed_runs, renamed_gates = runs.alias(), gates.alias()
+    keys = select(renamed_runs.c.idempotency_key).where(
+        renamed_runs.c.project == tx.project,
+        renamed_runs.c.deployment == old,
+        renamed_runs.c.idempotency_key.is_not(None),
+    )
+    is_same_key = (runs.c.project == tx.project, runs.c.deployment == new, runs.c.idempotency_key.in_(keys))
+    tx.connection.execute(update(runs).where(*is_same_key).values(idempotency_key=None))
+    waiting = select(renamed_gates.c.run_id).where(
+        renamed_gates.c.project == tx.project, renamed_gates.c.upstream == old
+    )
+    is_second = (gates.c.project == tx.project, gates.c.upstream == new, gates.c.run_id.in_(waiting))
+    tx.connection.execute(delete(gates).where(*is_second))
 
 
 def digests_with_key(tx: Transaction, key: str) -> dict[str, str]:

@@ -1,14 +1,15 @@
 """The table of upstream runs that count for deployments without schedules, and of the runs that they released."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, exists, select, update
+from sqlalchemy import Row, bindparam, delete, exists, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from controller.model.runs import RunId
+from controller.store.batches import batches
 from controller.store.rows import from_row, to_row
 from controller.store.schema import runs
 from controller.store.store import Transaction
@@ -19,13 +20,24 @@ _SAVE = _NEW.on_conflict_do_update(
     index_elements=("project", "deployment", "upstream", "chain"),
     set_={name: _NEW.excluded[name] for name in ("upstream_run_id", "finished_at", "run_id")},
 )
+_MARK_RELEASED = (
+    update(releases)
+    .where(
+        releases.c.project == bindparam("of_project"),
+        releases.c.deployment == bindparam("of_deployment"),
+        releases.c.upstream == bindparam("of_upstream"),
+        releases.c.chain == bindparam("of_chain"),
+    )
+    .values(run_id=bindparam("released"))
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
     """An upstream run that counts for `deployment`, and the run that it released; None if it has not released one yet.
 
-    All runs of the same due time, or of the same chain of retries, have the same `chain`.
+    All runs of the same due time, or of the same chain of retries, have the same `chain`. `first_run_id` is the first
+    of them that has counted.
     """
 
     deployment: str
@@ -33,47 +45,48 @@ class Release:
     chain: str
     upstream_run_id: RunId
     finished_at: datetime
+    first_run_id: RunId
     run_id: RunId | None = None
 
 
-def find(tx: Transaction, deployment: str, upstream: str, chain: str) -> Release | None:
-    """Return what is recorded for this chain of upstream runs, or None."""
-    row = tx.connection.execute(
-        select(releases).where(
-            releases.c.project == tx.project,
-            releases.c.deployment == deployment,
-            releases.c.upstream == upstream,
-            releases.c.chain == chain,
-        )
-    ).first()
-    return None if row is None else _from_row(row)
+def find_of_chain(tx: Transaction, upstream: str, chain: str) -> dict[str, Release]:
+    """Return what is recorded for this chain of upstream runs, by deployment."""
+    of_chain = (releases.c.project == tx.project, releases.c.upstream == upstream, releases.c.chain == chain)
+    return {row.deployment: _from_row(row) for row in tx.connection.execute(select(releases).where(*of_chain))}
 
 
-def save(tx: Transaction, release: Release) -> None:
-    """Record an upstream run; it replaces an earlier one of the same chain."""
-    tx.connection.execute(_SAVE, to_row(tx, releases, release))
+def save_all(tx: Transaction, new: Iterable[Release]) -> None:
+    """Record upstream runs; each replaces an earlier one of the same chain, but for the first one of the chain."""
+    rows = [to_row(tx, releases, release) for release in new]
+    if rows:
+        tx.connection.execute(_SAVE, rows)
 
 
-def find_pending(tx: Transaction, deployment: str) -> list[Release]:
-    """Return the upstream runs that have not released a run of this deployment yet, in the order of their ends."""
-    rows = tx.connection.execute(
-        select(releases)
-        .where(releases.c.project == tx.project, releases.c.deployment == deployment, releases.c.run_id.is_(None))
-        .order_by(releases.c.finished_at, releases.c.upstream_run_id)
-    )
-    return [_from_row(row) for row in rows]
+def find_pending(tx: Transaction, deployments: Collection[str]) -> dict[str, list[Release]]:
+    """Return the upstream runs that have not released a run of these deployments yet, in the order of their ends."""
+    by_deployment: dict[str, list[Release]] = {}
+    for names in batches(deployments):
+        is_pending = (releases.c.project == tx.project, releases.c.deployment.in_(names), releases.c.run_id.is_(None))
+        query = select(releases).where(*is_pending).order_by(releases.c.finished_at, releases.c.upstream_run_id)
+        for row in tx.connection.execute(query):
+            by_deployment.setdefault(row.deployment, []).append(_from_row(row))
+    return by_deployment
 
 
-def mark_released(tx: Transaction, consumed: Collection[Release], run_id: RunId) -> None:
-    """Record that these upstream runs have released this run."""
-    for release in consumed:
-        is_release = (
-            releases.c.project == tx.project,
-            releases.c.deployment == release.deployment,
-            releases.c.upstream == release.upstream,
-            releases.c.chain == release.chain,
-        )
-        tx.connection.execute(update(releases).where(*is_release).values(run_id=run_id))
+def mark_released(tx: Transaction, used: Iterable[tuple[Release, RunId]]) -> None:
+    """Record which run each of these upstream runs has released."""
+    rows = [
+        {
+            "of_project": tx.project,
+            "of_deployment": release.deployment,
+            "of_upstream": release.upstream,
+            "of_chain": release.chain,
+            "released": run_id,
+        }
+        for release, run_id in used
+    ]
+    if rows:
+        tx.connection.execute(_MARK_RELEASED, rows)
 
 
 def delete_pending(tx: Transaction, deployment: str, upstream: str) -> None:
@@ -89,16 +102,18 @@ def delete_pending(tx: Transaction, deployment: str, upstream: str) -> None:
 
 
 def delete_old(tx: Transaction, deployment: str) -> None:
-    """Delete the records of released runs of this deployment that are no longer stored."""
+    """Delete the records of this deployment whose released run and upstream run are no longer stored."""
     tx.connection.execute(
         delete(releases).where(
             releases.c.project == tx.project,
             releases.c.deployment == deployment,
             releases.c.run_id.is_not(None),
             ~exists().where(runs.c.id == releases.c.run_id),
+            ~exists().where(runs.c.id == releases.c.upstream_run_id),
         )
     )
 
 
 def _from_row(row: Row[Any]) -> Release:
-    return from_row(Release, row, upstream_run_id=RunId(row.upstream_run_id), run_id=row.run_id and RunId(row.run_id))
+    ids = {"upstream_run_id": RunId(row.upstream_run_id), "first_run_id": RunId(row.first_run_id)}
+    return from_row(Release, row, **ids, run_id=row.run_id and RunId(row.run_id))

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, func, insert, or_, select, update
+from sqlalchemy import Row, Select, bindparam, func, insert, or_, select, update
 
 from controller.model.policies import Retries, RetryOn
 from controller.model.python_environments import PythonSummary
@@ -20,11 +20,18 @@ from controller.model.runs import (
     UpstreamRun,
     first_id,
 )
+from controller.store.batches import batches
 from controller.store.schema import attempts, runs
 from controller.store.store import Transaction
 
 _CHUNK = 500
 """How many ids one statement may contain."""
+_RELEASED = ("upstream", "parameters", "name", "not_before", "start_by")
+_SAVE_RELEASED = (
+    update(runs)
+    .where(runs.c.id == bindparam("run"))
+    .values({name: bindparam(f"new_{name}", type_=runs.columns[name].type) for name in _RELEASED})
+)
 _SAME_NAMES = sorted({column.name for column in runs.columns} - {"project", "python", "python_declared_at"})
 """The columns that have the name and the value of a field of `Run`, or are converted from it."""
 
@@ -78,11 +85,26 @@ def ids_by_key(tx: Transaction, deployment: str, keys: Collection[str]) -> dict[
     return {row.idempotency_key: RunId(row.id) for row in tx.connection.execute(query)}
 
 
+def ids_by_keys(tx: Transaction, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], RunId]:
+    """Return the ids of the runs that have these pairs of a deployment and an idempotency key, by pair."""
+    keys_of: dict[str, list[str]] = {}
+    for deployment, key in keys:
+        keys_of.setdefault(deployment, []).append(key)
+    matches: dict[tuple[str, str], RunId] = {}
+    columns = (runs.c.deployment, runs.c.idempotency_key, runs.c.id)
+    for names in batches(keys_of):
+        of_names = {key for name in names for key in keys_of[name]}
+        is_match = (runs.c.deployment.in_(names), runs.c.idempotency_key.in_(of_names))
+        rows = tx.connection.execute(select(*columns).where(runs.c.project == tx.project, *is_match))
+        matches.update({(row.deployment, row.idempotency_key): RunId(row.id) for row in rows})
+    return matches
+
+
 def find_all(tx: Transaction, run_ids: Iterable[RunId]) -> dict[RunId, Run]:
     """Return those of these runs that exist, by id."""
-    ids, matches = list(run_ids), {}
-    for start in range(0, len(ids), _CHUNK):
-        rows = tx.connection.execute(select(runs).where(runs.c.id.in_(ids[start : start + _CHUNK])))
+    matches: dict[RunId, Run] = {}
+    for ids in batches(list(run_ids)):
+        rows = tx.connection.execute(select(runs).where(runs.c.id.in_(ids)))
         matches.update({RunId(row.id): from_row(row) for row in rows})
     return matches
 
@@ -187,11 +209,21 @@ def move(tx: Transaction, run_id: RunId, *, expect: RunState, to: RunState, **ch
     return bool(result.rowcount == 1)
 
 
-def save_upstream(tx: Transaction, run: Run) -> None:
-    """Record the upstream runs that released this run, and its parameters and name, which may have values of theirs."""
-    upstream = [_upstream_to_json(each) for each in run.upstream] or None
-    values = {"upstream": upstream, "parameters": dict(run.parameters), "name": run.name}
-    tx.connection.execute(update(runs).where(runs.c.id == run.id).values(**values))
+def save_released(tx: Transaction, released: Iterable[Run]) -> None:
+    """Record what the release of waiting runs changes: upstream runs, parameters and name, and when they may start."""
+    rows = [
+        {
+            "run": run.id,
+            "new_upstream": [_upstream_to_json(each) for each in run.upstream] or None,
+            "new_parameters": dict(run.parameters),
+            "new_name": run.name,
+            "new_not_before": run.not_before,
+            "new_start_by": run.start_by,
+        }
+        for run in released
+    ]
+    if rows:
+        tx.connection.execute(_SAVE_RELEASED, rows)
 
 
 def find_first(tx: Transaction, run: Run) -> Run:

@@ -203,6 +203,7 @@ runs = Table(
     Column("python_declared_at", Text),
     Column("name", Text),
     Column("upstream", JSON(none_as_null=True)),
+    Column("chain", String(64)),
     UniqueConstraint("project", "deployment", "idempotency_key"),
     Index("ix_runs_project_deployment_id", "project", "deployment", "id"),
     Index("ix_runs_project_deployment_scheduled_for", "project", "deployment", "scheduled_for"),

@@ -49,12 +49,13 @@ gates = Table(
     Column("state", String(16), nullable=False),
     Column("upstream_run_id", String(36)),
     Column("is_enough", Boolean, nullable=False),
+    Column("declared", String(100), nullable=False, server_default=""),
     Index("ix_gates_project_state_upstream_until", "project", "state", "upstream", "until"),
     Index("ix_gates_upstream_run_id", "upstream_run_id"),
 )
 """The upstream runs that the run of a due time waits for: that of `due_time`, or one created after `since`.
 
-With `is_enough`, one open gate of the run is enough.
+With `is_enough`, one open gate of the run is enough. `declared` is the upstream as the commit of the run names it.
 """
 
 releases = Table(
@@ -67,11 +68,13 @@ releases = Table(
     Column("upstream_run_id", String(36), nullable=False),
     Column("finished_at", Instant, nullable=False),
     Column("run_id", String(36)),
+    Column("first_run_id", String(36), nullable=False, server_default=""),
     Index("ix_releases_project_deployment_run_id", "project", "deployment", "run_id"),
 )
 """Upstream runs that count for a deployment without schedules; `run_id` is the run that they released, if there is one.
 
-`chain` is the due time, or the id of the first run of a chain of retries: a redo belongs to the same chain.
+`chain` is the due time, or that of `runs.chain`, or the id of the run: a redo belongs to the same chain. `first_run_id`
+is the first upstream run of the chain that has counted.
 """
 
 seen_files = Table(

@@ -258,10 +258,13 @@ class World:
         (self.root / path).parent.mkdir(parents=True, exist_ok=True)
         (self.root / path).write_text(text, encoding="utf-8")
 
-    def declare(self, **documents: str) -> None:
-        """Write `deployments/<name>.yaml` and bring everything into force."""
+    def declare(self, **documents: str | None) -> None:
+        """Write `deployments/<name>.yaml`, or delete it with None, and bring everything into force."""
         for name, text in documents.items():
-            self.write(f"deployments/{name}.yaml", text)
+            if text is None:
+                (self.root / f"deployments/{name}.yaml").unlink()
+            else:
+                self.write(f"deployments/{name}.yaml", text)
         nobody = SourceStatus(
             repo="/r", ref=None, revision=None, last_attempted_revision=None, last_applied_revision=None
         )
