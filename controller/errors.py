@@ -120,6 +120,10 @@ class ScheduleError(ControllerError):
     reason = "InvalidSchedule"
 
 
+class AmbiguousDurationError(ScheduleError):
+    """A duration such as `1M` could mean minutes or months."""
+
+
 class StateError(ControllerError):
     """The state directory or database can't be used."""
 

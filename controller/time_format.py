@@ -1,10 +1,14 @@
 """Formats times for people. All user interfaces and messages use `format_time`; JSON has its own format."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 
 TIME_IN_UTC = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?) UTC\b")
 """A time as `in_utc` formats it."""
+
+ZoneOf = Callable[[str], tzinfo | None]
+"""Returns the time zone of the schedules of a deployment, by its name; None for the time zone of the machine."""
 
 
 def format_time(moment: datetime, zone: tzinfo | None, *, timespec: str = "seconds") -> str:
@@ -32,6 +36,11 @@ def in_utc(moment: datetime) -> str:
 def convert_times(text: str, zone: tzinfo | None) -> str:
     """Return a text with the times that `in_utc` has formatted in it converted to this zone, None for the machine's."""
     return TIME_IN_UTC.sub(lambda match: _converted(match, zone), text)
+
+
+def convert_times_of(name: str, text: str, zone_of: ZoneOf) -> str:
+    """Return a text about the deployment `name` as `convert_times` does. The zone is looked up only if it is needed."""
+    return convert_times(text, zone_of(name)) if TIME_IN_UTC.search(text) else text
 
 
 def _converted(match: re.Match[str], zone: tzinfo | None) -> str:

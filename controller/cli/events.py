@@ -12,9 +12,10 @@ import click
 from controller.cli import complete, options
 from controller.cli.help_pages import Command
 from controller.cli.list_output import print_list
-from controller.cli.state_access import read_state_if_any, zone_of
+from controller.cli.state_access import read_state_if_any, zone_of, zones_of
 from controller.errors import NoStateError, NotFoundError
 from controller.settings import Location
+from controller.time_format import ZoneOf
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,13 +97,13 @@ def events(
         if sys.stderr.isatty():  # scripts may start before the controller; they need no notice
             click.echo(f"{error.message} Waiting for a controller to start.", err=True)
     if not follow:
-        _print(recorded, output, zone, empty=reader.empty)
+        _print(recorded, output, zone, zones_of(location), empty=reader.empty)
         return
     reader.begin()
     with suppress(KeyboardInterrupt):
         output = "jsonl" if output == "json" else output
         if recorded or output in ("text", "wide"):
-            _print(recorded, output, zone)
+            _print(recorded, output, zone, zones_of(location))
         _follow(location, reader, output, zone)
 
 
@@ -119,7 +120,7 @@ def _follow(location: Location, reader: "_Reader", output: str, zone: "tzinfo | 
             if tx is not None:
                 recorded = reader.read(tx)
         if recorded:
-            _print(recorded, output, zone, has_titles=False)
+            _print(recorded, output, zone, zones_of(location), has_titles=False)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -202,6 +203,7 @@ def _print(
     entries: "Sequence[NumberedEvent]",
     output: str,
     zone: "tzinfo | None",
+    zone_of: ZoneOf,
     *,
     empty: str = "",
     has_titles: bool = True,
@@ -209,6 +211,6 @@ def _print(
     def table(is_wide: bool) -> "CompactTable":
         from controller.cli.terminal.event_table import event_table
 
-        return event_table(entries, zone, empty=empty, has_titles=has_titles, is_wide=is_wide)
+        return event_table(entries, zone, zone_of=zone_of, empty=empty, has_titles=has_titles, is_wide=is_wide)
 
     print_list(entries, output, lambda event: str(event.about), table)

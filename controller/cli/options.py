@@ -166,11 +166,13 @@ def parse_time_option(option: str, text: str, now: datetime, zone: tzinfo | None
     A bare duration is in the past, or in the future with `sign` 1. Times without an offset are in `zone`, or in the
     time zone of the machine if it is None. Raises UsageError.
     """
-    from controller.errors import ScheduleError
+    from controller.errors import AmbiguousDurationError, ScheduleError
     from controller.schedules import parse_moment
 
     try:
         return parse_moment(text, now, zone, sign=sign)
+    except AmbiguousDurationError as error:
+        raise UsageError(f"{option}: {error.message}.", hint=error.hint) from error
     except ScheduleError as error:
         if isinstance(error.__cause__, OverflowError):
             raise UsageError(f"{option} {error.message}.", hint=error.hint) from error

@@ -55,7 +55,7 @@ def _between(location: Location, base: str, head: str | None, now: datetime) -> 
 
     after = _commit(location, head or location.ref or "HEAD")
     before = _commit(location, base)
-    return plan_between(before, after, location.environment, now, parent=lambda: _commit(location, f"{base}~1"))
+    return plan_between(before, after, location.environment, now, open_commit=lambda name: _commit(location, name))
 
 
 def _against_state(location: Location, head: str | None, now: datetime) -> "Preview":

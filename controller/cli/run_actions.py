@@ -10,6 +10,7 @@ from controller.cli.help_pages import Command
 from controller.errors import UsageError
 from controller.settings import Location
 from controller.text import visible_lines
+from controller.time_format import ZoneOf, convert_times_of
 
 _FINISHED = ["succeeded", "failed", "timed_out", "cancelled", "crashed", "skipped"]
 
@@ -99,20 +100,26 @@ def _watch(location: Location, run_id: str, output: str, *, print_changes: bool)
     from controller.cli.run_wait import exit_code, follow_run, wait_for_run
 
     is_shown = output == "text" and follow_run(location, run_id, with_tree=print_changes)
-    run = wait_for_run(location, run_id, _print_run if print_changes and not is_shown else None)
+    zones = state_access.zones_of(location)
+
+    def print_run(run: Mapping[str, Any]) -> None:
+        _print_run(run, zones)
+
+    run = wait_for_run(location, run_id, print_run if print_changes and not is_shown else None)
     if output == "json":
         from controller.cli.json_output import print_json
 
         print_json({"run_id": run["id"], **run})
     elif not print_changes:
-        _print_run(run)
+        print_run(run)
     return exit_code(run)
 
 
-def _print_run(run: Mapping[str, Any]) -> None:
+def _print_run(run: Mapping[str, Any], zone_of: ZoneOf) -> None:
     remark = run["reason"] if run["waiting"] is None else f"waiting: {run['waiting']}"
     attempt = f" (attempt {run['attempt']} of {run['attempts']})" if run["attempts"] > 1 and run["attempt"] else ""
-    click.echo(visible_lines(f"{run['id']} {run['state']}{attempt}" + (f": {remark}" if remark else "")))
+    remark = f": {convert_times_of(run['deployment'], remark, zone_of)}" if remark else ""
+    click.echo(visible_lines(f"{run['id']} {run['state']}{attempt}{remark}"))
 
 
 def _full_id(location: Location, run_id: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from controller.cli.json_output import to_json
-from controller.cli.state_access import get_backfill, get_run
+from controller.cli.state_access import get_backfill, get_run, zone_of
 from controller.client import Client, NoAnswerError, ProblemError
 from controller.clock import SystemClock
 from controller.errors import UsageError
@@ -124,7 +124,8 @@ def follow_run(location: Location, run_id: str, *, logs: "LogPrinter | None" = N
         return False
     from controller.cli.terminal.run_progress import show_line, show_tree
 
-    (show_tree if with_tree else show_line)(read_run, SystemClock(), is_over)
+    zone = zone_of(location, read_run().deployment)
+    (show_tree if with_tree else show_line)(read_run, SystemClock(), is_over, zone)
     return True
 
 

@@ -13,7 +13,7 @@ from controller.cli.json_output import print_json, to_json
 from controller.cli.list_output import print_list, watch_list
 from controller.cli.log_output import LogWriter, MatchingLines
 from controller.cli.log_printer import LogOptions, LogPrinter, stamp_width
-from controller.cli.state_access import check_names, get_run, read_state_if_any, zone_of
+from controller.cli.state_access import check_names, get_run, read_state_if_any, zone_of, zones_of
 from controller.clock import SystemClock
 from controller.errors import NotFoundError, UsageError
 from controller.settings import Location, wants_colours
@@ -115,9 +115,8 @@ def list_(  # noqa: PLR0913
     def table(rows: "Sequence[Run]", is_wide: bool) -> "CompactTable":
         from controller.cli.terminal.run_tables import run_table
 
-        zones = {name: zone_of(location, name) for name in {row.deployment for row in rows}} if is_wide else None
         is_filtered = any((deployment, state, tag, trigger, revision, since, until, backfill))
-        return run_table(rows, clock.now(), is_filtered=is_filtered, zones=zones)
+        return run_table(rows, clock.now(), zones_of(location), is_filtered=is_filtered, is_wide=is_wide)
 
     if watch:
         watch_list(read, output, lambda row: str(row.id), table)

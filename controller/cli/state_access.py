@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import tzinfo
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controller.errors import ConflictError, ControllerError, NotFoundError, NotRunningError, UsageError
 from controller.settings import Location
+from controller.time_format import ZoneOf
 
 if TYPE_CHECKING:
     from controller.client import Client
@@ -110,3 +112,8 @@ def zone_of(location: Location, name: str | None) -> tzinfo | None:
         return None
     with read_state_if_any(location) as tx:
         return None if tx is None else stored_zone(tx, name)
+
+
+def zones_of(location: Location) -> ZoneOf:
+    """Return a function that finds the time zone of the schedules of a deployment by its name, and remembers it."""
+    return cache(partial(zone_of, location))

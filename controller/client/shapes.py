@@ -513,7 +513,8 @@ class Deployment(TypedDict):
     `generation` counts the versions of its document; `observed_generation` lags behind while the newest is not
     applied. `next_start` is when its next run starts: at `next_fire_time`, or before it, if jitter delays a run that
     was due. `state` sums up `sync`, `health` and the hold; a deployment that is running and has no problem is `ok`.
-    `matrix` has the values of a deployment whose document declares several.
+    `matrix` has the values of a deployment whose document declares several. `timezone` is that of all its schedules,
+    or without schedules the declared one; None if there is none, or if the schedules have different ones.
     """
 
     name: str
@@ -537,6 +538,7 @@ class Deployment(TypedDict):
     conditions: list[Condition]
     state: DeploymentState
     matrix: dict[str, str | int | float | bool]
+    timezone: str | None
 
 
 class DeploymentNames(TypedDict):

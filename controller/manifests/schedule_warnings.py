@@ -3,7 +3,6 @@
 `schedule_fields` calls it for every valid schedule. Warnings do not prevent a document from being applied.
 """
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -14,7 +13,6 @@ from controller.model.findings import Severity
 from controller.model.schedules import Cron, RRule, Schedule
 
 _WARNING = Severity.WARNING
-_CAPITAL_M = re.compile(r"(\d+)M", re.ASCII)
 
 
 def warn_about_unusual(context: ValidationContext, path: Path, rule_key: str, schedule: Schedule) -> None:
@@ -29,11 +27,6 @@ def warn_about_unusual(context: ValidationContext, path: Path, rule_key: str, sc
     if isinstance(schedule.rule, Cron | RRule):
         for message, hint in schedules.find_ambiguities(schedule):
             context.add("AmbiguousSchedule", message, place, hint=hint, severity=_WARNING)
-    written = context.root.at(place).value
-    if rule_key == "interval" and isinstance(written, str) and (match := _CAPITAL_M.fullmatch(written.strip())):
-        count = match[1]
-        hint = f'write {count}m for minutes; a schedule for each month is a cron expression, such as "@monthly"'
-        context.add("AmbiguousSchedule", f"{count}M means {count} min, not months", place, hint=hint, severity=_WARNING)
     if context.root.find((*path, "timezone")) is not None:
         warn_about_fixed_zone(context, (*path, "timezone"), schedule.timezone)
 

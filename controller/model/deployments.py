@@ -103,3 +103,8 @@ class Deployment:
         """The names of the time zones of its schedules; without schedules, the declared time zone."""
         own = () if self.timezone is None else (self.timezone,)
         return tuple(schedule.timezone for schedule in self.schedules) or own
+
+    @property
+    def zone(self) -> str | None:
+        """The time zone that all its schedules share, or without schedules the declared one; None if they differ."""
+        return self.zones[0] if len(set(self.zones)) == 1 else None

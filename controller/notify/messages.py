@@ -25,7 +25,7 @@ from controller.notify.flapping import WINDOW, ReportKind
 from controller.notify.incidents import Report
 from controller.notify.trouble_titles import failing_title, recovered_title
 from controller.text import format_count, shorten
-from controller.time_format import format_span, format_time
+from controller.time_format import convert_times, format_span, format_time
 
 MAX_NAMED = 5
 """How many deployments a text names; the others are counted."""
@@ -76,7 +76,7 @@ def build_message(
     reason = _reason(context, first)
     deployment = None if single is None or not _is_deployment(single) else single.subject
     run_id = None if single is None else single.run_id
-    body = "\n".join(line for line in _lines(context, reason) if line)
+    body = "\n".join(line for line in _lines(context, convert_times(reason, context.zone(first))) if line)
     return Message(
         id=message_id,
         channel=report.channel,

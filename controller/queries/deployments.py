@@ -95,7 +95,8 @@ class DeploymentView:
     `generation` counts the versions of its document; `observed_generation` lags behind while the newest is not applied.
     `next_start` is when its next run starts: at `next_fire_time`, or before it, if jitter delays a run that was due.
     `state` sums up `sync`, `health` and the hold; a deployment that is running and has no problem is `ok`. `matrix` has
-    the values of a deployment whose document declares several.
+    the values of a deployment whose document declares several. `timezone` is that of all its schedules, or without
+    schedules the declared one; None if there is none, or if the schedules have different ones.
     """
 
     name: str
@@ -119,6 +120,7 @@ class DeploymentView:
     conditions: tuple[Condition, ...]
     state: DeploymentState = DeploymentState.OK
     matrix: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    timezone: str | None = None
     is_late: bool = field(default=False, metadata=INTERNAL)
     """Whether it has the condition `Late` or `Overdue`. Without `expect.start_within`, also whether the newest run has
     not started although the next due time has passed."""
@@ -203,6 +205,7 @@ def base_row(entry: InventoryEntry) -> BaseRow:
         last_run=None,
         conditions=entry.conditions,
         matrix={} if deployment is None else deployment.matrix,
+        timezone=None if deployment is None else deployment.zone,
     )
     return BaseRow(
         row=row,

@@ -5,9 +5,10 @@ The overview page and the live view on the terminal show it, so that a long queu
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from controller.model import INTERNAL
 from controller.model.queues import (
     EVERYTHING,
     Load,
@@ -40,13 +41,15 @@ _TEXTS = {
 class WaitingGroup:
     """The runs that wait for the same thing. `starts_at` is the first time at which one of them starts, if it is known.
 
-    `runs` has only the first ones, and none if they only wait for a time.
+    `runs` has only the first ones, and none if they only wait for a time. `first` is the deployment of the run that
+    starts at `starts_at`.
     """
 
     text: str
     count: int
     starts_at: datetime | None
     runs: tuple[QueuedRun, ...]
+    first: str | None = field(default=None, metadata=INTERNAL)
 
     @property
     def start_label(self) -> str:
@@ -88,11 +91,13 @@ def _group(
     kind: WaitKind | None, place: str, runs: Sequence[QueuedRun], load: Load, active: Iterable[Run]
 ) -> WaitingGroup:
     is_timed = kind in (WaitKind.RETRY, WaitKind.START)
-    starts = [run.not_before for run in runs if run.not_before is not None] if is_timed else []
+    starts = [(run.not_before, run.deployment) for run in runs if run.not_before is not None] if is_timed else []
+    starts_at, first = min(starts, default=(None, None))
     return WaitingGroup(
         text=_text(kind, place, len(runs), load, active),
         count=len(runs),
-        starts_at=min(starts, default=None),
+        starts_at=starts_at,
+        first=first,
         runs=() if is_timed else tuple(runs[:_MAX_LISTED]),
     )
 

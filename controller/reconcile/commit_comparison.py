@@ -15,6 +15,7 @@ from controller.model.names import fold_name
 from controller.model.snapshots import Code, ManifestFile, RefusedFile, Snapshot
 from controller.model.status import InventoryEntry
 from controller.reconcile.changed_code import code_changes
+from controller.reconcile.earlier_names import MAX_LISTED, find_active_versions
 from controller.reconcile.plan import make_plan
 from controller.reconcile.preview import EnvironmentPlan, Preview, preview
 from controller.reconcile.project_changes import declared_queues, project_changes, queue_changes
@@ -40,18 +41,18 @@ class _Commit:
 
 
 def plan_between(
-    base: Source, head: Source, environment: str | None, now: datetime, *, parent: Callable[[], Source]
+    base: Source, head: Source, environment: str | None, now: datetime, *, open_commit: Callable[[str], Source]
 ) -> Preview:
     """Return the plan from one commit to another.
 
-    It is for `environment`, or else for no environment, with a further plan for each declared environment. `parent`
-    opens the commit before the base, which is read only if the controller may have refused a part of the base. Raises
-    SourceError, and UsageError for an environment that is not declared.
+    It is for `environment`, or else for no environment, with a further plan for each declared environment.
+    `open_commit` opens a commit by its name. Commits before the base are read only if the controller may have refused a
+    part of the base. Raises SourceError, and UsageError for an environment that is not declared.
     """
     before, after = _read_base(base), _read(head)
     is_same = before.revision.rpartition(":")[2] == after.revision.rpartition(":")[2]
     changed = {} if is_same else head.changed_files(after.revision, before.revision)
-    commits = _Commits(before, after, changed, now, parent)
+    commits = _Commits(before, after, changed, now, base, open_commit)
     chosen = commits.plan(environment)
     environments = tuple(commits.environments()) if environment is None else ()
     code = code_changes(
@@ -84,10 +85,12 @@ class _Commits:
         head: _Commit,
         changed: Collection[str] | None,
         now: datetime,
-        parent: Callable[[], Source],
+        source: Source,
+        open_commit: Callable[[str], Source],
     ) -> None:
         self._base = base
-        self._parent = parent
+        self._source = source
+        self._open_commit = open_commit
         self._head = head
         self._now = now
         self._files = ParsedFiles()
@@ -153,20 +156,28 @@ class _Commits:
         self, before: DesiredState, after: DesiredState, environment: str | None
     ) -> Mapping[str, Deployment]:
         """Return the deployments of the base, without refused renames of case that the head undoes."""
-        removed = {fold_name(name): name for name in before.deployments if name not in after.declared_names}
-        old_names = [
-            name for name in after.deployments if name not in before.deployments and fold_name(name) in removed
+        new_names = {fold_name(name) for name in after.deployments if name not in before.deployments}
+        suspects = [
+            each
+            for name, each in before.deployments.items()
+            if name not in after.declared_names and fold_name(name) in new_names
         ]
-        if not old_names:
+        if not suspects:
             return before.deployments
+        reader, applied = ManifestReader(environment, files=self._files), dict(before.deployments)
+
+        def read_parent(commit: str) -> Mapping[str, Deployment]:
+            revision = self._open_commit(f"{commit}~1").observe()
+            return self._read(reader, _read_base(self._source, revision)).deployments
+
         try:
-            parent = _read_base(self._parent())
+            commits = self._source.commits(self._base.revision, None, MAX_LISTED)
         except SourceError:
-            return before.deployments
-        earlier = self._read(ManifestReader(environment, files=self._files), parent).deployments
-        kept = {name: earlier[name] for name in old_names if name in earlier}
-        refused = {removed[fold_name(name)] for name in kept}
-        return {name: each for name, each in before.deployments.items() if name not in refused} | kept
+            return applied
+        for refused, active in find_active_versions(suspects, commits, read_parent):
+            del applied[refused.name]
+            applied[active.name] = active
+        return applied
 
 
 def _same_files(base: _Commit, head: _Commit, changed: Collection[str] | None) -> frozenset[str]:
@@ -191,9 +202,9 @@ def _read(source: Source) -> _Commit:
     return _Commit(revision, source.read(revision), source.code(revision))
 
 
-def _read_base(source: Source) -> _Commit:
-    """Read the base, in which the deployments path may be missing: then it declares nothing."""
-    revision = source.observe()
+def _read_base(source: Source, revision: str | None = None) -> _Commit:
+    """Read the base, or an earlier revision. The deployments path may be missing in it: then it declares nothing."""
+    revision = revision or source.observe()
     try:
         return _Commit(revision, source.read(revision), source.code(revision))
     except PathNotFoundError:

@@ -1,14 +1,15 @@
 """Parses durations such as `1h30m`, `PT15M` or `90`.
 
 Called by `manifests` for every duration in a document (interval, timeout, window, delay), whatever it is used for.
-Months and years are not accepted, because their length depends on the calendar.
+Months and years are not accepted, because their length depends on the calendar. Neither is a capital `M` outside of ISO
+8601 durations: systemd reads it as months.
 """
 
 import math
 import re
 from datetime import timedelta
 
-from controller.errors import ScheduleError
+from controller.errors import AmbiguousDurationError, ScheduleError
 from controller.schedules.messages import quote
 from controller.schedules.natural_language import parse_natural_duration
 
@@ -30,6 +31,7 @@ _ISO = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _CLOCK = re.compile(r"()()(\d{1,4}):([0-5]\d):([0-5]\d(?:\.\d{1,6})?)", re.ASCII)
+_CAPITAL_M = re.compile(rf"{_NUMBER}M", re.ASCII)
 _FACTORS = (604_800, 86_400, 3_600, 60, 1)
 
 
@@ -64,9 +66,23 @@ def _seconds(value: str | int | float) -> float:
         for pattern in (_UNITS, _ISO, _CLOCK):
             match = pattern.fullmatch(text)
             if match and any(match.groups()):
+                if pattern is _UNITS:
+                    _refuse_capital_m(text)
                 return math.fsum(
                     float((part or "0").replace(",", ".")) * factor
                     for part, factor in zip(match.groups(), _FACTORS, strict=True)
                 )
     suggestion = parse_natural_duration(text) if len(text) <= _MAX_TEXT else None
     raise ScheduleError(f"{quote(value)} is not a duration", hint=f"write {suggestion}" if suggestion else _HINT)
+
+
+def _refuse_capital_m(text: str) -> None:
+    """Raise AmbiguousDurationError if this duration of numbers with units has a capital `M`."""
+    found = _CAPITAL_M.search(text)
+    if found is None:
+        return
+    hint = f"write {text.replace('M', 'm')} for minutes"
+    if found[0] == text:
+        days = f"{30 * float(found[1]):.15g}"
+        hint += f", or {days}d for {days} days"
+    raise AmbiguousDurationError(f"the M in {quote(text)} could mean minutes or months", hint=hint)

@@ -7,14 +7,14 @@ current time is an argument.
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from controller.errors import ScheduleError
+from controller.errors import AmbiguousDurationError, ScheduleError
 from controller.schedules.durations import parse_duration
 from controller.schedules.messages import quote
 from controller.schedules.parsing import parse_time
 
 _DAYS = {"yesterday": -1, "today": 0, "tomorrow": 1}
 _DAY_AND_CLOCK = re.compile(r"(yesterday|today|tomorrow)(?:[ T](\d{1,2}:\d{2}(?::\d{2})?))?", re.ASCII)
-_SIGNED = re.compile(r"(?:now)?\s*([+-])\s*(.+)|(.+) ago|in (.+)", re.ASCII)
+_SIGNED = re.compile(r"(?:now)?\s*([+-])\s*(.+)|(.+) ago|in (.+)", re.ASCII | re.IGNORECASE)
 _UTC = re.compile(r"(.*\d) ?utc", re.ASCII | re.IGNORECASE)
 """The controller writes UTC times with the suffix `UTC`; ISO 8601 uses `Z`."""
 _FIRST = datetime.min.replace(tzinfo=UTC) + timedelta(days=2)
@@ -46,22 +46,26 @@ def parse_moment(text: str, now: datetime, zone: tzinfo | None, *, sign: int = -
             day = now.astimezone(zone).date() + timedelta(days=_DAYS[match[1]])
             clock = (match[2] or "00:00").zfill(5)
             return _instant(parse_time(f"{day.isoformat()}T{clock}"), zone)
-        if (offset := _offset(normalized, sign)) is not None:
+        if (offset := _offset(text.strip() if normalized else "", sign)) is not None:
             return (now + offset).astimezone(UTC)
         return _instant(parse_time(_UTC.sub(r"\1Z", text.strip()) if normalized else text), zone)
     except OverflowError as error:
         raise ScheduleError(f"{quote(text)} is out of range", hint=_RANGE_HINT) from error
+    except AmbiguousDurationError:
+        raise
     except ScheduleError as error:
         raise ScheduleError(f"{quote(text)} is not a time", hint=_HINT) from error
 
 
 def _offset(text: str, sign: int) -> timedelta | None:
-    """Return the distance from now, or None if the text is not a duration."""
+    """Return the distance from now, or None if the text is not a duration. Raises AmbiguousDurationError."""
     signed = _SIGNED.fullmatch(text)
     if signed is not None:
         sign = -1 if signed[1] == "-" or signed[3] else 1
     try:
         return sign * parse_duration(next(filter(None, signed.groups()[1:])).strip() if signed else text)
+    except AmbiguousDurationError:
+        raise
     except ScheduleError:
         return None
 

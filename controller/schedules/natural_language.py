@@ -40,6 +40,8 @@ _UNITS = {
 }
 _ORDER = "wdhms"
 _LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)(?:\s*,?\s*(?:and\s+)?)", re.ASCII)
+_CAPITAL_M = re.compile(r"\d\s*M(?![a-zA-Z])", re.ASCII)
+"""It could mean minutes or months."""
 _DELTA = re.compile(r"(?:datetime\.)?timedelta\(([\w=.,\s]*)\)", re.ASCII)
 _PART = re.compile(r"\s*(\w+)\s*=\s*(\d+(?:\.\d+)?)\s*", re.ASCII)
 _CLOCK = re.compile(r"(?:at\s+)?(\d{1,2})(?::(\d\d))?(?::00)?\s*(am|pm)?(?:\s+(?:daily|every\s*day))?", re.ASCII)
@@ -59,7 +61,7 @@ def parse_natural_schedule(text: str, *, systemd: bool = False) -> ScheduleKeys 
     With `systemd`, the text is the value of `OnCalendar=`, where weeks begin on Monday.
     """
     plain = " ".join(text.lower().removeprefix("oncalendar=").split())
-    if len(plain) > 100:
+    if len(plain) > 100 or _CAPITAL_M.search(text):
         return None
     name = plain.removeprefix("@").replace(" ", "_").replace("-", "_")
     if systemd and name in _SYSTEMD:
@@ -72,6 +74,8 @@ def parse_natural_schedule(text: str, *, systemd: bool = False) -> ScheduleKeys 
 
 def parse_natural_duration(text: str) -> str | None:
     """Rewrite a text such as `10 minutes` or `timedelta(hours=1)` as a duration; None if it is not understood."""
+    if _CAPITAL_M.search(text):
+        return None
     plain = " ".join(text.lower().split())
     amounts: dict[str, str] = {}
     if delta := _DELTA.fullmatch(plain):

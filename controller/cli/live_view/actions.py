@@ -112,21 +112,21 @@ def ask_hold(view: OpenView) -> None:
         view.say("Select a deployment first.")
         return
 
-    def ask_end(reason: str) -> None:
+    def ask_end(reason: str, timezone: str | None) -> None:
         label = "For how long? 2h, tomorrow 06:00; empty: until you resume it: "
-        view.prompt = Prompt(
-            label=label, submit=lambda end: hold(reason.strip() or "held in the live view", end.strip())
-        )
+        text = reason.strip() or "held in the live view"
+        view.prompt = Prompt(label=label, submit=lambda end: hold(text, end.strip(), timezone))
 
-    def hold(reason: str, end: str) -> None:
-        from controller.schedules import parse_moment
+    def hold(reason: str, end: str, timezone: str | None) -> None:
+        from controller.schedules import parse_moment, zone
 
+        local = None if timezone is None else zone(timezone)
         try:
-            until = None if not end else parse_moment(end, view.clock.now(), None, sign=1).isoformat()
+            until = None if not end else parse_moment(end, view.clock.now(), local, sign=1).isoformat()
         except ScheduleError:
             view.say(f"{name} is not held: {end!r} is neither a duration such as 2h nor a date-time.")
             return
-        limit = "" if until is None else f" until {clock_time(until)}"
+        limit = "" if until is None else f" until {clock_time(until, timezone)}"
         message = f"Held {name}{limit}: its schedules do not fire."
         _send(view, lambda client: client.hold(name, reason, until), lambda _: message)
 
@@ -134,7 +134,9 @@ def ask_hold(view: OpenView) -> None:
         if detail["held"]:
             _ask(view, f"Resume {name}?", lambda client: client.resume(name), lambda _: f"Resumed {name}.")
         else:
-            view.prompt = Prompt(label=f"Hold {name}? Reason (Esc cancels): ", submit=ask_end)
+            zone = detail["timezone"]
+            label = f"Hold {name}? Reason (Esc cancels): "
+            view.prompt = Prompt(label=label, submit=lambda reason: ask_end(reason, zone))
 
     view.loader.submit("hold", lambda client: client.deployment(name), ask)
 

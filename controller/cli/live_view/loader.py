@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from controller.cli.live_view.local_client import LocalClient
 from controller.client import Client, NoAnswerError, NotReachedError, ProblemError
 
 Job = Callable[[Client], Any]
@@ -40,7 +41,7 @@ class ThreadedLoader:
     """The loader of the application. `call` runs a function in the thread of the view."""
 
     def __init__(self, state: Path, listener: Listener, call: Callable[[Callable[[], None]], None]) -> None:
-        self._client = Client.of_state(state)
+        self._client = LocalClient.of_state(state)
         self._listener = listener
         self._call = call
         self._jobs: dict[str, tuple[Job, Answer]] = {}

@@ -128,7 +128,7 @@ class DeploymentPage(Page):
         ]
         if detail["changed_in"] is not None:
             lines.append(styled("changed in ", DIM) + short_commit(detail["changed_in"], now))
-        lines += [line for schedule in detail["schedules"][:_MOST_SCHEDULES] for line in _schedule(schedule)]
+        lines += [_schedule(schedule, width) for schedule in detail["schedules"][:_MOST_SCHEDULES]]
         if self._failing is not None:
             lines.append(plain(fit(f"✕ {self._failing['message']}", width), BAD))
         problems = [c["message"] for c in detail["conditions"] if c["status"] != "True"]
@@ -136,7 +136,7 @@ class DeploymentPage(Page):
         lines += [plain(fit(f"! {problem}", width), WARN) for problem in problems[:_MOST_PROBLEMS]]
         if detail["hold"] is not None:
             hold = detail["hold"]
-            until = "" if hold["until"] is None else f" until {clock_time(hold['until'])}"
+            until = "" if hold["until"] is None else f" until {clock_time(hold['until'], detail['timezone'])}"
             since = f"{age(hold['since'], now)}{until}"
             lines.append(plain(f"‖ held by {hold['author']} for {since}: {hold['reason']}", WARN))
         return [*[fit_text(line, width) for line in lines], Text()]
@@ -278,7 +278,14 @@ class HelpPage(Page):
         return [fit_text(Text(line), width) for line in HELP.strip("\n").splitlines()][:height]
 
 
-def _schedule(schedule: Mapping[str, Any]) -> list[Text]:
-    times = ", ".join(clock_time(time) for time in schedule["fire_times"][:_MOST_TIMES])
-    suspended = " (suspended)" if schedule["suspended"] else ""
-    return [plain(f"{schedule['text']}{suspended}") + plain(f"  next {times}" if times else "", DIM)]
+def _schedule(schedule: Mapping[str, Any], width: int) -> Text:
+    """Return the schedule and its next fire times, as many as fit."""
+    line = plain(schedule["text"] + (" (suspended)" if schedule["suspended"] else ""))
+    separator = "  next "
+    for time in schedule["fire_times"][:_MOST_TIMES]:
+        shown = plain(separator + clock_time(time, schedule["timezone"], is_short=True), DIM)
+        if line.cell_len + shown.cell_len > width and separator == ", ":
+            break
+        line += shown
+        separator = ", "
+    return line

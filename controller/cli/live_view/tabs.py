@@ -162,7 +162,7 @@ class Events(Listing):
     empty = "No events match."
     filter_hint = "info, warning, error, or what the event is about"
     columns = (
-        Column(title="TIME", narrowest=14, drop=1),
+        Column(title="TIME", narrowest=19, drop=1),
         Column(title="AGO", narrowest=5, is_number=True),
         Column(title="ABOUT", narrowest=16),
         Column(title="REASON", narrowest=12),

@@ -7,6 +7,7 @@ from typing import Any
 from rich.text import Text
 
 from controller.cli.live_view.cells import styled
+from controller.schedules import zone
 from controller.text import visible
 from controller.time_format import format_span
 
@@ -64,10 +65,16 @@ def short_span(duration: timedelta) -> str:
     return f"{duration.days}d"
 
 
-def clock_time(time: str | None) -> str:
-    """Return a time in the time zone of the machine, as `11-29 23:18:04`."""
+def clock_time(time: str | None, timezone: str | None = None, *, is_short: bool = False) -> str:
+    """Return a time as `11-29 23:18:04 CET` in the named time zone, or else in that of the machine.
+
+    A short one has no seconds if they are zero.
+    """
     moment = parse(time)
-    return "-" if moment is None else moment.astimezone().strftime("%m-%d %H:%M:%S")
+    if moment is None:
+        return "-"
+    local = moment.astimezone(None if timezone is None else zone(timezone))
+    return local.strftime("%m-%d %H:%M %Z" if is_short and not local.second else "%m-%d %H:%M:%S %Z")
 
 
 def run_state(state: str) -> Text:

@@ -9,6 +9,7 @@ from rich.text import Text
 from controller.cli.terminal import text_format
 from controller.cli.terminal.tables import SHORT_ID, CompactTable, Details
 from controller.model.backfills import BackfillDetail, BackfillProgress, BackfillTime
+from controller.time_format import convert_times
 
 _FAILURES_SHOWN = 50
 _NO_BACKFILLS = "No backfills. `controller backfill NAME --from TIME` creates one."
@@ -87,7 +88,7 @@ def _time_table(times: Sequence[BackfillTime], zone: tzinfo | None) -> Renderabl
             text_format.local(time.due_time, zone),
             text_format.plain(time.run_id or "-"),
             text_format.state(time.state or "waiting"),
-            text_format.first_line(time.reason),
+            text_format.first_line(convert_times(time.reason or "", zone)),
         )
         for time in times
     ]

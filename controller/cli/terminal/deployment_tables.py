@@ -14,8 +14,8 @@ from controller.model.triggers import UpstreamOutcome
 from controller.queries.deployment_details import DeploymentDetail, RuleView
 from controller.queries.deployments import DeploymentView, find_streak
 from controller.queries.field_locations import DeclaredField
-from controller.schedules import shared_zone, zone
-from controller.time_format import format_span
+from controller.schedules import zone
+from controller.time_format import convert_times, format_span
 
 _NO_MATCH = "No deployments match. `controller deployments list` lists all."
 _NO_DEPLOYMENTS = "No deployments. Commit a file to deployments/, or create an example with `controller init`."
@@ -90,8 +90,11 @@ def deployment_detail(view: DeploymentDetail, now: datetime) -> RenderableType:
     if view.dependants:
         rows.append(("dependants", text_format.plain(", ".join(view.dependants))))
     if view.hold is not None:
-        rows.append(("held", _hold(view.hold, shared_zone(schedule.timezone for schedule in view.schedules))))
-    rows += [("condition", text_format.plain(f"{c.type}={c.status} {c.reason}: {c.message}")) for c in view.conditions]
+        rows.append(("held", _hold(view.hold, _zone(view))))
+    rows += [
+        ("condition", text_format.plain(f"{c.type}={c.status} {c.reason}: {convert_times(c.message, _zone(view))}"))
+        for c in view.conditions
+    ]
     for finding in view.findings:
         rows.append(("finding", text_format.plain(finding)))
         rows += [("hint", text_format.plain(finding.hint))] if finding.hint is not None else []
@@ -150,7 +153,8 @@ def _remark(view: DeploymentView, now: datetime) -> Text:
     problem = next(problems, None)
     if problem is None:
         return run
-    reason = text_format.plain(f"{problem.type}={problem.status} {problem.reason}: {problem.message}")
+    message = convert_times(problem.message, _zone(view))
+    reason = text_format.plain(f"{problem.type}={problem.status} {problem.reason}: {message}")
     return reason if view.last_run is None else run + Text("; ") + reason
 
 
@@ -169,4 +173,9 @@ def _last_run(view: DeploymentView, now: datetime) -> Text:
         duration = format_span(now - streak.since)
         text += Text(f" {streak.count} {failures}in a row for {duration}", style="bold red")
     reason = run.reason or (None if streak is None else streak.reason)
-    return text if reason is None else text + Text(" ") + text_format.first_line(reason)
+    return text if reason is None else text + Text(" ") + text_format.first_line(convert_times(reason, _zone(view)))
+
+
+def _zone(view: DeploymentView) -> tzinfo | None:
+    """Return the time zone of its schedules, or None for that of the machine."""
+    return None if view.timezone is None else zone(view.timezone)

@@ -3,7 +3,8 @@
 import sys
 import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, tzinfo
+from functools import partial
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,24 +16,31 @@ from controller.cli.terminal.task_tree import task_tree
 from controller.clock import Clock
 from controller.model.runs import RunDetail
 from controller.text import format_count
-from controller.time_format import format_span
+from controller.time_format import convert_times, format_span
 
 REFRESH_SECONDS = 0.25
 _UNFINISHED = ("pending", "running", "retrying")
 
 
-def show_line(read_run: Callable[[], RunDetail], clock: Clock, is_over: Callable[[], bool]) -> None:
-    """Show state, duration and task counts on one line of standard error until `is_over`, then remove the line."""
+def show_line(
+    read_run: Callable[[], RunDetail], clock: Clock, is_over: Callable[[], bool], zone: tzinfo | None
+) -> None:
+    """Show state, duration and task counts on one line of standard error until `is_over`, then remove the line.
+
+    Times are in `zone`, or in the machine's zone if it is None.
+    """
     screen = Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
-    _show(screen, read_run, clock, is_over, progress_line, is_transient=True)
+    _show(screen, read_run, clock, is_over, partial(progress_line, zone=zone), is_transient=True)
 
 
-def show_tree(read_run: Callable[[], RunDetail], clock: Clock, is_over: Callable[[], bool]) -> None:
+def show_tree(
+    read_run: Callable[[], RunDetail], clock: Clock, is_over: Callable[[], bool], zone: tzinfo | None
+) -> None:
     """Show the state and the task tree on standard output until `is_over`; the last tree stays on the terminal."""
-    _show(console(), read_run, clock, is_over, progress_tree, is_transient=False)
+    _show(console(), read_run, clock, is_over, partial(progress_tree, zone=zone), is_transient=False)
 
 
-def progress_line(run: RunDetail, now: datetime) -> Text:
+def progress_line(run: RunDetail, now: datetime, zone: tzinfo | None) -> Text:
     """Return one line: `01a2… running 12s, 16 of 40 tasks done, 1 failed`."""
     line = Text.assemble(
         text_format.plain(run.id), " ", text_format.state(run.state), no_wrap=True, overflow="ellipsis"
@@ -40,7 +48,7 @@ def progress_line(run: RunDetail, now: datetime) -> Text:
     if run.attempts > 1 and run.attempt:
         line.append(f" (attempt {run.attempt} of {run.attempts})")
     if run.waiting is not None:
-        return line.append(": waiting: ").append_text(text_format.plain(run.waiting))
+        return line.append(": waiting: ").append_text(text_format.plain(convert_times(run.waiting, zone)))
     if run.started_at is not None:
         line.append(f" {format_span((run.finished_at or now) - run.started_at)}", style="dim")
     states = [task.state for task in run.tasks if task.kind == "task"]
@@ -52,13 +60,13 @@ def progress_line(run: RunDetail, now: datetime) -> Text:
     return line
 
 
-def progress_tree(run: RunDetail, now: datetime) -> RenderableType:
+def progress_tree(run: RunDetail, now: datetime, zone: tzinfo | None) -> RenderableType:
     """Return the line of the run, its tasks, and the reason for its outcome."""
-    parts: list[RenderableType] = [progress_line(run, now)]
+    parts: list[RenderableType] = [progress_line(run, now, zone)]
     if run.tasks:
         parts.append(task_tree(run.tasks, run.finished_at or now))
     if run.reason is not None and run.state.is_terminal:
-        parts.append(text_format.plain(f"reason: {run.reason}"))
+        parts.append(text_format.plain(f"reason: {convert_times(run.reason, zone)}"))
     return Group(*parts)
 
 

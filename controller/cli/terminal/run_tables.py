@@ -1,7 +1,7 @@
 """Renders runs for the terminal: a table of many, and the details of one."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
 
 from rich.console import Group, RenderableType
@@ -13,26 +13,22 @@ from controller.cli.terminal.tables import SHORT_ID, CompactTable, Details
 from controller.cli.terminal.task_tree import task_tree
 from controller.model.queues import SHORTAGE
 from controller.model.runs import Attempt, Run, RunDetail, UpstreamRun
-from controller.time_format import convert_times, format_span, format_time
+from controller.time_format import ZoneOf, convert_times, convert_times_of, format_span, format_time
 
 _NO_RUNS = "No runs yet. A due time starts one, and so does `controller trigger NAME`."
 _NO_MATCH = "No runs match. `controller runs list` without filters lists the newest runs."
 
 
 def run_table(
-    runs: Sequence[Run],
-    now: datetime,
-    *,
-    is_filtered: bool = False,
-    zones: Mapping[str, tzinfo | None] | None = None,
+    runs: Sequence[Run], now: datetime, zone_of: ZoneOf, *, is_filtered: bool = False, is_wide: bool = False
 ) -> CompactTable:
-    """Return a table with one row per run; `is_filtered` selects the text for an empty table.
+    """Return a table with one row per run, with times in the zone of its deployment.
 
-    With `zones`, the time zones of the deployments, it has more columns, and nothing is shortened. If a run has a name,
-    names are in the last column.
+    `is_filtered` selects the text for an empty table. A wide table has more columns, and nothing is shortened. If a run
+    has a name, names are in the last column.
     """
     titles: tuple[str, ...] = ("RUN", "DEPLOYMENT", "STATE", "TRIGGER", "CREATED", "TOOK", "REASON OR RESULT")
-    if zones is not None:
+    if is_wide:
         titles += ("DUE", "STARTED", "ATTEMPT", "QUEUE", "REVISION", "TAGS")
     has_names = any(run.name for run in runs)
     if has_names:
@@ -45,15 +41,15 @@ def run_table(
             text_format.plain(run.trigger),
             text_format.past(run.created_at, now),
             text_format.plain(_took(run, now)),
-            text_format.first_line(_remark(run)),
-            *(() if zones is None else _more_cells(run, now, zones[run.deployment])),
+            text_format.first_line(_remark(run, zone_of)),
+            *(_more_cells(run, now, zone_of(run.deployment)) if is_wide else ()),
             *((text_format.plain(run.name or "-"),) if has_names else ()),
         )
         for run in runs
     ]
     empty = _NO_MATCH if is_filtered else _NO_RUNS
     flexible = (1, 6, len(titles) - 1) if has_names else (1, 6)
-    return CompactTable(titles, rows, flexible=flexible, empty=empty, ids={0: SHORT_ID}, is_wide=zones is not None)
+    return CompactTable(titles, rows, flexible=flexible, empty=empty, ids={0: SHORT_ID}, is_wide=is_wide)
 
 
 def _more_cells(run: Run, now: datetime, zone: tzinfo | None) -> tuple[Text, ...]:
@@ -75,7 +71,7 @@ def run_detail(run: RunDetail, now: datetime, zone: tzinfo | None) -> Renderable
         ("deployment", text_format.plain(run.deployment)),
         ("state", text_format.state(run.state)),
         ("waiting", text_format.plain(convert_times(run.waiting or "-", zone))),
-        ("reason", text_format.lines(_reason(run) or "-")),
+        ("reason", text_format.lines(convert_times(_reason(run) or "-", zone))),
         ("result", text_format.plain(_result(run) or "-")),
         ("trigger", text_format.plain(run.trigger if run.author is None else f"{run.trigger}, by {run.author}")),
         ("upstream", text_format.plain(", ".join(_upstream(each, zone) for each in run.upstream) or "-")),
@@ -122,7 +118,7 @@ def _attempt_table(attempts: Sequence[Attempt], zone: tzinfo | None) -> Renderab
             text_format.state(attempt.state),
             text_format.local(attempt.started_at, zone),
             text_format.local(attempt.finished_at, zone),
-            text_format.first_line(attempt.reason),
+            text_format.first_line(convert_times(attempt.reason or "", zone)),
         )
         for attempt in attempts
     ]
@@ -139,12 +135,13 @@ def _took(run: Run, now: datetime) -> str:
     return f"{duration.total_seconds():.2f}s" if duration < timedelta(seconds=10) else format_span(duration)
 
 
-def _remark(run: Run) -> str:
+def _remark(run: Run, zone_of: ZoneOf) -> str:
     """Return what the run is waiting for, the reason for its outcome, or its result, in one line."""
+    text = _reason(run)
     if run.waiting is not None:
         is_redundant = run.reason is None or run.reason == f"{SHORTAGE}{run.waiting}"
-        return f"waiting: {run.waiting}" + ("" if is_redundant else f" ({run.reason})")
-    return _reason(run) or _result(run)
+        text = f"waiting: {run.waiting}" + ("" if is_redundant else f" ({run.reason})")
+    return convert_times_of(run.deployment, text, zone_of) if text else _result(run)
 
 
 def _reason(run: Run) -> str | None:

@@ -1,6 +1,6 @@
 """Renders the status: source, deployments with problems first, runs and events. Printed once or as a live frame."""
 
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.rule import Rule
@@ -16,15 +16,19 @@ from controller.queries.findings import group_findings
 from controller.queries.in_progress import WaitingGroup
 from controller.queries.status import RECENT_RUNS, StatusView
 from controller.queries.withheld_rows import group_withheld
+from controller.schedules import zone
 from controller.text import format_count
-from controller.time_format import format_span, format_time
+from controller.time_format import ZoneOf, convert_times, convert_times_of, format_span, format_time
 
 MOST_FINDINGS = 5
 MOST_CAUSES = 5
 
 
 def render_status(view: StatusView, now: datetime, *, rows: int | None = None) -> RenderableType:
-    """Return the whole status, with the list of deployments cut to fit a screen of `rows` lines."""
+    """Return the whole status, with the list of deployments cut to fit a screen of `rows` lines.
+
+    Times are in the time zone of the deployment's schedules, others in that of the machine.
+    """
     deployments = group_withheld(view.deployments)
     causes = _Causes(view)
     room = None if rows is None else max(3, rows - 24 - causes.height)
@@ -44,14 +48,26 @@ def _runs(view: StatusView, now: datetime) -> list[RenderableType]:
     """Return the running runs, the newest finished runs, and what the others wait for."""
     finished = [run for run in view.recent_runs if run.state.is_terminal]
     listed = [*view.in_progress.running, *finished][:RECENT_RUNS]
-    lines = [_waiting(group) for group in view.in_progress.waiting]
+    lines = [_waiting(group, _zone_of(view)) for group in view.in_progress.waiting]
     if view.in_progress.more_running:
         lines.insert(0, Text(f"… and {view.in_progress.more_running} more running", style="dim"))
-    return [run_table(listed, now), *lines] if listed or not lines else [*lines]
+    return [run_table(listed, now, _zone_of(view)), *lines] if listed or not lines else [*lines]
 
 
-def _waiting(group: WaitingGroup) -> Text:
-    start = "" if group.starts_at is None else f"{group.start_label} {format_time(group.starts_at, None)}"
+def _zone_of(view: StatusView) -> ZoneOf:
+    names = {deployment.name: deployment.timezone for deployment in view.deployments}
+
+    def zone_of(deployment: str) -> tzinfo | None:
+        name = names.get(deployment)
+        return None if name is None else zone(name)
+
+    return zone_of
+
+
+def _waiting(group: WaitingGroup, zone_of: ZoneOf) -> Text:
+    start = ""
+    if group.starts_at is not None:
+        start = f"{group.start_label} {format_time(group.starts_at, zone_of(group.first or ''))}"
     return Text("○ ", style="yellow") + text_format.plain(f"{group.text}{start}")
 
 
@@ -119,7 +135,7 @@ def _head(view: StatusView, now: datetime) -> RenderableType:
         style = "green" if is_good else "bold red" if condition.type == "Ready" else "yellow"
         state = Text(f"{condition.type}={condition.status} {condition.reason}", style=style)
         since = format_span(now - condition.last_transition_time)
-        message = Text() if is_good else Text(": ") + text_format.plain(condition.message)
+        message = Text() if is_good else Text(": ") + text_format.plain(convert_times(condition.message, None))
         rows.append(("", state + Text(f" for {since}") + message))
     return Details([*rows, *_notifications(view)])
 
@@ -168,12 +184,13 @@ def _findings(view: StatusView) -> list[RenderableType]:
 
 
 def _events(view: StatusView, now: datetime) -> RenderableType:
+    zone_of = _zone_of(view)
     rows = [
         (
             text_format.past(event.time, now),
             text_format.plain(event.about),
             Text(event.reason, style=text_format.state(event.severity).style),
-            text_format.plain(text_format.shorten_run_ids(event.message)),
+            text_format.plain(text_format.shorten_run_ids(convert_times_of(event.about, event.message, zone_of))),
         )
         for event in view.events
     ]

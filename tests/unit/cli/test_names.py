@@ -177,6 +177,19 @@ def test_a_rename_that_changes_only_the_case_is_refused_and_its_hint_can_be_foll
     assert [each["id"] for each in followed("runs", "list", "--deployment", "Sums", "-o", "json").json] == [run]
 
 
+def test_plan_compares_names_with_the_active_ones_however_many_commits_ago_one_was_renamed(
+    followed: Followed,
+) -> None:
+    text = (followed.repository.path / "deployments/sums.yaml").read_text(encoding="utf-8")
+    renamed = text.replace("name: sums", "name: Sums")
+    for version in "234":
+        apply(followed, renamed.replace("version: '1'", f"version: '{version}'"))
+        assert "the name Sums differs only in case from sums, which is active" in followed("plan").out
+    followed.repository.commit({"deployments/sums.yaml": text.replace("version: '1'", "version: '5'")})
+    plan = followed("plan", "-o", "json").json
+    assert "CaseOnlyRename" not in [finding["code"] for finding in plan["findings"]]
+
+
 def apply(followed: Followed, text: str) -> None:
     """Commit this text as the manifest of `sums`, and wait until that is applied."""
     followed.repository.commit({"deployments/sums.yaml": text})

@@ -166,3 +166,46 @@ def test_the_commit_that_undoes_a_refused_rename_of_case_has_no_error(command: C
     answer = command(*options)
     assert "CaseOnlyRename" not in answer.out
     assert "1 to update" in answer.out
+
+
+def test_a_refused_rename_of_case_can_be_undone_several_commits_later(command: Command, tmp_path: Path) -> None:
+    repository = new_repository(tmp_path / "case")
+    repository.commit({"deployments/sums.yaml": hourly("sums", "version: '1'\n")})
+    repository.commit({"deployments/sums.yaml": hourly("sums", "version: '2'\n")})
+    (repository.path / "deployments/sums.yaml").unlink()
+    repository.commit({"deployments/Sums.yaml": hourly("Sums")})
+    repository.commit({"deployments/b.yaml": hourly("b")})
+    repository.commit({"deployments/Sums.yaml": hourly("Sums", "version: '3'\n")})
+    repository.commit({"deployments/c.yaml": hourly("c")})
+    repository.commit({"deployments/Sums.yaml": hourly("sums", "version: '4'\n")})
+    options = ("plan", "--repo", str(repository.path), "--base", "HEAD~1")
+    answer = command(*options, "-o", "json").json
+    assert answer["findings"] == []
+    [change] = answer["changes"]
+    assert (change["action"], change["deployment"]) == ("update", "sums")
+    # The last version before the rename is active.
+    assert {"path": "$.version", "before": "2", "after": "4"} in change["fields"]
+
+
+@pytest.mark.parametrize("base", ["HEAD~3", "HEAD~4"])
+def test_a_rename_of_case_that_takes_several_commits_is_refused(command: Command, tmp_path: Path, base: str) -> None:
+    repository = new_repository(tmp_path / "case")
+    repository.commit({"deployments/a.yaml": hourly("sums", "version: '1'\n")})
+    repository.commit({"deployments/a.yaml": hourly("sums")})
+    repository.commit({"deployments/a.yaml": hourly("other"), "deployments/b.yaml": hourly("b")})
+    repository.commit({"deployments/a.yaml": hourly("third")})
+    repository.commit({"deployments/a.yaml": hourly("Sums")})
+    answer = command("plan", "--repo", str(repository.path), "--base", base)
+    assert "the name Sums differs only in case from sums, which is active" in answer.out
+
+
+def test_a_rename_of_case_by_way_of_another_name_is_not_taken_for_a_refused_one(
+    command: Command, tmp_path: Path
+) -> None:
+    repository = new_repository(tmp_path / "case")
+    repository.commit({"deployments/a.yaml": hourly("sums")})
+    repository.commit({"deployments/a.yaml": hourly("other", "renamed_from: sums\n")})
+    repository.commit({"deployments/a.yaml": hourly("Sums", "renamed_from: other\n")})
+    repository.commit({"deployments/a.yaml": hourly("sums")})
+    answer = command("plan", "--repo", str(repository.path), "--base", "HEAD~1")
+    assert "the name sums differs only in case from Sums, which is active" in answer.out

@@ -9,6 +9,7 @@ import pytest
 
 from controller.clock import SystemClock
 from controller.time_format import format_time
+from tests.conftest import wait_until
 from tests.unit.cli.conftest import Command, Followed
 
 TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?(?:\.\d+)?( UTC|Z|[+-]\d\d:\d\d)?")
@@ -60,6 +61,48 @@ def test_times_of_one_deployment_are_in_the_zone_of_its_schedules(followed: Foll
     assert zones(held.out) <= BERLIN
     assert zones(followed("events", "--for", "sums").out) <= {*BERLIN, " UTC"}
     assert followed("resume", "sums").code == 0
+
+
+RETRIED = """\
+name: retried
+command: ['false']
+retries: {limit: 1, delay: 1h}
+schedule: {cron: "0 2 * * *", timezone: Europe/Berlin}
+---
+name: plain
+command: ['false']
+retries: {limit: 1, delay: 1h}
+"""
+
+
+def test_times_in_reasons_and_messages_are_in_the_zone_of_the_deployment(followed: Followed) -> None:
+    followed.repository.commit({"deployments/retried.yaml": RETRIED})
+    followed("reconcile", "--wait")
+    run_id = followed("trigger", "retried", "-o", "json").json["run_id"]
+    wait_until(lambda: followed("runs", "show", run_id, "-o", "json").json["state"] == "retrying")
+    for arguments in (
+        ("runs", "list"),
+        ("runs", "list", "-o", "wide"),
+        ("runs", "show", run_id),
+        ("events",),
+        ("status",),
+    ):
+        lines = [line for line in followed(*arguments).out.splitlines() if "starts at" in line]
+        texts = [line[line.index("starts at") :] for line in lines]
+        assert zones("\n".join(texts)) <= BERLIN, (arguments, texts)
+    assert "starts at" in followed("status").out
+
+
+def test_times_in_the_reasons_of_a_deployment_without_a_zone_are_in_that_of_the_machine(followed: Followed) -> None:
+    followed.repository.commit({"deployments/retried.yaml": RETRIED})
+    followed("reconcile", "--wait")
+    run_id = followed("trigger", "plain", "-o", "json").json["run_id"]
+    wait_until(lambda: followed("runs", "show", run_id, "-o", "json").json["state"] == "retrying")
+    for arguments in (("runs", "list"), ("runs", "show", run_id), ("status",)):
+        text = followed(*arguments).out
+        assert zones(text[text.index("starts at") :].partition("\n")[0]) == TOKYO, arguments
+    assert "starts at" in (waiting := followed("runs", "show", run_id, "-o", "json").json["waiting"])
+    assert zones(waiting) == {" UTC"}
 
 
 def test_other_times_are_in_the_zone_of_the_machine(followed: Followed) -> None:

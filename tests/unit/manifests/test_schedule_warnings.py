@@ -97,11 +97,3 @@ def test_an_unambiguous_expression_gives_no_warning(read: Read, schedule: str) -
 )
 def test_an_uneven_step_gives_a_warning(read: Read, cron: str, code: str | None) -> None:
     assert warned(read, f"schedule: {{cron: '{cron}'}}") == ([(code, "$.schedule.cron")] if code else [])
-
-
-@pytest.mark.parametrize(("schedule", "path"), [("1M", "$.schedule"), ("{interval: 1M}", "$.schedule.interval")])
-def test_a_capital_m_for_minutes_gives_a_warning(read: Read, schedule: str, path: str) -> None:
-    [finding] = read(f"name: a\ncommand: [a]\nschedule: {schedule}\n").findings
-    assert (finding.code, finding.severity, finding.path) == ("AmbiguousSchedule", "warning", path)
-    assert finding.message == "1M means 1 min, not months"
-    assert (finding.hint or "").startswith("write 1m for minutes")

@@ -197,6 +197,7 @@ def test_the_schema_accepts_every_duration_time_and_size_that_the_controller_acc
     [
         {"timeout": "2 hours"},
         {"start_deadline": "soon"},
+        {"timeout": "15M"},
         {"retries": {"delay": "30 s"}},
         {"catchup": {"window": "-1h"}},
         {"resources": {"memory": "1 gig"}},

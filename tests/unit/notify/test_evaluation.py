@@ -359,6 +359,17 @@ def test_deployments_that_miss_their_start_are_one_incident(world: World) -> Non
     assert world.titles() == ["2 deployments are late", "2 deployments are no longer late"]
 
 
+def test_the_times_in_a_message_are_in_the_zone_of_the_schedule_and_those_in_json_in_utc(world: World) -> None:
+    schedule = {"cron": "0 13 * * *", "timezone": "Europe/Berlin"}
+    world.declare("morning", schedules=[schedule], expect={"start_within": "10m"})
+    world.restart()
+    world.pass_time(DAY)
+    (message,) = world.messages()
+    assert message.reason.startswith("The run due at 2026-06-02 11:00:00 UTC did not start by 2026-06-02 11:10:00 UTC")
+    assert "The run due at 2026-06-02 13:00:00+02:00 did not start by 2026-06-02 13:10:00+02:00" in message.body
+    assert "UTC" not in message.body
+
+
 def test_a_run_that_neither_starts_nor_finishes_in_time_is_one_message_and_one_recovery(world: World) -> None:
     schedule = {"cron": "0 13 * * *", "timezone": "Europe/Berlin"}
     names = ["morning", "evening"]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.errors import ScheduleError
-from controller.schedules import parse_duration, parse_time, zone
+from controller.schedules import parse_duration, parse_natural_duration, parse_natural_schedule, parse_time, zone
 from controller.schedules.parsing import zone as cached_zone
 
 
@@ -76,6 +76,35 @@ def test_anything_else_is_rejected_with_examples(value: str | float) -> None:
     with pytest.raises(ScheduleError) as raised:
         parse_duration(value)
     assert "1h30m" in (raised.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("1M", "write 1m for minutes, or 30d for 30 days"),
+        (" 15M ", "write 15m for minutes, or 450d for 450 days"),
+        ("0.5M", "write 0.5m for minutes, or 15d for 15 days"),
+        ("1H30M", "write 1H30m for minutes"),
+        ("1d 2M 3s", "write 1d 2m 3s for minutes"),
+    ],
+)
+def test_a_capital_m_is_rejected_because_it_could_mean_months(text: str, hint: str) -> None:
+    with pytest.raises(ScheduleError) as raised:
+        parse_duration(text)
+    assert "could mean minutes or months" in raised.value.message
+    assert raised.value.hint == hint
+
+
+def test_no_hint_takes_a_capital_m_for_minutes() -> None:
+    assert parse_natural_duration("1 m") == "1m"
+    assert parse_natural_schedule("every 1m") == {"interval": "1m"}
+    assert parse_natural_duration("1 M") is None
+    assert parse_natural_schedule("every 1M") is None
+
+
+def test_the_other_units_can_be_capitals() -> None:
+    assert parse_duration("1W2D3H4m5S") == timedelta(weeks=1, days=2, hours=3, minutes=4, seconds=5)
+    assert parse_duration("pt1m") == parse_duration("PT1M") == timedelta(minutes=1)
 
 
 def test_a_number_too_long_to_print_is_rejected() -> None:

@@ -46,6 +46,17 @@ def test_the_sign_sets_the_direction_of_a_bare_duration() -> None:
     assert parse_moment("30m ago", NOW, UTC, sign=1) < NOW < parse_moment("in 30m", NOW, UTC)
 
 
+@pytest.mark.parametrize("text", ["1M", "1M ago", "-1M", "in 1M", "now - 1M"])
+def test_an_age_with_a_capital_m_is_rejected_because_it_could_mean_months(text: str) -> None:
+    with pytest.raises(ScheduleError, match="could mean minutes or months") as raised:
+        parse_moment(text, NOW, BERLIN)
+    assert raised.value.hint == "write 1m for minutes, or 30d for 30 days"
+
+
+def test_an_age_can_have_other_capitals() -> None:
+    assert parse_moment("2H AGO", NOW, BERLIN) == parse_moment("Now-2h", NOW, BERLIN)
+
+
 @given(st.text("nowtday+- 0123456789:hms", max_size=20) | st.text(max_size=20))
 def test_any_text_is_an_instant_or_is_rejected_with_a_hint(text: str) -> None:
     try:

@@ -18,7 +18,8 @@ SCHEDULES = (
     Explanation(
         code="InvalidDuration",
         summary="an invalid duration",
-        meaning="The value is not a duration between zero and ten years.",
+        meaning="The value is not a duration between zero and ten years. Nor is `1M`, because systemd reads it as a "
+        "month and others as a minute.",
         remedy="Write a number of seconds, or a duration such as `90s`, `15m`, `1h30m`, `2d`, `PT15M` or `01:30:00`. "
         "The maximum for `jitter` is one day.",
         wrong=NIGHTLY + "schedule: {interval: 15 minutes}\n",
@@ -134,8 +135,8 @@ SCHEDULES = (
         severity=Severity.WARNING,
         meaning="A warning: other programs reject a part of the schedule or interpret it differently, or it has no "
         "effect. Examples are a step on `L`, `BYHOUR` with a `DTSTART` that is a date, an `UNTIL` in local time with a "
-        "`TZID`, an interval such as `1M`, which could be a month, or a time zone such as `EST` that has no daylight "
-        "saving time. The message says how controller interprets it.",
+        "`TZID`, or a time zone such as `EST` that has no daylight saving time. The message says how controller "
+        "interprets it.",
         remedy="Write the schedule as the hint suggests.",
         wrong=NIGHTLY + 'schedule: {cron: "0 9 L/2 * *"}\n',
         right=NIGHTLY + 'schedule: {cron: "0 9 L * *"}\n',

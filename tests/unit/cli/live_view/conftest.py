@@ -14,8 +14,9 @@ from controller.app.controller import Controller
 from controller.app.stop_signal import StopSignal
 from controller.cli.live_view.frame import render_frame
 from controller.cli.live_view.loader import Answer, Job
+from controller.cli.live_view.local_client import LocalClient
 from controller.cli.live_view.view import View
-from controller.client import Client, NoAnswerError, ProblemError
+from controller.client import NoAnswerError, ProblemError
 from controller.model.commits import DeploymentNames, RecordedCommit
 from controller.model.findings import Finding
 from controller.model.runs import Attempt, Run, RunId, RunState, Trigger
@@ -49,7 +50,7 @@ REVISION = f"main@sha1:{SHA}"
 MINUTE = timedelta(minutes=1)
 
 
-class CountingClient(Client):
+class CountingClient(LocalClient):
     """A client that records its requests."""
 
     def __init__(self, url: Path) -> None:
@@ -65,7 +66,7 @@ class CountingClient(Client):
 class DirectLoader:
     """Runs each job at once, in the thread of the test."""
 
-    client: Client
+    client: LocalClient
     view: View | None = None
     lost: list[str] = field(default_factory=list)
 
@@ -218,12 +219,17 @@ def fill(tx: Transaction, count: int, directory: Path, repo: str) -> None:
 
 def _record_runs(tx: Transaction, directory: Path) -> None:
     failed = [
-        _run(number, "crm-nps-import", RunState.FAILED, number, reason="KeyError: 'amount' in the row of the customer")
+        make_run(
+            number, "crm-nps-import", RunState.FAILED, number, reason="KeyError: 'amount' in the row of the customer"
+        )
         for number in range(17, 0, -1)
     ]
-    done = [_run(100 + n, "warehouse-cube", RunState.SUCCEEDED, 60 + n, seconds=480) for n in range(5)]
-    waiting = [_run(200 + n, "finance-close-month", RunState.PENDING, 2, queue="heavy") for n in range(3)]
-    running = [_run(300, "ml-feature-backfill", RunState.PENDING, 5), _run(301, "warehouse-cube", RunState.PENDING, 3)]
+    done = [make_run(100 + n, "warehouse-cube", RunState.SUCCEEDED, 60 + n, seconds=480) for n in range(5)]
+    waiting = [make_run(200 + n, "finance-close-month", RunState.PENDING, 2, queue="heavy") for n in range(3)]
+    running = [
+        make_run(300, "ml-feature-backfill", RunState.PENDING, 5),
+        make_run(301, "warehouse-cube", RunState.PENDING, 3),
+    ]
     running[1] = replace(running[1], queue="heavy")
     runs.insert_all(tx, sorted([*failed, *done, *waiting, *running], key=lambda run: run.id))
     for run in running:
@@ -239,7 +245,7 @@ def _record_runs(tx: Transaction, directory: Path) -> None:
     (report / "events.jsonl").write_text("".join(f"{json.dumps(task)}\n" for task in tasks))
 
 
-def _run(number: int, name: str, state: RunState, minutes_ago: float, **values: Any) -> Run:
+def make_run(number: int, name: str, state: RunState, minutes_ago: float, **values: Any) -> Run:
     seconds = values.pop("seconds", 3)
     created = NOW - minutes_ago * MINUTE
     is_over = state is not RunState.PENDING

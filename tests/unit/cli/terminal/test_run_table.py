@@ -1,7 +1,7 @@
 """The table of runs shows what waiting runs wait for, and the first line of reasons."""
 
 from dataclasses import asdict, replace
-from datetime import UTC, timedelta
+from datetime import UTC, timedelta, tzinfo
 
 import pytest
 from rich.console import Console
@@ -27,6 +27,11 @@ def view(waiting: str | None, reason: str | None) -> Run:
     )
 
 
+def in_utc(deployment: str) -> tzinfo:
+    assert deployment == "nightly"
+    return UTC
+
+
 @pytest.mark.parametrize(
     ("waiting", "reason", "shown"),
     [
@@ -37,7 +42,7 @@ def view(waiting: str | None, reason: str | None) -> Run:
 )
 def test_a_waiting_run_shows_its_reason_once(waiting: str, reason: str | None, shown: str) -> None:
     console = Console(width=200, record=True, color_system=None)
-    console.print(run_table([view(waiting, reason)], NOW))
+    console.print(run_table([view(waiting, reason)], NOW, in_utc))
     row = console.export_text().splitlines()[-1].rstrip()
     assert row.partition("waiting:")[2] == shown.removeprefix("waiting:")
 
@@ -45,7 +50,7 @@ def test_a_waiting_run_shows_its_reason_once(waiting: str, reason: str | None, s
 def test_a_table_shows_the_first_line_of_a_reason_and_the_details_show_all() -> None:
     run = RunDetail(**asdict(view(None, "no new files\nin /inbox\x1b")), history=())
     console = Console(width=200, record=True, color_system=None)
-    console.print(run_table([run], NOW))
+    console.print(run_table([run], NOW, in_utc))
     table = console.export_text()
     assert "no new files" in table
     assert "/inbox" not in table
@@ -57,7 +62,7 @@ def test_a_table_shows_the_first_line_of_a_reason_and_the_details_show_all() -> 
 
 def rows(run: Run, *, is_wide: bool = False) -> dict[str, str]:
     """Return the cells of the table's only row, by title."""
-    header, row = run_table([run], NOW, zones={run.deployment: None} if is_wide else None).as_tsv().splitlines()
+    header, row = run_table([run], NOW, in_utc, is_wide=is_wide).as_tsv().splitlines()
     return dict(zip(header.split("\t"), row.split("\t"), strict=True))
 
 
