@@ -1,10 +1,10 @@
-"""Real receivers of notifications on the loopback interface: an HTTPS server for webhooks, and an SMTP server."""
+"""Real receivers on the loopback interface: an HTTPS server for webhooks, a proxy that leads to it, an SMTP server."""
 
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -28,9 +28,10 @@ class Request:
 
 @dataclass(slots=True, kw_only=True)
 class WebhookReceiver:
-    """An HTTPS server that answers each POST with `status` and `headers`, and keeps the accepted requests.
+    """An HTTPS server that answers each POST with `status`, `headers` and `body`, and keeps the accepted requests.
 
-    `ca`: the file with the authority that issued its certificate. `attempts` counts all requests.
+    `ca`: the file with the authority that issued its certificate. `attempts` counts all requests. `asked`, if set, is
+    called with each request.
     """
 
     url: str
@@ -41,16 +42,22 @@ class WebhookReceiver:
     attempts: int = 0
     release: threading.Event | None = None
     rejects: bytes | None = None
+    body: bytes = b""
+    asked: Callable[[Request], None] | None = None
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
 
 
 @contextmanager
-def webhook_receiver(directory: Path) -> Iterator[WebhookReceiver]:
-    """Serve HTTPS on a free port of localhost, with a certificate of an authority of its own."""
+def webhook_receiver(directory: Path, *hosts: str) -> Iterator[WebhookReceiver]:
+    """Serve HTTPS on a free port of localhost, with a certificate of an authority of its own, also for these hosts."""
     authority = trustme.CA()
     ca = directory / "ca.pem"
     authority.cert_pem.write_to_path(str(ca))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
+    authority.issue_cert("localhost", *hosts).configure_cert(context)
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
@@ -75,21 +82,69 @@ class _Handler(BaseHTTPRequestHandler):
         receiver = self.receiver
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         receiver.attempts += 1
+        request = Request(path=self.path, headers=dict(self.headers), body=body)
+        if receiver.asked is not None:
+            receiver.asked(request)
         if receiver.release is not None:
             receiver.release.wait(60)
         status = 422 if receiver.rejects is not None and receiver.rejects in body else receiver.status
         if status < 300:
-            receiver.accepted.append(Request(path=self.path, headers=dict(self.headers), body=body))
+            receiver.accepted.append(request)
         self.send_response(status)
         for name, value in receiver.headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", str(len(receiver.body)))
         self.end_headers()
+        self.wfile.write(receiver.body)
 
     do_GET = do_POST
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Stay silent."""
+
+
+@contextmanager
+def proxy_to(port: int) -> Iterator[tuple[str, list[str]]]:
+    """Run an HTTP proxy that connects each client to this port, whatever host it names.
+
+    Yields the URL of the proxy, and the hosts that clients have named.
+    """
+    named: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_CONNECT(self) -> None:
+            named.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            with socket.create_connection(("127.0.0.1", port)) as server:
+                back = threading.Thread(target=_copy, args=(server, self.connection))
+                back.start()
+                _copy(self.connection, server)
+                back.join()
+            self.close_connection = True
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            """Stay silent."""
+
+    proxy = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    proxy.daemon_threads = True
+    thread = threading.Thread(target=proxy.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{proxy.server_port}", named
+    finally:
+        proxy.shutdown()
+        thread.join()
+        proxy.server_close()
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    """Pass on what arrives until the connection ends."""
+    with suppress(OSError):
+        while chunk := source.recv(65536):
+            target.sendall(chunk)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -126,7 +126,7 @@ class Controller:
             is_atomic=settings.is_atomic,
         )
         parts = (self.state, self._store, self._clock, deployments)
-        self._notifications = Notifications(settings.notifications, *parts)
+        self._notifications = Notifications(settings.notifications, *parts, location.repo)
         self._triggers = Triggers(settings.triggers, *parts, admission, self._engine.wake)
         is_remote = isinstance(location.repo, RemoteUrl)
         self._pass_deadline = PassDeadline(self._store, self._clock, FETCH_DEADLINE if is_remote else PASS_DEADLINE)

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from controller.clock import Clock
 from controller.errors import ConflictError
+from controller.git_servers import web_page
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.model.notifications import Message, NotifySettings
 from controller.notification_settings import NotificationSettings
 from controller.notify.channels import ChannelRegistry
+from controller.notify.commit_statuses import CommitStatuses
 from controller.notify.deadlines import DeadlineMonitor
 from controller.notify.delivery import Delivery
 from controller.notify.evaluation import Evaluator
@@ -23,6 +25,7 @@ from controller.notify.heartbeats import ControllerHeartbeat, Heartbeats
 from controller.notify.notifier import Notifier, Step
 from controller.notify.retention import MessageRetention
 from controller.queries.run_logs import CHUNK_BYTES, log_chunk, tail_offset
+from controller.remotes import RemoteUrl
 from controller.runs.ids import RunIds
 from controller.runs.log_files import log_files
 from controller.settings import secret_variables
@@ -48,16 +51,24 @@ class Notifications:
         store: Store,
         clock: Clock,
         deployments: ActiveDeployments,
+        repo: Path | RemoteUrl,
     ) -> None:
         self._clock = clock
         self._is_loaded = False
+        repository = web_page(repo) if isinstance(repo, RemoteUrl) else None
         self._store = store.with_own_readers(2)
         with self._store.read() as tx:
             ids = RunIds(newest=messages.newest_id(tx))
         self._channels = ChannelRegistry(
-            self._store, clock, settings.config, secret_variables(), is_required=settings.needs_config
+            self._store,
+            clock,
+            settings.config,
+            secret_variables(),
+            is_required=settings.needs_config,
+            repository=repository,
         )
         heartbeats = Heartbeats(deployments, ids.new)
+        statuses = CommitStatuses(self.settings, ids.new, repository=repository, public_url=settings.public_url)
         self._delivery = Delivery(
             self._store,
             clock,
@@ -68,13 +79,14 @@ class Notifications:
             find_heartbeat_url=heartbeats.find_url,
         )
         self._delivery.read_log = partial(_read_log, state.runs)
+        self._delivery.find_commit_status = statuses.test_message
         self._evaluator = Evaluator(
             self._store,
             deployments,
             settings=lambda: self._channels.settings,
             new_id=ids.new,
             deadlines=DeadlineMonitor(deployments),
-            heartbeats=heartbeats,
+            collectors=[heartbeats.collect, statuses.collect],
             public_url=settings.public_url,
             notices=lambda: read_notices(state.path / NOTICES),
         )

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from controller import schedules
 from controller.errors import ScheduleError
+from controller.manifests.commit_status_fields import read_commit_status
 from controller.manifests.notify_fields import read_length, read_rule, read_secret
 from controller.manifests.schema_validation import NOTIFY, check_shape
 from controller.manifests.validation_context import ValidationContext
@@ -67,11 +68,13 @@ def _settings(context: ValidationContext) -> NotifySettings:
     channels = {channel.name: channel for channel in built if channel is not None}
     rules = context.value.get("rules")
     items = list(enumerate(rules)) if isinstance(rules, list | tuple) and context.is_valid_at(("rules",)) else []
-    if not names and not context.problems:
+    commit_status = read_commit_status(context)
+    if not names and commit_status is None and not context.problems:
         context.problems.append(_no_channels(context.root.at(("channels",)).place))
     wait = read_length(context, ("group_wait",), context.get("group_wait"))
     settings = NotifySettings(
         channels=channels,
+        commit_status=commit_status,
         rules=tuple(_rule(context, ("rules", i), rule, names) for i, rule in items if context.is_clean(("rules", i))),
     )
     return settings if wait is None else replace(settings, group_wait=wait)

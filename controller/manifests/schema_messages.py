@@ -70,6 +70,7 @@ _SHIFTS = {
     **dict.fromkeys(("next", "after", "forward", "forwards", "following"), "write next_business_day"),
 }
 """Hints for words in `shift` of a schedule."""
+_CONTEXT = "write letters, digits and punctuation, with single spaces between words"
 _DEPENDENCY_HINTS = {"skip_exit_code": 'remove it; a flow says that there is nothing to do with: raise Skip("reason")'}
 
 
@@ -214,19 +215,23 @@ def _is_secret(path: Path) -> bool:
     """Return whether `path` is that of a secret."""
     if path[:1] == ("on",) and path[-2:] == ("webhook", "secret"):
         return True
+    if path == ("commit_status", "token"):
+        return True
     return len(path) > 1 and (path[-2] == "secrets" or (path[0] == "channels" and path[2:] == ("hmac",)))
 
 
 def _hides_value(path: Path) -> bool:
-    """Return whether the value at `path` must never appear in a message: secrets, and channels with their URLs."""
-    return _is_secret(path) or path[:1] == ("channels",)
+    """Return whether the value at `path` must never appear in a message: secrets, and parts of the operator's file."""
+    return _is_secret(path) or path[:1] in (("channels",), ("commit_status",))
 
 
 def _hidden_type_hint(path: Path, allowed: list[str]) -> str | None:
     """Return the hint for a value of the wrong type that must not appear in it."""
     if _is_secret(path):
         return _SECRET
-    if len(path) == 2:
+    if path == ("commit_status",):
+        return "write a mapping: {provider: github, token: {env: NAME}}"
+    if path[0] == "channels" and len(path) == 2:
         return "write its URL under the key url or webhook: {url: {env: NAME}}"
     return "write it in quotes" if "string" in allowed else None
 
@@ -268,6 +273,7 @@ def _pattern(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
         message = f"{key} must be an absolute path, not {quote(fault.instance)}"
     is_name = fault.rule == NAME_PATTERN
     hint = _name_hint(fault.instance) if is_name else _PATTERNS.get(key)
+    hint = _CONTEXT if path == ("commit_status", "context") else hint
     placeholder = re.search(r"\{(\w+)\}", fault.instance)
     if placeholder and path in (("name",), ("renamed_from",)) and "matrix" not in root.value:
         hint = f"a placeholder needs a matrix: write matrix: {{{shorten(placeholder[1])}: [a, b]}} with its values"

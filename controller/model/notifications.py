@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from controller.model import INTERNAL
+from controller.model.commit_statuses import COMMIT_STATUS_CHANNEL, CommitStatusSettings
 from controller.model.policies import Secret
 from controller.time_format import in_utc
 
@@ -55,6 +56,8 @@ class QuietHours:
 class Channel:
     """Where messages go: a URL of apprise, or a JSON webhook. Exactly one of `url` and `webhook` is set.
 
+    The channel of commit statuses has `commit_status` instead.
+
     - `url`, `webhook`: the URL itself, or the secret that holds it. `hmac`: the key that signs webhooks.
     - `quiet`: messages wait until these hours are over. `digest`: messages are collected, and sent once a day at this
       time, in `timezone`. `log_lines`: how many of the last lines of a run's log a message has.
@@ -68,6 +71,7 @@ class Channel:
     digest: time | None = None
     timezone: str = "UTC"
     log_lines: int = 0
+    commit_status: CommitStatusSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +95,25 @@ class NotifyRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotifySettings:
-    """The content of `notify.yaml`. `group_wait`: how long to collect deployments with one cause before a message."""
+    """The content of `notify.yaml`.
+
+    - `channels`: those that rules can name. `group_wait`: how long to collect deployments with one cause before a
+      message.
+    - `commit_status`: where the results of commits are reported to, if that is declared.
+    """
 
     channels: Mapping[str, Channel] = field(default_factory=dict)
     rules: tuple[NotifyRule, ...] = ()
     group_wait: timedelta = timedelta(seconds=10)
+    commit_status: CommitStatusSettings | None = None
+
+    @property
+    def receivers(self) -> Mapping[str, Channel]:
+        """All channels by name, with that of commit statuses."""
+        if self.commit_status is None:
+            return self.channels
+        channel = Channel(name=COMMIT_STATUS_CHANNEL, commit_status=self.commit_status)
+        return {**self.channels, COMMIT_STATUS_CHANNEL: channel}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,11 +261,15 @@ class Announcement:
 
 
 class MessageState(StrEnum):
-    """The state of a message: `waiting` to be sent, `sent`, or `undeliverable` after a day of attempts."""
+    """The state of a message: `waiting` to be sent, `sent`, or `undeliverable` after a day of attempts.
+
+    `superseded`: a commit status that was not sent because a newer one replaced it.
+    """
 
     WAITING = "waiting"
     SENT = "sent"
     UNDELIVERABLE = "undeliverable"
+    SUPERSEDED = "superseded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,7 +277,8 @@ class Message:
     """One message to a channel. It is written in a transaction, and sent afterwards, at least once.
 
     - `id`: a UUIDv7, the delivery id by which a receiver detects repetitions.
-    - `state`: the trouble that it reports, `recovered`, `flapping`, `digest`, `test`, or `heartbeat`.
+    - `state`: the trouble that it reports, `recovered`, `flapping`, `digest`, `test`, `heartbeat`,
+      or `commit_status`.
     - `title` and `body`: the text for people; `payload`: the JSON for webhooks.
     - `not_before`: the time of the next attempt. `attempts`: how many were made. `error`: why the last one failed.
     """
@@ -290,7 +313,8 @@ class ChannelState(StrEnum):
 class ChannelStatus:
     """The status of a channel.
 
-    - `kind`: `webhook`, or the scheme of its apprise URL, such as `mailto`. The URL itself is shown nowhere.
+    - `kind`: `webhook`, or the scheme of its apprise URL, such as `mailto`. The URL itself is shown nowhere. For commit
+      statuses, the software of the git server, such as `github`.
     - `since`: since when it has this state. `sent_at`: the last delivery.
     """
 

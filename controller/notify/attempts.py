@@ -43,7 +43,7 @@ class Attempt:
 def record_attempt(tx: Transaction, registry: ChannelRegistry, attempt: Attempt) -> list[Message]:
     """Record the outcome. Return the messages after the attempt."""
     name, outcome = attempt.batch[0].channel, attempt.outcome
-    channel = registry.settings.channels.get(name)
+    channel = registry.settings.receivers.get(name)
     after = [after_attempt(message, channel, outcome, attempt.at) for message in attempt.batch]
     for message in after:
         messages.update_delivery(tx, message)

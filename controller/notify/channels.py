@@ -15,11 +15,13 @@ from pathlib import Path
 
 from controller.clock import Clock
 from controller.errors import UsageError
+from controller.git_servers import check_web_page
 from controller.manifests.notify_file import describe_errors, read_notify_file
+from controller.model.commit_statuses import CommitStatusSettings
 from controller.model.findings import Finding, Severity
 from controller.model.notifications import Channel, ChannelState, ChannelStatus, NotifySettings, SettingsProblem
 from controller.notify.redaction import scheme_of
-from controller.notify.secret_lookup import SecretMissingError, find_secret
+from controller.notify.secret_lookup import MisconfiguredError, find_secret
 from controller.store import messages
 from controller.store.store import Store, Transaction
 
@@ -38,7 +40,10 @@ _UNREADABLE = (0, 0, 0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """A channel with the values of its secrets, for one delivery. `kind` is what may be shown of the URL."""
+    """A channel with the values of its secrets, for one delivery. `kind` is what may be shown of the URL.
+
+    For commit statuses, `url` is that of the repository's web page, and `key` is the token.
+    """
 
     channel: Channel
     kind: str
@@ -55,7 +60,8 @@ class ChannelRegistry:
     """The channels and rules in `notify.yaml`. Safe to use from several threads.
 
     `path`: the file, or None without channels. `is_required`: whether the file must exist. `variables`: the environment
-    in which secrets are looked up. `settings` is the last valid version, and `version` counts the versions.
+    in which secrets are looked up. `repository`: the URL of the web page of the repository that the controller follows,
+    if it is known. `settings` is the last valid version, and `version` counts the versions.
     """
 
     def __init__(
@@ -66,12 +72,14 @@ class ChannelRegistry:
         variables: Mapping[str, str],
         *,
         is_required: bool = False,
+        repository: str | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._path = path
         self.variables = variables
         self._is_required = is_required
+        self._repository = repository
         self._lock = threading.Lock()  # never held while a write transaction begins, since `record` is called in one
         self._reading = threading.Lock()
         self._stamp: FileStamp | None = None
@@ -123,7 +131,7 @@ class ChannelRegistry:
                 return False
             settings, findings = read_notify_file(content, str(self._path))
             problem = _first_error(findings)
-            is_empty = bool(self.settings.channels) and not settings.channels
+            is_empty = bool(self.settings.receivers) and not settings.receivers
             if problem is not None:
                 self._report(str(problem), problem.hint)
             elif is_empty:  # an editor may have truncated the file before it writes the new content
@@ -136,15 +144,15 @@ class ChannelRegistry:
             return problem is None and not is_empty
 
     def endpoint(self, name: str) -> Endpoint | None:
-        """Return the channel with its secrets; None if no such channel is declared. Raises SecretMissingError."""
-        channel = self.settings.channels.get(name)
+        """Return the channel with its secrets; None if no such channel is declared. Raises MisconfiguredError."""
+        channel = self.settings.receivers.get(name)
         return None if channel is None else self._resolve(channel)
 
     def has_secrets(self, name: str) -> bool:
         """Return whether the secrets of a channel can be read."""
         try:
             self.endpoint(name)
-        except SecretMissingError:
+        except MisconfiguredError:
             return False
         return True
 
@@ -171,7 +179,7 @@ class ChannelRegistry:
         """Record the state of a channel in the transaction, if anything has changed. `message` contains no secret."""
         with self._lock:
             before = self._statuses.get(name)
-            if before is None or name not in self.settings.channels:
+            if before is None or name not in self.settings.receivers:
                 return
             after = replace(
                 before,
@@ -201,7 +209,7 @@ class ChannelRegistry:
         with self._store.write() as tx:
             recorded = {status.name: status for status in messages.find_channels(tx)}
             statuses = {
-                name: self._first_status(channel, recorded.get(name)) for name, channel in settings.channels.items()
+                name: self._first_status(channel, recorded.get(name)) for name, channel in settings.receivers.items()
             }
             for status in statuses.values():
                 if status != recorded.get(status.name):
@@ -221,8 +229,8 @@ class ChannelRegistry:
             kind, state, message = self._resolve(channel).kind, ChannelState.READY, ""
             if recorded is not None and recorded.state is ChannelState.FAILING:
                 state, message = recorded.state, recorded.message
-        except SecretMissingError as error:
-            kind = WEBHOOK if channel.webhook is not None else _UNRESOLVED
+        except MisconfiguredError as error:
+            kind = _kind_without_url(channel)
             state, message = ChannelState.MISCONFIGURED, error.instruction
         status = ChannelStatus(name=channel.name, kind=kind, state=state, message=message, since=now)
         if recorded is None:
@@ -231,6 +239,8 @@ class ChannelRegistry:
         return replace(status, since=since, sent_at=recorded.sent_at)
 
     def _resolve(self, channel: Channel) -> Endpoint:
+        if channel.commit_status is not None:
+            return self._resolve_commit_status(channel, channel.commit_status)
         if channel.webhook is not None:
             url = find_secret(channel.webhook, self.variables)
             key = None if channel.hmac is None else find_secret(channel.hmac, self.variables)
@@ -238,6 +248,19 @@ class ChannelRegistry:
         assert channel.url is not None, "the reader requires a URL or a webhook"
         url = find_secret(channel.url, self.variables)
         return Endpoint(channel=channel, kind=scheme_of(url) or _UNRESOLVED, url=url)
+
+    def _resolve_commit_status(self, channel: Channel, declared: CommitStatusSettings) -> Endpoint:
+        page = declared.url or self._repository
+        if page is None:
+            message = "The repository is not followed by a URL, so its git server is unknown."
+            raise MisconfiguredError(message, hint="Set commit_status.url in notify.yaml.")
+        try:
+            check_web_page(declared.provider, page)
+        except UsageError as error:
+            message = f"The URL of --repo does not fit the provider {declared.provider}: {error.message}."
+            raise MisconfiguredError(message, hint="Set commit_status.url in notify.yaml.") from None
+        token = find_secret(declared.token, self.variables)
+        return Endpoint(channel=channel, kind=declared.provider.value, url=page, key=token)
 
     def _report(self, message: str, hint: str | None) -> None:
         """Record that the current version of the file is not used, if that is not recorded yet."""
@@ -255,6 +278,12 @@ class ChannelRegistry:
         for finding in findings:
             log.warning("Warning in the file of the channels", extra={"finding": str(finding), "hint": finding.hint})
         return findings
+
+
+def _kind_without_url(channel: Channel) -> str:
+    if channel.commit_status is not None:
+        return channel.commit_status.provider.value
+    return WEBHOOK if channel.webhook is not None else _UNRESOLVED
 
 
 def _read(path: Path) -> tuple[bytes, FileStamp]:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from controller.clock import Clock
 from controller.crashpoints import reach
-from controller.errors import NotFoundError, StateError
+from controller.errors import StateError
+from controller.model.commit_statuses import COMMIT_STATUS_CHANNEL
 from controller.model.notifications import ChannelState, Message
 from controller.model.policies import Secret
 from controller.notify.attempts import (
@@ -24,16 +25,16 @@ from controller.notify.attempts import (
     as_sentence,
     record_attempt,
 )
+from controller.notify.channel_tests import FindCommitStatus, check_channel, make_test_message, no_commit_status
 from controller.notify.channels import ChannelRegistry
 from controller.notify.delivery_statistics import DeliveryStatistics
 from controller.notify.log_tail import ReadLog, with_log
 from controller.notify.message_requests import heartbeat_request, message_request
-from controller.notify.secret_lookup import SecretMissingError, find_secret
+from controller.notify.secret_lookup import MisconfiguredError, find_secret
 from controller.notify.sender_process import Outcome, OutcomeStatus, SenderProcess
 from controller.notify.sending_times import sending_time
 from controller.store import messages
 from controller.store.store import Store, Transaction
-from controller.text import did_you_mean
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +63,8 @@ class Delivery:
 
     `new_id` returns a new UUIDv7. `ca`: a file with further certificate authorities. `wake`: called when a delivery has
     finished, so that the notifier calls `deliver_due` again. `find_heartbeat_url` returns the URL of a heartbeat.
-    `read_log` returns the last lines of the log of a run; by default none. `statistics` counts attempts, without those
-    of heartbeats.
+    `read_log` returns the last lines of the log of a run; by default none. `find_commit_status` returns the status of
+    the current commit, for tests. `statistics` counts attempts, without those of heartbeats.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Delivery:
         self._wake = wake
         self._find_heartbeat_url = find_heartbeat_url
         self.read_log: ReadLog = lambda _run_id, _count: ()
+        self.find_commit_status: FindCommitStatus = no_commit_status
         self.statistics = DeliveryStatistics()
         self._lock = threading.Lock()
         self._recording = threading.Lock()
@@ -121,26 +123,19 @@ class Delivery:
     def send_test(self, channel: str) -> Message:
         """Send a test message to a channel, and return it with its outcome. Takes at most a minute.
 
+        The test of the channel of commit statuses sends the status of the current commit again.
+
         Raises:
-            NotFoundError: `notify.yaml` does not declare the channel.
+            NotFoundError: `notify.yaml` does not declare the channel, or there is no commit status to send.
             StateError: the state can't be read or written.
         """
-        if channel not in self._registry.settings.channels:
-            names = ", ".join(self._registry.settings.channels)
-            declared = f"Declared channels: {names}." if names else "notify.yaml declares no channel."
-            hint = did_you_mean(channel, self._registry.settings.channels) or declared
-            raise NotFoundError(f"There is no channel {channel!r}.", hint=hint)
         now = self._clock.now()
-        message = Message(
-            id=self._new_id(now),
-            channel=channel,
-            state=TEST,
-            title="Test message of controller",
-            body="This channel works. Messages about failures will look like this one.",
-            reason="Somebody requested a test.",
-            created_at=now,
-            not_before=now,
-        )
+        check_channel(channel, self._registry.settings)
+        if channel == COMMIT_STATUS_CHANNEL:
+            with self._store.read() as tx:
+                message = self.find_commit_status(tx, TEST, now)
+        else:
+            message = make_test_message(channel, self._new_id(now), now)
         with self._open_sender() as sender:
             outcome = self._send(sender, (message,), now)
         at = self._clock.now()
@@ -194,7 +189,7 @@ class Delivery:
         return [(max(time, self._paused.get(lane, time)), lane, is_failing) for time, lane, is_failing in idle]
 
     def _due_time(self, message: Message, now: datetime) -> datetime:
-        channel = self._registry.settings.channels.get(message.channel)
+        channel = self._registry.settings.receivers.get(message.channel)
         if channel is None:
             return max(message.not_before, message.created_at + GIVE_UP_AFTER)
         if message.error is not None and not self._registry.has_secrets(message.channel):
@@ -254,7 +249,7 @@ class Delivery:
         That is the oldest; for a digest, all; and all that are due if more than a few have waited, for example while
         the server did not respond.
         """
-        channel = self._registry.settings.channels.get(name)
+        channel = self._registry.settings.receivers.get(name)
         with self._store.read() as tx:
             waiting = messages.find_waiting(tx, name, now, MAX_IN_DIGEST)
         due = [message for message in waiting if self._due_time(message, now) <= now]
@@ -269,7 +264,7 @@ class Delivery:
         name = batch[0].channel
         try:
             endpoint = self._registry.endpoint(name)
-        except SecretMissingError as error:
+        except MisconfiguredError as error:
             return _misconfigured(error)
         if endpoint is None:
             return Outcome(status=OutcomeStatus.GONE, error=f"notify.yaml does not declare the channel {name}")
@@ -286,7 +281,7 @@ class Delivery:
                     continue
                 try:
                     endpoint = self._registry.endpoint(name)
-                except SecretMissingError:  # the registry has recorded it
+                except MisconfiguredError:  # the registry has recorded it
                     continue
                 outcome = sender.send({"kind": "check", "url": endpoint.url}) if endpoint is not None else None
                 if outcome is not None and outcome.status is OutcomeStatus.MISCONFIGURED:
@@ -321,7 +316,7 @@ class Delivery:
                 else:
                     url = find_secret(place, self._registry.variables)
                     requests[message.id] = heartbeat_request(url, message)
-            except SecretMissingError as error:
+            except MisconfiguredError as error:
                 outcomes[message.id] = _misconfigured(error)
         if requests:
             sent = sender.send_heartbeats(list(requests.values()))
@@ -368,7 +363,7 @@ class Delivery:
             sender.close()
 
 
-def _misconfigured(error: SecretMissingError) -> Outcome:
+def _misconfigured(error: MisconfiguredError) -> Outcome:
     """Return the outcome for a secret that is missing. It is looked for again soon, since it may appear in a file."""
     retry_after = SECRET_RECHECK.total_seconds()
     return Outcome(status=OutcomeStatus.MISCONFIGURED, error=error.instruction, retry_after=retry_after)

@@ -14,14 +14,13 @@ from datetime import datetime, timedelta
 from controller.errors import StateError
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.model.deployments import Deployment
-from controller.model.notifications import IncidentMember, NotifySettings, Trouble
+from controller.model.notifications import IncidentMember, Message, NotifySettings, Trouble
 from controller.model.status import Condition, InventoryEntry
 from controller.notify import observations
 from controller.notify.deadlines import DeadlineMonitor
 from controller.notify.facts import read_facts
 from controller.notify.flapping import WINDOW, ReportKind
 from controller.notify.grouping import Failure, Observation, Recovery, deadlines_with, kind
-from controller.notify.heartbeats import Heartbeats
 from controller.notify.incidents import IncidentBook, Report
 from controller.notify.messages import build_message
 from controller.notify.rules import Audience, find_audience, wants_recovery
@@ -29,6 +28,7 @@ from controller.store import Store, Transaction, events, incidents, inventory, m
 
 MAX_EVENTS = 1000
 """How many events one transaction evaluates."""
+Collector = Callable[[Transaction, datetime], Sequence[Message]]
 NOTICES_INTERVAL = timedelta(seconds=10)
 """How often the notices are read. A change of them does not cause a commit."""
 
@@ -38,7 +38,8 @@ class Evaluator:
 
     - `settings` returns the current content of `notify.yaml`.
     - `new_id` returns the id of a new message, a UUIDv7 that is higher than all before.
-    - `deadlines` and `heartbeats` take part in each evaluation.
+    - `deadlines` takes part in each evaluation. `collectors` return further messages to add to the outbox, such as
+      heartbeats and commit statuses; each is called in the transaction of an evaluation.
     - `public_url`: the address of the dashboard, for links in messages.
     - `notices` returns the conditions that can't be recorded in the database.
     """
@@ -51,7 +52,7 @@ class Evaluator:
         settings: Callable[[], NotifySettings],
         new_id: Callable[[datetime], str],
         deadlines: DeadlineMonitor | None = None,
-        heartbeats: Heartbeats | None = None,
+        collectors: Sequence[Collector] = (),
         public_url: str | None = None,
         notices: Callable[[], Sequence[Condition]] | None = None,
     ) -> None:
@@ -60,7 +61,7 @@ class Evaluator:
         self._settings = settings
         self._new_id = new_id
         self._deadlines = deadlines
-        self._heartbeats = heartbeats
+        self._collectors = collectors
         self._public_url = public_url
         self._notices = notices
         self._last_settings: NotifySettings | None = None
@@ -77,8 +78,8 @@ class Evaluator:
                 is_first = self._last_settings is not settings
                 evaluation.observe(self._notices and self._notices(), self._deadlines, is_first=is_first)
                 evaluation.save(self._new_id, self._public_url)
-                if self._heartbeats is not None:
-                    messages.add(tx, self._heartbeats.collect(tx, now))
+                for collect in self._collectors:
+                    messages.add(tx, collect(tx, now))
             self._last_settings = settings
             if not evaluation.has_more:
                 break

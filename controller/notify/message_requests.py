@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from controller import schedules
 from controller.model.notifications import Message, Trouble
 from controller.notify.channels import Endpoint
+from controller.notify.commit_status_requests import commit_status_request
 from controller.text import format_count
 from controller.time_format import format_time
 
@@ -27,7 +28,13 @@ _SEVERITIES = {
 
 
 def message_request(endpoint: Endpoint, batch: Sequence[Message], now: datetime) -> dict[str, Any]:
-    """Return the request that sends these messages to a channel: one as it is, several as a digest."""
+    """Return the request that sends these messages to a channel: one as it is, several as a digest.
+
+    Of several commit statuses, only the newest is sent.
+    """
+    declared = endpoint.channel.commit_status
+    if declared is not None:
+        return commit_status_request(declared, endpoint.url, endpoint.key or "", batch[-1])
     title, body = (
         (batch[0].title, batch[0].body)
         if len(batch) == 1

@@ -4,6 +4,8 @@
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from controller.text import shorten
@@ -37,6 +39,12 @@ class Redactor:
         # The host is kept, even if it is also a part of an address or of a token.
         text = (self._host or "").join(self._secrets.sub(_MASK, piece) for piece in pieces)
         return shorten(" ".join(_URLS.sub(_MASK, text).split()), _MAX_LENGTH)
+
+
+def redactor_of(request: Mapping[str, Any]) -> Redactor:
+    """Return the redactor for errors of a request to `sender`. Of a commit status, only the token is secret."""
+    url = "" if request["kind"] == "commit_status" else request["url"]
+    return Redactor(url, request.get("key"))
 
 
 def scheme_of(url: str) -> str | None:

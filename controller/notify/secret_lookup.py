@@ -13,15 +13,21 @@ from controller.model.policies import EnvSecret, Secret
 MAX_BYTES = 64 * 1024
 
 
-class SecretMissingError(ControllerError):
-    """A secret that can't be read. The message names its place, never its value."""
+class MisconfiguredError(ControllerError):
+    """A channel that can't be used until somebody changes its configuration. The message contains no secret."""
 
-    reason = "SecretMissing"
+    reason = "Misconfigured"
 
     @property
     def instruction(self) -> str:
         """The message, followed by the hint."""
         return self.message if self.hint is None else f"{self.message} {self.hint}"
+
+
+class SecretMissingError(MisconfiguredError):
+    """A secret that can't be read. The message names its place, never its value."""
+
+    reason = "SecretMissing"
 
 
 def find_secret(place: str | Secret, variables: Mapping[str, str]) -> str:

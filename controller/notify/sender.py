@@ -1,4 +1,4 @@
-"""The process that sends messages: to services through apprise, to webhooks as signed JSON, and heartbeats.
+"""The process that sends messages: to services by apprise, to webhooks as signed JSON, commit statuses and heartbeats.
 
 Started by `sender_process` as `python -m controller.notify.sender`. It reads one JSON request a line from standard
 input, and prints one JSON response a line. URLs and keys arrive only there, so that neither the list of processes nor
@@ -15,9 +15,12 @@ import re
 import signal
 import ssl
 import sys
+import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from email.message import Message
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -25,7 +28,8 @@ from typing import Any, TextIO
 from urllib.parse import urlsplit
 
 from controller.notify.failure_texts import describe_exception, describe_phrase
-from controller.notify.redaction import Redactor, scheme_of
+from controller.notify.redaction import Redactor, redactor_of, scheme_of
+from controller.text import shorten
 
 SENT, FAILED, REJECTED, GONE, MISCONFIGURED = "sent", "failed", "rejected", "gone", "misconfigured"
 """The statuses of a response. `rejected`: the receiver does not accept this message, but may accept others. `gone`: it
@@ -35,6 +39,14 @@ HEARTBEAT_SECONDS = 10.0
 _PARALLEL_HEARTBEATS = 8
 _REJECTIONS = frozenset({400, 406, 409, 411, 413, 415, 422})
 """HTTP statuses that are about the message, not about the address or the credentials."""
+_TOKEN_PROBLEMS = {
+    401: "the token is invalid or has expired",
+    403: "the token does not allow writing commit statuses to this repository",
+    404: "the server has no such repository or commit, or the token gives no access to it",
+}
+_GITLAB_UNCHANGED = "Cannot transition status"
+"""The beginning of GitLab's message if a commit has this status already, for example because it was sent before."""
+_MAX_ERROR_BYTES = 64 * 1024
 _USER_AGENT = "controller-notify"
 _PR_SET_PDEATHSIG = 1
 _MAIL_REPLY = re.compile(r"\((\d{3}), b'([^']{0,200})'")
@@ -52,9 +64,10 @@ def handle(request: dict[str, Any]) -> Response:
     if request["kind"] == "heartbeats":
         with ThreadPoolExecutor(_PARALLEL_HEARTBEATS) as pool:
             return {"responses": list(pool.map(send_heartbeat, request["heartbeats"]))}
-    redactor = Redactor(request["url"], request.get("key"))
+    redactor = redactor_of(request)
+    send = {"webhook": send_webhook, "commit_status": send_commit_status}.get(request["kind"], send_by_apprise)
     try:
-        response = send_webhook(request) if request["kind"] == "webhook" else send_by_apprise(request)
+        response = send(request)
     except Exception as error:  # noqa: BLE001 - a library's bug is a failed attempt; its text may contain the URL
         response = _response(FAILED, f"{type(error).__name__} in the library that sends the message")
     error_text = response["error"]
@@ -69,6 +82,53 @@ def send_webhook(request: dict[str, Any]) -> Response:
     if request.get("key"):
         headers["X-Controller-Signature"] = sign(request["key"], timestamp, body)
     return _post(request["url"], body, headers, WEBHOOK_SECONDS)
+
+
+def send_commit_status(request: dict[str, Any]) -> Response:
+    """Post a commit status to a git server."""
+    token = request["key"]
+    if not token.isascii() or not token.isprintable() or " " in token:
+        return _response(MISCONFIGURED, "the token contains spaces, line breaks or other characters that no token has")
+    body = json.dumps(request["payload"], ensure_ascii=False).encode("utf-8", "backslashreplace")
+    headers = {"Content-Type": "application/json", **request["headers"]}
+    return _post(request["url"], body, headers, WEBHOOK_SECONDS, describe=_commit_status_failure)
+
+
+def _commit_status_failure(error: urllib.error.HTTPError) -> Response:
+    """Return the response for an error of a git server: what is wrong with the token or the URL, or when to retry."""
+    status, headers = error.code, error.headers
+    detail = _server_message(error)
+    if status == HTTPStatus.BAD_REQUEST and detail.startswith(_GITLAB_UNCHANGED):
+        return _response(SENT)
+    is_limited = status == HTTPStatus.TOO_MANY_REQUESTS or (
+        status == HTTPStatus.FORBIDDEN and (headers.get("Retry-After") or headers.get("X-RateLimit-Remaining") == "0")
+    )
+    text = f"the git server responded {status_name(status)}" + (f" ({detail})" if detail else "")
+    if is_limited:
+        pause = _retry_seconds(headers.get("Retry-After"), headers.get("Date")) or _seconds_until_reset(headers)
+        return _response(FAILED, f"{text}: too many requests", pause)
+    if status in _TOKEN_PROBLEMS:
+        return _response(MISCONFIGURED, f"{text}: {_TOKEN_PROBLEMS[status]}")
+    if 300 <= status < 400:
+        return _response(MISCONFIGURED, f"{text}: redirects are not followed; set url to the repository's present URL")
+    return {**_http_failure(error), "error": text}
+
+
+def _server_message(error: urllib.error.HTTPError) -> str:
+    """Return the message in the JSON of an error, shortened; empty if there is none."""
+    try:
+        content = json.loads(error.read(_MAX_ERROR_BYTES))
+        message = content.get("message") or content.get("error")
+        message = message.get("message") if isinstance(message, dict) else message
+    except Exception:  # noqa: BLE001 - whatever the server sends, its status counts
+        return ""
+    return shorten(" ".join(message.split()), 120) if isinstance(message, str) else ""
+
+
+def _seconds_until_reset(headers: Message) -> float | None:
+    """Return the seconds until the limit of requests is reset, as GitHub and GitLab report it; None if they don't."""
+    reset = headers.get("X-RateLimit-Reset") or headers.get("RateLimit-Reset") or ""
+    return max(0.0, float(reset) - time.time()) if reset.isdecimal() and len(reset) < 12 else None
 
 
 def sign(key: str, timestamp: str, body: bytes) -> str:
@@ -91,7 +151,13 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         """Return None, so that the redirect is reported as an error."""
 
 
-def _post(url: str, body: bytes, headers: dict[str, str], seconds: float) -> Response:
+def _post(
+    url: str,
+    body: bytes,
+    headers: dict[str, str],
+    seconds: float,
+    describe: Callable[[urllib.error.HTTPError], Response] = lambda error: _http_failure(error),
+) -> Response:
     try:
         parts = urlsplit(url)
         if "@" in parts.netloc:
@@ -112,19 +178,20 @@ def _post(url: str, body: bytes, headers: dict[str, str], seconds: float) -> Res
             return _response(SENT)
     except urllib.error.HTTPError as error:
         with error:
-            return _http_failure(error.code, error.headers.get("Retry-After"), error.headers.get("Date"))
+            return describe(error)
     except Exception as error:  # noqa: BLE001 - everything that http.client and sockets raise is a failed attempt
         return _response(FAILED, describe_exception(error))
 
 
-def _http_failure(status: int, retry_after: str | None, date: str | None) -> Response:
-    name = status_name(status)
+def _http_failure(error: urllib.error.HTTPError) -> Response:
+    status, name = error.code, status_name(error.code)
     if 300 <= status < 400:
         return _response(FAILED, f"the receiver responded {name}; redirects are not followed, so use its final URL")
     text = f"the receiver responded {name}"
     if status == HTTPStatus.GONE:
         return _response(GONE, text)
-    return _response(REJECTED if status in _REJECTIONS else FAILED, text, _retry_seconds(retry_after, date))
+    pause = _retry_seconds(error.headers.get("Retry-After"), error.headers.get("Date"))
+    return _response(REJECTED if status in _REJECTIONS else FAILED, text, pause)
 
 
 def status_name(status: int) -> str:

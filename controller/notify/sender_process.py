@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.clock import Clock
-from controller.notify.redaction import Redactor
+from controller.notify.redaction import Redactor, redactor_of
 
 LIMIT_SECONDS = 60.0
 """The time for one request, including the start of the process."""
@@ -71,8 +71,7 @@ class SenderProcess:
     def send(self, request: Mapping[str, Any]) -> Outcome:
         """Send one message, and return the outcome."""
         response = self._exchange(request)
-        redactor = Redactor(str(request["url"]), request.get("key"))
-        return _outcome(response, redactor) if isinstance(response, dict) else response
+        return _outcome(response, redactor_of(request)) if isinstance(response, dict) else response
 
     def send_heartbeats(self, heartbeats: Sequence[Mapping[str, Any]]) -> list[Outcome]:
         """Send several heartbeats at the same time, each with `url` and `body`. Return their outcomes in this order."""

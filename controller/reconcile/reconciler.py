@@ -13,7 +13,7 @@ from typing import Protocol
 
 from controller import crashpoints
 from controller.clock import Clock
-from controller.errors import ControllerError, SourceError, StateError, shortage
+from controller.errors import ControllerError, SourceError, StateError
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.manifests.reader import DesiredState, ManifestReader
 from controller.model.findings import Finding
@@ -140,6 +140,7 @@ class Reconciler:
         """
         stages = PassTimings(self._clock)
         started_at = self._clock.now()
+        revision: str | None = None
         try:
             revision = self._source.observe()
             if not (self._is_fresh or is_requested) and self._is_known(revision):
@@ -152,20 +153,16 @@ class Reconciler:
             stages.finish_stage("parse")
             python = self._python_environments(desired, revision)
         except SourceError as error:
-            return self._unavailable(error)
+            return self._unavailable(error, revision)
         except (ControllerError, MemoryError):
             raise
         except OSError as error:
-            missing_resource = shortage(error, with_disk=False)
-            where = f"{error.filename}: " if error.filename else ""
-            message = f"The source can't be read at the moment: {where}{missing_resource or error.strerror}."
-            return self._unavailable(SourceError(message))
+            return self._unavailable(status.read_error(error), revision)
         except Exception as error:
             # Whatever the repository contains, the active deployments must keep running.
             if not self._is_unavailable:
                 log.exception("Internal error while reading the source")
-            message = f"Internal error while reading the source: {type(error).__name__}: {error}."
-            return self._unavailable(SourceError(message, hint="This is a bug in controller. Please report it."))
+            return self._unavailable(status.internal_error(error), revision)
         with self._store.read() as tx:
             approved = recorded.approved if (recorded := source_status.find(tx)) is not None else None
         plan = make_plan(snapshot, desired, self._recorded, approved=approved, is_atomic=self._is_atomic, python=python)
@@ -277,12 +274,14 @@ class Reconciler:
     ) -> Event:
         return status.new_event(name, self._clock.now(), severity, reason, message, revision)
 
-    def _unavailable(self, error: SourceError) -> PassResult:
+    def _unavailable(self, error: SourceError, revision: str | None) -> PassResult:
+        """Record that the source, or this revision of it, could not be read."""
         before, now = self._status, self._clock.now()
         conditions = status.unavailable_conditions(error, now, before.conditions)
         self._is_unavailable = True
-        if conditions != before.conditions:
-            after = replace(before, conditions=conditions)
+        attempted = revision or before.last_attempted_revision
+        if (conditions, attempted) != (before.conditions, before.last_attempted_revision):
+            after = replace(before, conditions=conditions, last_attempted_revision=attempted)
             with self._store.write() as tx:
                 source_status.save(tx, after)
                 events.append(tx, status.source_events(before.conditions, conditions, before.revision, now))

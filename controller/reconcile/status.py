@@ -6,7 +6,7 @@ All texts about the source and its deployments that a pass stores are written he
 from collections.abc import Iterable
 from datetime import datetime
 
-from controller.errors import SourceError
+from controller.errors import SourceError, shortage
 from controller.model.python_environments import PythonEnvironment, PythonState
 from controller.model.snapshots import PROJECT_FILE
 from controller.model.status import (
@@ -160,6 +160,19 @@ def _describe_valid_part(plan: Plan) -> str:
     return (
         f"everything else is applied, but {deployments} may have moved there and {'is' if count == 1 else 'are'} kept"
     )
+
+
+def read_error(error: OSError) -> SourceError:
+    """Return the error of a pass to which the operating system refused to read the source."""
+    where = f"{error.filename}: " if error.filename else ""
+    reason = shortage(error, with_disk=False) or error.strerror
+    return SourceError(f"The source can't be read at the moment: {where}{reason}.")
+
+
+def internal_error(error: Exception) -> SourceError:
+    """Return the error of a pass that failed by a bug while it read the source."""
+    message = f"Internal error while reading the source: {type(error).__name__}: {error}."
+    return SourceError(message, hint="This is a bug in controller. Please report it.")
 
 
 def unavailable_conditions(error: SourceError, now: datetime, before: Iterable[Condition]) -> tuple[Condition, ...]:

@@ -4,9 +4,10 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, ScalarSelect, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from controller.model.commit_statuses import COMMIT_STATUS, COMMIT_STATUS_CHANNEL
 from controller.model.notifications import ChannelState, ChannelStatus, Message, MessageState, SettingsProblem
 from controller.store.notification_tables import channels, messages, notifier
 from controller.store.rows import from_row, to_row
@@ -101,10 +102,29 @@ def _is_set_aside(now: datetime) -> ColumnElement[bool]:
 
 
 def update_delivery(tx: Transaction, message: Message) -> None:
-    """Record the outcome of an attempt: `delivery`, `attempts`, `not_before`, `sent_at` and `error`."""
+    """Record the outcome of an attempt: `delivery`, `attempts`, `not_before`, `sent_at` and `error`.
+
+    A message that was superseded during the attempt remains so, unless it was sent.
+    """
     names = ("delivery", "attempts", "not_before", "sent_at", "error")
     values = {name: getattr(message, name) for name in names}
-    tx.connection.execute(update(messages).where(messages.c.id == message.id).values(values))
+    is_recorded = messages.c.id == message.id
+    if message.delivery is not MessageState.SENT:
+        is_recorded &= messages.c.delivery != MessageState.SUPERSEDED.value
+    tx.connection.execute(update(messages).where(is_recorded).values(values))
+
+
+def supersede(tx: Transaction, channel: str) -> datetime | None:
+    """Record that the messages that wait for this channel need not be sent, since a newer one replaces them.
+
+    Return when the last of them would have been attempted; None without one.
+    """
+    waiting = (*_is_waiting(tx), messages.c.channel == channel)
+    query = select(func.max(messages.c.not_before)).where(*waiting)
+    attempt_at: datetime | None = tx.connection.execute(query).scalar()
+    if attempt_at is not None:
+        tx.connection.execute(update(messages).where(*waiting).values(delivery=MessageState.SUPERSEDED.value))
+    return attempt_at
 
 
 def latest(
@@ -140,6 +160,12 @@ def find(tx: Transaction, message_id: str) -> Message | None:
     """Return one message, or None."""
     is_named = (messages.c.project == tx.project, messages.c.id == message_id)
     row = tx.connection.execute(select(messages).where(*is_named)).first()
+    return None if row is None else _message(row)
+
+
+def find_newest_commit_status(tx: Transaction) -> Message | None:
+    """Return the newest commit status; None without one. Tests of the channel are not such messages."""
+    row = tx.connection.execute(select(messages).where(messages.c.id == _newest_commit_status(tx))).first()
     return None if row is None else _message(row)
 
 
@@ -183,12 +209,17 @@ def oldest_failed(tx: Transaction) -> datetime | None:
 def delete_old(tx: Transaction, *, before: datetime, limit: int, state: str | None = None) -> int:
     """Delete up to `limit` messages that were written before `before` and no longer wait. Return how many.
 
-    `state`: only messages with this state.
+    `state`: only messages with this state. The newest commit status is kept: it is compared with the next one.
     """
+    newest = func.coalesce(_newest_commit_status(tx), "")
     old = (
         select(messages.c.id)
         .where(messages.c.project == tx.project, messages.c.delivery != MessageState.WAITING.value)
-        .where(messages.c.created_at < before, *(() if state is None else (messages.c.state == state,)))
+        .where(
+            messages.c.id != newest,
+            messages.c.created_at < before,
+            *(() if state is None else (messages.c.state == state,)),
+        )
         .order_by(messages.c.id)
         .limit(limit)
     )
@@ -231,6 +262,14 @@ def save_settings_problem(tx: Transaction, problem: SettingsProblem | None) -> N
     }
     statement = upsert(notifier).values(project=tx.project, **values)
     tx.connection.execute(statement.on_conflict_do_update(index_elements=["project"], set_=values))
+
+
+def _newest_commit_status(tx: Transaction) -> ScalarSelect[Any]:
+    of_channel = (messages.c.project == tx.project, messages.c.channel == COMMIT_STATUS_CHANNEL)
+    # The index begins with the project, the delivery and the channel.
+    in_any_state = messages.c.delivery.in_([delivery.value for delivery in MessageState])
+    query = select(func.max(messages.c.id)).where(*of_channel, in_any_state, messages.c.state == COMMIT_STATUS)
+    return query.scalar_subquery()
 
 
 def _message(row: Row[Any]) -> Message:

@@ -26,6 +26,13 @@ def find(tx: Transaction) -> SourceStatus | None:
     )
 
 
+def find_attempted_revision(tx: Transaction) -> str | None:
+    """Return the revision of the last pass; None before the first one."""
+    query = select(source.c.last_attempted_revision).where(source.c.project == tx.project)
+    revision: str | None = tx.connection.execute(query).scalar()
+    return revision
+
+
 def save(tx: Transaction, status: SourceStatus) -> None:
     """Save the status of the source. An approval is kept while the deletions that it approves are withheld."""
     digest = None if status.withheld is None else status.withheld.digest

@@ -64,7 +64,7 @@ class World:
             new_id=self.new_id,
             public_url="https://controller.example.com/",
             deadlines=DeadlineMonitor(deployments),
-            heartbeats=Heartbeats(deployments, self.new_id),
+            collectors=[Heartbeats(deployments, self.new_id).collect],
             notices=None if self.notices is None else lambda: self.notices or (),
         )
         return self.evaluator

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from controller.clock import SystemClock
-from controller.errors import StoppingError
+from controller.errors import SourceError, StoppingError
+from controller.model.snapshots import Snapshot
 from controller.reconcile.loop import Loop
 from controller.sources.git import GitSource
 from tests.conftest import GitRepository, wait_until
@@ -195,6 +196,25 @@ def test_an_internal_error_in_the_source_keeps_the_active_deployments(
     assert result.error is not None
     assert result.error.message == message
     assert set(world.entries()) == {"a"}
+
+
+def test_a_commit_that_cannot_be_read_is_the_one_that_was_attempted_last(
+    world: World, source: Counted, repository: GitRepository
+) -> None:
+    class Faulty(GitSource):
+        def read(self, revision: str) -> Snapshot:
+            raise SourceError(f"git could not read {revision}.")
+
+    world.restart(source=source)
+    applied = world.reconciler.run_pass().status
+    repository.commit({"deployments/a.yaml": hourly("a", version="2")})
+    world.restart(source=Faulty(repository.path, ref=None, path="deployments", exports=world.root / "exports"))
+    failed = world.reconciler.run_pass().status
+    assert failed.revision == failed.last_applied_revision == applied.revision
+    assert failed.last_attempted_revision not in (None, applied.revision)
+    world.restart(source=source)
+    repaired = world.reconciler.run_pass().status
+    assert repaired.revision == repaired.last_attempted_revision == failed.last_attempted_revision
 
 
 def test_recorded_deployments_have_jobs_while_the_first_observation_blocks(

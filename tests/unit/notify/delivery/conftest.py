@@ -30,6 +30,7 @@ class Desk:
     opened: list[Delivery] = field(default_factory=list)
     registries: list[ChannelRegistry] = field(default_factory=list)
     heartbeats: dict[str, str] = field(default_factory=dict)
+    repository: str | None = None
 
     def declare(self, text: str) -> None:
         """Write notify.yaml."""
@@ -37,7 +38,8 @@ class Desk:
 
     def open(self) -> Delivery:
         """Start a controller's delivery, with the present file."""
-        registry = ChannelRegistry(self.store, self.clock, self.directory / "notify.yaml", self.variables)
+        file = self.directory / "notify.yaml"
+        registry = ChannelRegistry(self.store, self.clock, file, self.variables, repository=self.repository)
         registry.load()
         delivery = Delivery(
             self.store,
