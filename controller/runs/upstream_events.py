@@ -14,7 +14,8 @@ from controller.model.policies import Overlap
 from controller.model.runs import Run, RunId, Trigger
 from controller.model.status import InventoryEntry
 from controller.model.triggers import OnRedo, Upstream
-from controller.runs.admission import Admission, replace_all
+from controller.runs.admission import Admission
+from controller.runs.due_times import replace_all
 from controller.runs.outcomes import skip
 from controller.runs.upstream_runs import nominal_time, release, to_upstream_run
 from controller.store import Transaction, releases, runs

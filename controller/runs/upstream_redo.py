@@ -15,7 +15,8 @@ from controller.model.policies import Overlap
 from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.model.status import Event, EventSeverity, InventoryEntry
 from controller.model.triggers import OnRedo, Upstream
-from controller.runs.admission import Admission, find_schedule, ledger_entry
+from controller.runs.admission import Admission, find_schedule
+from controller.runs.due_times import ledger_entry
 from controller.runs.upstream_events import release_key
 from controller.runs.upstream_gates import GateChecks, release_gated
 from controller.schedules import window_opening

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, func, insert, or_, select, update
+from sqlalchemy import Row, Select, bindparam, func, insert, or_, select, update
 
 from controller.model.policies import Retries, RetryOn
 from controller.model.python_environments import PythonSummary
@@ -20,6 +20,7 @@ from controller.model.runs import (
     UpstreamRun,
     first_id,
 )
+from controller.store.prepared import Prepared, listed
 from controller.store.schema import attempts, runs
 from controller.store.store import Transaction
 
@@ -27,13 +28,13 @@ _CHUNK = 500
 """How many ids one statement may contain."""
 _SAME_NAMES = sorted({column.name for column in runs.columns} - {"project", "python", "python_declared_at"})
 """The columns that have the name and the value of a field of `Run`, or are converted from it."""
+_INSERT = Prepared(insert(runs).values({column.name: bindparam(column.name) for column in runs.columns}))
+_FIND_ALL = Prepared(select(runs).where(runs.c.id.in_(listed("ids"))))
 
 
 def insert_all(tx: Transaction, new: Iterable[Run]) -> None:
     """Record new runs."""
-    rows = [_to_row(tx, run) for run in new]
-    if rows:
-        tx.connection.execute(insert(runs), rows)
+    _INSERT.execute(tx, (_to_row(tx, run) for run in new))
 
 
 def find(tx: Transaction, run_id: str) -> Run | None:
@@ -80,11 +81,7 @@ def ids_by_key(tx: Transaction, deployment: str, keys: Collection[str]) -> dict[
 
 def find_all(tx: Transaction, run_ids: Iterable[RunId]) -> dict[RunId, Run]:
     """Return those of these runs that exist, by id."""
-    ids, matches = list(run_ids), {}
-    for start in range(0, len(ids), _CHUNK):
-        rows = tx.connection.execute(select(runs).where(runs.c.id.in_(ids[start : start + _CHUNK])))
-        matches.update({RunId(row.id): from_row(row) for row in rows})
-    return matches
+    return {RunId(row.id): from_row(row) for row in _FIND_ALL.fetch(tx, ids=list(run_ids))}
 
 
 def history(tx: Transaction, deployment: str, since: datetime, until: datetime) -> dict[datetime, list[DueRun]]:

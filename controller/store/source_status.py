@@ -3,13 +3,16 @@
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import case, insert, select, update
+from sqlalchemy import bindparam, case, insert, select, update
 
 from controller.model.status import SourceStatus, Withheld
 from controller.store import json_columns
+from controller.store.prepared import Prepared
 from controller.store.rows import from_row, to_row
 from controller.store.schema import source
 from controller.store.store import Transaction
+
+_APPLIED = Prepared(select(source.c.last_applied_revision).where(source.c.project == bindparam("project")))
 
 
 def find(tx: Transaction) -> SourceStatus | None:
@@ -24,6 +27,11 @@ def find(tx: Transaction) -> SourceStatus | None:
         findings=json_columns.findings_from_json(row.findings),
         withheld=row.withheld and Withheld(**{**row.withheld, "deployments": tuple(row.withheld["deployments"])}),
     )
+
+
+def applied_revision(tx: Transaction) -> str | None:
+    """Return the last applied revision of the source; None before the first one."""
+    return next((row.last_applied_revision for row in _APPLIED.fetch(tx, project=tx.project)), None)
 
 
 def save(tx: Transaction, status: SourceStatus) -> None:
