@@ -14,11 +14,10 @@ from controller.model.runs import Run
 from controller.model.status import InventoryEntry
 from controller.operations.context import OperationContext, get_entry
 from controller.operations.due_times import MAX_DUE_TIMES, check_range, due_times_between, too_many_due_times
-from controller.runs.admission import active_revision
 from controller.runs.admission_policy import DueTime
 from controller.runs.backfill_runs import BackfillRuns, find_originals
 from controller.runs.backfills import cancel_backfill, is_selected
-from controller.store import Transaction, backfills, inventory, occurrences, runs
+from controller.store import Transaction, backfills, inventory, occurrences, runs, source_status
 from controller.time_format import in_utc
 
 log = logging.getLogger(__name__)
@@ -333,7 +332,7 @@ def _new(
         file=entry.file,
         line=entry.line,
         document=entry.document,
-        revision=entry.pinned or active_revision(tx) or entry.revision,
+        revision=entry.pinned or source_status.applied_revision(tx) or entry.revision,
         spec_digest=entry.spec_digest,
         redo=request.redo,
         code=request.code,

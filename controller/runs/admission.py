@@ -17,17 +17,14 @@ from controller.manifests.run_names import run_name
 from controller.manifests.upstream_references import MissingResultError
 from controller.model.deployments import Deployment
 from controller.model.policies import Overlap
-from controller.model.queues import ActiveRuns
-from controller.model.runs import ACTIVE, AUTOMATIC, Occurrence, Outcome, Run, RunId, RunState, Trigger
+from controller.model.runs import AUTOMATIC, Run, RunState, Trigger
 from controller.model.schedules import Schedule
 from controller.model.status import InventoryEntry
-from controller.runs.admission_policy import REPLACED, Decision, decide, refuse, start_by
 from controller.runs.backfills import cancel_pruned
 from controller.runs.due_schedules import find_schedule
+from controller.runs.due_times import DueTimeAdmission, ledger_entry
 from controller.runs.ids import RunIds
-from controller.runs.outcomes import cancel, skip
-from controller.runs.skip_reports import report_skips
-from controller.runs.upstream_gates import create_gates, settle
+from controller.runs.outcomes import skip
 from controller.runs.upstream_runs import (
     due_time_of,
     find_latest,
@@ -36,17 +33,11 @@ from controller.runs.upstream_runs import (
     with_results,
     with_upstream,
 )
-from controller.schedules import find_due
-from controller.store import Transaction, holds, inventory, occurrences, queues, runs, source_status
+from controller.store import Transaction, holds, inventory, occurrences, runs, source_status
 from controller.store.name_lookup import not_active
 from controller.store.run_search import RunFilter, select_all
 
 log = logging.getLogger(__name__)
-
-MAX_BEHIND = 100
-"""The maximum number of runs of a deployment that wait behind redo runs without counting for its overlap policy."""
-RECORDED = 100
-"""The minimum number of missed due times that are recorded individually per deployment; earlier ones are counted."""
 
 
 class Admission:
@@ -56,6 +47,7 @@ class Admission:
         self._clock = clock
         self.ids = ids
         self.deployments = deployments
+        self._due_times = DueTimeAdmission(deployments, self.build_run)
 
     def process_due(self, tx: Transaction, names: Iterable[str], now: datetime) -> list[Run]:
         """Decide all times of these deployments that are due by `now`. Return the runs that were created.
@@ -63,7 +55,7 @@ class Admission:
         Due times of a deployment on hold are decided when the hold ends.
         """
         held = {name for name, hold in holds.find_all(tx).items() if not hold.is_over(now)}
-        return self._process(tx, [name for name in names if name not in held], now, {})
+        return self._due_times.process(tx, [name for name in names if name not in held], now, {})
 
     def settle_before_change(
         self, tx: Transaction, names: Iterable[str], now: datetime, *, pruned: bool = False
@@ -78,30 +70,9 @@ class Admission:
         if pruned:
             self._skip_waiting(tx, deployments, now)
             cancel_pruned(tx, deployments, now)
-            return self._process(tx, deployments, now, dict.fromkeys(deployments, "pruned"))
+            return self._due_times.process(tx, deployments, now, dict.fromkeys(deployments, "pruned"))
         held = {name: "held" for name, hold in holds.find_all(tx).items() if not hold.is_over(now)}
-        return self._process(tx, deployments, now, held)
-
-    def _process(self, tx: Transaction, names: list[str], now: datetime, refusals: Mapping[str, str]) -> list[Run]:
-        """Decide the due times of these deployments; `refusals` gives the reason to skip all those of a deployment."""
-        created: list[Run] = []
-        gated: list[tuple[Deployment, list[Run]]] = []
-        counts = queues.count_active(tx, names) if names else {}
-        for name in dict.fromkeys(names):
-            entry = inventory.find(tx, name)
-            if entry is None or entry.cursor >= now:
-                continue
-            new = self._process_one(tx, entry, now, counts.get(name, ActiveRuns()), refusals.get(name))
-            created += new
-            if new and (deployment := self.deployment(entry)).after.upstreams:
-                gated.append((deployment, new))
-        runs.insert_all(tx, created)
-        upstreams = set(names)
-        for deployment, new in gated:
-            create_gates(tx, deployment, new, self.deployments)
-            upstreams.update(upstream.deployment for upstream in deployment.after.upstreams)
-        settle(tx, self.deployments, now, upstreams)
-        return created
+        return self._due_times.process(tx, deployments, now, held)
 
     @staticmethod
     def _skip_waiting(tx: Transaction, names: list[str], now: datetime) -> None:
@@ -129,7 +100,7 @@ class Admission:
         if entry is None:
             raise not_active(tx, name)
         deployment = self.deployment(entry)
-        run = self._run(
+        run = self.build_run(
             tx,
             entry,
             schedule,
@@ -164,7 +135,7 @@ class Admission:
         created: list[Run] = []
         failed: list[tuple[Run, MissingResultError]] = []
         for overrides, key in events:
-            run = self._run(tx, entry, None, overrides=overrides, idempotency_key=key, **fields)
+            run = self.build_run(tx, entry, None, overrides=overrides, idempotency_key=key, **fields)
             try:
                 run = with_results(run, upstream) if deployment.after.upstreams else run
             except MissingResultError as error:
@@ -173,50 +144,6 @@ class Admission:
         runs.insert_all(tx, created)
         for run, missing in failed:
             record_missing_result(tx, run, missing, now)
-        return created
-
-    def _process_one(
-        self, tx: Transaction, entry: InventoryEntry, now: datetime, counts: ActiveRuns, refusal: str | None
-    ) -> list[Run]:
-        deployment = self.deployment(entry)
-        due_times = find_due(deployment.schedules, entry.cursor, now, max(RECORDED, deployment.catchup.max))
-        if deployment.suspend:
-            refusal = refusal or "suspended"
-        inventory.advance_cursor(tx, entry.name, now)
-        if not due_times.times:
-            return []
-        recorded = occurrences.recorded_times(tx, entry.name, due_times.times[0][0], due_times.times[-1][0])
-        undecided = [time for time in due_times.times if time[0] not in recorded]
-        decisions = refuse(undecided, refusal) if refusal else decide(undecided, deployment, now, counts)
-        is_behind = counts.delays_others(deployment.overlap_limit)
-        created: list[Run] = []
-        ledger: list[Occurrence] = []
-        for decision in decisions:
-            run = None
-            if decision.reason is None:
-                run = self._run(
-                    tx,
-                    entry,
-                    decision.schedule,
-                    trigger=Trigger.SCHEDULE,
-                    overrides={},
-                    scheduled_for=decision.instant,
-                    not_before=decision.instant + decision.delay if decision.delay else None,
-                    start_by=start_by(decision, deployment),
-                    serial=decision.serial,
-                )
-                is_counted = not is_behind or counts.behind + len(created) >= MAX_BEHIND
-                if run.serial and not is_counted:
-                    run = replace(run, behind_backfill=True, start_by=None)
-                created.append(run)
-            ledger.append(
-                _skipped_entry(entry.name, decision) if run is None else ledger_entry(run, decision.schedule.id)
-            )
-        occurrences.append(tx, ledger)
-        if created and deployment.overlap is Overlap.REPLACE:
-            keep = deployment.overlap_limit - len(created)
-            replace_all(tx, entry.name, now, keep=keep)
-        report_skips(tx, now, ledger, due_times.dropped, due_times.first)
         return created
 
     def backfill_run(
@@ -231,7 +158,7 @@ class Admission:
 
         Its parameters can still refer to results of upstream runs: see `upstream_runs`.
         """
-        return self._run(
+        return self.build_run(
             tx,
             entry,
             schedule,
@@ -245,7 +172,7 @@ class Admission:
         self, tx: Transaction, entry: InventoryEntry, trigger: Trigger, schedule: Schedule | None = None, **fields: Any
     ) -> Run:
         """Build a run that no user requested, and that no due time starts; the caller inserts it."""
-        return self._run(tx, entry, schedule, trigger=trigger, overrides={}, **fields)
+        return self.build_run(tx, entry, schedule, trigger=trigger, overrides={}, **fields)
 
     def retry_with_latest(self, tx: Transaction, old: Run) -> Run:
         """Build a retry of a finished run with the code and the parameters of the active deployment.
@@ -264,7 +191,7 @@ class Admission:
         if overrides is None:  # a run of an older version does not say which of its parameters were requested
             overrides = old.parameters if old.trigger is Trigger.MANUAL else {}
         is_of_backfill = old.backfill_id is not None
-        run = self._run(
+        run = self.build_run(
             tx,
             entry,
             schedule,
@@ -291,7 +218,7 @@ class Admission:
             return replace(retry, upstream=old.upstream)
         return with_upstream(tx, self.deployment(entry), replace(retry, upstream=old.upstream), self.deployments)
 
-    def _run(
+    def build_run(
         self,
         tx: Transaction,
         entry: InventoryEntry,
@@ -338,52 +265,6 @@ class Admission:
         return self.deployments.build(entry)
 
 
-def active_revision(tx: Transaction) -> str | None:
-    """Return the last applied revision of the source; None before the first one."""
-    source = source_status.find(tx)
-    return None if source is None else source.last_applied_revision
-
-
 def _revision(tx: Transaction, entry: InventoryEntry) -> str:
     """Return the revision that the next run of this deployment executes."""
-    return entry.pinned or active_revision(tx) or entry.revision
-
-
-def ledger_entry(run: Run, schedule_id: str) -> Occurrence:
-    """Return the row of the ledger for the run of a due time."""
-    assert run.scheduled_for is not None
-    return Occurrence(
-        deployment=run.deployment,
-        scheduled_for=run.scheduled_for,
-        schedule=schedule_id,
-        outcome=Outcome.RUN,
-        run_id=run.id,
-    )
-
-
-def _skipped_entry(name: str, decision: Decision) -> Occurrence:
-    return Occurrence(
-        deployment=name,
-        scheduled_for=decision.instant,
-        schedule=decision.schedule.id,
-        outcome=Outcome.SKIPPED,
-        reason=decision.reason,
-    )
-
-
-def replace_all(tx: Transaction, name: str, now: datetime, *, by: RunId | None = None, keep: int = 0) -> None:
-    """End all unfinished runs of this deployment but `by` and the newest `keep` ones. The run that replaces them waits.
-
-    It ends neither redo runs nor the runs that wait behind them. A cancelled run that has not ended is not kept.
-    """
-    kept = 0
-    for run in select_all(tx, RunFilter(deployment=name, states=ACTIVE)):
-        is_behind = run.behind_backfill and run.state is RunState.PENDING
-        if run.is_redo or is_behind or run.id == by:
-            continue
-        if kept < keep and run.cancel_reason is None:
-            kept += 1
-        elif run.state is not RunState.PENDING:
-            cancel(tx, run, REPLACED, now)
-        elif run.trigger in AUTOMATIC:
-            skip(tx, run, "overlap", now)
+    return entry.pinned or source_status.applied_revision(tx) or entry.revision

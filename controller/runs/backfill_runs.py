@@ -18,8 +18,9 @@ from controller.model.backfills import Backfill, BackfillState, CodeVersion
 from controller.model.runs import DueRun, Run, RunId, RunState
 from controller.model.schedules import Schedule
 from controller.model.status import InventoryEntry
-from controller.runs.admission import Admission, ledger_entry
+from controller.runs.admission import Admission
 from controller.runs.backfills import end_backfill
+from controller.runs.due_times import ledger_entry
 from controller.runs.upstream_runs import record_missing_result, with_latest_upstream
 from controller.store import Transaction, backfills, occurrences, runs
 

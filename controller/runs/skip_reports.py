@@ -1,21 +1,26 @@
 """Reports the due times that admission has skipped: a log line for each batch, and an event if they were missed."""
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
 from controller.model.runs import Occurrence, Outcome
 from controller.model.status import Event, EventSeverity
-from controller.store import Transaction, events
+from controller.store import Transaction
 from controller.time_format import in_utc
 
 log = logging.getLogger("controller.runs.admission")
 
 
 def report_skips(
-    tx: Transaction, now: datetime, ledger: list[Occurrence], dropped: int, first: datetime | None
-) -> None:
-    """Report the skipped ones of these due times, and `dropped` earlier ones since `first`, which have no row."""
+    tx: Transaction, now: datetime, ledger: Sequence[Occurrence], dropped: int, first: datetime | None
+) -> list[Event]:
+    """Report the skipped ones of these due times, and `dropped` earlier ones since `first`, which have no row.
+
+    Return the events, which the caller records.
+    """
+    reports = []
     skipped = [row for row in ledger if row.outcome is Outcome.SKIPPED]
     missed = len(skipped) + dropped
     for last in skipped[-1:]:
@@ -33,4 +38,5 @@ def report_skips(
                 about=last.deployment,
                 deployment=last.deployment,
             )
-            events.append(tx, [event])
+            reports.append(event)
+    return reports

@@ -17,10 +17,11 @@ from controller.model.policies import Overlap
 from controller.model.runs import Run, RunId, RunOutcome, Trigger, UpstreamRun
 from controller.model.status import InventoryEntry
 from controller.model.triggers import OnRedo, Upstream
-from controller.runs.admission import Admission, active_revision, replace_all
+from controller.runs.admission import Admission
+from controller.runs.due_times import replace_all
 from controller.runs.outcomes import record_outcomes, skip_all
 from controller.runs.upstream_runs import missing_result, nominal_time, to_upstream_run, with_results
-from controller.store import Transaction, releases, runs
+from controller.store import Transaction, releases, runs, source_status
 from controller.store.releases import Release
 
 
@@ -92,7 +93,7 @@ def _create_runs(tx: Transaction, admission: Admission, released: Sequence[_Rele
     existing = runs.ids_by_keys(tx, [(each.dependant.entry.name, each.key) for each in released])
     ids = {release.upstream_run_id for each in released for release in each.latest}
     upstream_runs = {run_id: to_upstream_run(tx, run) for run_id, run in runs.find_all(tx, sorted(ids)).items()}
-    revision = active_revision(tx)
+    revision = source_status.applied_revision(tx)
     created: list[tuple[_Released, Run]] = []
     failed: list[tuple[Run, RunOutcome]] = []
     used: list[tuple[Release, RunId]] = []

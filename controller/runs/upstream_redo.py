@@ -14,8 +14,9 @@ from controller.model.policies import Overlap
 from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.model.status import Event, EventSeverity, InventoryEntry
 from controller.model.triggers import OnRedo
-from controller.runs.admission import Admission, ledger_entry
+from controller.runs.admission import Admission
 from controller.runs.due_schedules import find_schedule
+from controller.runs.due_times import ledger_entry
 from controller.runs.gate_releases import GatedRun, release_gated
 from controller.runs.upstream_events import Dependant, release_key
 from controller.runs.upstream_gates import GateChecks

@@ -22,12 +22,20 @@ from sqlalchemy import (
 from controller.model.status import InventoryEntry
 from controller.store import incidents, json_columns
 from controller.store.notification_tables import deadlines, heartbeats, messages
+from controller.store.prepared import Prepared, listed
 from controller.store.rows import from_row, to_row
 from controller.store.schema import backfills, events, holds, inventory, occurrences, runs
 from controller.store.store import Transaction
 from controller.store.trigger_tables import finished_upstreams, gates, releases, seen_files, watch_problems
 
 _BATCH = 500
+_IS_LISTED = (inventory.c.project == bindparam("of_project"), inventory.c.name.in_(listed("names")))
+_FIND_MANY = Prepared(select(inventory).where(*_IS_LISTED, inventory.c.removed_at.is_(None)))
+_ADVANCE = Prepared(
+    update(inventory)
+    .where(*_IS_LISTED, inventory.c.cursor < bindparam("new_cursor"))
+    .values(cursor=bindparam("new_cursor"))
+)
 
 
 def entries(tx: Transaction) -> dict[str, InventoryEntry]:
@@ -58,11 +66,7 @@ def entry_hashes(tx: Transaction) -> dict[str, int]:
 
 def find_many(tx: Transaction, names: Collection[str]) -> Iterator[InventoryEntry]:
     """Yield the entries of the active deployments with these names."""
-    in_order = sorted(names)
-    for start in range(0, len(in_order), _BATCH):
-        is_named = (inventory.c.project == tx.project, inventory.c.name.in_(in_order[start : start + _BATCH]))
-        rows = tx.connection.execute(select(inventory).where(*is_named, inventory.c.removed_at.is_(None)))
-        yield from map(_from_row, rows)
+    yield from map(_from_row, _FIND_MANY.fetch(tx, of_project=tx.project, names=sorted(names)))
 
 
 def find(tx: Transaction, name: str) -> InventoryEntry | None:
@@ -251,13 +255,9 @@ def fill_changed_in(tx: Transaction, changed_in: Mapping[str, str | None]) -> No
         tx.connection.execute(update(inventory).where(*is_named).values(changed_in=sha))
 
 
-def advance_cursor(tx: Transaction, name: str, cursor: datetime) -> None:
-    """Record that this deployment's due times are accounted for up to `cursor`. A cursor never moves back here."""
-    tx.connection.execute(
-        update(inventory)
-        .where(inventory.c.project == tx.project, inventory.c.name == name, inventory.c.cursor < cursor)
-        .values(cursor=cursor)
-    )
+def advance_cursors(tx: Transaction, names: Iterable[str], cursor: datetime) -> None:
+    """Record that the due times of these deployments are accounted for up to `cursor`. No cursor moves back here."""
+    _ADVANCE.run(tx, of_project=tx.project, names=list(names), new_cursor=cursor)
 
 
 def furthest_cursor(tx: Transaction) -> datetime | None:

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, String, and_, bindparam, delete, or_, select, update
+from sqlalchemy import ColumnElement, Row, String, Text, and_, bindparam, delete, or_, select, type_coerce, update
 from sqlalchemy.dialects.sqlite import insert
 
 from controller.model.runs import ACTIVE, DueRun, Occurrence, Outcome, Run, RunId, RunOutcome, RunState
+from controller.store.prepared import Prepared, as_stored, listed_rows
 from controller.store.rows import from_row, to_row
 from controller.store.schema import occurrences, runs
 from controller.store.store import Transaction
@@ -33,6 +34,21 @@ _RECORD_OUTCOME = (
         reason=bindparam("new_reason"),
     )
 )
+_APPENDED = [column.name for column in occurrences.columns if column.name not in ("id", "state")]
+_APPEND = Prepared(insert(occurrences).values({name: bindparam(name) for name in _APPENDED}))
+_RANGES = listed_rows("ranges", "deployment", "since", "until").cte("ranges")
+_RECORDED = Prepared(
+    select(occurrences.c.deployment, occurrences.c.scheduled_for).select_from(
+        _RANGES.outerjoin(  # an outer join makes SQLite begin with the ranges, and look up each of them
+            occurrences,
+            and_(
+                occurrences.c.project == bindparam("project"),
+                occurrences.c.deployment == _RANGES.c.deployment,
+                type_coerce(occurrences.c.scheduled_for, Text).between(_RANGES.c.since, _RANGES.c.until),
+            ),
+        )
+    )
+)
 _NEW = insert(occurrences)
 _RECORD_RUN = _NEW.on_conflict_do_update(
     index_elements=("project", "deployment", "scheduled_for"),
@@ -45,6 +61,13 @@ def recorded_times(tx: Transaction, deployment: str, since: datetime, until: dat
     """Return the due times in [since, until] that are already recorded, as runs or as skipped."""
     rows = tx.connection.execute(select(occurrences.c.scheduled_for).where(*_between(tx, deployment, since, until)))
     return set(rows.scalars())
+
+
+def find_recorded(tx: Transaction, ranges: Iterable[tuple[str, datetime, datetime]]) -> set[tuple[str, datetime]]:
+    """Return the recorded due times of these deployments, each in the range [since, until] that is given for it."""
+    rows = [(name, as_stored(since), as_stored(until)) for name, since, until in ranges]
+    found = _RECORDED.fetch(tx, ranges=rows, project=tx.project)
+    return {(row.deployment, row.scheduled_for) for row in found if row.deployment is not None}
 
 
 def find_states(tx: Transaction, deployment: str, since: datetime, until: datetime) -> dict[datetime, RunState | None]:
@@ -108,9 +131,7 @@ def _between(tx: Transaction, deployment: str, since: datetime, until: datetime)
 
 def append(tx: Transaction, new: Iterable[Occurrence]) -> None:
     """Record due times. A second record of the same due time fails with an integrity error, on purpose."""
-    rows = [to_row(tx, occurrences, occurrence) for occurrence in new]
-    if rows:
-        tx.connection.execute(insert(occurrences), rows)
+    _APPEND.execute(tx, (to_row(tx, occurrences, occurrence) for occurrence in new))
 
 
 def record_outcomes(tx: Transaction, ended: Iterable[tuple[Run, RunOutcome]]) -> None:

@@ -1,20 +1,21 @@
 """The queues: their limits, waiting and running runs, and the changes of waiting runs that become due with time."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, insert, or_, select, update
 
 from controller.model.backfills import BackfillState
 from controller.model.gates import Gate, join_texts
 from controller.model.queues import EVERYTHING, SHORTAGE, ActiveRuns, Load, QueuedRun
 from controller.model.runs import RunId, RunState, Trigger
 from controller.store import gates, holds
+from controller.store.prepared import Prepared, listed, one_of
 from controller.store.rows import from_row
-from controller.store.schema import IS_REDO, backfills, queues, runs
+from controller.store.schema import IS_REDO, backfills, queues, runs, without_index
 from controller.store.store import Transaction
 
 _OF_OTHER_TABLES = ("parallel", "is_paused", "waits_for")
@@ -22,6 +23,23 @@ _OF_OTHER_TABLES = ("parallel", "is_paused", "waits_for")
 _IS_PAUSED = func.coalesce(backfills.c.state, "") == BackfillState.PAUSED.value
 _IN_PROGRESS = (RunState.LAUNCHING.value, RunState.RUNNING.value)
 _WAITING = (RunState.PENDING.value, RunState.RETRYING.value)
+_COUNTS = and_(~IS_REDO, ~runs.c.behind_backfill)
+_IS_NEW = and_(runs.c.state == RunState.PENDING.value, runs.c.attempt == 0)
+_COUNT_ACTIVE = Prepared(
+    select(
+        runs.c.deployment,
+        func.sum(case((_COUNTS, 1), else_=0)).label("active"),
+        func.sum(case((and_(_IS_NEW, _COUNTS), 1), else_=0)).label("waiting"),
+        func.sum(case((and_(IS_REDO, one_of(runs.c.state, _IN_PROGRESS)), 1), else_=0)).label("redoing"),
+        func.sum(case((runs.c.behind_backfill, 1), else_=0)).label("behind"),
+    )
+    .where(
+        runs.c.project == bindparam("project"),
+        one_of(runs.c.state, (*_IN_PROGRESS, *_WAITING)),
+        without_index(runs.c.deployment).in_(listed("names")),  # which would read all finished runs too
+    )
+    .group_by(without_index(runs.c.deployment))
+)
 
 
 def save_limits(tx: Transaction, limits: Mapping[str, int]) -> None:
@@ -156,21 +174,9 @@ def find_late(tx: Transaction, now: datetime, limit: int) -> list[tuple[RunId, s
     return [(RunId(row.id), row.deployment) for row in tx.connection.execute(query)]
 
 
-def count_active(tx: Transaction, names: list[str]) -> dict[str, ActiveRuns]:
+def count_active(tx: Transaction, names: Iterable[str]) -> dict[str, ActiveRuns]:
     """Return the numbers of these deployments; deployments without unfinished runs are missing."""
-    is_new = and_(runs.c.state == RunState.PENDING.value, runs.c.attempt == 0)
-    counts = and_(~IS_REDO, ~runs.c.behind_backfill)
-    rows = tx.connection.execute(
-        select(
-            runs.c.deployment,
-            func.sum(case((counts, 1), else_=0)).label("active"),
-            func.sum(case((and_(is_new, counts), 1), else_=0)).label("waiting"),
-            func.sum(case((and_(IS_REDO, runs.c.state.in_(_IN_PROGRESS)), 1), else_=0)).label("redoing"),
-            func.sum(case((runs.c.behind_backfill, 1), else_=0)).label("behind"),
-        )
-        .where(runs.c.project == tx.project, runs.c.state.in_([*_IN_PROGRESS, *_WAITING]), runs.c.deployment.in_(names))
-        .group_by(runs.c.deployment)
-    )
+    rows = _COUNT_ACTIVE.fetch(tx, project=tx.project, names=list(names))
     return {
         row.deployment: ActiveRuns(active=row.active, waiting=row.waiting, redoing=row.redoing, behind=row.behind)
         for row in rows

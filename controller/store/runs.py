@@ -21,6 +21,7 @@ from controller.model.runs import (
     first_id,
 )
 from controller.store.batches import batches
+from controller.store.prepared import Prepared, listed
 from controller.store.schema import attempts, runs
 from controller.store.store import Transaction
 
@@ -34,13 +35,13 @@ _SAVE_RELEASED = (
 )
 _SAME_NAMES = sorted({column.name for column in runs.columns} - {"project", "python", "python_declared_at"})
 """The columns that have the name and the value of a field of `Run`, or are converted from it."""
+_INSERT = Prepared(insert(runs).values({column.name: bindparam(column.name) for column in runs.columns}))
+_FIND_ALL = Prepared(select(runs).where(runs.c.id.in_(listed("ids"))))
 
 
 def insert_all(tx: Transaction, new: Iterable[Run]) -> None:
     """Record new runs."""
-    rows = [_to_row(tx, run) for run in new]
-    if rows:
-        tx.connection.execute(insert(runs), rows)
+    _INSERT.execute(tx, (_to_row(tx, run) for run in new))
 
 
 def find(tx: Transaction, run_id: str) -> Run | None:
@@ -102,11 +103,7 @@ def ids_by_keys(tx: Transaction, keys: Iterable[tuple[str, str]]) -> dict[tuple[
 
 def find_all(tx: Transaction, run_ids: Iterable[RunId]) -> dict[RunId, Run]:
     """Return those of these runs that exist, by id."""
-    matches: dict[RunId, Run] = {}
-    for ids in batches(list(run_ids)):
-        rows = tx.connection.execute(select(runs).where(runs.c.id.in_(ids)))
-        matches.update({RunId(row.id): from_row(row) for row in rows})
-    return matches
+    return {RunId(row.id): from_row(row) for row in _FIND_ALL.fetch(tx, ids=list(run_ids))}
 
 
 def history(tx: Transaction, deployment: str, since: datetime, until: datetime) -> dict[datetime, list[DueRun]]:

@@ -3,13 +3,16 @@
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import case, insert, select, update
+from sqlalchemy import bindparam, case, insert, select, update
 
 from controller.model.status import SourceStatus, Withheld
 from controller.store import json_columns
+from controller.store.prepared import Prepared
 from controller.store.rows import from_row, to_row
 from controller.store.schema import source
 from controller.store.store import Transaction
+
+_APPLIED = Prepared(select(source.c.last_applied_revision).where(source.c.project == bindparam("project")))
 
 
 def find(tx: Transaction) -> SourceStatus | None:
@@ -31,6 +34,11 @@ def find_attempted_revision(tx: Transaction) -> str | None:
     query = select(source.c.last_attempted_revision).where(source.c.project == tx.project)
     revision: str | None = tx.connection.execute(query).scalar()
     return revision
+
+
+def applied_revision(tx: Transaction) -> str | None:
+    """Return the last applied revision of the source; None before the first one."""
+    return next((row.last_applied_revision for row in _APPLIED.fetch(tx, project=tx.project)), None)
 
 
 def save(tx: Transaction, status: SourceStatus) -> None:

@@ -27,8 +27,8 @@ from controller.operations.retry import retry_run
 from controller.operations.trigger import trigger_run
 from controller.queries.backfills import show_backfill
 from controller.queries.occurrences import list_occurrences
-from controller.runs.admission import MAX_BEHIND
 from controller.runs.backfill_runs import PAGE, REFILL, BackfillRuns
+from controller.runs.due_times import MAX_BEHIND
 from controller.store import backfills, retention, run_transitions, runs
 from tests.conftest import NOW
 from tests.unit.runs.conftest import World

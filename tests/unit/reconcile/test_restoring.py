@@ -46,7 +46,7 @@ def test_the_deployment_that_fired_last_is_restored_first(world: World, monkeypa
     declare(world, 3 * RESTORED_AT_ONCE)
     often = "d77"
     with world.store.write() as tx:
-        inventory.advance_cursor(tx, often, world.clock.turn(timedelta(seconds=1)))
+        inventory.advance_cursors(tx, [often], world.clock.turn(timedelta(seconds=1)))
     built: list[str] = []
 
     def build(document: Mapping[str, Any], file: str, line: int) -> Deployment:
@@ -64,7 +64,7 @@ def test_the_deployment_that_fired_last_is_restored_first(world: World, monkeypa
 def test_restoring_uses_cursors_corrected_after_a_clock_jump(world: World) -> None:
     declare(world, 1)
     with world.store.write() as tx:
-        inventory.advance_cursor(tx, "d0", world.clock.now() + timedelta(days=3))
+        inventory.advance_cursors(tx, ["d0"], world.clock.now() + timedelta(days=3))
     world.restart()
     with world.store.write() as tx:
         inventory.rewind_cursors(tx, world.clock.now(), world.clock.now())

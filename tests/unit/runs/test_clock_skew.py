@@ -111,7 +111,7 @@ def test_a_jump_that_is_corrected_at_once_runs_nothing(world: World) -> None:
 def test_cursors_ahead_of_the_clock_are_corrected_at_start(world: World) -> None:
     world.declare(a=hourly())
     with world.store.write() as tx:
-        inventory.advance_cursor(tx, "a", NOW + FAR)
+        inventory.advance_cursors(tx, ["a"], NOW + FAR)
     keeper(world)
     world.clock.turn(HOUR)
     assert len(due(world)) == 1
@@ -120,7 +120,7 @@ def test_cursors_ahead_of_the_clock_are_corrected_at_start(world: World) -> None
 def test_a_clock_set_back_before_the_start_records_an_event_with_its_size(world: World) -> None:
     world.declare(a=hourly())
     with world.store.write() as tx:
-        inventory.advance_cursor(tx, "a", NOW + timedelta(days=3))
+        inventory.advance_cursors(tx, ["a"], NOW + timedelta(days=3))
     keeper(world)
     assert jumps(world) == ["The clock was set back by 259200 s, to 2026-06-01 12:00:00 UTC."]
     keeper(world)

@@ -247,9 +247,9 @@ def test_conditions_and_findings_are_read_back_unchanged(store: Store) -> None:
 def test_advancing_never_moves_a_cursor_back(store: Store) -> None:
     with store.write() as tx:
         inventory.save(tx, [entry()])
-        inventory.advance_cursor(tx, "nightly", NOW - timedelta(hours=1))
+        inventory.advance_cursors(tx, ["nightly"], NOW - timedelta(hours=1))
         assert inventory.entries(tx)["nightly"].cursor == NOW
-        inventory.advance_cursor(tx, "nightly", NOW + timedelta(hours=1))
+        inventory.advance_cursors(tx, ["nightly"], NOW + timedelta(hours=1))
         assert inventory.entries(tx)["nightly"].cursor == NOW + timedelta(hours=1)
 
 

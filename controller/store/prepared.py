@@ -1,0 +1,138 @@
+"""Statements that are compiled once and executed for many rows, for what every turn of the run engine does.
+
+SQLAlchemy otherwise builds a statement and looks up its compiled form at every call, which costs more than most of the
+statements themselves. A list of values is one parameter (`listed`), so that the text of a statement does not depend on
+their number.
+"""
+
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    JSON,
+    BindParameter,
+    ColumnElement,
+    Dialect,
+    Executable,
+    ScalarSelect,
+    Select,
+    bindparam,
+    func,
+    literal,
+    select,
+)
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from controller.store.store import Transaction
+
+
+class _Compiled(NamedTuple):
+    """The text of a statement, its parameters in order, and how to convert its rows.
+
+    A parameter has a name and a conversion, or no name and its value.
+    """
+
+    text: str
+    parameters: Sequence[tuple[str | None, Any]]
+    make_row: Callable[[Iterable[Any]], Any]
+    conversions: Sequence[tuple[int, Callable[[Any], Any]]]
+
+
+class Prepared:
+    """A statement with its parameters as `bindparam`s. Other values in it are constants. Thread-safe."""
+
+    def __init__(self, statement: Executable) -> None:
+        self._statement = statement
+        self._compiled: dict[str, _Compiled] = {}
+
+    def execute(self, tx: Transaction, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Execute the statement once for each row of parameters. Rows may have more keys than those."""
+        compiled = self._compile(tx.connection.dialect)
+        bound = [_bind(compiled, row) for row in rows]
+        if bound:
+            tx.connection.exec_driver_sql(compiled.text, bound)
+
+    def fetch(self, tx: Transaction, **parameters: Any) -> list[Any]:
+        """Execute the statement once and return its rows, which are named tuples."""
+        compiled = self._compile(tx.connection.dialect)
+        result = tx.connection.exec_driver_sql(compiled.text, _bind(compiled, parameters))
+        rows = result.cursor.fetchall()
+        result.close()
+        make_row, conversions = compiled.make_row, compiled.conversions
+        if not conversions:
+            return list(map(make_row, rows))
+        converted = []
+        for row in rows:
+            values = list(row)
+            for index, convert in conversions:
+                values[index] = convert(values[index])
+            converted.append(make_row(values))
+        return converted
+
+    def run(self, tx: Transaction, **parameters: Any) -> int:
+        """Execute the statement once and return the number of rows that it changed."""
+        compiled = self._compile(tx.connection.dialect)
+        return int(tx.connection.exec_driver_sql(compiled.text, _bind(compiled, parameters)).rowcount)
+
+    def _compile(self, dialect: Dialect) -> _Compiled:
+        compiled = self._compiled.get(dialect.name)
+        if compiled is None:
+            compiled = self._compiled[dialect.name] = _compile(self._statement, dialect)
+        return compiled
+
+
+def listed(name: str) -> ScalarSelect[Any]:
+    """Return the values of a list, which is the parameter `name`, to be used with `in_`."""
+    return select(_elements(name)).scalar_subquery()
+
+
+def one_of(column: ColumnElement[Any], values: Iterable[str]) -> ColumnElement[bool]:
+    """Return the condition that a column has one of these constant values."""
+    return column.in_([literal(value) for value in values])
+
+
+def listed_rows(name: str, *columns: str) -> Select[Any]:
+    """Return the rows of a list of lists, which is the parameter `name`, with these columns."""
+    value = _elements(name)
+    return select(*(func.json_extract(value, f"$[{index}]").label(column) for index, column in enumerate(columns)))
+
+
+def as_stored(instant: datetime) -> str:
+    """Return an instant as columns of the type `Instant` contain it, for `listed_rows`."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def _elements(name: str) -> Any:
+    parameter: BindParameter[Any] = bindparam(name, type_=JSON)
+    return func.json_each(parameter).table_valued("value").c.value
+
+
+def _compile(statement: Executable, dialect: Dialect) -> _Compiled:
+    compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
+    assert isinstance(compiled, SQLCompiler)
+    assert compiled.positiontup is not None
+    parameters: list[tuple[str | None, Any]] = []
+    for name in compiled.positiontup:
+        parameter = compiled.binds[name]
+        convert = parameter.type.dialect_impl(dialect).bind_processor(dialect)
+        if parameter.required:
+            parameters.append((name, convert))
+        else:
+            value = parameter.effective_value
+            parameters.append((None, value if convert is None else convert(value)))
+    columns = compiled._result_columns
+    found = [entry.type.dialect_impl(dialect).result_processor(dialect, None) for entry in columns]
+    conversions = [(index, convert) for index, convert in enumerate(found) if convert is not None]
+    row = namedtuple("Row", [entry.keyname for entry in columns])  # type: ignore[misc]
+    return _Compiled(str(compiled), parameters, row._make, conversions)
+
+
+def _bind(compiled: _Compiled, row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(
+        [
+            convert if name is None else row[name] if convert is None else convert(row[name])
+            for name, convert in compiled.parameters
+        ]
+    )
