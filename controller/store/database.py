@@ -14,7 +14,10 @@ from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.pool import QueuePool
+from sqlalchemy.util import LRUCache
 
 from controller.errors import StateError, StorageFullError
 from controller.store.table_creation import create_tables
@@ -22,20 +25,33 @@ from controller.store.table_creation import create_tables
 READERS = 4
 """The number of reading connections kept open for user interfaces; up to twice as many may be open at once."""
 SCHEMA_HEAD = "0016"
+_STATEMENTS: LRUCache[Any, Any] = LRUCache(1000)
+"""The compiled statements of all engines of the process. To compile one takes longer than to execute it."""
 
 # Errors are raised as StateError. Without a handler, SQLAlchemy would also print tracebacks if logging is not set up.
 logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())
 
 
+class Dialect(SQLiteDialect_pysqlite):
+    """The dialect of SQLite. All are equal, so that an engine finds the statements that another one has compiled."""
+
+    supports_statement_cache = True
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+
+registry.register("sqlite.controller", __name__, Dialect.__name__)
+_DRIVER = "sqlite+controller"
+
+
 def writer(path: Path) -> Engine:
     """Return an engine with exactly one connection, on which every transaction takes the write lock when it begins."""
-    engine = create_engine(
-        URL.create("sqlite", database=str(path)),
-        poolclass=QueuePool,
-        pool_size=1,
-        max_overflow=0,
-        connect_args={"check_same_thread": False},
-    )
+    url = URL.create(_DRIVER, database=str(path))
+    engine = _engine(url, {"check_same_thread": False}, {"pool_size": 1, "max_overflow": 0})
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
@@ -52,18 +68,18 @@ def writer(path: Path) -> Engine:
 
 def reader(path: Path) -> Engine:
     """Return a read-only engine. The file must exist."""
-    url = URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"})
-    pool = {"pool_size": READERS, "max_overflow": READERS}
-    return _reader(create_engine(url, connect_args={"timeout": 30}, **pool))
+    url = URL.create(_DRIVER, database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"})
+    return _reader(url, {"pool_size": READERS, "max_overflow": READERS})
 
 
 def reader_like(engine: Engine, count: int) -> Engine:
     """Return another read-only engine for the same file, with its own pool of up to `count` connections."""
-    pool = {"poolclass": QueuePool, "pool_size": count, "max_overflow": 0}
-    return _reader(create_engine(engine.url, connect_args={"timeout": 30}, **pool))
+    return _reader(engine.url, {"pool_size": count, "max_overflow": 0})
 
 
-def _reader(engine: Engine) -> Engine:
+def _reader(url: URL, pool: dict[str, int]) -> Engine:
+    engine = _engine(url, {"timeout": 30}, pool)
+
     @event.listens_for(engine, "connect")
     def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None
@@ -74,6 +90,11 @@ def _reader(engine: Engine) -> Engine:
         connection.exec_driver_sql("BEGIN")
 
     return engine
+
+
+def _engine(url: URL, connect_args: dict[str, Any], pool: dict[str, int]) -> Engine:
+    options = {"compiled_cache": _STATEMENTS}
+    return create_engine(url, poolclass=QueuePool, connect_args=connect_args, execution_options=options, **pool)
 
 
 def migrate(engine: Engine) -> None:
