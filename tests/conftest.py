@@ -93,7 +93,7 @@ def wait_until(condition: Callable[[], object], *, within: float = PATIENCE_SECO
     while not condition():
         end = time.monotonic()
         assert end < start + within, f"did not happen within {within} seconds"
-        pause.wait(min(max(0.02, 4 * (end - begin), (end - start) / 8), 0.5))
+        pause.wait(min(max(0.02, 4 * (end - begin), (end - start) / 16), 0.5))
         begin = time.monotonic()
 
 
