@@ -85,15 +85,15 @@ def umask() -> Iterator[None]:
 def wait_until(condition: Callable[[], object], *, within: float = PATIENCE_SECONDS) -> None:
     """Return as soon as the condition holds; fail after `within` seconds without it.
 
-    A condition that sends a request or runs a command is checked less often, so that it leaves the processor to others.
+    A condition that sends a request or runs a command is checked less often, and so is one that has not held for long,
+    so that others have the processor.
     """
     pause = threading.Event()
-    deadline = time.monotonic() + within
-    begin = time.monotonic()
+    start = begin = time.monotonic()
     while not condition():
         end = time.monotonic()
-        assert end < deadline, f"did not happen within {within} seconds"
-        pause.wait(min(max(0.02, 4 * (end - begin)), 0.5))
+        assert end < start + within, f"did not happen within {within} seconds"
+        pause.wait(min(max(0.02, 4 * (end - begin), (end - start) / 16), 0.5))
         begin = time.monotonic()
 
 

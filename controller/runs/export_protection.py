@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from enum import StrEnum
+from functools import cache
 
 from controller.runs.executors.local.interpreter import PACKAGE
 from controller.runs.executors.local.supervisor.cold_start import IMPORT
@@ -31,8 +32,9 @@ class Protection(StrEnum):
     """Nothing keeps a flow that runs as root from changing the code, so it is compared before each run."""
 
 
+@cache
 def find_protection() -> Protection:
-    """Find out which protection works, by trying a read-only mount in a separate process."""
+    """Find out which protection works, by trying a read-only mount in a separate process, once."""
     with tempfile.TemporaryDirectory(prefix="controller-") as directory:
         os.mkdir(f"{directory}/commit")  # noqa: PTH102
         command = [sys.executable, "-I", "-S", "-X", "utf8", "-c", _SEAL, str(PACKAGE), directory]

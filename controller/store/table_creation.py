@@ -1,6 +1,9 @@
 """Creates all tables of a new database at once. `database` calls it."""
 
-from sqlalchemy import Connection, text
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, create_mock_engine, text
 
 from controller.store import notification_tables, trigger_tables
 from controller.store.schema import metadata
@@ -24,8 +27,23 @@ _TRIGGERS = (
 
 def create_tables(connection: Connection, version: str) -> None:
     """Create all tables and triggers in an empty database, as the migrations up to `version` do, only faster."""
-    metadata.create_all(connection, checkfirst=False)
-    for trigger in _TRIGGERS:
-        connection.execute(text(trigger))
-    connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+    for statement in _statements():
+        connection.exec_driver_sql(statement)
     connection.execute(text("INSERT INTO alembic_version VALUES (:version)"), {"version": version})
+
+
+@cache
+def _statements() -> tuple[str, ...]:
+    """Return the statements that create the tables and triggers. Compiling them takes longer than executing them."""
+    tables: list[str] = []
+
+    def record(statement: Any, *_: Any) -> None:
+        tables.append(str(statement.compile(dialect=engine.dialect)))
+
+    engine = create_mock_engine("sqlite://", record)
+    metadata.create_all(engine, checkfirst=False)
+    return (
+        *tables,
+        *_TRIGGERS,
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)",
+    )

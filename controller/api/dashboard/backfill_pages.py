@@ -2,18 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import Path, Query, Request
 from starlette.responses import Response
 
 from controller.api.dashboard.pages import ROWS, Cursor, Filters, similar_names
 from controller.api.dashboard.templating import render
 from controller.api.http.responses import dependencies_of
+from controller.api.http.routers import page_router
 from controller.model.names import MAX_NAME
 from controller.model.runs import FAILURES
 from controller.queries.backfills import find_backfill, list_backfills
 from controller.store import backfills
 
-router = APIRouter()
+router = page_router()
 
 _SHOWN_FAILURES = 100
 

@@ -3,19 +3,20 @@
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 from controller.api.dashboard.charts import strip_chart
 from controller.api.dashboard.pages import ROWS, Filters
 from controller.api.dashboard.templating import render
 from controller.api.http.responses import dependencies_of
+from controller.api.http.routers import page_router
 from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.deployment_list import DeploymentSort, deployment_rows, matching, sort_deployments
 from controller.queries.deployments import DeploymentState, Health, Sync, count_states
 from controller.store import source_status
 
-router = APIRouter()
+router = page_router()
 
 SYNCS = [sync.value for sync in Sync]
 HEALTHS = [health.value for health in Health]

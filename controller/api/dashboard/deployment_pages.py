@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import Path, Query, Request
 from starlette.responses import Response
 
 from controller.api.dashboard.density_chart import density_chart
@@ -14,6 +14,7 @@ from controller.api.dashboard.pages import Filters
 from controller.api.dashboard.run_history_chart import history_chart
 from controller.api.dashboard.templating import render
 from controller.api.http.responses import Dependencies, dependencies_of
+from controller.api.http.routers import page_router
 from controller.errors import NotFoundError
 from controller.model.commits import commit_id
 from controller.model.deployments import Deployment
@@ -33,7 +34,7 @@ from controller.store import Transaction, commits, inventory, run_statistics
 from controller.store.events import EventFilter
 from controller.store.run_search import RunFilter
 
-router = APIRouter()
+router = page_router()
 
 TABS = ("runs", "schedule", "definition", "parameters", "events")
 CHART_RUNS = 60

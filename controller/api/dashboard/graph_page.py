@@ -2,18 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 from controller.api.dashboard.graph_layout import draw_graph
 from controller.api.dashboard.pages import Filters, similar_names
 from controller.api.dashboard.templating import render
+from controller.api.http.routers import page_router
 from controller.model.graph import NodeKind, describe_share
 from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.deployments import DeploymentState
 from controller.queries.graph import GraphNode
 
-router = APIRouter()
+router = page_router()
 
 LISTED_EDGES = 200
 

@@ -6,7 +6,7 @@ A one-time code or the API token is exchanged for a browser session. The static 
 import re
 from urllib.parse import parse_qs
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
@@ -14,10 +14,11 @@ from controller.api.dashboard.templating import assets, bare
 from controller.api.http.credentials import SESSION_LIFE
 from controller.api.http.problem_details import problem
 from controller.api.http.responses import dependencies_of, response_with_etag
+from controller.api.http.routers import page_router
 from controller.api.http.security_middleware import session_of
 from controller.errors import StateError
 
-router = APIRouter()
+router = page_router()
 
 # Each input can match in one way only, so matching takes linear time. The path has no escapes; the query may have them.
 _PAGE = re.compile(r"/(?:[A-Za-z0-9._~-]+(?:/[A-Za-z0-9._~-]+)*/?)?(?:\?[A-Za-z0-9._~!$&'()*+,;=:@/?%-]*)?")

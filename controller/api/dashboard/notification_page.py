@@ -2,17 +2,18 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 from controller.api.dashboard.pages import ROWS, Cursor, Filters
 from controller.api.dashboard.templating import render
 from controller.api.http.responses import dependencies_of
+from controller.api.http.routers import page_router
 from controller.model.names import MAX_NAME
 from controller.model.notifications import MessageState
 from controller.queries.notifications import UNDELIVERED, list_incidents, list_messages, read_notification_status
 
-router = APIRouter()
+router = page_router()
 
 INCIDENTS = 50
 _DELIVERIES = {"undelivered": UNDELIVERED, **{state.value: (state,) for state in MessageState}}

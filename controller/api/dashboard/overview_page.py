@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from controller.api.dashboard.charts import Segment, stacked_bar, strip_chart
@@ -10,12 +10,13 @@ from controller.api.dashboard.template_filters import tone
 from controller.api.dashboard.templating import render
 from controller.api.dashboard.timeline_chart import success_spark, timeline
 from controller.api.http.responses import dependencies_of
+from controller.api.http.routers import page_router
 from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.deployments import DeploymentState
 from controller.queries.overview import MOST_IN_GROUP, overview
 from controller.store import runs
 
-router = APIRouter()
+router = page_router()
 
 
 @router.get("/")

@@ -4,11 +4,12 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 from controller.api.dashboard.templating import render
 from controller.api.http.responses import ID, dependencies_of
+from controller.api.http.routers import page_router
 from controller.model.names import fold_name, name_order
 from controller.model.status import EventSeverity
 from controller.queries.deployment_cache import DeploymentCache
@@ -16,7 +17,7 @@ from controller.queries.events import list_events
 from controller.store import Transaction, backfills
 from controller.store.events import EventFilter
 
-router = APIRouter()
+router = page_router()
 
 ROWS = 50
 SEVERITIES = [severity.value for severity in EventSeverity]

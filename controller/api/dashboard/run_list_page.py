@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 from controller.api.dashboard.pages import ROWS, Cursor, Filters, similar_names
 from controller.api.dashboard.scatter_chart import scatter_chart
 from controller.api.dashboard.templating import render
 from controller.api.http.responses import dependencies_of
+from controller.api.http.routers import page_router
 from controller.errors import ScheduleError
 from controller.model.names import MAX_NAME
 from controller.model.runs import ListedRun, RunState, Trigger
@@ -23,7 +24,7 @@ from controller.schedules import parse_moment
 from controller.store import Transaction
 from controller.store.run_search import RunFilter
 
-router = APIRouter()
+router = page_router()
 
 RANGES = {"": "all time", "24h": "last 24 hours", "7d": "last 7 days", "30d": "last 30 days"}
 STATES = [state.value for state in RunState if state not in (RunState.LAUNCHING, RunState.SCHEDULED)]

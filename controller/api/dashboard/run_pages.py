@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import Path, Query, Request
 from starlette.responses import Response
 
 from controller.api.dashboard.gantt import Gantt, gantt
@@ -16,6 +16,7 @@ from controller.api.dashboard.task_groups import group_tasks, not_succeeded, wit
 from controller.api.dashboard.template_filters import seconds, tone
 from controller.api.dashboard.templating import render
 from controller.api.http.responses import Dependencies, dependencies_of
+from controller.api.http.routers import page_router
 from controller.api.http.routes.runs import code_between
 from controller.errors import NotFoundError
 from controller.model.runs import Run, RunDetail, RunState
@@ -28,7 +29,7 @@ from controller.runs.log_files import log_pieces
 from controller.store import Transaction, inventory
 from controller.store.run_search import RunFilter, runs_page
 
-router = APIRouter()
+router = page_router()
 
 RunIdText = Annotated[str, Path(pattern=r"^[0-9a-f-]{36}$")]
 Choice = Annotated[str, Query(max_length=40)]

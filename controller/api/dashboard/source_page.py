@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 from controller.api.dashboard.charts import stage_bars
 from controller.api.dashboard.pages import Filters
 from controller.api.dashboard.templating import render
 from controller.api.http.responses import dependencies_of
+from controller.api.http.routers import page_router
 from controller.api.http.routes.reconcile import status_of
 from controller.errors import ControllerError
 from controller.model.commits import commit_id
@@ -16,7 +17,7 @@ from controller.queries.findings import group_findings
 from controller.reconcile.preview import Preview
 from controller.store import commits, run_statistics
 
-router = APIRouter()
+router = page_router()
 
 COMMITS = 30
 FINDINGS = 100

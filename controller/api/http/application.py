@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -26,7 +26,6 @@ from controller.api.dashboard import (
     source_page,
 )
 from controller.api.dashboard.templating import render_error
-from controller.api.http import strict_query
 from controller.api.http.head_middleware import HeadMiddleware
 from controller.api.http.problem_details import Problem, problem, problem_of
 from controller.api.http.responses import Dependencies
@@ -57,7 +56,9 @@ DESCRIPTION = """The HTTP API of `controller`. Its JSON is the same as that of `
 Send `Authorization: Bearer TOKEN`; the token is in the file `token` in the state directory. Errors are RFC 9457 problem
 details. Lists are paginated: pass `next` as the `cursor` of the next request. Responses to GET have an `ETag`."""
 
-STRICT = (
+API = (
+    health.router,
+    hooks.router,
     reconcile.router,
     summary.router,
     settings.router,
@@ -71,7 +72,6 @@ STRICT = (
     events.router,
     search.router,
 )
-API = (health.router, hooks.router, *STRICT)
 PAGES = (
     login_page.router,
     overview_page.router,
@@ -106,13 +106,10 @@ def make_routes(dependencies: Dependencies | None, deployment_cache: DeploymentC
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: route.name,
     )
     app.state.dependencies, app.state.deployment_cache = dependencies, deployment_cache
-    for router in API:
-        app.include_router(router, dependencies=[Depends(strict_query.check)] if router in STRICT else [])
-    for router in PAGES:
-        app.include_router(router, include_in_schema=False)
+    for router in (*API, *PAGES):
+        app.router.routes.extend(router.routes)
     app.add_exception_handler(ControllerError, _controller_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)

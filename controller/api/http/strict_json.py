@@ -1,6 +1,6 @@
 """Strict parsing of JSON bodies: duplicate keys are rejected, and every other parsing error has a clear message.
 
-The routers of the API use `StrictRoute` as their route class.
+`routers` makes `StrictRoute` the class of the routes of the API.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Rejects unknown and repeated query parameters, for example a misspelt filter, and bodies that are not JSON.
 
-`application` makes `check` a dependency of every route of the API.
+`routers` makes `check` a dependency of every route of the API.
 """
 
 from typing import Any, get_args, get_origin

@@ -10,7 +10,6 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints, is_typedd
 
 import pytest
 
-from controller.api.http.application import make_routes
 from controller.app.controller import Controller
 from controller.app.stop_signal import StopSignal
 from controller.client import Client, NoAnswerError, ProblemError, shapes
@@ -52,6 +51,7 @@ from controller.client.shapes import (
 from controller.settings import Settings, locate
 from tests.conftest import GitRepository, wait_until
 from tests.unit.api.conftest import Served
+from tests.unit.api.openapi import document
 
 ANSWERS = {
     "GET /status": Status,
@@ -102,14 +102,13 @@ ANSWERS = {
     "POST /notifications/channels/{name}/test": shapes.NotificationMessage,
 }
 """The return type for each endpoint. Lists are the items of a page, or the only field of a response."""
-DOCUMENT: dict[str, Any] = make_routes(None, None).openapi()
 SIMPLE = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
 
 
 def test_every_response_of_the_api_has_a_type() -> None:
     asked = {
         f"{method.upper()} {path.removeprefix('/api/v1')}"
-        for path, item in DOCUMENT["paths"].items()
+        for path, item in document()["paths"].items()
         for method in item
         if path.startswith("/api/v1/")
     }
@@ -129,7 +128,7 @@ def test_every_response_of_the_api_has_a_type() -> None:
 @pytest.mark.parametrize("asked", ANSWERS)
 def test_the_types_are_those_of_the_openapi_document(asked: str) -> None:
     method, _, path = asked.partition(" ")
-    responses = DOCUMENT["paths"][f"/api/v1{path}"][method.lower()]["responses"]
+    responses = document()["paths"][f"/api/v1{path}"][method.lower()]["responses"]
     [found] = [one["content"]["application/json"]["schema"] for code, one in responses.items() if code.startswith("2")]
     hint: Any = ANSWERS[asked]
     schema = resolved(found)
@@ -172,7 +171,7 @@ def resolved(schema: dict[str, Any]) -> dict[str, Any]:
     """Resolve a reference to a component of the document."""
     if "$ref" not in schema:
         return schema
-    component: dict[str, Any] = DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    component: dict[str, Any] = document()["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     return component
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.api.http.application import API, PAGES, make_routes
 from controller.api.http.credentials import Credentials
 from controller.api.http.server import HttpServer
 from controller.client import Client, NoAnswerError, NotReachedError, ProblemError
@@ -107,6 +108,15 @@ print(sorted(set(sys.modules) & {{"fastapi", "uvicorn", "jinja2", "pydantic", "s
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_the_routes_are_built_once_and_not_again_by_each_application() -> None:
+    routes = [route for router in (*API, *PAGES) for route in router.routes]
+    served = make_routes(None, None).routes
+    assert [route for route in routes if not any(route is one for one in served)] == []
+    assert [getattr(route, "path", None) for route in served if not any(route is one for one in routes)] == [
+        "/api/v1/openapi.json"
+    ]
 
 
 def test_the_client_reports_invalid_addresses_and_responses(tmp_path: Path, clock: ManualClock) -> None:

@@ -5,11 +5,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from sqlalchemy import exc
+from sqlalchemy import exc, select
+from sqlalchemy.engine.interfaces import CacheStats
 
 from controller.errors import StateError, StorageFullError
 from controller.model.runs import Run, RunId, RunState, Trigger
-from controller.store import Store, database, retention, run_statistics, runs
+from controller.store import Store, database, retention, run_statistics, runs, schema
 from tests.conftest import NOW
 
 
@@ -39,6 +40,21 @@ def test_own_readers_work_while_the_shared_pool_is_exhausted(store: Store) -> No
     with own.read() as tx:
         assert runs.find(tx, run(1).id) is not None
     own.close_readers()
+
+
+def test_a_statement_is_compiled_once_for_all_databases_and_readers(store: Store, tmp_path: Path) -> None:
+    own = store.with_own_readers(1)
+    other = Store.open(tmp_path / "other.db")
+    statement = select(schema.runs.c.id).where(schema.runs.c.deployment == "compiled once")
+    hits = []
+    for each in (store, own, other):
+        with each.read() as tx:
+            hits.append(tx.connection.execute(statement).context.cache_hit)
+    with other.write() as tx:
+        hits.append(tx.connection.execute(statement).context.cache_hit)
+    assert hits == [CacheStats.CACHE_MISS, *[CacheStats.CACHE_HIT] * 3]
+    own.close_readers()
+    other.close()
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,18 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 from controller.api.http.pagination import Cursor, Limit, Page, make_page, read_cursor, text_parser
 from controller.api.http.responses import ID_PATH, author_of, dependencies_of, full_id, json_response
-from controller.api.http.strict_json import StrictRoute
+from controller.api.http.routers import api_router
 from controller.model.backfills import BackfillDetail, BackfillProgress
 from controller.model.names import NAME_PATTERN
 from controller.operations.backfills import cancel_whole_backfill, pause_backfill, resume_backfill
 from controller.queries.backfills import find_backfill, list_backfills, show_backfill
 
-router = APIRouter(prefix="/api/v1/backfills", tags=["backfills"], route_class=StrictRoute)
+router = api_router("/api/v1/backfills", "backfills")
 
 BackfillId = Annotated[str, full_id("backfill"), ID_PATH]
 

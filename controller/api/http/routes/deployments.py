@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
@@ -23,7 +23,7 @@ from controller.api.http.responses import (
     text_responses,
     triggered_json,
 )
-from controller.api.http.strict_json import StrictRoute
+from controller.api.http.routers import api_router
 from controller.errors import UsageError
 from controller.model.backfills import CodeVersion, Redo
 from controller.model.names import NAME_PATTERN, name_order
@@ -41,7 +41,7 @@ from controller.queries.restore import last_entry
 from controller.queries.serialization import utc
 from controller.store import inventory
 
-router = APIRouter(prefix="/api/v1/deployments", tags=["deployments"], route_class=StrictRoute)
+router = api_router("/api/v1/deployments", "deployments")
 
 Name = Annotated[str, Path(json_schema_extra={"pattern": NAME_PATTERN})]
 Value = TypeVar("Value")

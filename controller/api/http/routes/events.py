@@ -2,18 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 from controller.api.http.pagination import Cursor, Limit, Page, make_page, parse_number, read_cursor
 from controller.api.http.responses import ID, dependencies_of, json_response, text_responses
+from controller.api.http.routers import api_router
 from controller.api.http.security_middleware import Caller
 from controller.api.http.sse import EventStream, LastEventId
 from controller.model.status import EventSeverity, NumberedEvent
 from controller.queries.events import list_events
 from controller.store.events import EventFilter
 
-router = APIRouter(prefix="/api/v1/events", tags=["events"])
+router = api_router("/api/v1/events", "events")
 
 _LARGEST = (1 << 63) - 1
 

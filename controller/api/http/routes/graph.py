@@ -2,17 +2,17 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 from controller.api.http.responses import dependencies_of, json_response
-from controller.api.http.strict_json import StrictRoute
+from controller.api.http.routers import api_router
 from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.graph import GraphView
 from controller.store import inventory
 from controller.store.name_lookup import not_active
 
-router = APIRouter(prefix="/api/v1", tags=["deployments"], route_class=StrictRoute)
+router = api_router("/api/v1", "deployments")
 
 
 @router.get("/graph", response_model=GraphView, summary="Get what starts or holds back what")

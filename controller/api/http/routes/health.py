@@ -1,17 +1,18 @@
 """Health checks for process supervisors and load balancers, and metrics for Prometheus."""
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import PlainTextResponse, Response
 
 from controller.api.http.compression import accepts_gzip, compress
 from controller.api.http.problem_details import problem
 from controller.api.http.responses import dependencies_of, json_response
+from controller.api.http.routers import lenient_router
 from controller.errors import StateError
 from controller.store import source_status
 from controller.store.condition_file import NOTICES, read_notices
 from controller.time_format import in_utc
 
-router = APIRouter()
+router = lenient_router("")
 
 
 @router.get("/healthz", tags=["health"], summary="Liveness", response_class=PlainTextResponse)

@@ -6,18 +6,19 @@ They work at the TCP address only: the users of the Unix socket have the API.
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from controller.api.http.responses import dependencies_of, json_response
+from controller.api.http.routers import lenient_router
 from controller.api.http.routes.reconcile import ReconcileAnswer
 from controller.errors import NotFoundError
 from controller.triggers.signatures import SignedRequest
 from controller.triggers.webhooks import Webhooks
 
-router = APIRouter(prefix="/hooks", tags=["hooks"])
+router = lenient_router("/hooks", "hooks")
 
 Result = TypeVar("Result")
 _ANY_BODY: dict[str, Any] = {

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import Path, Query, Request
 from starlette.responses import Response
 
 from controller.api.http.pagination import (
@@ -16,14 +16,14 @@ from controller.api.http.pagination import (
     text_parser,
 )
 from controller.api.http.responses import dependencies_of, json_response
+from controller.api.http.routers import api_router
 from controller.api.http.sse import wait_for_disconnect
-from controller.api.http.strict_json import StrictRoute
 from controller.errors import ControllerError, StoppingError
 from controller.model.names import NAME_PATTERN
 from controller.model.notifications import ChannelStatus, Message, MessageState
 from controller.queries.notifications import IncidentView, list_channels, list_incidents, list_messages
 
-router = APIRouter(prefix="/api/v1/notifications", tags=["notifications"], route_class=StrictRoute)
+router = api_router("/api/v1/notifications", "notifications")
 
 ChannelName = Annotated[str, Path(max_length=63)]
 _TEST_SECONDS = 75.0

@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request
+from fastapi import Path, Request
 from starlette.responses import Response
 
 from controller.api.http.responses import dependencies_of, json_response
-from controller.api.http.strict_json import StrictRoute
+from controller.api.http.routers import api_router
 from controller.queries.python_environments import (
     PythonEnvironmentDetail,
     PythonEnvironmentRow,
@@ -14,7 +14,7 @@ from controller.queries.python_environments import (
     python_environments,
 )
 
-router = APIRouter(prefix="/api/v1/python", tags=["python"], route_class=StrictRoute)
+router = api_router("/api/v1/python", "python")
 
 Digest = Annotated[str, Path(json_schema_extra={"pattern": "^[0-9a-f]{1,64}$"})]
 

@@ -5,15 +5,15 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from controller.api.http.responses import author_of, dependencies_of, json_response
+from controller.api.http.routers import api_router
 from controller.api.http.security_middleware import Caller
 from controller.api.http.sse import wait_for_disconnect
-from controller.api.http.strict_json import StrictRoute
 from controller.errors import ConflictError, ControllerError, StoppingError
 from controller.model import extend
 from controller.model.commits import RecordedCommit
@@ -26,7 +26,7 @@ from controller.reconcile.reconciler import PassResult
 from controller.remotes import pull_request_url
 from controller.store import commits, passes
 
-router = APIRouter(prefix="/api/v1", tags=["source"], route_class=StrictRoute)
+router = api_router("/api/v1", "source")
 
 Digest = Annotated[str, StringConstraints(max_length=100)]
 _PASS_SECONDS = 600.0

@@ -4,15 +4,15 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from controller.api.http.downloads import download
 from controller.api.http.responses import Dependencies, RunIdText, dependencies_of, json_response, text_responses
+from controller.api.http.routers import api_router
 from controller.api.http.security_middleware import Caller
 from controller.api.http.sse import EventStream, LastEventId, message
-from controller.api.http.strict_json import StrictRoute
 from controller.errors import NotFoundError, UsageError
 from controller.model.runs import RunState
 from controller.queries.run_logs import CHUNK_BYTES, LogChunk, log_chunk, tail_offset
@@ -21,7 +21,7 @@ from controller.runs.log_files import log_files, log_pieces
 from controller.runs.log_lines import LogLines, RunLog
 from controller.runs.log_search import LogSearch
 
-router = APIRouter(prefix="/api/v1/runs", tags=["runs"], route_class=StrictRoute)
+router = api_router("/api/v1/runs", "runs")
 
 MAX_LINES = 250
 

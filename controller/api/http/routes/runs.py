@@ -6,7 +6,7 @@
 import json
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
@@ -27,7 +27,7 @@ from controller.api.http.responses import (
     json_response,
     triggered_json,
 )
-from controller.api.http.strict_json import StrictRoute
+from controller.api.http.routers import api_router
 from controller.errors import NotFoundError, UsageError
 from controller.model.names import NAME_PATTERN
 from controller.model.runs import Run, RunDetail, RunState, Trigger
@@ -47,7 +47,7 @@ from controller.queries.runs import exact_run, public_runs, run_detail, stored_s
 from controller.store import Transaction
 from controller.store.run_search import RunFilter, RunPage, runs_page
 
-router = APIRouter(prefix="/api/v1/runs", tags=["runs"], route_class=StrictRoute)
+router = api_router("/api/v1/runs", "runs")
 
 _BATCH = 50
 """Number of runs read at once, with all their parameters."""

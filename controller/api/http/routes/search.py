@@ -2,15 +2,15 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 from controller.api.http.responses import dependencies_of, json_response
-from controller.api.http.strict_json import StrictRoute
+from controller.api.http.routers import api_router
 from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.search import SearchResult, search
 
-router = APIRouter(prefix="/api/v1/search", tags=["search"], route_class=StrictRoute)
+router = api_router("/api/v1/search", "search")
 
 
 @router.get("", response_model=list[SearchResult], summary="Search deployments, tags, files, runs and backfills")

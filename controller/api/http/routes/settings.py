@@ -1,15 +1,15 @@
 """The endpoint of the controller's settings."""
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from controller.api.http.credentials import SESSION_LIFE
 from controller.api.http.responses import dependencies_of, json_response
-from controller.api.http.strict_json import StrictRoute
+from controller.api.http.routers import api_router
 from controller.queries.settings import KeptHistory, SettingsView, read_settings
 from controller.runs import retention
 
-router = APIRouter(prefix="/api/v1", tags=["settings"], route_class=StrictRoute)
+router = api_router("/api/v1", "settings")
 
 
 def settings_of(request: Request) -> SettingsView:

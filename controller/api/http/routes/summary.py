@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
 from controller.api.http.pagination import Limit
 from controller.api.http.responses import dependencies_of, json_response
-from controller.api.http.strict_json import StrictRoute
+from controller.api.http.routers import api_router
 from controller.queries.attention import Attention, with_recent_runs
 from controller.queries.attention_groups import MOST_GROUPS, AttentionGroup, group_attention
 from controller.queries.deployment_cache import DeploymentCache
@@ -18,7 +18,7 @@ from controller.queries.status_summary import Activity, StatusSummary, last_day,
 from controller.store import source_status
 from controller.store.condition_file import NOTICES, read_notices
 
-router = APIRouter(prefix="/api/v1", tags=["summary"], route_class=StrictRoute)
+router = api_router("/api/v1", "summary")
 
 Offset = Annotated[int, Query(ge=0, le=1_000_000)]
 
