@@ -1,6 +1,7 @@
 """Runs commands of controller in forks of a process that has already imported it.
 
-An import takes most of the time of a short command, and stories run thousands of commands. A fork has its own process
+An import takes most of the time of a short command, and stories run thousands of commands. The process has also run a
+controller, so that forks find the statements and schemas that they use compiled. A fork has its own process
 id, environment, working directory and standard streams, and it runs the same `main` as the installed script. Stories
 about the start of the script itself run the installed one: `Machine.run(CONTROLLER, ...)`. Used by the harness.
 """
@@ -8,6 +9,7 @@ about the start of the script itself run the installed one: `Machine.run(CONTROL
 import atexit
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -156,12 +158,31 @@ def _import_everything() -> None:
     names = [module.name for module in pkgutil.walk_packages(controller.__path__, "controller.")]
     for name in (*[name for name in names if "migrations" not in name], *_IMPORTED_LATE):
         importlib.import_module(name)
-    from controller.store import Store
-
     with tempfile.TemporaryDirectory() as directory:
-        Store.open(Path(directory) / "state.db").close()
+        _rehearse(Path(directory))
     gc.collect()
     gc.freeze()
+
+
+def _rehearse(directory: Path) -> None:
+    """Let a controller follow a directory and run a deployment, so that its statements and schemas are compiled."""
+    from controller.app.controller import Controller
+    from controller.app.stop_signal import StopSignal
+    from controller.settings import Location, Settings
+
+    limit, mask = resource.getrlimit(resource.RLIMIT_NOFILE), os.umask(0o077)
+    (directory / "deployments").mkdir()
+    (directory / "deployments/a.yaml").write_text("name: a\ncommand: ['true']\nschedule: {interval: 1s}\n")
+    location = Location(repo=directory, path="deployments", ref=None, state_dir=directory / "state")
+    controller = Controller(Settings(location=location), StopSignal())
+    controller.start()
+    pause, deadline = threading.Event(), time.monotonic() + 60
+    while not any(deployment.last_run for deployment in controller.status().deployments):
+        assert time.monotonic() < deadline
+        pause.wait(0.05)
+    controller.stop()
+    os.umask(mask)
+    resource.setrlimit(resource.RLIMIT_NOFILE, limit)
 
 
 def _run() -> NoReturn:
