@@ -167,7 +167,7 @@ DeploymentState = Literal["invalid", "failing", "out_of_sync", "late", "held", "
 EdgeKind = Literal["gate", "event", "file", "webhook"]
 EventSeverity = Literal["info", "warning", "error"]
 Health = Literal["Healthy", "Degraded", "Running", "Suspended", "Unknown"]
-MessageState = Literal["waiting", "sent", "undeliverable"]
+MessageState = Literal["waiting", "sent", "undeliverable", "superseded"]
 NodeKind = Literal["deployment", "file", "webhook", "missing"]
 OnRedo = Literal["ignore", "run"]
 Outcome = Literal["run", "skipped"]
@@ -433,7 +433,8 @@ class Change(TypedDict):
 class ChannelStatus(TypedDict):
     """The status of a channel.
 
-    - `kind`: `webhook`, or the scheme of its apprise URL, such as `mailto`. The URL itself is shown nowhere.
+    - `kind`: `webhook`, or the scheme of its apprise URL, such as `mailto`. The URL itself is shown nowhere. For
+      commit statuses, the software of the git server, such as `github`.
     - `since`: since when it has this state. `sent_at`: the last delivery.
     """
 
@@ -909,7 +910,8 @@ class NotificationMessage(TypedDict):
     """One message to a channel. It is written in a transaction, and sent afterwards, at least once.
 
     - `id`: a UUIDv7, the delivery id by which a receiver detects repetitions.
-    - `state`: the trouble that it reports, `recovered`, `flapping`, `digest`, `test`, or `heartbeat`.
+    - `state`: the trouble that it reports, `recovered`, `flapping`, `digest`, `test`, `heartbeat`, or
+      `commit_status`.
     - `title` and `body`: the text for people; `payload`: the JSON for webhooks.
     - `not_before`: the time of the next attempt. `attempts`: how many were made. `error`: why the last one failed.
     """

@@ -26,7 +26,7 @@ def read_commit_status(context: ValidationContext) -> CommitStatusSettings | Non
     if COMMIT_STATUS_CHANNEL in context.valid_fields("channels"):
         message = f"the name {COMMIT_STATUS_CHANNEL} is reserved for {_KEY}"
         hint = "rename the channel"
-        context.add("ReservedName", message, ("channels", COMMIT_STATUS_CHANNEL), hint=hint, at_key=True)
+        context.add("ReservedChannel", message, ("channels", COMMIT_STATUS_CHANNEL), hint=hint, at_key=True)
     return declared if context.is_clean((_KEY,)) else None
 
 

@@ -3,13 +3,14 @@
 `document_findings` calls `name_findings` with the documents of all files.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 
 from controller.manifests.build import BuildResult, differing_key
 from controller.manifests.yaml.nodes import Problem
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding
-from controller.model.names import fold_name
+from controller.model.names import fold_name, with_free_name
 
 
 def name_findings(documents: Collection[tuple[str, BuildResult]]) -> Iterator[Finding]:
@@ -17,6 +18,23 @@ def name_findings(documents: Collection[tuple[str, BuildResult]]) -> Iterator[Fi
     yield from _duplicate_names(documents)
     yield from _check_renames(documents)
     yield from _check_repeated_renames(documents)
+
+
+def with_free_names(findings: Iterable[Finding], names: Iterable[str]) -> Iterator[Finding]:
+    """Yield the findings, with a proposal of its own for each invalid name, which is none of these `names`.
+
+    Findings at the same place, which are those of several environments, have the same proposal.
+    """
+    taken = {fold_name(name) for name in names}
+    hints: dict[tuple[str, int, int, str], str] = {}
+    for finding in findings:
+        if finding.path != "$.name" or finding.hint is None:
+            yield finding
+            continue
+        place = (finding.file, finding.line, finding.column, finding.hint)
+        if place not in hints:
+            hints[place] = with_free_name(finding.hint, taken)
+        yield replace(finding, hint=hints[place])
 
 
 def _duplicate_names(documents: Collection[tuple[str, BuildResult]]) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ from controller.manifests.build import BuildResult
 from controller.manifests.calendar_files import CalendarFiles
 from controller.manifests.document_findings import differs, document_findings
 from controller.manifests.flow_references import Flows, ModuleCache
+from controller.manifests.name_findings import with_free_names
 from controller.manifests.overlays import BuildOptions, build_in_environments, declared_environments
 from controller.manifests.parse_cache import ParsedFiles, load_file
 from controller.manifests.project_file import Project, find_calendar_files, read_project, unknown_environment
@@ -204,11 +205,11 @@ class ManifestReader:
         )
 
     def _combine_documents(self, results: Mapping[str, _FileResult], unread: list[str]) -> DesiredState:
-        findings = [finding for result in results.values() for finding in result.findings]
+        names = _declared_names(results)
+        findings = list(with_free_names((each for result in results.values() for each in result.findings), names))
         findings += _path_clashes(results)
         unclear = {path: result.unclear for path, result in results.items() if result.unclear is not None}
         unclear |= dict.fromkeys(unread, "was not read")
-        names = _declared_names(results)
         findings += document_findings(
             _placed(results, None),
             {

@@ -12,7 +12,7 @@ from typing import Any
 from controller.manifests.command_checks import as_list, yaml_word
 from controller.manifests.foreign_keys import default_hint, foreign_key_hint, foreign_type_hint, stands_for
 from controller.manifests.yaml.nodes import Node, Path, Position, Problem, kind_of
-from controller.model.names import NAME_PATTERN, NAME_RULE, name_from_title
+from controller.model.names import NAME_PATTERN, name_hint
 from controller.schedules.messages import quote
 from controller.text import closest, did_you_mean, join_or, shorten
 
@@ -272,18 +272,12 @@ def _pattern(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     if key in _ABSOLUTE_PATHS:
         message = f"{key} must be an absolute path, not {quote(fault.instance)}"
     is_name = fault.rule == NAME_PATTERN
-    hint = _name_hint(fault.instance) if is_name else _PATTERNS.get(key)
+    hint = name_hint(fault.instance) if is_name else _PATTERNS.get(key)
     hint = _CONTEXT if path == ("commit_status", "context") else hint
     placeholder = re.search(r"\{(\w+)\}", fault.instance)
     if placeholder and path in (("name",), ("renamed_from",)) and "matrix" not in root.value:
         hint = f"a placeholder needs a matrix: write matrix: {{{shorten(placeholder[1])}: [a, b]}} with its values"
     yield _invalid(root, path, message, hint)
-
-
-def _name_hint(text: str) -> str:
-    """Return the rule for the names of deployments, with the name that is closest to the text."""
-    name = name_from_title(text)
-    return NAME_RULE if name is None else f"{NAME_RULE}: {name}"
 
 
 def _invalid_name(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:

@@ -36,6 +36,29 @@ def name_order(name: str) -> str:
     return f"{name.casefold()}!{name}"
 
 
+def name_hint(title: str) -> str:
+    """Return the hint of a finding for an invalid name: the rule, with the name that is closest to it."""
+    name = name_from_title(title)
+    return NAME_RULE if name is None else f"{NAME_RULE}: {name}"
+
+
+def with_free_name(hint: str, taken: set[str]) -> str:
+    """Return the hint of an invalid name with a proposal that is not taken, and take it.
+
+    `taken` has the folded names that are in use. A hint without a proposal is returned as it is.
+    """
+    rule, separator, proposed = hint.partition(": ")
+    if rule != NAME_RULE or not separator:
+        return hint
+    name, count = proposed, 1
+    while fold_name(name) in taken:
+        count += 1
+        suffix = f"-{count}"
+        name = f"{proposed[: MAX_NAME - len(suffix)]}{suffix}"
+    taken.add(fold_name(name))
+    return f"{rule}: {name}"
+
+
 def name_from_title(title: str) -> str | None:
     """Return the title if it is a name, otherwise a name that resembles it; None if it has no letter or digit."""
     if is_name(title):

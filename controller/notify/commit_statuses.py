@@ -1,7 +1,7 @@
 """Writes the status of each commit that a pass has processed to the outbox, if `notify.yaml` declares where it goes.
 
-`evaluation` calls `CommitStatuses.collect` in the transaction of each evaluation. The recorded status of the source is
-the input, so a commit that was replaced before an evaluation gets no status.
+`controller.app.notifications` makes `CommitStatuses.collect` a part of each evaluation, in its transaction. The
+input is the recorded status of the source, so a commit that was replaced before an evaluation gets no status.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,7 +1,7 @@
 """Heartbeats: requests to a monitor outside, such as Healthchecks, which alerts when they stop.
 
-`evaluation` calls `Heartbeats.collect` in the transaction of each evaluation: the outbox delivers the heartbeats of
-deployments. `notifier` sends that of the controller itself when `ControllerHeartbeat.is_due`.
+`controller.app.notifications` makes `Heartbeats.collect` a part of each evaluation, in its transaction: the outbox
+delivers the heartbeats of deployments. `notifier` sends that of the controller when `ControllerHeartbeat.is_due`.
 """
 
 from collections.abc import Callable

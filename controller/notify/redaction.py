@@ -42,7 +42,7 @@ class Redactor:
 
 
 def redactor_of(request: Mapping[str, Any]) -> Redactor:
-    """Return the redactor for errors of a request to `sender`. Of a commit status, only the token is secret."""
+    """Return the redactor for errors of a request to `sender`. For commit statuses, only the token is secret."""
     url = "" if request["kind"] == "commit_status" else request["url"]
     return Redactor(url, request.get("key"))
 

@@ -35,6 +35,7 @@ _STYLES = {
     "sent": "green",
     "waiting": "yellow",
     "undeliverable": "bold red",
+    "superseded": "dim",
     "ready": "green",
     "failing": "bold red",
     "misconfigured": "bold red",

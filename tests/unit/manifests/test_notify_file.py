@@ -5,6 +5,7 @@ from datetime import time, timedelta
 import pytest
 
 from controller.manifests.notify_file import read_notify_file
+from controller.model.commit_statuses import CommitStatusSettings, Provider
 from controller.model.notifications import Channel, NotifyRule, NotifySettings, QuietHours, Trouble
 from controller.model.policies import EnvSecret, FileSecret
 
@@ -171,3 +172,78 @@ def test_no_finding_contains_a_value_of_a_channel(key: str, value: str) -> None:
     _, findings = read_notify_file(f"channels: {{ops: {{{key}: {value}}}}}".encode(), "n")
     if key != "timezone":  # which is quoted with its suggestions, as everywhere
         assert "topsecret" not in "".join(f"{finding}{finding.hint}" for finding in findings)
+
+
+def test_commit_statuses() -> None:
+    text = b"commit_status: {provider: gitlab, token: {file: /t}, url: https://gitlab.com/a/b/c, context: flows prod}"
+    settings, findings = read_notify_file(text, "notify.yaml")
+    assert findings == ()
+    assert settings.commit_status == CommitStatusSettings(
+        provider=Provider.GITLAB,
+        token=FileSecret(file="/t"),
+        url="https://gitlab.com/a/b/c",
+        context="flows prod",
+    )
+    assert list(settings.channels) == []
+    assert list(settings.receivers) == ["commit-status"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "message", "hint"),
+    [
+        (
+            "provider: github, token: ghp_s3cr3t",
+            "WrongType",
+            "1:42: token must be a mapping, not a string",
+            "write where the value comes from: {env: NAME} or {file: /path}",
+        ),
+        (
+            "provider: githb, token: {env: T}",
+            "InvalidValue",
+            "1:27: provider must be github, gitlab, gitea, forgejo or bitbucket, not 'githb'",
+            "did you mean github?",
+        ),
+        (
+            "provider: github, token: {env: T}, url: 'https://me:s3cr3t@github.com/a/b'",
+            "InvalidUrl",
+            "1:57: url contains a user or a password, which are not sent",
+            "remove them; use the key token",
+        ),
+        (
+            "provider: github, token: {env: T}, context: ' prod'",
+            "InvalidValue",
+            "1:61: invalid context",
+            "write letters, digits and punctuation, with single spaces between words",
+        ),
+        ("provider: github", "MissingKey", "1:16: required key `token` is missing", None),
+        (
+            "provider: github, token: {env: T}, url: 'http://git.example.org/a/b'",
+            "PlainHttp",
+            "1:57: the token is sent without encryption",
+            "write https://… if the server supports it",
+        ),
+    ],
+)
+def test_findings_about_commit_statuses_contain_no_secret(
+    fields: str, code: str, message: str, hint: str | None
+) -> None:
+    _, [finding] = read_notify_file(f"commit_status: {{{fields}}}".encode(), "notify.yaml")
+    assert (finding.code, str(finding), finding.hint) == (code, f"notify.yaml:{message}", hint)
+    assert "s3cr3t" not in f"{finding}{finding.hint}"
+
+
+def test_a_channel_can_not_have_the_name_of_commit_statuses() -> None:
+    text = b"channels: {commit-status: {url: json://x}}\ncommit_status: {provider: github, token: {env: T}}"
+    _, [finding] = read_notify_file(text, "notify.yaml")
+    assert (finding.code, str(finding)) == (
+        "ReservedChannel",
+        "notify.yaml:1:12: the name commit-status is reserved for commit_status",
+    )
+    _, findings = read_notify_file(b"channels: {commit-status: {url: json://x}}", "notify.yaml")
+    assert findings == ()
+
+
+def test_rules_can_not_name_the_channel_of_commit_statuses() -> None:
+    text = b"rules: [{to: commit-status}]\ncommit_status: {provider: github, token: {env: T}}"
+    _, [finding] = read_notify_file(text, "notify.yaml")
+    assert (finding.code, finding.message) == ("UnknownChannel", "channel commit-status is not declared")

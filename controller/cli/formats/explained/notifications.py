@@ -60,23 +60,30 @@ NOTIFICATIONS = (
         code="NoChannels",
         summary="a notify.yaml without channels",
         severity=Severity.WARNING,
-        meaning="A warning: the file declares no channels, so nothing is reported.",
+        meaning="A warning: the file declares neither channels nor `commit_status`, so nothing is reported.",
         remedy="Declare a channel, for example `channels: {ops: {url: {env: SLACK_URL}}}`.",
     ),
     Explanation(
         code="InvalidUrl",
         summary="an invalid URL of a channel",
-        meaning="The value of `url` or `webhook` in `notify.yaml` is not a URL. The message does not contain it, "
-        "because "
-        "such URLs are secrets.",
-        remedy="Write `SCHEME://…` without spaces, or where the value comes from: `{env: NAME}` or `{file: /path}`.",
+        meaning="The value of `url` or `webhook` in `notify.yaml` is not a URL, or that of `commit_status` is not the "
+        "URL of a repository's web page. The message does not contain it, because such URLs are secrets.",
+        remedy="Write `SCHEME://…` without spaces, or where the value comes from: `{env: NAME}` or `{file: /path}`. "
+        "For `commit_status`, write `https://HOST/OWNER/REPOSITORY`.",
     ),
     Explanation(
         code="PlainHttp",
         summary="a webhook without encryption",
         severity=Severity.WARNING,
-        meaning="A warning: the webhook of a channel uses `http` to another machine, so anyone on the network can read "
-        "the messages.",
+        meaning="A warning: the webhook of a channel, or the `url` of `commit_status`, uses `http` to another machine, "
+        "so anyone on the network can read the messages, or the token.",
         remedy="Use `https`.",
+    ),
+    Explanation(
+        code="ReservedChannel",
+        summary="a channel with the name of commit statuses",
+        meaning="A channel has the name `commit-status`, and the file declares `commit_status`, whose messages belong "
+        "to a channel of that name.",
+        remedy="Rename the channel.",
     ),
 )
