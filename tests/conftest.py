@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from controller.store import Store
+from tests.command_server import CommandServer
 from tests.thoroughness import scaled
 
 # On a loaded machine, an example that takes milliseconds can take longer than Hypothesis's deadline of 200 ms.
@@ -175,6 +176,14 @@ def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("migrated") / "state.db"
     Store.open(path).close()
     return path
+
+
+@pytest.fixture(scope="session")
+def commands() -> Iterator[CommandServer]:
+    """Runs commands of controller. Modules that test the installed script itself override it with None."""
+    server = CommandServer()
+    yield server
+    server.stop()
 
 
 @pytest.fixture

@@ -9,18 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.command_server import CommandServer
 from tests.acceptance.harness import Folder, Machine, Repository, Running, processes, until
+from tests.command_server import CommandServer
 
 Start = Callable[..., Running]
-
-
-@pytest.fixture(scope="session")
-def commands() -> Iterator[CommandServer]:
-    """Runs the commands of the stories. Modules that test the installed script itself override it with None."""
-    server = CommandServer()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

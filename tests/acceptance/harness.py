@@ -23,8 +23,8 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any, TypeVar
 
-from tests.acceptance import command_server
-from tests.acceptance.command_server import CommandServer, Process
+from tests import command_server
+from tests.command_server import CommandServer, Process
 
 CONTROLLER = command_server.CONTROLLER
 DEADLINE_SECONDS = 60.0

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
-from tests.acceptance.command_server import CommandServer
 from tests.acceptance.dashboard.visitor import FLOW
 from tests.acceptance.harness import DEADLINE_SECONDS, Machine, Repository, Running, until
+from tests.command_server import CommandServer
 
 
 class Site:

@@ -31,8 +31,7 @@ def main() -> int:
 
 
 def test_artifacts_and_the_name_are_shown(followed: Followed) -> None:
-    followed.repository.commit({"flows/f.py": FLOW, "deployments/f.yaml": "name: shows\nflow: flows/f.py:main\n"})
-    followed("reconcile", "--wait")
+    followed.commit({"flows/f.py": FLOW, "deployments/f.yaml": "name: shows\nflow: flows/f.py:main\n"})
     run = followed("trigger", "shows", "--wait", "-o", "json").json
     found = followed("runs", "show", run["id"], "-o", "json").json
     assert (found["name"], len(found["artifacts"]), found["artifacts"][1]) == (
@@ -72,8 +71,7 @@ def main() -> None:
 
 
 def test_tags_of_tasks_are_shown(followed: Followed) -> None:
-    followed.repository.commit({"flows/t.py": TAGGED, "deployments/t.yaml": "name: tagged\nflow: flows/t.py:main\n"})
-    followed("reconcile", "--wait")
+    followed.commit({"flows/t.py": TAGGED, "deployments/t.yaml": "name: tagged\nflow: flows/t.py:main\n"})
     run = followed("trigger", "tagged", "--wait", "-o", "json").json
     [line] = [line for line in followed("runs", "show", run["id"]).out.splitlines() if "step-1" in line]
     assert line.endswith("tagged daily, sales, \\x1b[31m")

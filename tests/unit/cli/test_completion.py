@@ -10,7 +10,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from controller.cli.main import COMPLETION_VARIABLE, cli
-from tests.unit.cli.conftest import Command, Followed
+from tests.unit.cli.conftest import OWN_CONTROLLER, Command, Followed
 
 PROGRAMS = Path(sys.executable).parent
 
@@ -21,6 +21,7 @@ def completions(*words: str, incomplete: str = "") -> list[str]:
     return [item.value for item in shell.get_completions(list(words), incomplete)]
 
 
+@OWN_CONTROLLER
 def test_names_are_completed_from_the_state(followed: Followed, monkeypatch: pytest.MonkeyPatch) -> None:
     followed.repository.commit({"controller.yaml": "environments: {staging: {}, production: {}}\n"})
     run = followed("trigger", "sums", "--wait", "-o", "json").json["run_id"]
@@ -44,8 +45,8 @@ def test_names_are_completed_from_the_state(followed: Followed, monkeypatch: pyt
 
 def test_the_options_before_the_cursor_say_where_the_state_is(followed: Followed) -> None:
     root = str(followed.repository.path)
-    assert completions("trigger", "--repo", root) == ["asleep", "fails", "sums"]
-    assert completions("trigger", "--state-dir", f"{root}/.git/controller", incomplete="a") == ["asleep"]
+    assert {"asleep", "fails", "sums"} <= set(completions("trigger", "--repo", root))
+    assert completions("trigger", "--state-dir", f"{root}/.git/controller", incomplete="asl") == ["asleep"]
 
 
 def test_commands_subcommands_and_values_are_completed() -> None:
@@ -78,14 +79,14 @@ def test_a_completion_imports_neither_sqlalchemy_nor_the_api(followed: Followed)
         result = subprocess.run(
             [sys.executable, "-c", script], cwd=followed.repository.path, env=env, capture_output=True, check=True
         )
-        assert result.stdout.decode().splitlines() == ["plain,asleep", "plain,fails", "plain,sums"]
+        assert {"plain,asleep", "plain,fails", "plain,sums"} <= set(result.stdout.decode().splitlines())
         modules = set(json.loads(result.stderr))
         assert not modules & {"sqlalchemy", "yaml", "rich", "apscheduler", "pydantic", "fastapi", "controller.api"}
 
 
 def test_bash_completes_with_the_printed_script(followed: Followed) -> None:
     script = (
-        "source <(controller completion bash); COMP_WORDS=(controller deployments show su); COMP_CWORD=3; "
+        "source <(controller completion bash); COMP_WORDS=(controller deployments show sum); COMP_CWORD=3; "
         '_controller_completion controller; echo "${COMPREPLY[@]}"'
     )
     env = {"PATH": f"{PROGRAMS}:{os.defpath}"}

@@ -114,11 +114,13 @@ def test_familiar_command_names_are_aliases(followed: Followed) -> None:
 
 
 def test_execute_runs_the_flow_in_the_foreground(followed: Followed) -> None:
-    answer = followed("deployment", "execute", "add/sums", "--params", '{"nums": [1, 1]}')
+    followed.deploy_sums("executed")
+    before = followed("runs", "list", "--limit", "1", "-o", "json").json
+    answer = followed("deployment", "execute", "add/executed", "--params", '{"nums": [1, 1]}')
     assert (answer.code, answer.out) == (0, '{"sum": 2, "label": "x"}\n')
     answer = followed("deployment", "execute", "flows/sums.py:add", "--params", '{"nums": [3]}')
     assert (answer.code, answer.out) == (0, '{"sum": 3, "label": "x"}\n')
-    assert followed("runs", "list", "-o", "json").json == []
+    assert followed("runs", "list", "--limit", "1", "-o", "json").json == before
 
 
 def test_python_specs_are_executed_only_with_render_python(work: Path, command: Command) -> None:

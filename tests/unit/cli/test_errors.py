@@ -1,9 +1,7 @@
 """Every failure gives one message, one exit code, no traceback, and no control characters for the terminal."""
 
-import contextlib
 import json
 import os
-import pty
 import re
 import sqlite3
 import subprocess
@@ -13,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.command_server import CommandServer
 from tests.conftest import GitRepository, new_repository, wait_until
-from tests.unit.cli.conftest import FILES, Command, Followed, controller_process
+from tests.unit.cli.conftest import FILES, OWN_CONTROLLER, Command, Followed, OnTerminal, StartCommand
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -133,6 +132,7 @@ def test_an_empty_database_is_not_treated_as_a_new_one(command: Command, argumen
     assert command("run", "--once").code == 0
 
 
+@OWN_CONTROLLER
 def test_the_error_of_a_second_controller_names_the_first(followed: Followed) -> None:
     answer = followed("run", "--once")
     assert answer.code == 2
@@ -163,14 +163,19 @@ def test_run_once_exits_with_1_if_there_are_findings_and_else_with_0(
     assert command("run", "--once", "--repo", str(repository.path)).code == 0
 
 
-def test_a_closed_pipe_causes_no_traceback(repository: GitRepository, command: Command) -> None:
+def test_a_closed_pipe_causes_no_traceback(
+    repository: GitRepository, command: Command, start_command: StartCommand
+) -> None:
     files = {f"deployments/d{number}.yaml": f"name: d{number}\ncommand: ['true']\n" for number in range(400)}
     repository.commit(files)
     assert command("run", "--once", "--repo", str(repository.path)).code == 0
-    for arguments in ("status", "status -o json", "deployments list", "--help", "schema"):
-        repo = "" if arguments in ("--help", "schema") else f"--repo {repository.path}"
-        script = f'"$0" {arguments} {repo} | head -1'
-        done = shell(script, repository.path)
+    for arguments in ("status", "status -o json", "deployments list"):
+        with start_command(*arguments.split(), "--repo", str(repository.path)) as started:
+            assert started.out.readline()
+            started.out.close()
+            assert started.err.read() == ""
+    for arguments in ("--help", "schema"):
+        done = shell(f'"$0" {arguments} | head -1', repository.path)
         assert done.stdout.count(b"\n") == 1
         assert done.stderr == b""
 
@@ -200,20 +205,17 @@ def test_closed_output_is_not_an_error(repository: GitRepository) -> None:
     assert done.stderr == b"0\n"
 
 
-def test_watch_without_a_terminal_prints_changes(repository: GitRepository) -> None:
-    program = str(Path(sys.executable).parent / "controller")
-    command = [program, "status", "--watch", "-o", "json"]
+def test_watch_without_a_terminal_prints_changes(repository: GitRepository, start_command: StartCommand) -> None:
     begin_state(repository)
-    with subprocess.Popen(command, cwd=repository.path, stdout=subprocess.PIPE, text=True) as watch:
-        assert watch.stdout is not None
-        line = watch.stdout.readline()
-        watch.terminate()
+    with start_command("status", "--watch", "-o", "json", "--repo", str(repository.path)) as watch:
+        line = watch.out.readline()
     assert json.loads(line)["controller"]["running"] is False
 
 
 EVIL = "\x1b]0;owned\x07\x1b[31m[bold red]x[/]\x9b2J"
 
 
+@OWN_CONTROLLER
 def test_control_characters_in_names_and_messages_are_escaped(followed: Followed) -> None:
     code = f"def f():\n    raise ValueError({EVIL!r})\ndef g():\n    return {EVIL!r}\n"
     document = f"name: NAME\nflow: flows/evil.py:FUNC\ndescription: {json.dumps(EVIL)}\ntags: ['[bold]x[/bold]']\n"
@@ -259,8 +261,7 @@ def test_an_invalid_document_is_reported_without_control_characters(command: Com
 def test_texts_that_are_not_unicode_are_not_an_error(followed: Followed) -> None:
     code = "def f(fail):\n    if fail:\n        raise ValueError('\\udcff')\n    return '\\udcff'\n"
     document = "name: odd\nflow: flows/odd.py:f\nparameters: {fail: false}\n"
-    followed.repository.commit({"flows/odd.py": code, "deployments/odd.yaml": document})
-    wait_until(lambda: followed("deployments", "show", "odd").code == 0)
+    followed.commit({"flows/odd.py": code, "deployments/odd.yaml": document})
     for output in ("json", "text"):
         assert followed("trigger", "odd", "--wait", "-o", output).code == 0
         assert followed("trigger", "odd", "--wait", "--param", "fail=true", "-o", output).code == 1
@@ -269,40 +270,23 @@ def test_texts_that_are_not_unicode_are_not_an_error(followed: Followed) -> None
     assert followed("runs", "list", "-o", "json").json[1]["result"] == "\udcff"
 
 
-def colours(arguments: list[str], cwd: Path, env: dict[str, str]) -> set[str]:
-    """The colour codes that a command prints on a terminal."""
-    main, side = pty.openpty()
-    program = Path(sys.executable).parent / "controller"
-    process = subprocess.Popen(
-        [str(program), *arguments],
-        cwd=cwd,
-        env={"PATH": os.defpath, "TERM": "xterm-256color", "COLUMNS": "150", **env},
-        stdout=side,
-        stderr=side,
-    )
-    os.close(side)
-    said = b""
-    with contextlib.suppress(OSError):
-        while chunk := os.read(main, 65536):
-            said += chunk
-    os.close(main)
-    assert process.wait(20) == 0
-    assert b"sums" in said
-    codes = re.findall(rb"\x1b\[([0-9;]*)m", said)
-    return {part.decode() for code in codes for part in code.split(b";") if re.fullmatch(rb"3[0-7]|9[0-7]", part)}
+def colours(text: str) -> set[str]:
+    """Return the colour codes in the output of a command."""
+    assert "sums" in text
+    codes = re.findall(r"\x1b\[([0-9;]*)m", text)
+    return {part for code in codes for part in code.split(";") if re.fullmatch(r"3[0-7]|9[0-7]", part)}
 
 
-def test_colours_are_for_terminals_only_and_can_be_disabled(repository: GitRepository, command: Command) -> None:
-    repository.commit(FILES)
-    command("run", "--once", "--repo", str(repository.path))
-    assert colours(["status"], repository.path, {})
-    assert colours(["status"], repository.path, {"NO_COLOR": "1"}) == set()
-    assert "\x1b" not in command("status", "--repo", str(repository.path)).out
+def test_colours_are_for_terminals_only_and_can_be_disabled(followed: Followed, on_terminal: OnTerminal) -> None:
+    terminal = {"TERM": "xterm-256color", "COLUMNS": "150"}
+    assert colours(on_terminal(["status", *followed.place], terminal))
+    assert colours(on_terminal(["status", *followed.place], terminal | {"NO_COLOR": "1"})) == set()
+    assert "\x1b" not in followed("status").out
 
 
-def test_the_repository_can_be_set_by_an_environment_variable(tmp_path: Path) -> None:
+def test_the_repository_can_be_set_by_an_environment_variable(commands: CommandServer, tmp_path: Path) -> None:
     repository = new_repository(tmp_path / "r")
     repository.commit(FILES)
-    done = controller_process("validate", "-o", "json", cwd=tmp_path, env={"CONTROLLER_REPO": str(repository.path)})
+    done = commands.run("validate", "-o", "json", cwd=tmp_path, env={"CONTROLLER_REPO": str(repository.path)})
     assert done.returncode == 1
     assert json.loads(done.stdout)["files"] == 4

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import GitRepository, new_repository
-from tests.unit.cli.conftest import FILES, Command, Followed
+from tests.unit.cli.conftest import FILES, OWN_CONTROLLER, Command, Followed
 
 RUN_KEYS = {
     "id", "deployment", "state", "reason", "trigger", "scheduled_for", "not_before", "created_at", "started_at",
@@ -43,6 +43,7 @@ def assert_times_are_utc(value: Any) -> None:
     assert [time for time in times if not INSTANT.fullmatch(time)] == []
 
 
+@OWN_CONTROLLER
 def test_status_contains_source_deployments_and_runs(followed: Followed) -> None:
     followed("trigger", "sums", "--wait")
     answer = followed("status", "-o", "json")
@@ -128,6 +129,7 @@ def test_a_failed_run_is_exit_code_1(followed: Followed) -> None:
     assert "reason: exit code 3" in text.out
 
 
+@OWN_CONTROLLER
 def test_runs_are_listed_newest_first_and_filtered(followed: Followed) -> None:
     assert followed("runs", "list", "-o", "json").json == []
     header = "RUN\tDEPLOYMENT\tSTATE\tTRIGGER\tCREATED\tTOOK\tREASON OR RESULT\n"
@@ -192,7 +194,8 @@ def test_every_time_option_accepts_relative_times(followed: Followed, word: str)
     ):
         answer = followed(*arguments, "-o", "json")
         assert answer.code == 0 or ("--to" in arguments and word == "tomorrow")
-    assert followed("hold", "sums", "--reason", "x", "--until", "tomorrow").code == 0
+    assert followed("hold", "asleep", "--reason", "x", "--until", "tomorrow").code == 0
+    assert followed("resume", "asleep").code == 0
 
 
 def test_next_works_for_active_and_suspended_deployments(followed: Followed) -> None:

@@ -2,16 +2,13 @@
 
 import json
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import yaml
 
-from tests.unit.cli.conftest import Followed
-from tests.unit.cli.test_run_logs import on_terminal
+from tests.unit.cli.conftest import OWN_CONTROLLER, Followed, OnTerminal, StartCommand
 
 
+@OWN_CONTROLLER
 def test_deployments_are_filtered_sorted_and_limited(followed: Followed) -> None:
     def names(*options: str) -> list[str]:
         return followed("deployments", "list", *options, "-o", "name").out.splitlines()
@@ -36,16 +33,20 @@ def test_deployments_are_filtered_sorted_and_limited(followed: Followed) -> None
     assert (unknown.code, "Did you mean math?" in unknown.err) == (2, True)
 
 
-def test_a_name_instead_of_a_command_and_the_cause_of_a_failure_on_a_terminal(followed: Followed) -> None:
+@OWN_CONTROLLER
+def test_a_name_instead_of_a_command_and_the_cause_of_a_failure_on_a_terminal(
+    followed: Followed, on_terminal: OnTerminal
+) -> None:
     followed("trigger", "fails", "--wait")
     mistaken = followed("deployments", "fails")
     assert (mistaken.code, "To show one: controller deployments show fails" in mistaken.err) == (2, True)
-    status = on_terminal(followed, ["status"], {"TERM": "xterm", "COLUMNS": "60"})
+    status = on_terminal(["status", *followed.place], {"TERM": "xterm", "COLUMNS": "60"})
     _, causes = status.split("Failing (1)")
     assert "fails" in causes.splitlines()[1]
     assert followed("status").out.count("Failing") == 0
 
 
+@OWN_CONTROLLER
 def test_events_are_filtered_and_resumed(followed: Followed) -> None:
     run = followed("trigger", "fails", "--wait", "-o", "json").json["run_id"]
 
@@ -63,6 +64,7 @@ def test_events_are_filtered_and_resumed(followed: Followed) -> None:
     assert followed("events", "--run", "fffff").code == followed("events", "--for", "fffff").code == 2
 
 
+@OWN_CONTROLLER
 def test_all_formats_have_the_same_rows(followed: Followed) -> None:
     followed("trigger", "sums", "--wait")
     followed("backfill", "sums", "--from", "2026-06-02", "--to", "2026-06-03", "--wait")
@@ -90,6 +92,7 @@ def test_all_formats_have_the_same_rows(followed: Followed) -> None:
         assert {len(line) for line in wide} == {len(wide_header)} if rows else not wide
 
 
+@OWN_CONTROLLER
 def test_an_empty_list_says_what_to_do_next(followed: Followed) -> None:
     for arguments, hint in (
         (("runs", "--tag", "math"), "`controller runs list` without filters"),
@@ -106,29 +109,27 @@ def test_an_empty_list_says_what_to_do_next(followed: Followed) -> None:
     assert (branch.code, "hint: `git rev-parse main` prints" in branch.err) == (2, True)
 
 
-def test_a_terminal_shows_the_end_of_an_id_and_wide_all_of_it(followed: Followed) -> None:
+def test_a_terminal_shows_the_end_of_an_id_and_wide_all_of_it(followed: Followed, on_terminal: OnTerminal) -> None:
     run = followed("trigger", "sums", "--wait", "-o", "json").json["run_id"]
-    narrow, wide = (on_terminal(followed, ["runs", *more], {"TERM": "xterm"}) for more in ([], ["-o", "wide"]))
+    command = ["runs", "--deployment", "sums", *followed.place]
+    narrow, wide = (on_terminal([*command, *more], {"TERM": "xterm"}) for more in ([], ["-o", "wide"]))
     assert run[-12:] in narrow
     assert run not in narrow
     assert run in wide
     assert "…" not in wide
 
 
-def test_a_watched_list_prints_the_rows_that_change(followed: Followed) -> None:
-    program = [str(Path(sys.executable).parent / "controller"), "runs", "-w", "--deployment", "sums"]
+def test_a_watched_list_prints_the_rows_that_change(followed: Followed, start_command: StartCommand) -> None:
+    followed.deploy_sums("watched")
     for output in ("json", "text"):
-        command = [*program, "-o", output, "--repo", str(followed.repository.path)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
-            assert watching.stdout is not None
-            assert watching.stderr is not None
+        with start_command("runs", "-w", "--deployment", "watched", "-o", output, *followed.place) as watching:
             if output == "text":
-                assert watching.stdout.readline().startswith("RUN\tDEPLOYMENT\tSTATE\t")
-            run = followed("trigger", "sums", "--wait", "-o", "json").json["run_id"]
+                assert watching.out.readline().startswith("RUN\tDEPLOYMENT\tSTATE\t")
+            run = followed("trigger", "watched", "--wait", "-o", "json").json["run_id"]
             line = ""
             while not (run in line and "succeeded" in line):
-                line = watching.stdout.readline()
+                line = watching.out.readline()
                 assert not line.startswith("RUN")
-                assert output == "text" or json.loads(line)["deployment"] == "sums"
-            watching.send_signal(signal.SIGINT)
-            assert (watching.wait(30), watching.stderr.read()) == (0, "")
+                assert output == "text" or json.loads(line)["deployment"] == "watched"
+            watching.process.send_signal(signal.SIGINT)
+            assert (watching.process.wait(30), watching.err.read()) == (0, "")

@@ -7,15 +7,15 @@ from click.shell_completion import ShellComplete
 
 from controller.cli.main import COMPLETION_VARIABLE, cli
 from tests.conftest import wait_until
-from tests.unit.cli.conftest import Followed
+from tests.unit.cli.conftest import OWN_CONTROLLER, Followed
+
+NIGHTLY = "name: NAME\ncommand: ['true']\nschedule: {cron: '0 2 * * *', timezone: Europe/Berlin}\n"
 
 
 def delete(followed: Followed, name: str) -> str:
     """Delete a deployment in git, wait until that is applied, and return the commit."""
     (followed.repository.path / f"deployments/{name}.yaml").unlink()
-    commit = followed.repository.commit({})
-    followed("reconcile", "--wait")
-    return commit
+    return followed.commit({})
 
 
 @pytest.mark.parametrize(
@@ -48,32 +48,34 @@ def test_a_misspelt_name_of_a_python_environment_is_an_error_with_a_suggestion(f
 
 
 def test_a_deleted_deployment_is_reported_with_its_deletion_and_how_to_restore_it(followed: Followed) -> None:
-    commit = delete(followed, "sums")
+    followed.commit({"deployments/loader.yaml": NIGHTLY.replace("NAME", "loader")})
+    commit = delete(followed, "loader")
     for arguments in (
-        ("deployments", "show", "sums"),
-        ("hold", "sums", "--reason", "moving"),
-        ("resume", "sums"),
-        ("trigger", "sums"),
-        ("next", "sums"),
-        ("backfill", "sums", "--from", "2h", "--to", "now"),
+        ("deployments", "show", "loader"),
+        ("hold", "loader", "--reason", "moving"),
+        ("resume", "loader"),
+        ("trigger", "loader"),
+        ("next", "loader"),
+        ("backfill", "loader", "--from", "2h", "--to", "now"),
     ):
         answer = followed(*arguments)
         assert (answer.code, answer.out) == (2, ""), arguments
-        assert "There is no deployment 'sums': it was deleted at 20" in answer.err
+        assert "There is no deployment 'loader': it was deleted at 20" in answer.err
         assert re.search(rf":\d\d\+0[12]:00 by \S+{commit}", answer.err), answer.err
-        assert "`controller restore sums`" in answer.err
-    restored = followed("restore", "sums")
-    assert (restored.code, "name: sums" in restored.out) == (0, True)
-    assert "hint: Did you mean sums?" in followed("deployments", "show", "sumz").err
+        assert "`controller restore loader`" in answer.err
+    restored = followed("restore", "loader")
+    assert (restored.code, "name: loader" in restored.out) == (0, True)
+    assert "hint: Did you mean loader?" in followed("deployments", "show", "loadre").err
 
 
 def test_the_history_of_a_deleted_deployment_is_still_listed(followed: Followed) -> None:
-    run = followed("trigger", "fails", "--wait", "-o", "json").json
-    delete(followed, "fails")
-    found = followed("runs", "list", "--deployment", "fails", "-o", "json")
+    followed.commit({"deployments/gone.yaml": "name: gone\ncommand: ['true']\n"})
+    run = followed("trigger", "gone", "--wait", "-o", "json").json
+    delete(followed, "gone")
+    found = followed("runs", "list", "--deployment", "gone", "-o", "json")
     assert (found.code, [one["id"] for one in found.json]) == (0, [run["id"]])
-    assert "Pruned" in followed("events", "--for", "fails").out
-    assert followed("occurrences", "fails").code == 0
+    assert "Pruned" in followed("events", "--for", "gone").out
+    assert followed("occurrences", "gone").code == 0
 
 
 def test_a_deployment_that_is_not_valid_yet_is_not_a_misspelling(followed: Followed) -> None:
@@ -91,15 +93,16 @@ def test_events_can_be_filtered_by_subjects_that_are_not_deployments(followed: F
 
 
 def test_an_unknown_tag_is_an_error_and_one_without_runs_is_not(followed: Followed) -> None:
-    assert followed("runs", "list", "--tag", "math", "-o", "json").json == []
-    answer = followed("runs", "list", "--tag", "meth")
+    followed.commit({"deployments/tagged.yaml": "name: tagged\ncommand: ['true']\ntags: [billing]\n"})
+    assert followed("runs", "list", "--tag", "billing", "-o", "json").json == []
+    answer = followed("runs", "list", "--tag", "biling")
     assert (answer.code, answer.out) == (2, "")
-    assert "No deployment and no run has the tag 'meth'." in answer.err
-    assert "hint: Did you mean math?" in answer.err
-    followed("trigger", "sums", "--wait")
-    delete(followed, "sums")
-    assert len(followed("runs", "list", "--tag", "math", "-o", "json").json) == 1
-    assert followed("runs", "list", "--tag", "math", "--state", "failed").code == 0
+    assert "No deployment and no run has the tag 'biling'." in answer.err
+    assert "hint: Did you mean billing?" in answer.err
+    followed("trigger", "tagged", "--wait")
+    delete(followed, "tagged")
+    assert len(followed("runs", "list", "--tag", "billing", "-o", "json").json) == 1
+    assert followed("runs", "list", "--tag", "billing", "--state", "failed").code == 0
 
 
 @pytest.mark.parametrize(
@@ -110,14 +113,13 @@ def test_a_misspelt_value_is_an_error_with_a_suggestion(followed: Followed, opti
     assert (answer.code, f"Did you mean '{meant}'?" in answer.err) == (2, True)
 
 
+@OWN_CONTROLLER
 def test_withheld_deletions_are_approved_by_the_first_12_characters(followed: Followed) -> None:
     manifests = {f"deployments/m{n}.yaml": f"name: m{n}\ncommand: [echo]\n" for n in range(10)}
-    followed.repository.commit(manifests)
-    followed("reconcile", "--wait")
+    followed.commit(manifests)
     for path in manifests:
         (followed.repository.path / path).unlink()
-    followed.repository.commit({})
-    followed("reconcile", "--wait")
+    followed.commit({})
     wait_until(lambda: followed("status", "-o", "json").json["withheld"] is not None)
     digest = followed("status", "-o", "json").json["withheld"]["digest"]
     for short in (digest[:18], digest.removeprefix("sha256:")[:11], "sha256:", ""):
@@ -134,10 +136,7 @@ def test_names_with_capitals_dots_and_underscores_work_in_every_command(
     followed: Followed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = ["etl_daily", "Orders.v2", "a..b", "CON", "new", "etl.py", "N" * 100]
-    followed.repository.commit(
-        {"deployments/names.yaml": "---\n".join(f"name: {name}\ncommand: [echo, hi]\n" for name in names)}
-    )
-    followed("reconcile", "--wait")
+    followed.commit({"deployments/names.yaml": "---\n".join(f"name: {name}\ncommand: [echo, hi]\n" for name in names)})
     for name in names:
         assert followed("trigger", name, "--wait", "-o", "json").json["state"] == "succeeded", name
         assert followed("deployments", "show", name, "-o", "json").json["name"] == name
@@ -161,36 +160,34 @@ def test_names_with_capitals_dots_and_underscores_work_in_every_command(
 
 
 def test_a_rename_that_changes_only_the_case_is_refused_and_its_hint_can_be_followed(followed: Followed) -> None:
-    manifest = followed.repository.path / "deployments/sums.yaml"
-    text = manifest.read_text(encoding="utf-8")
-    run = followed("trigger", "sums", "--wait", "-o", "json").json["run_id"]
-    apply(followed, text.replace("name: sums", "name: Sums"))
-    shown = followed("deployments", "show", "sums", "-o", "json").json
+    def apply(name: str) -> None:
+        followed.commit({"deployments/cubes.yaml": f"name: {name}\ncommand: ['true']\n"})
+
+    apply("cubes")
+    run = followed("trigger", "cubes", "--wait", "-o", "json").json["run_id"]
+    apply("Cubes")
+    shown = followed("deployments", "show", "cubes", "-o", "json").json
     assert (shown["sync"], shown["findings"][0]["code"]) == ("Invalid", "CaseOnlyRename")
-    hint = "write name: sums, or a name that differs in more than case and renamed_from: sums"
-    assert hint in followed("deployments", "show", "sums").out
+    hint = "write name: cubes, or a name that differs in more than case and renamed_from: cubes"
+    assert hint in followed("deployments", "show", "cubes").out
     assert hint in followed("plan").out
-    apply(followed, text)
-    assert followed("deployments", "show", "sums", "-o", "json").json["sync"] == "Synced"
-    apply(followed, text.replace("name: sums", "name: Sums-2\nrenamed_from: sums"))
-    apply(followed, text.replace("name: sums", "name: Sums\nrenamed_from: Sums-2"))
-    assert [each["id"] for each in followed("runs", "list", "--deployment", "Sums", "-o", "json").json] == [run]
+    apply("cubes")
+    assert followed("deployments", "show", "cubes", "-o", "json").json["sync"] == "Synced"
+    apply("Cubes-2\nrenamed_from: cubes")
+    apply("Cubes\nrenamed_from: Cubes-2")
+    assert [each["id"] for each in followed("runs", "list", "--deployment", "Cubes", "-o", "json").json] == [run]
 
 
 def test_plan_compares_names_with_the_active_ones_however_many_commits_ago_one_was_renamed(
     followed: Followed,
 ) -> None:
-    text = (followed.repository.path / "deployments/sums.yaml").read_text(encoding="utf-8")
-    renamed = text.replace("name: sums", "name: Sums")
-    for version in "234":
-        apply(followed, renamed.replace("version: '1'", f"version: '{version}'"))
-        assert "the name Sums differs only in case from sums, which is active" in followed("plan").out
-    followed.repository.commit({"deployments/sums.yaml": text.replace("version: '1'", "version: '5'")})
+    def apply(name: str, version: int) -> None:
+        followed.commit({"deployments/roots.yaml": f"name: {name}\ncommand: ['true']\nversion: '{version}'\n"})
+
+    apply("roots", 1)
+    for version in (2, 3, 4):
+        apply("Roots", version)
+        assert "the name Roots differs only in case from roots, which is active" in followed("plan").out
+    apply("roots", 5)
     plan = followed("plan", "-o", "json").json
     assert "CaseOnlyRename" not in [finding["code"] for finding in plan["findings"]]
-
-
-def apply(followed: Followed, text: str) -> None:
-    """Commit this text as the manifest of `sums`, and wait until that is applied."""
-    followed.repository.commit({"deployments/sums.yaml": text})
-    followed("reconcile", "--wait")

@@ -9,8 +9,9 @@ import pytest
 from controller.app.controller import Controller
 from controller.app.stop_signal import StopSignal
 from controller.settings import Listen, Location, Settings, default_state_directory
+from tests.command_server import CommandServer
 from tests.conftest import GitRepository, wait_until
-from tests.unit.cli.conftest import FILES, Command, Followed, controller_process
+from tests.unit.cli.conftest import FILES, Command, Followed
 
 
 @pytest.fixture
@@ -28,7 +29,9 @@ def served(repository: GitRepository, command: Command) -> Iterator[Followed]:
     controller.stop()
 
 
-def test_pages_are_opened_in_a_browser_that_is_logged_in(served: Followed, tmp_path: Path) -> None:
+def test_pages_are_opened_in_a_browser_that_is_logged_in(
+    served: Followed, commands: CommandServer, tmp_path: Path
+) -> None:
     url = served("status", "-o", "json").json["controller"]["url"]
     assert f"dashboard    {url}\n" in served("status").out
     run = served("trigger", "sums", "--wait", "-o", "json").json["run_id"]
@@ -39,12 +42,12 @@ def test_pages_are_opened_in_a_browser_that_is_logged_in(served: Followed, tmp_p
         (("deployments", "open", "sums"), "/deployments/sums"),
         (("runs", "open", run[-12:]), f"/runs/{run}"),
     ):
-        answer = controller_process(*arguments, cwd=served.repository.path, env={"BROWSER": str(browser)})
+        answer = commands.run(*arguments, cwd=served.repository.path, env={"BROWSER": str(browser)})
         assert (answer.returncode, answer.stdout.decode()) == (0, f"{url}{path}\n"), answer.stderr
         page, _, code = opened.read_text().partition("#")
         assert (page, len(code) > 20) == (f"{url}/login?next={path.replace('/', '%2F')}", True)
         assert f'value="{path}"' in urlopen(page).read().decode()
-    without = controller_process("runs", "open", run, cwd=served.repository.path)
+    without = commands.run("runs", "open", run, cwd=served.repository.path, env={})
     assert (without.returncode, without.stdout.decode()) == (0, f"{url}/runs/{run}\n")
     assert b"`controller login`" in without.stderr
 
@@ -52,7 +55,7 @@ def test_pages_are_opened_in_a_browser_that_is_logged_in(served: Followed, tmp_p
 def test_pages_that_do_not_exist_are_not_opened(served: Followed) -> None:
     unknown = served("deployments", "open", "sumz")
     assert (unknown.code, unknown.out, "hint: Did you mean sums?" in unknown.err) == (2, "", True)
-    served.controller.stop()
+    served.stop()
     assert served("status", "-o", "json").json["controller"]["url"] is None
     stopped = served("deployments", "open", "sums")
     assert (stopped.code, stopped.out, "No controller is running" in stopped.err) == (2, "", True)

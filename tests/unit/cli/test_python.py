@@ -183,8 +183,7 @@ def test_an_interrupted_build_waits_to_be_built_again(
 @pytest.mark.usefixtures("index")
 def test_a_running_controller_uses_what_is_built_beside_it(followed: Followed) -> None:
     """The controller has no uv that works, so only the command can build."""
-    followed.repository.commit({"deployments/own.yaml": DAILY.replace("daily", "own"), "flows/a.py": FLOW})
-    followed("reconcile", "--wait")
+    followed.commit({"deployments/own.yaml": DAILY.replace("daily", "own"), "flows/a.py": FLOW})
     wait_until(lambda: followed("python", "show", "own", "-o", "json").json[0]["state"] == "failed")
     built = followed("python", "build", "own", "-o", "json")
     assert (built.code, [row["state"] for row in built.json]) == (0, ["ready"])

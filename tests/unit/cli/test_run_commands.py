@@ -42,7 +42,8 @@ def test_the_reason_of_a_cancellation_must_be_one_line(followed: Followed, reaso
 
 
 def test_a_backfilled_range_is_in_the_ledger(followed: Followed) -> None:
-    arguments = ("backfill", "sums", "--from", "2026-06-01T00:00:00Z", "--to", "2026-06-03T00:00:00Z")
+    followed.deploy_sums("ledger")
+    arguments = ("backfill", "ledger", "--from", "2026-06-01T00:00:00Z", "--to", "2026-06-03T00:00:00Z")
     dry = followed(*arguments, "--dry-run", "-o", "json").json
     assert dry["run_ids"] == []
     assert dry["times"] == ["2026-06-01T00:00:00Z", "2026-06-02T00:00:00Z", "2026-06-03T00:00:00Z"]
@@ -51,14 +52,14 @@ def test_a_backfilled_range_is_in_the_ledger(followed: Followed) -> None:
     assert made["left_out"] == 1
     for run_id in made["run_ids"]:
         assert followed("runs", "watch", run_id).code == 0
-    rows = followed("occurrences", "sums", "--until", "2026-06-03T00:00:00Z", "-o", "json").json
+    rows = followed("occurrences", "ledger", "--until", "2026-06-03T00:00:00Z", "-o", "json").json
     assert [(row["scheduled_for"], row["outcome"], row["run_id"]) for row in rows] == [
         ("2026-06-03T00:00:00Z", "run", made["run_ids"][1]),
         ("2026-06-02T00:00:00Z", "run", made["run_ids"][0]),
     ]
     keys = {"deployment", "schedule", "scheduled_for", "outcome", "run_id", "reason", "state", "runs"}
     assert rows[0].keys() == keys
-    assert "nightly" in followed("occurrences", "sums").out
+    assert "nightly" in followed("occurrences", "ledger").out
     again = followed(*arguments)
     assert "2 already have a run" in again.err
     assert followed("occurrences", "nobody").code == 2
@@ -81,9 +82,9 @@ def test_a_time_at_the_edge_of_the_calendar_is_rejected(followed: Followed, time
 
 @pytest.mark.parametrize("key", ["", "k" * 1000, "two\nlines"])
 def test_an_invalid_idempotency_key_is_rejected(followed: Followed, key: str) -> None:
-    answer = followed("trigger", "sums", "--idempotency-key", key)
+    answer = followed("trigger", "asleep", "--idempotency-key", key)
     assert (answer.code, "An idempotency key must be" in answer.err) == (2, True)
-    assert followed("runs", "list", "-o", "json").json == []
+    assert followed("runs", "list", "--deployment", "asleep", "-o", "json").json == []
 
 
 def test_commands_that_change_something_need_a_controller(command: Command, tmp_path: Path) -> None:

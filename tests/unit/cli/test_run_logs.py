@@ -1,11 +1,8 @@
 """`runs logs`: what a run printed, from where one asks for it."""
 
-import contextlib
 import io
 import os
 import re
-import subprocess
-import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +14,7 @@ from hypothesis import strategies as st
 from controller.cli.log_output import LogWriter, MatchingLines, TerminalFilter
 from controller.cli.log_printer import _start_since, _tail_start
 from controller.runs.executors.local.supervisor.log_times import MAGIC, NAME, RECORD
-from controller.settings import default_state_directory
-from tests.conftest import wait_until
-from tests.unit.cli.conftest import Followed
+from tests.unit.cli.conftest import Followed, OnTerminal
 
 SEPARATOR = re.compile(r"\[controller: attempt 2, started [0-9: -]{19} UTC, after attempt 1 failed\]\n")
 LINES = st.lists(st.sampled_from([b"", b"a", b"bb\r", b"\xff" * 3, b"x" * 70_000]), max_size=6)
@@ -51,8 +46,7 @@ def test_a_log_is_printed_completely_or_in_part(followed: Followed) -> None:
 
 def test_tail_counts_the_lines_of_all_attempts(followed: Followed) -> None:
     document = "name: again\ncommand: [sh, -c, 'seq 3; exit 1']\nretries: {limit: 1, delay: 1s, jitter: 0}\n"
-    followed.repository.commit({"deployments/again.yaml": document})
-    wait_until(lambda: followed("deployments", "show", "again").code == 0)
+    followed.commit({"deployments/again.yaml": document})
     run = followed("trigger", "again", "--wait", "-o", "json").json["run_id"]
     whole = followed("runs", "logs", run).out
     assert len(whole.splitlines()) == 7
@@ -63,30 +57,27 @@ def test_tail_counts_the_lines_of_all_attempts(followed: Followed) -> None:
 
 def test_logs_are_printed_byte_for_byte(followed: Followed) -> None:
     document = "name: raw\ncommand: [printf, 'a\\033[31mb\\r\\n']\n"
-    followed.repository.commit({"deployments/raw.yaml": document})
-    wait_until(lambda: followed("deployments", "show", "raw").code == 0)
+    followed.commit({"deployments/raw.yaml": document})
     run = followed("trigger", "raw", "--wait", "-o", "json").json["run_id"]
     assert "\x1b[31mb" in followed("runs", "logs", run).out
 
 
-def test_following_ends_with_the_run(followed: Followed) -> None:
-    gate = followed.repository.path / "gate"
+def test_following_ends_with_the_run(followed: Followed, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
     script = f"echo one; while [ ! -e {gate} ]; do sleep 0.05; done; echo two"
-    followed.repository.commit({"deployments/slow.yaml": f"name: slow\ncommand: [sh, -c, '{script}']\n"})
-    wait_until(lambda: followed("deployments", "show", "slow").code == 0)
-    run = followed("trigger", "slow", "-o", "json").json["run_id"]
+    followed.commit({"deployments/opened.yaml": f"name: opened\ncommand: [sh, -c, '{script}']\n"})
+    run = followed("trigger", "opened", "-o", "json").json["run_id"]
     opener = threading.Timer(0.3, gate.touch)
     opener.start()
     assert followed("runs", "logs", run, "--follow").out == "one\ntwo\n"
     opener.join()
 
 
-def test_tail_limits_only_existing_lines_when_following(followed: Followed) -> None:
-    gate = followed.repository.path / "gate"
+def test_tail_limits_only_existing_lines_when_following(followed: Followed, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
     script = f"[ $CONTROLLER_ATTEMPT = 2 ] || while [ ! -e {gate} ]; do sleep 0.05; done; seq 5; exit 1"
     document = f"name: twice\ncommand: [sh, -c, '{script}']\nretries: {{limit: 1, delay: 1s, jitter: 0}}\n"
-    followed.repository.commit({"deployments/twice.yaml": document})
-    wait_until(lambda: followed("deployments", "show", "twice").code == 0)
+    followed.commit({"deployments/twice.yaml": document})
     run = followed("trigger", "twice", "-o", "json").json["run_id"]
     opener = threading.Timer(0.5, gate.touch)
     opener.start()
@@ -98,8 +89,7 @@ def test_tail_limits_only_existing_lines_when_following(followed: Followed) -> N
 def test_attempts_are_separated_by_a_line_with_number_time_and_reason(followed: Followed) -> None:
     script = "printf $CONTROLLER_ATTEMPT; [ $CONTROLLER_ATTEMPT != 2 ] || echo; exit 1"
     document = f"name: thrice\ncommand: [sh, -c, '{script}']\nretries: {{limit: 2, delay: 1s, backoff: 1, jitter: 0}}\n"
-    followed.repository.commit({"deployments/thrice.yaml": document})
-    wait_until(lambda: followed("deployments", "show", "thrice").code == 0)
+    followed.commit({"deployments/thrice.yaml": document})
     run = followed("trigger", "thrice", "--wait", "-o", "json").json["run_id"]
     printed = followed("runs", "logs", run).out
     lines = printed.splitlines()
@@ -113,8 +103,7 @@ def test_attempts_are_separated_by_a_line_with_number_time_and_reason(followed: 
 def test_logs_of_one_attempt_and_of_matching_lines(followed: Followed) -> None:
     script = "echo attempt $CONTROLLER_ATTEMPT; seq 12; printf end1; exit 1"
     document = f"name: twice\ncommand: [sh, -c, '{script}']\nretries: {{limit: 1, delay: 1s, jitter: 0}}\n"
-    followed.repository.commit({"deployments/twice.yaml": document})
-    wait_until(lambda: followed("deployments", "show", "twice").code == 0)
+    followed.commit({"deployments/twice.yaml": document})
     run = followed("trigger", "twice", "--wait", "-o", "json").json["run_id"]
     numbers = "".join(f"{number}\n" for number in range(1, 13))
     assert followed("runs", "logs", run, "--attempt", "1").out == f"attempt 1\n{numbers}end1"
@@ -126,11 +115,12 @@ def test_logs_of_one_attempt_and_of_matching_lines(followed: Followed) -> None:
     assert followed("runs", "logs", run, "--grep", "(").code == 2
 
 
-def test_lines_are_printed_with_their_times_and_only_those_since_a_time(followed: Followed) -> None:
+def test_lines_are_printed_with_their_times_and_only_those_since_a_time(
+    followed: Followed, on_terminal: OnTerminal
+) -> None:
     script = "echo first $CONTROLLER_ATTEMPT; printf last; exit 1"
     document = f"name: stamped\ncommand: [sh, -c, '{script}']\nretries: {{limit: 1, delay: 1s, jitter: 0}}\n"
-    followed.repository.commit({"deployments/stamped.yaml": document})
-    wait_until(lambda: followed("deployments", "show", "stamped").code == 0)
+    followed.commit({"deployments/stamped.yaml": document})
     run = followed("trigger", "stamped", "--wait", "-o", "json").json["run_id"]
     stamp = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}(?: UTC|[+-]\d\d:\d\d)  "
     printed = followed("runs", "logs", run, "-t").out
@@ -139,10 +129,10 @@ def test_lines_are_printed_with_their_times_and_only_those_since_a_time(followed
     assert re.sub(stamp, "@", matching).splitlines()[::2] == ["@first 1", "@first 2"]
     assert followed("runs", "logs", run, "--since", "1h").out == followed("runs", "logs", run).out
     assert followed("runs", "logs", run, "--since", "2030-01-01").out == ""
-    shown = on_terminal(followed, ["runs", "logs", run], {"TERM": "xterm"})
+    shown = on_terminal(["runs", "logs", run, *followed.place], {"TERM": "xterm"})
     heading = r"──── attempt 2 of 2, \d\d:\d\d:\d\d, after attempt 1 failed ────"
     assert re.fullmatch(f"first 1\r\nlast\r\n{heading}\r\nfirst 2\r\nlast", shown)
-    [log, _] = sorted(default_state_directory(followed.repository.path).glob(f"runs/{run}/*/log"))
+    [log, _] = sorted(followed.state.glob(f"runs/{run}/*/log"))
     os.utime(log, (0, 0))
     (log.parent / "log.times").unlink()
     assert followed("runs", "logs", run, "--since", "1h").out.endswith("first 2\nlast")
@@ -220,28 +210,14 @@ def test_nothing_but_colours_reaches_a_terminal(content: bytes) -> None:
         ({"TERM": "xterm", "NO_COLOR": ""}, "a\x1b[31mb\x1b[0m\r\n\\x1b]0;t\\x07\r\n"),
     ],
 )
-def test_on_a_terminal_a_log_has_its_colours(followed: Followed, variables: dict[str, str], expected: str) -> None:
+def test_on_a_terminal_a_log_has_its_colours(
+    followed: Followed, on_terminal: OnTerminal, variables: dict[str, str], expected: str
+) -> None:
     document = "name: raw\ncommand: [printf, 'a\\033[31mb\\n\\033]0;t\\007\\n']\n"
-    followed.repository.commit({"deployments/raw.yaml": document})
-    wait_until(lambda: followed("deployments", "show", "raw").code == 0)
+    followed.commit({"deployments/raw.yaml": document})
     run = followed("trigger", "raw", "--wait", "-o", "json").json["run_id"]
     for command in (["runs", "logs", run], ["runs", "logs", run, "--follow"]):
-        assert on_terminal(followed, command, variables) == expected
-
-
-def on_terminal(followed: Followed, command: list[str], variables: dict[str, str]) -> str:
-    """Return the output of this command on a terminal."""
-    main, end = os.openpty()
-    script = "import sys; from controller.__main__ import main; main()"
-    place = ["--repo", str(followed.repository.path)]
-    subprocess.run([sys.executable, "-c", script, *command, *place], stdout=end, env=variables, check=True)
-    os.close(end)
-    said = b""
-    with contextlib.suppress(OSError):
-        while chunk := os.read(main, 4096):
-            said += chunk
-    os.close(main)
-    return said.decode()
+        assert on_terminal([*command, *followed.place], variables) == expected
 
 
 def test_a_character_split_between_two_reads_is_shown() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.command_server import CommandServer
 from tests.conftest import GitRepository
 from tests.unit.cli.conftest import Command, controller_process
 
@@ -43,10 +44,12 @@ def test_characters_missing_from_the_encoding_are_escaped(
 
 
 @pytest.mark.parametrize("env", [env for env, _, _ in ENCODINGS])
-def test_json_output_is_valid_in_every_encoding(here: Path, env: dict[str, str]) -> None:
-    answer = controller_process("validate", "-o", "json", cwd=here, env=env)
+def test_json_output_is_valid_in_every_encoding(here: Path, commands: CommandServer, env: dict[str, str]) -> None:
+    run = controller_process if env is ASCII_LOCALE else commands.run
+    environment = {"PATH": os.defpath, "HOME": str(here), **env}
+    answer = run("validate", "-o", "json", cwd=here, env=environment)
     assert "deployments/zły.yaml" in {finding["file"] for finding in json.loads(answer.stdout)["findings"]}
-    log = controller_process("run", "--once", "--log-format", "json", cwd=here, env=env)
+    log = run("run", "--once", "--log-format", "json", cwd=here, env=environment)
     assert [json.loads(line)["level"] for line in log.stdout.splitlines()]
 
 
@@ -63,10 +66,10 @@ def test_an_argument_that_is_not_utf8_is_rejected_with_a_message(here: Path) -> 
     assert b"is not UTF-8" in answer.stderr
 
 
-def test_a_directory_name_that_is_not_utf8_is_rejected_with_a_message(tmp_path: Path) -> None:
+def test_a_directory_name_that_is_not_utf8_is_rejected_with_a_message(commands: CommandServer, tmp_path: Path) -> None:
     odd = tmp_path / os.fsdecode(b"caf\xe9")
     odd.mkdir()
-    answer = controller_process("run", "--once", "--working-tree", cwd=odd)
+    answer = commands.run("run", "--once", "--working-tree", cwd=odd, env={"PATH": os.defpath})
     assert answer.returncode == 2
     assert rb"caf\xe9 is not UTF-8" in answer.stderr
 

@@ -6,7 +6,6 @@ import pty
 import signal
 import struct
 import subprocess
-import sys
 import termios
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +15,8 @@ from time import monotonic
 
 import pytest
 
-from tests.conftest import GitRepository
+from tests.command_server import CONTROLLER, CommandServer, Process
+from tests.conftest import GitRepository, wait_until
 from tests.unit.cli.conftest import FILES
 
 ENTER, LEAVE = b"\x1b[?1049h", b"\x1b[?1049l"
@@ -26,7 +26,7 @@ SHOW = b"\x1b[?25h"
 class Terminal:
     """A command on a pseudo-terminal of its own."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", screen: int) -> None:
+    def __init__(self, process: "Process | subprocess.Popen[bytes]", screen: int) -> None:
         self.process = process
         self._screen = screen
         self.modes = termios.tcgetattr(screen)
@@ -44,6 +44,11 @@ class Terminal:
     def is_restored(self) -> bool:
         """Whether the terminal has the modes that it had before the command."""
         return termios.tcgetattr(self._screen) == self.modes
+
+    def wait_until_stopped(self) -> None:
+        """Return once the process is stopped, as by Ctrl-Z."""
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
 
     def find_view(self) -> int:
         """Return the process id of the live view that `controller run` has started."""
@@ -74,15 +79,19 @@ def open_process(pid: int) -> Iterator[int]:
 
 
 @contextmanager
-def on_terminal(cwd: Path, *arguments: str, term: str | None) -> Iterator[Terminal]:
+def on_terminal(commands: CommandServer | None, cwd: Path, *arguments: str, term: str | None) -> Iterator[Terminal]:
+    """Run a command on a terminal; without `commands`, the installed script."""
     screen, end = pty.openpty()
     env = {"PATH": os.defpath, "HOME": str(cwd), **({} if term is None else {"TERM": term})}
-    program = str(Path(sys.executable).parent / "controller")
     fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
     # In a session of its own, the group would be orphaned, and the kernel would ignore SIGTSTP.
-    # A controller respects an ignored SIGHUP, which it would inherit from tests that nohup runs.
-    command = ["env", "--default-signal=HUP", program, *arguments]
-    process = subprocess.Popen(command, cwd=cwd, env=env, stdin=end, stdout=end, stderr=end, process_group=0)
+    process: Process | subprocess.Popen[bytes]
+    if commands is not None:
+        process = commands.start(arguments, cwd=cwd, env=env, stdin=end, stdout=end, stderr=end, has_own_group=True)
+    else:
+        # A controller respects an ignored SIGHUP, which it would inherit from tests that nohup runs.
+        command = ["env", "--default-signal=HUP", str(CONTROLLER), *arguments]
+        process = subprocess.Popen(command, cwd=cwd, env=env, stdin=end, stdout=end, stderr=end, process_group=0)
     os.close(end)
     try:
         yield Terminal(process, screen)
@@ -94,23 +103,17 @@ def on_terminal(cwd: Path, *arguments: str, term: str | None) -> Iterator[Termin
             os.close(screen)
 
 
-def apply_once(repository: GitRepository) -> None:
-    program = str(Path(sys.executable).parent / "controller")
-    subprocess.run([program, "run", "--once"], cwd=repository.path, capture_output=True, check=False)
-
-
 @pytest.mark.parametrize("arguments", [("status", "--watch"), ("status", "--watch", "--plain")])
 def test_the_live_view_restores_the_terminal_while_it_is_stopped(
-    repository: GitRepository, arguments: tuple[str, ...]
+    commands: CommandServer, repository: GitRepository, arguments: tuple[str, ...]
 ) -> None:
     repository.commit(FILES)
-    apply_once(repository)
-    with on_terminal(repository.path, *arguments, term="xterm") as terminal:
+    commands.run("run", "--once", cwd=repository.path, env={"PATH": os.defpath})
+    with on_terminal(commands, repository.path, *arguments, term="xterm") as terminal:
         terminal.read_until(lambda text: ENTER in text and b"controller" in text)
         for _ in range(2):
             os.kill(terminal.process.pid, signal.SIGTSTP)
-            _, status = os.waitpid(terminal.process.pid, os.WUNTRACED)
-            assert os.WIFSTOPPED(status)
+            terminal.wait_until_stopped()
             left = terminal.read_until(lambda text: LEAVE in text)
             assert SHOW in left
             os.kill(terminal.process.pid, signal.SIGCONT)
@@ -122,7 +125,7 @@ def test_the_live_view_restores_the_terminal_while_it_is_stopped(
 
 def test_controller_run_shows_the_live_view_and_says_goodbye(repository: GitRepository) -> None:
     repository.commit(FILES)
-    with on_terminal(repository.path, "run", "--listen", "none", term="xterm") as terminal:
+    with on_terminal(None, repository.path, "run", "--listen", "none", term="xterm") as terminal:
         terminal.read_until(lambda text: ENTER in text and b"main@" in text)
         assert not terminal.is_restored()
         terminal.type(b"q")
@@ -136,9 +139,11 @@ def test_controller_run_shows_the_live_view_and_says_goodbye(repository: GitRepo
         assert terminal.is_restored()
 
 
-def test_the_view_and_the_controller_exit_when_the_terminal_is_closed(repository: GitRepository) -> None:
+def test_the_view_and_the_controller_exit_when_the_terminal_is_closed(
+    commands: CommandServer, repository: GitRepository
+) -> None:
     repository.commit(FILES)
-    with on_terminal(repository.path, "run", "--listen", "none", term="xterm") as terminal:
+    with on_terminal(commands, repository.path, "run", "--listen", "none", term="xterm") as terminal:
         terminal.read_until(lambda text: ENTER in text and b"Deployments" in text)
         view = terminal.find_view()
         with open_process(view) as ended:
@@ -148,14 +153,15 @@ def test_the_view_and_the_controller_exit_when_the_terminal_is_closed(repository
         assert terminal.process.wait(60) == 0
 
 
-def test_ctrl_z_stops_the_controller_and_a_killed_view_is_replaced_by_log_lines(repository: GitRepository) -> None:
+def test_ctrl_z_stops_the_controller_and_a_killed_view_is_replaced_by_log_lines(
+    commands: CommandServer, repository: GitRepository
+) -> None:
     repository.commit(FILES)
-    with on_terminal(repository.path, "run", "--listen", "none", term="xterm") as terminal:
+    with on_terminal(commands, repository.path, "run", "--listen", "none", term="xterm") as terminal:
         terminal.read_until(lambda text: ENTER in text and b"Deployments" in text)
         terminal.type(b"\x1a")
         terminal.read_until(lambda text: LEAVE in text)
-        _, status = os.waitpid(terminal.process.pid, os.WUNTRACED)
-        assert os.WIFSTOPPED(status)
+        terminal.wait_until_stopped()
         assert terminal.is_restored()
         os.killpg(terminal.process.pid, signal.SIGCONT)
         terminal.read_until(lambda text: ENTER in text and b"Deployments" in text)
@@ -172,9 +178,11 @@ def test_ctrl_z_stops_the_controller_and_a_killed_view_is_replaced_by_log_lines(
         assert terminal.process.wait(30) == 0
 
 
-def test_the_view_restores_the_terminal_when_the_controller_is_killed(repository: GitRepository) -> None:
+def test_the_view_restores_the_terminal_when_the_controller_is_killed(
+    commands: CommandServer, repository: GitRepository
+) -> None:
     repository.commit(FILES)
-    with on_terminal(repository.path, "run", "--listen", "none", term="xterm") as terminal:
+    with on_terminal(commands, repository.path, "run", "--listen", "none", term="xterm") as terminal:
         terminal.read_until(lambda text: ENTER in text and b"Deployments" in text)
         os.kill(terminal.process.pid, signal.SIGKILL)
         terminal.process.wait()
@@ -184,11 +192,11 @@ def test_the_view_restores_the_terminal_when_the_controller_is_killed(repository
 
 
 @pytest.mark.parametrize("term", ["dumb", None])
-def test_a_dumb_terminal_gets_plain_lines(repository: GitRepository, term: str | None) -> None:
+def test_a_dumb_terminal_gets_plain_lines(commands: CommandServer, repository: GitRepository, term: str | None) -> None:
     repository.commit(FILES)
-    with on_terminal(repository.path, "status", "--watch", term=term) as terminal:
+    with on_terminal(commands, repository.path, "status", "--watch", term=term) as terminal:
         terminal.read_until(lambda text: b"controller" in text)
         assert ENTER not in terminal.seen
-    with on_terminal(repository.path, "run", "--listen", "none", term=term) as terminal:
+    with on_terminal(commands, repository.path, "run", "--listen", "none", term=term) as terminal:
         terminal.read_until(lambda text: b"Applied" in text)
         assert ENTER not in terminal.seen

@@ -35,32 +35,33 @@ def zones(text: str) -> set[str]:
 
 
 def test_times_of_one_deployment_are_in_the_zone_of_its_schedules(followed: Followed) -> None:
-    run = followed("trigger", "sums", "--wait", "-o", "json").json
+    followed.deploy_sums("timed")
+    run = followed("trigger", "timed", "--wait", "-o", "json").json
     days = ("--from", "2026-06-01", "--to", "2026-06-03 23:00:00+02:00")
-    assert followed("backfill", "sums", *days, "--dry-run").out.splitlines() == [
+    assert followed("backfill", "timed", *days, "--dry-run").out.splitlines() == [
         "2026-06-01 02:00:00+02:00",
         "2026-06-02 02:00:00+02:00",
         "2026-06-03 02:00:00+02:00",
     ]
-    made = followed("backfill", "sums", *days, "-o", "json").json
+    made = followed("backfill", "timed", *days, "-o", "json").json
     for run_id in made["run_ids"]:
         followed("runs", "watch", run_id)
-    assert "2026-06-03 02:00:00+02:00" in followed("occurrences", "sums").out
+    assert "2026-06-03 02:00:00+02:00" in followed("occurrences", "timed").out
     end = format_time(SystemClock().now() + timedelta(days=3), None)
-    held = followed("hold", "sums", "--reason", "moving", "--until", end)
-    assert held.out.startswith("sums is held until ")
+    held = followed("hold", "timed", "--reason", "moving", "--until", end)
+    assert held.out.startswith("timed is held until ")
     for arguments in (
-        ("deployments", "show", "sums"),
+        ("deployments", "show", "timed"),
         ("runs", "show", run["id"]),
         ("runs", "show", made["run_ids"][0]),
-        ("occurrences", "sums"),
-        ("next", "sums", "-n", "3"),
+        ("occurrences", "timed"),
+        ("next", "timed", "-n", "3"),
     ):
         answer = followed(*arguments)
         assert (answer.code, zones(answer.out) <= BERLIN) == (0, True), answer.out
     assert zones(held.out) <= BERLIN
-    assert zones(followed("events", "--for", "sums").out) <= {*BERLIN, " UTC"}
-    assert followed("resume", "sums").code == 0
+    assert zones(followed("events", "--for", "timed").out) <= {*BERLIN, " UTC"}
+    assert followed("resume", "timed").code == 0
 
 
 RETRIED = """\
@@ -114,7 +115,7 @@ def test_other_times_are_in_the_zone_of_the_machine(followed: Followed) -> None:
 
 
 def test_json_has_times_in_utc(followed: Followed) -> None:
-    for arguments in (("next", "sums"), ("events",), ("deployments", "show", "sums"), ("status",)):
+    for arguments in (("next", "sums"), ("events", "--for", "fails"), ("deployments", "show", "sums"), ("status",)):
         assert zones(followed(*arguments, "-o", "json").out) <= {"Z"}
 
 
@@ -125,9 +126,10 @@ def test_the_times_of_an_expression_are_in_its_zone(command: Command) -> None:
 
 
 def test_a_plan_shows_each_time_in_the_zone_of_its_schedule(followed: Followed) -> None:
-    path = followed.repository.path / "deployments/sums.yaml"
+    followed.deploy_sums("moved")
+    path = followed.repository.path / "deployments/moved.yaml"
     path.write_text(path.read_text().replace("0 2 * * *", "0 3 * * *").replace("Europe/Berlin", "America/New_York"))
-    followed.repository.commit({})
+    followed.commit({})
     answer = followed("plan", "--base", "HEAD~1", "--head", "HEAD")
     before, after = (
         next(line for line in answer.out.splitlines() if f"fires {word}:" in line) for word in ("before", "after")

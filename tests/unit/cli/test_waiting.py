@@ -1,17 +1,13 @@
 """Waiting for a run: its id at once, its output as it arrives, and its progress on a terminal."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import wait_until
-from tests.unit.cli.conftest import Followed
+from tests.command_server import CommandServer
+from tests.unit.cli.conftest import Followed, StartCommand
 from tests.unit.cli.test_terminal import on_terminal
 
-PROGRAM = str(Path(sys.executable).parent / "controller")
 FLOW = """
 import os
 import time
@@ -39,36 +35,34 @@ def gate(followed: Followed, tmp_path: Path) -> Path:
         "flows/gated.py": FLOW.format(gate=str(gate)),
         "deployments/gated.yaml": "name: gated\nflow: flows/gated.py:main\n",
     }
-    followed.repository.commit(files)
-    wait_until(lambda: followed("deployments", "show", "gated").code == 0)
+    followed.commit(files)
     return gate
 
 
-def test_the_id_and_the_output_are_printed_while_the_run_is_in_progress(followed: Followed, gate: Path) -> None:
-    arguments = [PROGRAM, "trigger", "gated", "--logs", "--repo", str(followed.repository.path)]
-    with subprocess.Popen(
-        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={"PATH": os.defpath}
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        word, run_id = process.stderr.readline().split()
+def test_the_id_and_the_output_are_printed_while_the_run_is_in_progress(
+    followed: Followed, start_command: StartCommand, gate: Path
+) -> None:
+    with start_command("trigger", "gated", "--logs", *followed.place) as started:
+        word, run_id = started.err.readline().split()
         assert word == "Run"
-        assert process.stdout.readline() == "begin\n"
+        assert started.out.readline() == "begin\n"
         assert not gate.exists()
         gate.touch()
-        assert process.stdout.read() == f'{run_id} succeeded\nresult: "done"\n'
-        assert process.stderr.read() == ""
-    assert process.returncode == 0
+        assert started.out.read() == f'{run_id} succeeded\nresult: "done"\n'
+        assert started.err.read() == ""
+        assert started.process.wait(30) == 0
 
 
 @pytest.mark.parametrize("verb", ["trigger", "watch"])
-def test_a_terminal_shows_the_tasks_of_a_run_in_progress(followed: Followed, gate: Path, verb: str) -> None:
+def test_a_terminal_shows_the_tasks_of_a_run_in_progress(
+    commands: CommandServer, followed: Followed, gate: Path, verb: str
+) -> None:
     where = ["--repo", str(followed.repository.path)]
     arguments = ["trigger", "gated", "--wait", *where]
     if verb == "watch":
         run_id = followed("trigger", "gated", "-o", "json").json["run_id"]
         arguments = ["runs", "watch", run_id, *where]
-    with on_terminal(followed.repository.path, *arguments, term="xterm") as terminal:
+    with on_terminal(commands, followed.repository.path, *arguments, term="xterm") as terminal:
         seen = terminal.read_until(lambda text: b"1 of 2 tasks done" in text)
         if verb == "watch":
             terminal.read_until(lambda text: b"check-2" in text)
@@ -78,11 +72,11 @@ def test_a_terminal_shows_the_tasks_of_a_run_in_progress(followed: Followed, gat
         assert terminal.process.wait(30) == 0
 
 
-def test_a_finished_run_is_watched_with_its_reason(followed: Followed) -> None:
+def test_a_finished_run_is_watched_with_its_reason(commands: CommandServer, followed: Followed) -> None:
     run_id = followed("trigger", "fails", "--wait", "-o", "json").json["run_id"]
     assert followed("runs", "watch", run_id).out == f"{run_id} failed: exit code 3\n"
     script = ["runs", "watch", run_id, "--repo", str(followed.repository.path)]
-    with on_terminal(followed.repository.path, *script, term="xterm") as terminal:
+    with on_terminal(commands, followed.repository.path, *script, term="xterm") as terminal:
         terminal.read_until(lambda text: b"reason: exit code 3" in text)
         assert terminal.process.wait(30) == 1
 

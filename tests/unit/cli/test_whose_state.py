@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import tempfile
@@ -16,8 +17,9 @@ from controller.remotes import canonical
 from controller.settings import locate
 from controller.store.access_check import check_access
 from controller.store.state_directory import StateDirectory
+from tests.command_server import CommandServer
 from tests.conftest import NOW, GitRepository, new_repository
-from tests.unit.cli.conftest import Answer, Command, Followed
+from tests.unit.cli.conftest import Answer, Command, Followed, copy_repository, start_controller
 
 LOOKING = [["status"], ["deployments"], ["runs"], ["events"], ["occurrences", "a"], ["plan"], ["trigger", "a"]]
 
@@ -30,13 +32,29 @@ def other(tmp_path: Path) -> GitRepository:
     return made
 
 
-@pytest.fixture
-def state(tmp_path: Path, repository: GitRepository, command: Command) -> Path:
-    """A state directory that `repository`, which declares `a`, was applied to."""
+@pytest.fixture(scope="module")
+def applied(tmp_path_factory: pytest.TempPathFactory, commands: CommandServer) -> tuple[GitRepository, Path]:
+    """A repository that declares `a`, and a state directory to which it was applied."""
+    directory = tmp_path_factory.mktemp("applied")
+    repository = new_repository(directory / "repo")
     repository.commit({"deployments/a.yaml": "name: a\ncommand: ['true']\n"})
-    made = tmp_path / "state"
-    assert once(command, repository.path, made).code == 0
-    return made
+    state = directory / "state"
+    place = ("--repo", str(repository.path), "--state-dir", str(state))
+    done = commands.run("run", "--once", *place, cwd=directory, env={"PATH": os.defpath})
+    assert done.returncode == 0
+    return repository, state
+
+
+@pytest.fixture
+def owner(applied: tuple[GitRepository, Path]) -> GitRepository:
+    """The repository that `state` belongs to. It declares `a`."""
+    return applied[0]
+
+
+@pytest.fixture
+def state(tmp_path: Path, applied: tuple[GitRepository, Path]) -> Path:
+    """A state directory of this test."""
+    return Path(shutil.copytree(applied[1], tmp_path / "state"))
 
 
 def once(command: Command, repo: Path | str, state: Path, *more: str) -> Answer:
@@ -49,47 +67,47 @@ def names(command: Command, repo: Path | str, state: Path) -> list[str]:
 
 
 def test_the_state_of_another_repository_is_rejected(
-    repository: GitRepository, other: GitRepository, state: Path, command: Command
+    owner: GitRepository, other: GitRepository, state: Path, command: Command
 ) -> None:
     for _ in range(2):
         answer = once(command, other.path, state)
         assert answer.code == 2
-        assert f"belongs to the repository {repository.path}, not to {other.path}" in answer.err
+        assert f"belongs to the repository {owner.path}, not to {other.path}" in answer.err
         assert "--adopt-state" in answer.err
-    assert names(command, repository.path, state) == ["a"]
+    assert names(command, owner.path, state) == ["a"]
 
 
 @pytest.mark.parametrize("arguments", LOOKING, ids=" ".join)
 def test_the_state_of_another_repository_is_not_shown(
-    repository: GitRepository, other: GitRepository, state: Path, command: Command, arguments: list[str]
+    owner: GitRepository, other: GitRepository, state: Path, command: Command, arguments: list[str]
 ) -> None:
     answer = command(*arguments, "--repo", str(other.path), "--state-dir", str(state))
     assert (answer.code, answer.out) == (2, "")
-    assert f"belongs to the repository {repository.path}, not to {other.path}" in answer.err
-    assert f"--repo {repository.path}" in answer.err
+    assert f"belongs to the repository {owner.path}, not to {other.path}" in answer.err
+    assert f"--repo {owner.path}" in answer.err
 
 
 def test_adopt_state_takes_over_the_state_of_another_repository(
-    repository: GitRepository, other: GitRepository, state: Path, command: Command
+    owner: GitRepository, other: GitRepository, state: Path, command: Command
 ) -> None:
     assert once(command, other.path, state, "--adopt-state").code == 0
     assert names(command, other.path, state) == ["b"]
     assert once(command, other.path, state).code == 0
-    assert once(command, repository.path, state).code == 2
+    assert once(command, owner.path, state).code == 2
     found = command("events", "-o", "json", "--repo", str(other.path), "--state-dir", str(state)).json
     [event] = [event for event in found if event["reason"] == "StateAdopted"]
-    assert event["message"] == f"The state of {repository.path} was adopted for {other.path}."
+    assert event["message"] == f"The state of {owner.path} was adopted for {other.path}."
 
 
 def test_the_repository_is_recognized_however_it_is_named(
-    repository: GitRepository, state: Path, tmp_path: Path, command: Command
+    owner: GitRepository, state: Path, tmp_path: Path, command: Command
 ) -> None:
-    (tmp_path / "link").symlink_to(repository.path)
-    path = str(repository.path)
+    (tmp_path / "link").symlink_to(owner.path)
+    path = str(owner.path)
     for name in (
         f"{path}/",
-        f"{tmp_path}/./repo",
-        f"{tmp_path}/elsewhere/../repo",
+        f"{owner.path.parent}/./repo",
+        f"{owner.path}/../repo",
         f"{tmp_path}/link",
         f"file://{path}",
     ):
@@ -98,14 +116,14 @@ def test_the_repository_is_recognized_however_it_is_named(
 
 
 def test_another_ref_path_or_environment_is_the_same_repository(
-    repository: GitRepository, state: Path, command: Command
+    owner: GitRepository, state: Path, command: Command
 ) -> None:
-    repository.git("branch", "next")
-    assert once(command, repository.path, state, "--ref", "next").code == 0
-    assert names(command, repository.path, state) == ["a"]
+    owner.git("branch", "next")
+    assert once(command, owner.path, state, "--ref", "next").code == 0
+    assert names(command, owner.path, state) == ["a"]
     # A path that never existed is a slip: nothing is pruned for it.
-    assert once(command, repository.path, state, "--path", "elsewhere").code == 2
-    assert names(command, repository.path, state) == ["a"]
+    assert once(command, owner.path, state, "--path", "elsewhere").code == 2
+    assert names(command, owner.path, state) == ["a"]
 
 
 @pytest.mark.parametrize("place", [".git/controller", ".controller"])
@@ -161,35 +179,46 @@ def test_different_repositories_are_different(one: str, other: str) -> None:
     assert canonical(one) != canonical(other)
 
 
+@pytest.fixture(scope="module")
+def killed(
+    tmp_path_factory: pytest.TempPathFactory, followed_repository: GitRepository, commands: CommandServer
+) -> GitRepository:
+    """A repository with the state that a controller leaves when it is killed after a run: with a write-ahead log."""
+    repository = copy_repository(followed_repository, tmp_path_factory.mktemp("killed") / "repo")
+    controller, _ = start_controller(commands, repository)
+    place = ("--repo", str(repository.path))
+    done = commands.run("trigger", "sums", "--wait", *place, cwd=repository.path, env={"PATH": os.defpath})
+    controller.kill()
+    assert (done.returncode, controller.wait(60)) == (0, -signal.SIGKILL)
+    return repository
+
+
 @pytest.fixture
-def used(followed: Followed) -> Followed:
-    """A state with one run, as a controller leaves it that was killed: with a write-ahead log."""
-    assert followed("trigger", "sums", "--wait").code == 0
-    return followed
+def used(killed: GitRepository, command: Command) -> Followed:
+    """The same, for one test."""
+    return Followed(killed, command)
 
 
-def lose(followed: Followed, how: str) -> Path:
-    """A copy of the state without its history, of a controller that is not running."""
-    state = followed.controller.state.path
-    copy = state.parent / "copy"
+def lose(followed: Followed, how: str, copy: Path) -> Path:
+    """Copy the state without its history."""
+    state = followed.state
     shutil.copytree(state, copy, ignore=shutil.ignore_patterns("*.sock"))
+    if how == "no runs":
+        with closing(sqlite3.connect(copy / "state.db")) as database:
+            database.execute("DELETE FROM runs")
+            database.commit()
     for end in ("-wal", "-shm"):
-        (copy / f"state.db{end}").unlink()
+        (copy / f"state.db{end}").unlink(missing_ok=True)
     if how == "empty":
         (copy / "state.db").write_bytes(b"")
     elif how == "missing":
         (copy / "state.db").unlink()
-    elif how == "no runs":
-        with closing(sqlite3.connect(state / "state.db")) as before, closing(sqlite3.connect(copy / "state.db")) as now:
-            before.backup(now)
-            now.execute("DELETE FROM runs")
-            now.commit()
     return copy
 
 
 @pytest.mark.parametrize("how", ["empty", "missing", "no runs", "no log"])
-def test_a_state_that_lost_its_history_is_rejected(used: Followed, how: str) -> None:
-    copy = lose(used, how)
+def test_a_state_that_lost_its_history_is_rejected(used: Followed, how: str, tmp_path: Path) -> None:
+    copy = lose(used, how, tmp_path / "state")
     for _ in range(2):
         answer = used("run", "--once", "--state-dir", str(copy))
         assert (answer.code, answer.out) == (2, "")
@@ -199,19 +228,19 @@ def test_a_state_that_lost_its_history_is_rejected(used: Followed, how: str) -> 
     assert used("run", "--once", "--state-dir", str(copy)).code in (0, 1)
 
 
-def test_a_missing_database_is_noticed_without_runs(state: Path, repository: GitRepository, command: Command) -> None:
+def test_a_missing_database_is_noticed_without_runs(state: Path, owner: GitRepository, command: Command) -> None:
     (state / "token.sha256").write_text("0\n", encoding="utf-8")
     (state / "state.db").unlink()
     for answer in (
-        once(command, repository.path, state),
-        command("status", "--repo", str(repository.path), "--state-dir", str(state)),
+        once(command, owner.path, state),
+        command("status", "--repo", str(owner.path), "--state-dir", str(state)),
     ):
         assert answer.code == 2
         assert "has lost its history: state.db is missing" in answer.err
 
 
-def test_an_older_database_is_accepted_after_the_newer_runs_are_moved_away(used: Followed) -> None:
-    copy = lose(used, "no runs")
+def test_an_older_database_is_accepted_after_the_newer_runs_are_moved_away(used: Followed, tmp_path: Path) -> None:
+    copy = lose(used, "no runs", tmp_path / "state")
     answer = used("run", "--once", "--state-dir", str(copy))
     assert f"it has no record of 1 run in {copy}/runs" in answer.err
     assert f"mv {copy}/runs {copy}/runs.lost" in answer.err

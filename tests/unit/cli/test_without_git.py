@@ -1,13 +1,15 @@
 """Commands where git is missing, too old, broken or silent report a cause and a hint, or do not need git."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.command_server import CommandServer
 from tests.conftest import GitRepository
-from tests.unit.cli.conftest import FILES, controller_process
+from tests.unit.cli.conftest import FILES
 
 NEEDED = "git 2.31 or newer is required"
 Run = Callable[..., Any]
@@ -20,7 +22,7 @@ def here(repository: GitRepository) -> GitRepository:
 
 
 @pytest.fixture
-def with_git(here: GitRepository, tmp_path: Path) -> Run:
+def with_git(here: GitRepository, commands: CommandServer, tmp_path: Path) -> Run:
     """`with_git(script)("plan")` runs a command where git is this shell script; None: where there is no git."""
 
     def choose(script: str | None) -> Run:
@@ -29,9 +31,8 @@ def with_git(here: GitRepository, tmp_path: Path) -> Run:
         if script is not None:
             (bin_ / "git").write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
             (bin_ / "git").chmod(0o755)
-        return lambda *arguments, **env: controller_process(
-            *arguments, cwd=here.path, env={"PATH": str(bin_) if script is None else f"{bin_}:/usr/bin:/bin", **env}
-        )
+        env = {"PATH": str(bin_) if script is None else f"{bin_}:/usr/bin:/bin", "HOME": str(here.path)}
+        return lambda *arguments: commands.run(*arguments, cwd=here.path, env=env)
 
     return choose
 
@@ -97,12 +98,12 @@ def test_doctor_reports_a_missing_git_and_continues(with_git: Run) -> None:
 
 @pytest.mark.parametrize("arguments", [("plan", "--base", "HEAD"), ("doctor",)])
 def test_a_broken_configuration_of_the_user_is_not_read(
-    here: GitRepository, tmp_path: Path, arguments: tuple[str, ...]
+    here: GitRepository, commands: CommandServer, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     home = tmp_path / "home"
     home.mkdir()
     (home / ".gitconfig").write_text("[user", encoding="utf-8")
-    answer = controller_process(*arguments, cwd=here.path, env={"HOME": str(home)})
+    answer = commands.run(*arguments, cwd=here.path, env={"PATH": os.defpath, "HOME": str(home)})
     assert b"git" not in answer.stderr
     assert b"error    git" not in answer.stdout
 
@@ -115,8 +116,8 @@ def test_init_without_git_writes_the_files_and_lists_the_remaining_steps(with_gi
     assert f"git -C {tmp_path / 'new'} init && " in answer.stderr.decode()
 
 
-def test_init_commits_despite_a_broken_configuration(tmp_path: Path) -> None:
+def test_init_commits_despite_a_broken_configuration(commands: CommandServer, tmp_path: Path) -> None:
     (tmp_path / ".gitconfig").write_text("[user", encoding="utf-8")
-    answer = controller_process("init", "new", cwd=tmp_path)
+    answer = commands.run("init", "new", cwd=tmp_path, env={"PATH": os.defpath, "HOME": str(tmp_path)})
     assert (answer.returncode, answer.stderr) == (0, b"")
     assert b"committed the files" in answer.stdout

@@ -3,7 +3,7 @@
 An import takes most of the time of a short command, and stories run thousands of commands. The process has also run a
 controller, so that forks find the statements and schemas that they use compiled. A fork has its own process
 id, environment, working directory and standard streams, and it runs the same `main` as the installed script. Stories
-about the start of the script itself run the installed one: `Machine.run(CONTROLLER, ...)`. Used by the harness.
+about the start of the script itself run the installed one: `Machine.run(CONTROLLER, ...)`.
 """
 
 import atexit
@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -75,15 +76,43 @@ class CommandServer:
             )
 
     def start(
-        self, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdout: int, stderr: int
+        self,
+        arguments: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        stdout: int,
+        stderr: int,
+        stdin: int | None = None,
+        has_own_group: bool = False,
     ) -> Process:
-        """Run `controller` with these arguments; standard input is empty."""
-        request = json.dumps({"arguments": arguments, "cwd": str(cwd), "env": dict(env)}).encode()
-        assert len(request) < _REQUEST_BYTES
+        """Run `controller` with these arguments; without `stdin`, standard input is empty.
+
+        With a process group of its own, the process can be stopped and continued as shells do that.
+        """
+        request = {"arguments": arguments, "cwd": str(cwd), "env": dict(env), "has_own_group": has_own_group}
+        message = json.dumps(request).encode()
+        assert len(message) < _REQUEST_BYTES
         report, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            socket.send_fds(self._requests, [request], [stdout, stderr, theirs.fileno()])
+        with theirs, open(os.devnull, "rb") as nothing:  # noqa: PTH123
+            source = nothing.fileno() if stdin is None else stdin
+            socket.send_fds(self._requests, [message], [source, stdout, stderr, theirs.fileno()])
         return Process(report)
+
+    def run(
+        self, *arguments: str, cwd: Path, env: Mapping[str, str], stdout: int | None = None, timeout: float = 60
+    ) -> "subprocess.CompletedProcess[bytes]":
+        """Run `controller` to its end and return its exit code and its output, unless `stdout` takes that."""
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            target = out.fileno() if stdout is None else stdout
+            process = self.start(arguments, cwd=cwd, env=env, stdout=target, stderr=err.fileno())
+            try:
+                code = process.wait(timeout)
+            finally:
+                process.kill()
+            out.seek(0)
+            err.seek(0)
+            return subprocess.CompletedProcess(arguments, code, out.read(), err.read())
 
     def stop(self) -> None:
         """End the process. Commands that still run are not affected."""
@@ -105,22 +134,25 @@ def _serve() -> None:
             _report_ended(reports)
         if requests.fileno() not in readable:
             continue
-        message, files, _, _ = socket.recv_fds(requests, _REQUEST_BYTES, 3)
+        message, files, _, _ = socket.recv_fds(requests, _REQUEST_BYTES, 4)
         if not message:
             sys.exit()
-        stdout, stderr, report = files
+        request = json.loads(message)
+        *streams, report = files
         pid = os.fork()
+        if request["has_own_group"]:
+            os.setpgid(pid, 0)  # in both processes: neither knows which of them is first
         if pid == 0:
             break
-        os.close(stdout)
-        os.close(stderr)
+        for file in streams:
+            os.close(file)
         reports[pid] = socket.socket(fileno=report)
         reports[pid].send(str(pid).encode())
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for file in (report, woken, wake, requests.detach(), *(one.detach() for one in reports.values())):
         os.close(file)
-    _become(json.loads(message), stdout, stderr)
+    _become(request, streams)
 
 
 def _report_ended(reports: dict[int, socket.socket]) -> None:
@@ -132,11 +164,14 @@ def _report_ended(reports: dict[int, socket.socket]) -> None:
             report.send(str(status).encode())
 
 
-def _become(request: Any, stdout: int, stderr: int) -> None:
+def _become(request: Any, streams: list[int]) -> None:
     """Take over the arguments, the environment, the directory and the streams of a command."""
-    for number, file in enumerate((os.open(os.devnull, os.O_RDONLY), stdout, stderr)):
+    for number, file in enumerate(streams):
         os.dup2(file, number)
         os.close(file)
+    encoding = request["env"].get("PYTHONIOENCODING", "utf-8")
+    sys.stdout = vars(sys)["__stdout__"] = open(1, "w", encoding=encoding, closefd=False)  # noqa: SIM115
+    sys.stderr = vars(sys)["__stderr__"] = open(2, "w", 1, encoding, "backslashreplace", closefd=False)  # noqa: SIM115
     os.environ.clear()  # noqa: TID251
     os.environ.update(request["env"])  # noqa: TID251
     time.tzset()
@@ -204,6 +239,7 @@ def _run() -> NoReturn:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it, and a controller respects that
     _import_everything()
     _serve()
     _run()
