@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.command_server import CONTROLLER
+from tests.command_server import CONTROLLER
 from tests.acceptance.conftest import Start
 from tests.acceptance.harness import Repository, Running, is_alive, until
 
