@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -10,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_server import CONTROLLER
 from tests.acceptance.conftest import Start
 from tests.acceptance.harness import Repository, Running, is_alive, until
+from tests.command_server import CONTROLLER
 
 pytestmark = pytest.mark.acceptance
 
@@ -83,8 +84,8 @@ def ask(
 
 
 def without_times(output: bytes) -> bytes:
-    """Replace digits, which change with every second."""
-    return b"".join(b"0" if char in b"0123456789" else bytes([char]) for char in output)
+    """Replace numbers and spans such as `1m5s`, which change with every second."""
+    return re.sub(rb"(?:[0-9]+[dhms]?)+", b"0", output)
 
 
 def server_of(controller: Running) -> int:
