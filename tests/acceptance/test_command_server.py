@@ -84,8 +84,8 @@ def ask(
 
 
 def without_times(output: bytes) -> bytes:
-    """Replace numbers and spans such as `1m5s`, which change with every second."""
-    return re.sub(rb"(?:[0-9]+[dhms]?)+", b"0", output)
+    """Replace numbers and spans such as `1m5s`, which change with every second, and the width of columns."""
+    return re.sub(rb"[ \xe2\x94\x80]+", b" ", re.sub(rb"(?:[0-9]+[dhms]?)+", b"0", output))
 
 
 def server_of(controller: Running) -> int:
