@@ -33,7 +33,7 @@ OPERATIONS = sorted(
     for router in API
     for route in router.routes
     if isinstance(route, APIRoute) and not route.path.endswith("/stream")
-    for method in route.methods
+    for method in route.methods or ()
 )
 SETTINGS = settings(
     max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
