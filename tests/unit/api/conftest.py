@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from uvicorn.server import ServerState
 
 from controller.app.controller import Controller
 from controller.app.stop_signal import StopSignal
@@ -124,6 +126,19 @@ class Served:
         all_headers = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.ask("POST", path, {} if body is None else body, all_headers)
 
+    @property
+    def server_state(self) -> ServerState:
+        """The connections and the requests in progress of the HTTP server."""
+        http = self.controller._web._server
+        assert http is not None
+        assert http._server is not None
+        return http._server.server_state
+
+    def wait_until_idle(self) -> None:
+        """Wait until no connection is open and no request in progress: an earlier test may just have closed some."""
+        assert self.get("/healthz").status == 200  # all earlier connections have been accepted now
+        wait_until(lambda: not self.server_state.connections and not self.server_state.tasks)
+
     def log_in(self) -> str:
         """Log in and return the session as the value of a `Cookie` header."""
         code = self.controller._web.login_link().partition("#")[2]
@@ -173,23 +188,27 @@ def serve(repository: GitRepository, state: Path, *, url: str | None = None, **s
     return served
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A controller shared by the tests of a module."""
-    top = tmp_path_factory.mktemp("served")
-    repository = new_repository(top / "repo")
+@pytest.fixture(scope="session")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with the flows and deployments. Tests copy it, which is faster than running git."""
+    repository = new_repository(tmp_path_factory.mktemp("committed") / "repo")
     repository.commit({"flows/all.py": FLOWS, "deployments/all.yaml": DEPLOYMENTS})
-    instance = serve(repository, top / "state")
+    return repository.path
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory, committed: Path) -> Iterator[Served]:
+    """A controller shared by the tests of a module. Those that commit deployments use names of their own."""
+    top = tmp_path_factory.mktemp("served")
+    instance = serve(GitRepository(shutil.copytree(committed, top / "repo")), top / "state")
     yield instance
     instance.controller.stop()
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> Iterator[Served]:
+def fresh(tmp_path: Path, committed: Path) -> Iterator[Served]:
     """A controller of its own for each test."""
-    repository = new_repository(tmp_path / "repo")
-    repository.commit({"flows/all.py": FLOWS, "deployments/all.yaml": DEPLOYMENTS})
-    instance = serve(repository, tmp_path / "state")
+    instance = serve(GitRepository(shutil.copytree(committed, tmp_path / "repo")), tmp_path / "state")
     yield instance
     instance.controller.stop()
 

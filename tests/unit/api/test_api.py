@@ -165,10 +165,10 @@ def test_an_unknown_ref_or_one_that_looks_like_an_option_is_rejected(served: Ser
         assert served.get(f"/api/v1/plan?ref={ref}").status in (404, 422), ref
 
 
-def test_a_log_is_streamed_while_it_is_written(fresh: Served, tmp_path: Path) -> None:
-    client = Client(fresh.url, fresh.token)
+def test_a_log_is_streamed_while_it_is_written(served: Served, tmp_path: Path) -> None:
+    client = Client(served.url, served.token)
     run = client.trigger("wait", {"path": str(tmp_path / "go")})["run_id"]
-    told = messages(fresh, f"/api/v1/runs/{run}/logs/stream")
+    told = messages(served, f"/api/v1/runs/{run}/logs/stream")
     event, number, data = next(told)
     assert (event, data["text"]) == ("log", "waiting\n")
     (tmp_path / "go").touch()
@@ -176,7 +176,7 @@ def test_a_log_is_streamed_while_it_is_written(fresh: Served, tmp_path: Path) ->
     assert "".join(data["text"] for event, _, data in rest if event == "log") == "done waiting\n"
     assert rest[-1][0] == "end"
     assert rest[-1][2] == {"state": "succeeded"}
-    again = list(messages(fresh, f"/api/v1/runs/{run}/logs/stream", Last_Event_ID=number))
+    again = list(messages(served, f"/api/v1/runs/{run}/logs/stream", Last_Event_ID=number))
     assert again[0][2]["text"] == "done waiting\n"
 
 

@@ -53,9 +53,9 @@ def test_invalid_parameters_create_no_run(
     assert len(served.get("/api/v1/runs?deployment=add&limit=500").json()["items"]) == before
 
 
-def test_holding_and_resuming(fresh: Served) -> None:
-    client = Client(fresh.url, fresh.token)
-    until = fresh.controller._clock.now() + timedelta(hours=1)
+def test_holding_and_resuming(served: Served) -> None:
+    client = Client(served.url, served.token)
+    until = served.controller._clock.now() + timedelta(hours=1)
     held = client.hold("far", "it moves", until.isoformat())
     assert held["hold"] is not None
     assert (held["held"], held["hold"]["reason"], held["hold"]["author"]) == (True, "it moves", "api")
@@ -96,17 +96,17 @@ def test_plan_of_a_ref_and_approval_of_withheld_deletions(fresh: Served) -> None
     assert "`controller restore m3`" in gone.json()["hint"]
 
 
-def test_a_requested_pass_is_run(fresh: Served) -> None:
-    fresh.repository.commit({"deployments/new.yaml": "name: brand-new\ncommand: [echo]\n"})
-    assert Client(fresh.url, fresh.token).reconcile(wait=True) is True
-    assert fresh.get("/api/v1/deployments/brand-new").status == 200
-    assert fresh.get("/api/v1/passes?limit=1").json()[0]["counts"]["new"] == 1
+def test_a_requested_pass_is_run(served: Served) -> None:
+    served.repository.commit({"deployments/new.yaml": "name: brand-new\ncommand: [echo]\n"})
+    assert Client(served.url, served.token).reconcile(wait=True) is True
+    assert served.get("/api/v1/deployments/brand-new").status == 200
+    assert served.get("/api/v1/passes?limit=1").json()[0]["counts"]["new"] == 1
 
 
-def test_a_run_is_cancelled_and_retried(fresh: Served, tmp_path: Path) -> None:
-    client = Client(fresh.url, fresh.token)
+def test_a_run_is_cancelled_and_retried(served: Served, tmp_path: Path) -> None:
+    client = Client(served.url, served.token)
     run = client.trigger("wait", {"path": str(tmp_path / "go")})["run_id"]
-    assert next(messages(fresh, f"/api/v1/runs/{run}/logs/stream"))[0] == "log"
+    assert next(messages(served, f"/api/v1/runs/{run}/logs/stream"))[0] == "log"
     with pytest.raises(ProblemError, match="has not finished") as early:
         client.retry(run)
     assert early.value.status == 409
@@ -122,7 +122,7 @@ def test_a_run_is_cancelled_and_retried(fresh: Served, tmp_path: Path) -> None:
     with pytest.raises(ProblemError, match="is already used by run") as other:
         client.retry(again["id"], idempotency_key="once")
     assert (other.value.status, other.value.reason) == (422, "Usage")
-    assert ">Retry</button>" in fresh.get(f"/runs/{run}", Accept="text/html").text
+    assert ">Retry</button>" in served.get(f"/runs/{run}", Accept="text/html").text
 
 
 def test_a_finished_run_cannot_be_cancelled(served: Served) -> None:
@@ -146,8 +146,8 @@ def test_every_reason_must_be_one_line(served: Served, reason: str) -> None:
     assert served.get("/api/v1/deployments/far").json()["held"] is False
 
 
-def test_a_past_range_is_backfilled(fresh: Served) -> None:
-    client = Client(fresh.url, fresh.token)
+def test_a_past_range_is_backfilled(served: Served) -> None:
+    client = Client(served.url, served.token)
     found = client.backfill("far", "2020-01-01T00:00:00Z", "2025-01-01T00:00:00Z", dry_run=True)
     assert (found["times"], found["run_ids"]) == (["2020-02-28T23:00:00Z", "2024-02-28T23:00:00Z"], [])
     assert client.backfill("far", "2020-01-01", "now", dry_run=True)["times"][: len(found["times"])]

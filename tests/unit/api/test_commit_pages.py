@@ -8,6 +8,7 @@ from tests.unit.api.conftest import Served, serve
 
 EVIL = "<b>&\x1b[31m'\"{{7*7}}"
 NIGHTLY = "name: nightly\ncommand: [echo, hi]\n"
+UNREAD = NIGHTLY.replace("nightly", "unread")
 
 
 def page_of(served: Served, path: str) -> str:
@@ -28,24 +29,24 @@ def history(page: str) -> list[str]:
     return [" ".join(row.split()) for row in rows]
 
 
-def test_each_commit_has_a_row_with_its_author_and_what_it_changed(fresh: Served) -> None:
-    first = commit(fresh, "Add the nightly job", {"deployments/nightly.yaml": NIGHTLY})
-    second = commit(fresh, EVIL, {"deployments/nightly.yaml": f"{NIGHTLY}tags: [x]\n"})
-    page = page_of(fresh, "/source")
+def test_each_commit_has_a_row_with_its_author_and_what_it_changed(served: Served) -> None:
+    first = commit(served, "Add the nightly job", {"deployments/nightly.yaml": NIGHTLY})
+    second = commit(served, EVIL, {"deployments/nightly.yaml": f"{NIGHTLY}tags: [x]\n"})
+    page = page_of(served, "/source")
     evil, added, *_ = history(page)
     assert evil.startswith(f"{second[:9]} applied &lt;b&gt;&amp;\\x1b[31m&#39;&#34;{{{{7*7}}}} Ada")
     assert evil.endswith("~1 changed nightly 0")
     assert added.startswith(f"{first[:9]} Add the nightly job Ada")
     assert added.endswith("+1 added nightly 0")
     assert "<b>" not in page
-    older = page_of(fresh, f"/source?before={second}")
+    older = page_of(served, f"/source?before={second}")
     assert history(older)[0] == added
-    assert "Unknown filter" in page_of(fresh, "/source?page=2")
-    assert fresh.get("/api/v1/commits?limit=1").json() == [
+    assert "Unknown filter" in page_of(served, "/source?page=2")
+    assert served.get("/api/v1/commits?limit=1").json() == [
         {
             "sha": second,
             "author": "Ada",
-            "author_date": fresh.get("/api/v1/status").json()["commit"]["author_date"],
+            "author_date": served.get("/api/v1/status").json()["commit"]["author_date"],
             "subject": "<b>&\\x1b[31m'\"{{7*7}}",
             "added": {"count": 0, "names": []},
             "changed": {"count": 1, "names": ["nightly"]},
@@ -55,21 +56,21 @@ def test_each_commit_has_a_row_with_its_author_and_what_it_changed(fresh: Served
     ]
 
 
-def test_the_strip_a_deployment_a_run_and_a_deleted_deployment_name_their_commits(fresh: Served) -> None:
-    first = commit(fresh, "Add the nightly job", {"deployments/nightly.yaml": NIGHTLY})
-    run_id = fresh.run("nightly")["id"]
-    commit(fresh, "Unrelated", {"README": "x"})
-    deployment, run = page_of(fresh, "/deployments/nightly"), page_of(fresh, f"/runs/{run_id}")
+def test_the_strip_a_deployment_a_run_and_a_deleted_deployment_name_their_commits(served: Served) -> None:
+    first = commit(served, "Add a job", {"deployments/unread.yaml": UNREAD})
+    run_id = served.run("unread")["id"]
+    commit(served, "Unrelated", {"README": "x"})
+    deployment, run = page_of(served, "/deployments/unread"), page_of(served, f"/runs/{run_id}")
     strip = deployment.partition('id="source-bar"')[2].partition("<main")[0]
     assert "Unrelated" in strip
     assert "Ada" in strip
     main = deployment.partition("<main")[2]
     assert f'title="{first}"' in main
-    assert "Add the nightly job" in main
-    assert "Add the nightly job" in run.partition("<main")[2]
-    (fresh.repository.path / "deployments/nightly.yaml").unlink()
-    removal = commit(fresh, "Nobody reads it", {})
-    deleted = page_of(fresh, "/deployments/nightly").partition("<main")[2]
+    assert "Add a job" in main
+    assert "Add a job" in run.partition("<main")[2]
+    (served.repository.path / "deployments/unread.yaml").unlink()
+    removal = commit(served, "Nobody reads it", {})
+    deleted = page_of(served, "/deployments/unread").partition("<main")[2]
     assert f'title="{removal}"' in deleted
     assert "Nobody reads it" in deleted
 

@@ -34,6 +34,13 @@ def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def idle(served: Served) -> Served:
+    """The controller, once nothing is left of earlier tests."""
+    served.wait_until_idle()
+    return served
+
+
+@pytest.fixture
 def stack() -> Iterator[ExitStack]:
     with ExitStack() as found:
         yield found
@@ -52,53 +59,53 @@ def half_a_body(served: Served, path: str, token: str | None = None) -> str:
 
 
 @pytest.mark.parametrize("kind", ["silent", "half a head", "half a body", "half a body that nobody reads"])
-def test_idle_connections_do_not_block_other_clients(fresh: Served, stack: ExitStack, kind: str) -> None:
+def test_idle_connections_do_not_block_other_clients(idle: Served, stack: ExitStack, kind: str) -> None:
     sent = {
         "silent": "",
         "half a head": HALF_A_HEAD,
-        "half a body": half_a_body(fresh, "/login"),
-        "half a body that nobody reads": half_a_body(fresh, "/healthz"),
+        "half a body": half_a_body(idle, "/login"),
+        "half a body that nobody reads": half_a_body(idle, "/healthz"),
     }
-    for _ in range(3):
+    for _ in range(2):
         for _ in range(MANY):
-            connect(stack, fresh, sent[kind])
-        assert fresh.ask("GET", "/healthz", token=None).text == "ok\n"
-        assert fresh.get("/api/v1/source").status == 200
+            connect(stack, idle, sent[kind])
+        assert idle.ask("GET", "/healthz", token=None).text == "ok\n"
+        assert idle.get("/api/v1/source").status == 200
 
 
-def test_the_oldest_connection_is_closed_for_a_new_one(fresh: Served, stack: ExitStack) -> None:
-    opened = [connect(stack, fresh) for _ in range(MAX_CONNECTIONS)]
-    assert fresh.ask("GET", "/healthz", token=None).status == 200
+def test_the_oldest_connection_is_closed_for_a_new_one(idle: Served, stack: ExitStack) -> None:
+    opened = [connect(stack, idle) for _ in range(MAX_CONNECTIONS)]
+    assert idle.ask("GET", "/healthz", token=None).status == 200
     assert opened[0].recv(1) == b""
-    request = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{fresh.port}\r\n\r\n"
+    request = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{idle.port}\r\n\r\n"
     opened[-1].sendall(request.encode())
     assert opened[-1].recv(12) == b"HTTP/1.1 200"
 
 
-def test_authenticated_requests_in_progress_are_not_interrupted(fresh: Served, stack: ExitStack) -> None:
-    head = f"Host: 127.0.0.1:{fresh.port}\r\nAuthorization: Bearer {fresh.token}\r\n\r\n"
-    stream = connect(stack, fresh, f"GET /api/v1/events/stream HTTP/1.1\r\n{head}").makefile("rb")
+def test_authenticated_requests_in_progress_are_not_interrupted(idle: Served, stack: ExitStack) -> None:
+    head = f"Host: 127.0.0.1:{idle.port}\r\nAuthorization: Bearer {idle.token}\r\n\r\n"
+    stream = connect(stack, idle, f"GET /api/v1/events/stream HTTP/1.1\r\n{head}").makefile("rb")
     assert b"200 OK" in stream.readline()
-    slow = connect(stack, fresh, half_a_body(fresh, "/api/v1/reconcile", fresh.token))
+    slow = connect(stack, idle, half_a_body(idle, "/api/v1/reconcile", idle.token))
     for _ in range(2 * MANY):
-        connect(stack, fresh)
-    fresh.post("/api/v1/deployments/far/hold", {"reason": "one"})
+        connect(stack, idle)
+    idle.post("/api/v1/deployments/far/hold", {"reason": "one"})
     assert any(b'"Held"' in line for line in iter(stream.readline, b""))
     slow.sendall(b"true}")
     assert slow.recv(12) == b"HTTP/1.1 200"
 
 
-def test_a_connection_gets_503_if_all_others_are_authenticated_and_busy(fresh: Served, stack: ExitStack) -> None:
-    busy = half_a_body(fresh, "/api/v1/reconcile", fresh.token).replace(
+def test_a_connection_gets_503_if_all_others_are_authenticated_and_busy(idle: Served, stack: ExitStack) -> None:
+    busy = half_a_body(idle, "/api/v1/reconcile", idle.token).replace(
         "Content-Type", "Expect: 100-continue\r\nContent-Type"
     )
-    opened = [connect(stack, fresh, busy) for _ in range(MAX_CONNECTIONS)]
+    opened = [connect(stack, idle, busy) for _ in range(MAX_CONNECTIONS)]
     assert {connection.recv(12) for connection in opened} == {b"HTTP/1.1 100"}
-    answer = fresh.ask("GET", "/healthz", token=None)
+    answer = idle.ask("GET", "/healthz", token=None)
     assert (answer.status, answer.headers["connection"]) == (503, "close")
     for connection in opened[:10]:
         connection.close()
-    wait_until(lambda: fresh.ask("GET", "/healthz", token=None).status == 200)
+    wait_until(lambda: idle.ask("GET", "/healthz", token=None).status == 200)
 
 
 def test_a_missing_tls_handshake_times_out(tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,8 +123,8 @@ def test_a_missing_tls_handshake_times_out(tmp_path: Path, clock: ManualClock, m
     found.close()
 
 
-def test_responses_are_sent_with_tcp_nodelay(fresh: Served) -> None:
-    with closing(http.client.HTTPConnection("127.0.0.1", fresh.port, timeout=20)) as connection:
+def test_responses_are_sent_with_tcp_nodelay(idle: Served) -> None:
+    with closing(http.client.HTTPConnection("127.0.0.1", idle.port, timeout=20)) as connection:
         connection.request("GET", "/healthz")
         connection.getresponse().read()
         mine = connection.sock.getsockname()
@@ -133,21 +140,21 @@ def connections_of_this_process() -> Iterator[tuple[object, bool]]:
                     yield copy.getpeername(), bool(copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
 
 
-def test_every_authenticated_request_gets_a_response_however_many_there_are(fresh: Served, stack: ExitStack) -> None:
-    head = f"Host: 127.0.0.1:{fresh.port}\r\nAuthorization: Bearer {fresh.token}\r\n\r\n"
-    opened = [connect(stack, fresh, f"GET /api/v1/source HTTP/1.1\r\n{head}") for _ in range(400)]
+def test_every_authenticated_request_gets_a_response_however_many_there_are(idle: Served, stack: ExitStack) -> None:
+    head = f"Host: 127.0.0.1:{idle.port}\r\nAuthorization: Bearer {idle.token}\r\n\r\n"
+    opened = [connect(stack, idle, f"GET /api/v1/source HTTP/1.1\r\n{head}") for _ in range(400)]
     answers = {connection.recv(12) for connection in opened}
     assert answers <= {b"HTTP/1.1 200", b"HTTP/1.1 503"}
 
 
-def test_requests_on_the_unix_socket_are_not_interrupted(fresh: Served, stack: ExitStack) -> None:
+def test_requests_on_the_unix_socket_are_not_interrupted(idle: Served, stack: ExitStack) -> None:
     pool = stack.enter_context(ThreadPoolExecutor(1))
-    with fresh.controller._store.write():
-        fresh.repository.commit({"deployments/new.yaml": "name: brand-new\ncommand: [echo]\n"})
-        asked = pool.submit(Client.of_state(fresh.state).reconcile, wait=True)
-        wait_until(lambda: len(fresh.controller._loop._requests) == 1)
+    with idle.controller._store.write():
+        idle.repository.commit({"deployments/new.yaml": "name: brand-new\ncommand: [echo]\n"})
+        asked = pool.submit(Client.of_state(idle.state).reconcile, wait=True)
+        wait_until(lambda: len(idle.controller._loop._requests) == 1)
         for _ in range(2 * MANY):
-            connect(stack, fresh)
-        assert fresh.get("/api/v1/source").status == 200
+            connect(stack, idle)
+        assert idle.get("/api/v1/source").status == 200
         assert not asked.done()
     assert asked.result(60) is True

@@ -44,26 +44,26 @@ def test_parameters_may_be_nested_as_deeply_as_a_manifest(served: Served) -> Non
 
 
 @pytest.mark.parametrize("levels", [64, 500, 940])
-def test_stored_values_that_are_too_deep_are_shown_partially(fresh: Served, levels: int) -> None:
-    made = fresh.run("add", a=1)["id"]
-    with fresh.controller._store.write() as tx:
+def test_stored_values_that_are_too_deep_are_shown_partially(served: Served, levels: int) -> None:
+    made = served.run("add", a=1)["id"]
+    with served.controller._store.write() as tx:
         found = runs.find(tx, made)
         assert found is not None
-        old = RunId("01a20a24-34e0-7000-97e2-82f65b2a00a9")
+        old = RunId(f"01a20a24-34e0-7000-97e2-{levels:012}")
         runs.insert_all(tx, [replace(found, id=old, parameters={"a": nested(levels)}, result=nested(levels))])
     for page in PAGES:
-        assert fresh.get(page.format(old)).status == 200, page
-    shown = fresh.get(f"/api/v1/runs/{old}").json()
+        assert served.get(page.format(old)).status == 200, page
+    shown = served.get(f"/api/v1/runs/{old}").json()
     assert json.dumps(shown["parameters"]["a"]).startswith("[" * 60)
 
 
-def test_a_deeply_nested_result_is_shown(fresh: Served) -> None:
+def test_a_deeply_nested_result_is_shown(served: Served) -> None:
     flow = "def deep():\n    value = 1\n    for _ in range(900):\n        value = [value]\n    return value\n"
-    fresh.commit({"flows/deep.py": flow, "deployments/deep.yaml": "name: deep\nflow: flows/deep.py:deep\n"})
-    run = fresh.run("deep")
+    served.commit({"flows/deep.py": flow, "deployments/deep.yaml": "name: deep\nflow: flows/deep.py:deep\n"})
+    run = served.run("deep")
     assert (run["state"], run["result"][:33]) == ("succeeded", "[" * 33)
     for page in PAGES:
-        assert fresh.get(page.format(run["id"])).status == 200, page
+        assert served.get(page.format(run["id"])).status == 200, page
 
 
 def test_the_command_line_rejects_parameters_nested_too_deeply(served: Served) -> None:

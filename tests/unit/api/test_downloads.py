@@ -32,17 +32,17 @@ def read_all(answer: HTTPResponse) -> tuple[int, bytes]:
     return size, end
 
 
-def test_a_long_log_is_sent_completely_with_little_memory(fresh: Served) -> None:
-    run = with_attempts(fresh, *SIZES)
-    path, headers = f"/api/v1/runs/{run}/logs/raw", {"Authorization": f"Bearer {fresh.token}"}
+def test_a_long_log_is_sent_completely_with_little_memory(served: Served) -> None:
+    run = with_attempts(served, *SIZES)
+    path, headers = f"/api/v1/runs/{run}/logs/raw", {"Authorization": f"Bearer {served.token}"}
     whole = sum(SIZES) * MIB + len("first\n")
     with ExitStack() as stack:
-        fresh.get(path)  # the memory of lazy imports is not counted
+        served.get(path)  # the memory of lazy imports is not counted
         tracemalloc.start()
         stack.callback(tracemalloc.stop)
         answers = []
         for _ in range(4):
-            connection = stack.enter_context(closing(HTTPConnection("127.0.0.1", fresh.port, timeout=60)))
+            connection = stack.enter_context(closing(HTTPConnection("127.0.0.1", served.port, timeout=60)))
             connection.request("GET", path, headers=headers)
             answers.append(connection.getresponse())
         for answer in answers:
@@ -52,32 +52,29 @@ def test_a_long_log_is_sent_completely_with_little_memory(fresh: Served) -> None
     assert held < 12 * MIB
 
 
-def test_a_download_contains_the_end_of_every_attempt(fresh: Served) -> None:
-    run = with_attempts(fresh, 17, 1)
-    body = fresh.get(f"/api/v1/runs/{run}/logs/raw").body
+def test_a_download_contains_the_end_of_every_attempt(served: Served) -> None:
+    run = with_attempts(served, 17, 1)
+    body = served.get(f"/api/v1/runs/{run}/logs/raw").body
     assert body == b"first\n" + b"2" * (17 * MIB - 4) + b"end\n" + b"3" * (MIB - 4) + b"end\n"
 
 
-def test_a_download_supports_etags_and_head(fresh: Served) -> None:
-    run = with_attempts(fresh, 1)
+def test_a_download_supports_etags_and_head(served: Served) -> None:
+    run = with_attempts(served, 1)
     path = f"/api/v1/runs/{run}/logs/raw"
-    first = fresh.get(path)
-    head = fresh.ask("HEAD", path)
+    first = served.get(path)
+    head = served.ask("HEAD", path)
     assert {**head.headers, "date": ""} == {**first.headers, "date": ""}
     assert (head.body, head.headers["content-length"]) == (b"", str(MIB + len("first\n")))
-    assert fresh.get(path, If_None_Match=first.headers["etag"]).status == 304
-    with (log_files(fresh.state / "runs", run)[-1]).open("ab") as log:
+    assert served.get(path, If_None_Match=first.headers["etag"]).status == 304
+    with (log_files(served.state / "runs", run)[-1]).open("ab") as log:
         log.write(b"more\n")
-    assert fresh.get(path, If_None_Match=first.headers["etag"]).body.endswith(b"end\nmore\n")
+    assert served.get(path, If_None_Match=first.headers["etag"]).body.endswith(b"end\nmore\n")
 
 
-def test_a_download_stops_when_the_client_disconnects(fresh: Served) -> None:
-    run = with_attempts(fresh, *SIZES)
-    request = f"GET /api/v1/runs/{run}/logs/raw HTTP/1.1\r\nHost: 127.0.0.1:{fresh.port}\r\n"
-    with closing(socket.create_connection(("127.0.0.1", fresh.port), timeout=20)) as connection:
-        connection.sendall(f"{request}Authorization: Bearer {fresh.token}\r\n\r\n".encode())
+def test_a_download_stops_when_the_client_disconnects(served: Served) -> None:
+    run = with_attempts(served, *SIZES)
+    request = f"GET /api/v1/runs/{run}/logs/raw HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n"
+    with closing(socket.create_connection(("127.0.0.1", served.port), timeout=20)) as connection:
+        connection.sendall(f"{request}Authorization: Bearer {served.token}\r\n\r\n".encode())
         assert connection.recv(1000).startswith(b"HTTP/1.1 200")
-    http = fresh.controller._web._server
-    server = None if http is None else http._server
-    assert server is not None
-    wait_until(lambda: not server.server_state.tasks)
+    wait_until(lambda: not served.server_state.tasks)

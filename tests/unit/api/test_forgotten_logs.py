@@ -30,15 +30,15 @@ while True:
 """
 
 
-def test_a_run_whose_log_was_deleted_has_an_empty_log(fresh: Served) -> None:
-    run = fresh.run("speak", text="hello\n")["id"]
-    shutil.rmtree(fresh.state / "runs" / run)
-    told = fresh.get(f"/api/v1/runs/{run}/logs").json()
+def test_a_run_whose_log_was_deleted_has_an_empty_log(served: Served) -> None:
+    run = served.run("speak", text="hello\n")["id"]
+    shutil.rmtree(served.state / "runs" / run)
+    told = served.get(f"/api/v1/runs/{run}/logs").json()
     assert told == {"offset": 0, "next_offset": 0, "size": 0, "text": ""}
-    raw = fresh.get(f"/api/v1/runs/{run}/logs/raw")
+    raw = served.get(f"/api/v1/runs/{run}/logs/raw")
     assert (raw.status, raw.body) == (200, b"")
-    assert [event for event, _, _ in messages(fresh, f"/api/v1/runs/{run}/logs/stream")] == ["end"]
-    assert fresh.get(f"/runs/{run}", Accept="text/html").status == 200
+    assert [event for event, _, _ in messages(served, f"/api/v1/runs/{run}/logs/stream")] == ["end"]
+    assert served.get(f"/runs/{run}", Accept="text/html").status == 200
 
 
 def test_a_log_may_be_deleted_at_any_moment_while_it_is_read(tmp_path: Path) -> None:
@@ -65,14 +65,14 @@ def test_a_file_deleted_between_two_reads_is_read_as_empty(tmp_path: Path) -> No
     assert read_range(sizes, 0, 100) == b""
 
 
-def test_a_stream_ends_when_its_run_is_deleted(fresh: Served, caplog: pytest.LogCaptureFixture) -> None:
-    waits(fresh)
-    told = messages(fresh, f"/api/v1/runs/{OLD}/logs/stream")
+def test_a_stream_ends_when_its_run_is_deleted(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    waits(served)
+    told = messages(served, f"/api/v1/runs/{OLD}/logs/stream")
     assert next(told)[2]["text"] == "hello\n"
-    with fresh.controller._store.write() as tx:
+    with served.controller._store.write() as tx:
         tx.connection.execute(delete(schema.runs).where(schema.runs.c.id == OLD))
     assert list(told) == []
-    assert fresh.get(f"/api/v1/runs/{OLD}/logs/stream").status == 404
+    assert served.get(f"/api/v1/runs/{OLD}/logs/stream").status == 404
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 

@@ -40,9 +40,9 @@ def test_head_returns_the_length_and_type_of_the_body(served: Served) -> None:
         assert served.ask("HEAD", path, headers={"If-None-Match": whole.headers["etag"]}).status == 304
 
 
-def test_head_of_a_stream_does_not_count_as_a_stream(fresh: Served) -> None:
+def test_head_of_a_stream_does_not_count_as_a_stream(served: Served) -> None:
     for _ in range(MAX_STREAMS_OF_ONE + 1):
-        head, body = received(fresh, "/api/v1/events/stream", f"Authorization: Bearer {fresh.token}")
+        head, body = received(served, "/api/v1/events/stream", f"Authorization: Bearer {served.token}")
         assert (head[0], body) == ("HTTP/1.1 200 OK", b"")
         assert "content-type: text/event-stream; charset=utf-8" in head
 

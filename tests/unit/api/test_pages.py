@@ -2,6 +2,8 @@
 
 import html
 import re
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -16,13 +18,22 @@ from controller.queries.fire_timeline import SLOT, SlotFires
 from controller.queries.overview import Slot
 from controller.store.run_search import MAX_EXAMINED
 from controller.store.run_statistics import Bar
-from tests.conftest import NOW, new_repository
+from tests.conftest import NOW, GitRepository, new_repository
 from tests.unit.api.conftest import DEPLOYMENTS, FLOWS, Served, serve
 
 EVIL = "<img src=x onerror=alert(1)>\"'`{{'SS'*2+'TI'}}</script>"
 TABS = ("runs", "schedule", "definition", "parameters", "events")
 EVIL_TABS = tuple(f"/deployments/evil?tab={tab}" for tab in TABS)
 PAGES = ("/", "/deployments", *EVIL_TABS, "/runs", "/source", "/events", "/events?about=evil")
+
+
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory: pytest.TempPathFactory, committed: Path) -> Iterator[Served]:
+    """A controller for tests that commit deployments with names of their own, valid ones and others."""
+    top = tmp_path_factory.mktemp("changed")
+    instance = serve(GitRepository(shutil.copytree(committed, top / "repo")), top / "state")
+    yield instance
+    instance.controller.stop()
 
 
 def quoted(text: str) -> str:
@@ -72,9 +83,9 @@ def test_old_runs_are_reached_page_by_page(fresh: Served) -> None:
     assert fresh.get(f"{path}&cursor={first['next']}").json() == {"items": [], "next": None}
 
 
-def test_every_value_of_a_manifest_an_operator_and_a_run_is_escaped(fresh: Served) -> None:
+def test_every_value_of_a_manifest_an_operator_and_a_run_is_escaped(changed: Served) -> None:
     evil = quoted(EVIL)
-    fresh.commit(
+    changed.commit(
         {
             "deployments/evil.yaml": f"""
 name: evil
@@ -89,14 +100,14 @@ schedules: [{{cron: "0 0 1 1 *", parameters: {{other: {evil}}}}}]
             f"deployments/{'<b>x</b>'.replace('/', '-')}.yaml": f"name: {evil}\nflow: {evil}\n",
         }
     )
-    assert fresh.post("/api/v1/deployments/evil/hold", {"reason": EVIL}).status == 200
-    run = fresh.run("evil", text=EVIL)
-    spoken = fresh.run("speak", text=EVIL)
+    assert changed.post("/api/v1/deployments/evil/hold", {"reason": EVIL}).status == 200
+    run = changed.run("evil", text=EVIL)
+    spoken = changed.run("speak", text=EVIL)
     for path in (*PAGES, f"/runs/{run['id']}", f"/runs/{spoken['id']}", "/deployments?search=%3Cimg%20src%3Dx"):
-        page = fresh.get(path, Accept="text/html").text
+        page = changed.get(path, Accept="text/html").text
         assert "<img" not in page, path
         assert "SSSSTI" not in page, path
-    assert "&lt;img" in fresh.get("/deployments/evil", Accept="text/html").text
+    assert "&lt;img" in changed.get("/deployments/evil", Accept="text/html").text
 
 
 def test_filters_are_escaped_and_invalid_ones_are_ignored(served: Served) -> None:
@@ -107,8 +118,8 @@ def test_filters_are_escaped_and_invalid_ones_are_ignored(served: Served) -> Non
     assert served.get("/runs?state=odd&trigger=odd", Accept="text/html").status == 200
 
 
-def test_a_deployment_page_shows_where_fields_are_defined_and_its_fire_times(fresh: Served) -> None:
-    fresh.commit(
+def test_a_deployment_page_shows_where_fields_are_defined_and_its_fire_times(changed: Served) -> None:
+    changed.commit(
         {
             "controller.yaml": "defaults:\n  timeout: 1h\n",
             "deployments/daily.yaml": """\
@@ -120,24 +131,24 @@ schedules:
 """,
         }
     )
-    page = fresh.get("/deployments/daily?tab=definition", Accept="text/html").text
+    page = changed.get("/deployments/daily?tab=definition", Accept="text/html").text
     for field, place in (("tags", "deployments/daily.yaml:3"), ("timeout", "controller.yaml:2")):
         assert re.search(rf"{field}</th>.*?{re.escape(place)}</span></td>", page, re.DOTALL), field
-    page = fresh.get("/deployments/daily?tab=schedule", Accept="text/html").text
+    page = changed.get("/deployments/daily?tab=schedule", Accept="text/html").text
     assert len(re.findall(r"<td data-day=", page)) == 35
     assert page.count('data-zone="America/New_York" data-clock>09:00</time>') >= 27
 
 
-def test_an_invalid_deployment_shows_its_findings_and_last_good_version(fresh: Served) -> None:
-    fresh.commit({"deployments/bad.yaml": "name: bad\ncommand: [echo]\ntags: [a]\n"})
-    fresh.commit({"deployments/bad.yaml": "name: bad\ncommand: [echo]\ntag: [a]\n"})
-    page = fresh.get("/deployments/bad?tab=definition", Accept="text/html").text
+def test_an_invalid_deployment_shows_its_findings_and_last_good_version(changed: Served) -> None:
+    changed.commit({"deployments/bad.yaml": "name: bad\ncommand: [echo]\ntags: [a]\n"})
+    changed.commit({"deployments/bad.yaml": "name: bad\ncommand: [echo]\ntag: [a]\n"})
+    page = changed.get("/deployments/bad?tab=definition", Accept="text/html").text
     assert "deployments/bad.yaml:3:1" in page
     assert "did you mean tags" in page
     assert "the last valid version, shown below, stays active" in page
     assert re.search(r"tags</th>.*?deployments/bad.yaml:3</span></td>", page, re.DOTALL)
-    fresh.commit({"deployments/new.yaml": "name: new\ncommand: 5\n"})
-    page = fresh.get("/deployments/new?tab=schedule", Accept="text/html").text
+    changed.commit({"deployments/new.yaml": "name: new\ncommand: 5\n"})
+    page = changed.get("/deployments/new?tab=schedule", Accept="text/html").text
     assert "Never valid: nothing runs until you fix the manifest" in page
     assert "deployments/new.yaml:2:" in page
     assert "Available once a valid version is applied." in page
@@ -146,34 +157,34 @@ def test_an_invalid_deployment_shows_its_findings_and_last_good_version(fresh: S
 FAILS = "def main(days: int = 1):\n    raise ValueError('no')\n"
 
 
-def test_a_run_is_compared_with_the_last_successful_run(fresh: Served) -> None:
+def test_a_run_is_compared_with_the_last_successful_run(changed: Served) -> None:
     manifest = "name: one\nflow: flows/one.py:main\n"
-    fresh.commit({"deployments/one.yaml": manifest, "flows/one.py": "def main(days: int = 1):\n    return days\n"})
-    good = fresh.run("one")
-    same = fresh.run("one", days=3)
-    page = fresh.get(f"/runs/{same['id']}?tab=details", Accept="text/html").text
+    changed.commit({"deployments/one.yaml": manifest, "flows/one.py": "def main(days: int = 1):\n    return days\n"})
+    good = changed.run("one")
+    same = changed.run("one", days=3)
+    page = changed.get(f"/runs/{same['id']}?tab=details", Accept="text/html").text
     assert f'href="/runs/{good["id"]}"' in page
     assert ">same commit<" in page
     assert re.search(r'days</span>: <span class="muted">not set</span> → <ins class="mono">3</ins>', page)
-    assert "Both runs used the same commit" in fresh.get(f"/runs/{same['id']}/diff", Accept="text/html").text
-    fresh.commit({"flows/one.py": FAILS})
-    bad = fresh.run("one")
-    page = fresh.get(f"/runs/{bad['id']}", Accept="text/html").text
+    assert "Both runs used the same commit" in changed.get(f"/runs/{same['id']}/diff", Accept="text/html").text
+    changed.commit({"flows/one.py": FAILS})
+    bad = changed.run("one")
+    page = changed.get(f"/runs/{bad['id']}", Accept="text/html").text
     assert f'href="/runs/{bad["id"]}/diff"' in page
-    page = fresh.get(f"/runs/{bad['id']}/diff", Accept="text/html").text
+    page = changed.get(f"/runs/{bad['id']}/diff", Accept="text/html").text
     assert "flows/one.py" in page
     assert "<code>    raise ValueError(&#39;no&#39;)</code>" in page
-    assert fresh.get(f"/runs/{'0' * 8}-0000-7000-8000-{'0' * 12}/diff", Accept="text/html").status == 404
-    comparison = fresh.get(f"/api/v1/runs/{bad['id']}/diff?with={good['id']}").json()
+    assert changed.get(f"/runs/{'0' * 8}-0000-7000-8000-{'0' * 12}/diff", Accept="text/html").status == 404
+    comparison = changed.get(f"/api/v1/runs/{bad['id']}/diff?with={good['id']}").json()
     assert comparison["other_id"] == good["id"]
     assert [commit["author"] for commit in comparison["commits"]["new"]] == ["Ada"]
     [file] = comparison["files"]["files"]
     assert (file["path"], file["kind"], file["is_own"]) == ("flows/one.py", "changed", True)
-    assert fresh.get(f"/api/v1/runs/{bad['id']}/diff").json()["other_id"] == same["id"]
-    assert fresh.get(f"/api/v1/runs/{good['id']}/diff").status == 404
-    page = fresh.get(f"/runs/{bad['id']}/diff?with={bad['id']}", Accept="text/html").text
+    assert changed.get(f"/api/v1/runs/{bad['id']}/diff").json()["other_id"] == same["id"]
+    assert changed.get(f"/api/v1/runs/{good['id']}/diff").status == 404
+    page = changed.get(f"/runs/{bad['id']}/diff?with={bad['id']}", Accept="text/html").text
     assert "A run cannot be compared with itself." in page
-    assert "No earlier run of" in fresh.get(f"/runs/{good['id']}/diff", Accept="text/html").text
+    assert "No earlier run of" in changed.get(f"/runs/{good['id']}/diff", Accept="text/html").text
 
 
 def test_the_form_of_a_command_explains_how_parameters_are_passed(served: Served) -> None:

@@ -1,12 +1,14 @@
 """The Python environments of deployments and runs in the API, on the pages, in the metrics and in the events."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from controller.client import Client, ProblemError
+from controller.python_environments import builder
 from controller.settings import UvSettings
 from tests.conftest import new_repository, wait_until
 from tests.package_index import PackageIndex, counted_uv, served_index
@@ -25,15 +27,10 @@ command: ["true"]
 """
 
 
-@pytest.fixture
-def index() -> Iterator[PackageIndex]:
-    with served_index() as index:
-        yield index
-
-
-@pytest.fixture
-def served(tmp_path: Path, index: PackageIndex) -> Iterator[Served]:
-    repository = new_repository(tmp_path / "repo")
+@contextmanager
+def serving(folder: Path, index: PackageIndex) -> Iterator[Served]:
+    """Start a controller with the deployments, whose packages are in this index."""
+    repository = new_repository(folder / "repo")
     requirement = index.add("fruit", "1.0")
     repository.commit(
         {
@@ -44,14 +41,35 @@ def served(tmp_path: Path, index: PackageIndex) -> Iterator[Served]:
     )
     variables = {
         "PATH": "/usr/bin:/bin",
-        "HOME": str(tmp_path),
+        "HOME": str(folder),
         "UV_DEFAULT_INDEX": index.url,
         "UV_HTTP_RETRIES": "0",
     }
-    settings = UvSettings(program=counted_uv(tmp_path).program, variables=variables)
-    instance = serve(repository, tmp_path / "state", uv=settings)
+    settings = UvSettings(program=counted_uv(folder).program, variables=variables)
+    instance = serve(repository, folder / "state", uv=settings)
     yield instance
     instance.controller.stop()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A controller for tests that leave the packages as they are."""
+    with served_index() as index, serving(tmp_path_factory.mktemp("served"), index) as instance:
+        yield instance
+
+
+@pytest.fixture
+def index() -> Iterator[PackageIndex]:
+    """The index of `fresh`."""
+    with served_index() as index:
+        yield index
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, index: PackageIndex) -> Iterator[Served]:
+    """A controller of its own for each test."""
+    with serving(tmp_path, index) as instance:
+        yield instance
 
 
 def python_ready(served: Served, name: str = "taste") -> Any:
@@ -72,7 +90,7 @@ def test_a_deployment_and_its_runs_show_their_python_environment(served: Served)
     assert python["declared_at"] == "flows/requirements.txt"
     assert len(python["digest"]) == 64
     assert run["python"] == python
-    [listed] = served.get("/api/v1/runs").json()["items"]
+    [listed] = served.get("/api/v1/runs?deployment=taste").json()["items"]
     assert listed["python"] == python
     for page in ("/deployments/taste?tab=definition", f"/runs/{run['id']}?tab=details"):
         text = served.get(page, Accept="text/html").text
@@ -95,24 +113,27 @@ def commit_second_version(served: Served, index: PackageIndex) -> None:
     served.commit({"flows/requirements.txt": f"{requirement}\n"})
 
 
-def test_a_failed_build_is_shown_and_reported_once_until_it_recovers(served: Served, index: PackageIndex) -> None:
-    wait_until_ready(served)
-    before = served.get("/api/v1/deployments/taste").json()["python"]
+def test_a_failed_build_is_shown_and_reported_once_until_it_recovers(
+    fresh: Served, index: PackageIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(builder, "LONGEST_RETRY", builder.FIRST_RETRY)
+    wait_until_ready(fresh)
+    before = fresh.get("/api/v1/deployments/taste").json()["python"]
     index.status = 503
-    commit_second_version(served, index)
-    wait_until(lambda: python_ready(served)["reason"] == "IndexUnreachable")
-    detail = served.get("/api/v1/deployments/taste").json()
+    commit_second_version(fresh, index)
+    wait_until(lambda: python_ready(fresh)["reason"] == "IndexUnreachable")
+    detail = fresh.get("/api/v1/deployments/taste").json()
     assert (detail["sync"], detail["python"]) == ("OutOfSync", before)
-    assert served.run("taste")["result"] == "1.0"
-    assert "IndexUnreachable" in served.get("/deployments/taste", Accept="text/html").text
-    assert "IndexUnreachable" in served.get("/deployments", Accept="text/html").text
-    assert "taste waits for its Python environment" in served.get("/", Accept="text/html").text
+    assert fresh.run("taste")["result"] == "1.0"
+    assert "IndexUnreachable" in fresh.get("/deployments/taste", Accept="text/html").text
+    assert "IndexUnreachable" in fresh.get("/deployments", Accept="text/html").text
+    assert "taste waits for its Python environment" in fresh.get("/", Accept="text/html").text
     index.status = 502
-    wait_until(lambda: "502" in python_ready(served)["message"])
+    wait_until(lambda: "502" in python_ready(fresh)["message"])
     index.status = None
-    wait_until_ready(served)
-    wait_until(lambda: served.get("/api/v1/deployments/taste").json()["python"]["packages"] == {"fruit": "2.0"})
-    events = served.get("/api/v1/events?about=taste").json()["items"]
+    wait_until_ready(fresh)
+    wait_until(lambda: fresh.get("/api/v1/deployments/taste").json()["python"]["packages"] == {"fruit": "2.0"})
+    events = fresh.get("/api/v1/events?about=taste").json()["items"]
     assert [(event["reason"], event["severity"]) for event in reversed(events) if event["reason"] != "Triggered"] == [
         ("Created", "info"),
         ("PythonReady", "info"),
@@ -143,10 +164,10 @@ def metrics(served: Served) -> dict[str, float]:
     return {name: float(value) for name, _, value in pairs}
 
 
-def test_metrics_count_environments_builds_and_fork_servers(served: Served, index: PackageIndex) -> None:
-    wait_until_ready(served)
-    served.run("taste")
-    values = metrics(served)
+def test_metrics_count_environments_builds_and_fork_servers(fresh: Served, index: PackageIndex) -> None:
+    wait_until_ready(fresh)
+    fresh.run("taste")
+    values = metrics(fresh)
     assert values.pop("controller_python_bytes") > 0
     assert values.pop("controller_python_last_build_seconds") > 0
     assert values == {
@@ -159,6 +180,6 @@ def test_metrics_count_environments_builds_and_fork_servers(served: Served, inde
         "controller_python_fork_servers": 1,
     }
     index.status = 503
-    commit_second_version(served, index)
-    wait_until(lambda: metrics(served)["controller_python_build_failures_total"] == 1)
-    assert metrics(served)['controller_python_environments{state="failed"}'] == 1
+    commit_second_version(fresh, index)
+    wait_until(lambda: metrics(fresh)["controller_python_build_failures_total"] == 1)
+    assert metrics(fresh)['controller_python_environments{state="failed"}'] == 1

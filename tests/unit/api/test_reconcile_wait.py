@@ -14,30 +14,30 @@ MANY = 60
 """More requests than worker threads."""
 
 
-def test_many_requests_waiting_for_a_pass_do_not_block_others(fresh: Served) -> None:
-    client = Client.of_state(fresh.state)
+def test_many_requests_waiting_for_a_pass_do_not_block_others(served: Served) -> None:
+    client = Client.of_state(served.state)
     with ThreadPoolExecutor(MANY) as pool:
-        with fresh.controller._store.write():
-            fresh.repository.commit({"deployments/new.yaml": "name: brand-new\ncommand: [echo]\n"})
+        with served.controller._store.write():
+            served.repository.commit({"deployments/new.yaml": "name: brand-new\ncommand: [echo]\n"})
             waiting = [pool.submit(client.reconcile, wait=True) for _ in range(MANY)]
-            wait_until(lambda: len(fresh.controller._loop._requests) == MANY)
+            wait_until(lambda: len(served.controller._loop._requests) == MANY)
             assert client.source()["revision"] is not None
             assert not any(one.done() for one in waiting)
         assert {one.result(60) for one in waiting} == {True}
     assert client.deployment("brand-new")["sync"] == "Synced"
 
 
-def test_a_disconnected_client_no_longer_waits_for_the_pass(fresh: Served) -> None:
-    with fresh.controller._store.write(), ExitStack() as stack:
-        fresh.repository.commit({"deployments/new.yaml": "name: brand-new\ncommand: [echo]\n"})
-        headers = {"Authorization": f"Bearer {fresh.token}", "Content-Type": "application/json"}
+def test_a_disconnected_client_no_longer_waits_for_the_pass(served: Served) -> None:
+    with served.controller._store.write(), ExitStack() as stack:
+        served.repository.commit({"deployments/newer.yaml": "name: newer\ncommand: [echo]\n"})
+        headers = {"Authorization": f"Bearer {served.token}", "Content-Type": "application/json"}
         for _ in range(5):
-            connection = stack.enter_context(closing(http.client.HTTPConnection("127.0.0.1", fresh.port, timeout=20)))
+            connection = stack.enter_context(closing(http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)))
             connection.request("POST", "/api/v1/reconcile", b'{"wait": true}', headers)
-        wait_until(lambda: len(fresh.controller._loop._requests) == 5)
+        wait_until(lambda: len(served.controller._loop._requests) == 5)
         stack.close()
-        wait_until(lambda: all(one.cancelled() for one in fresh.controller._loop._requests))
-    assert Client.of_state(fresh.state).reconcile(wait=True)
+        wait_until(lambda: all(one.cancelled() for one in served.controller._loop._requests))
+    assert Client.of_state(served.state).reconcile(wait=True)
 
 
 def test_an_approval_while_the_controller_stops_is_reported_as_pending(fresh: Served) -> None:

@@ -239,19 +239,21 @@ def test_no_request_can_contain_code_a_command_a_path_or_an_environment(served: 
     }
 
 
-def test_a_connection_without_a_request_times_out(fresh: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_without_a_request_times_out(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TimeoutProtocol, "head_seconds", 0.2)
-    with closing(socket.create_connection(("127.0.0.1", fresh.port), timeout=20)) as silent:
+    with closing(socket.create_connection(("127.0.0.1", served.port), timeout=20)) as silent:
         assert silent.recv(100) == b""
-    with closing(socket.create_connection(("127.0.0.1", fresh.port), timeout=20)) as half:
+    with closing(socket.create_connection(("127.0.0.1", served.port), timeout=20)) as half:
         half.sendall(b"GET /healthz HTTP/1.1\r\nHost: a")
         assert half.recv(100) == b""
 
 
-def test_a_missing_body_times_out(fresh: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_body_times_out(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SecurityMiddleware, "body_seconds", 0.2)
-    head = f"POST /api/v1/reconcile HTTP/1.1\r\nHost: 127.0.0.1:{fresh.port}\r\nAuthorization: Bearer {fresh.token}\r\n"
-    with closing(socket.create_connection(("127.0.0.1", fresh.port), timeout=20)) as slow:
+    head = (
+        f"POST /api/v1/reconcile HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nAuthorization: Bearer {served.token}\r\n"
+    )
+    with closing(socket.create_connection(("127.0.0.1", served.port), timeout=20)) as slow:
         slow.sendall(head.encode() + b"Content-Length: 100\r\n\r\n{")
         assert slow.recv(1000).startswith(b"HTTP/1.1 408")
 
@@ -266,25 +268,26 @@ def open_stream(served: Served, path: str = "/api/v1/events/stream") -> socket.s
     return connection
 
 
-def test_streams_are_limited_per_caller_and_released(fresh: Served) -> None:
-    opened = [open_stream(fresh) for _ in range(MAX_STREAMS_OF_ONE)]
+def test_streams_are_limited_per_caller_and_released(served: Served) -> None:
+    served.wait_until_idle()
+    opened = [open_stream(served) for _ in range(MAX_STREAMS_OF_ONE)]
     assert all(b" 200 OK" in connection.recv(64) for connection in opened)
-    with closing(open_stream(fresh)) as one_more:
+    with closing(open_stream(served)) as one_more:
         assert b" 429 " in one_more.recv(64)
     for connection in opened:
         connection.close()
 
     def is_free() -> bool:
-        with closing(open_stream(fresh)) as again:
+        with closing(open_stream(served)) as again:
             return b" 200 OK" in again.recv(64)
 
     wait_until(is_free)
 
 
-def test_a_client_that_stops_reading_a_stream_is_disconnected(fresh: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_stops_reading_a_stream_is_disconnected(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TimeoutProtocol, "send_seconds", 0.2)
-    run = fresh.run("speak", text="x" * 1000 + "\n", times=20_000)
-    connection = open_stream(fresh, f"/api/v1/runs/{run['id']}/logs/stream")
+    run = served.run("speak", text="x" * 1000 + "\n", times=20_000)
+    connection = open_stream(served, f"/api/v1/runs/{run['id']}/logs/stream")
 
     def is_cut_off() -> bool:
         # The TCP state of the connection: anything but ESTABLISHED (1) once the server has closed it.
@@ -292,7 +295,7 @@ def test_a_client_that_stops_reading_a_stream_is_disconnected(fresh: Served, mon
 
     wait_until(is_cut_off)
     connection.close()
-    assert fresh.get("/healthz").status == 200
+    assert served.get("/healthz").status == 200
 
 
 def test_a_controller_with_open_streams_stops_at_once(fresh: Served) -> None:
@@ -316,8 +319,8 @@ def test_pages_contain_no_inline_or_external_scripts_and_styles(served: Served) 
         assert not re.findall(r"(?:src|href|action)=\"(?:https?:)?//", text), path
 
 
-def test_an_invalid_authorization_header_does_not_bypass_the_cross_site_check(fresh: Served) -> None:
-    session = {"Cookie": fresh.log_in()}
+def test_an_invalid_authorization_header_does_not_bypass_the_cross_site_check(served: Served) -> None:
+    session = {"Cookie": served.log_in()}
     for odd in ("x", "Bearer", "Bearer wrong"):
-        answer = fresh.ask("POST", "/api/v1/reconcile", {}, {**session, "Authorization": odd}, token=None)
+        answer = served.ask("POST", "/api/v1/reconcile", {}, {**session, "Authorization": odd}, token=None)
         assert (answer.status, answer.json()["reason"]) == (403, "CrossSite")
