@@ -1,4 +1,4 @@
-"""Triggers besides the clock: upstream deployments, files and webhooks. Runs get a name, a limit and upstream runs."""
+"""Upstream deployments, files and webhooks, and known holidays. Runs get a name, a limit and upstream runs."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -35,6 +35,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("project", "webhook", "delivery"),
     )
     op.create_index("ix_webhook_deliveries_project_received_at", "webhook_deliveries", ["project", "received_at"])
+    op.create_table(
+        "holiday_data",
+        sa.Column("project", sa.String(length=100), nullable=False),
+        sa.Column("version", sa.String(length=64), nullable=False),
+        sa.Column("first_year", sa.Integer(), nullable=False),
+        sa.Column("days", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("project"),
+    )
 
 
 def _create_file_tables() -> None:
