@@ -27,6 +27,7 @@ __all__ = [
     "BulkResult",
     "BulkRun",
     "Change",
+    "ChangedHoliday",
     "ChannelState",
     "ChannelStatus",
     "CodeChange",
@@ -64,6 +65,7 @@ __all__ = [
     "GraphView",
     "Health",
     "Hold",
+    "HolidayChange",
     "HookAnswer",
     "Incident",
     "IncidentMember",
@@ -430,6 +432,15 @@ class Change(TypedDict):
     reason: str | None
 
 
+class ChangedHoliday(TypedDict):
+    """A day that was `added` to a calendar, or `removed`: `2027-05-08`, and the name of the holiday."""
+
+    action: str
+    calendar: str
+    day: str
+    name: str
+
+
 class ChannelStatus(TypedDict):
     """The status of a channel.
 
@@ -684,7 +695,7 @@ class Finding(TypedDict):
 
 
 class FireTimeChange(TypedDict):
-    """The next fire times before and after the change, at most `MAX_TIMES` each."""
+    """Fire times before and after a change: the next ones, or those that differ. At most a few of each."""
 
     before: list[str]
     after: list[str]
@@ -752,6 +763,19 @@ class Hold(TypedDict):
     author: str
     since: str
     until: str | None
+
+
+class HolidayChange(TypedDict):
+    """A deployment whose fire times move because of another version of the `holidays` package.
+
+    `before` and `after` are the versions. `fire_times` has only the times that differ.
+    """
+
+    deployment: str
+    before: str
+    after: str
+    days: list[ChangedHoliday]
+    fire_times: FireTimeChange
 
 
 class HookAnswer(TypedDict):
@@ -1034,7 +1058,8 @@ class Plan(TypedDict):
     declared environments in which the commit changes something, if all were planned. `queues` and `project` are the
     changes of controller.yaml, `code` the deployments that run changed files, `unread` the files whose imports could
     not be read. `python` are the deployments whose packages change, as far as that is known without an index.
-    `graph` are the dependencies between deployments, and on files and webhooks, that change. `commit` is that of the
+    `graph` are the dependencies between deployments, and on files and webhooks, that change. `holidays` are the
+    deployments whose fire times move with the installed version of the `holidays` package. `commit` is that of the
     head, None for a directory.
     """
 
@@ -1055,6 +1080,7 @@ class Plan(TypedDict):
     python: list[PythonChange]
     commit: Commit | None
     graph: list[EdgeChange]
+    holidays: list[HolidayChange]
 
 
 class PythonChange(TypedDict):

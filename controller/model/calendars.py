@@ -3,6 +3,7 @@
 A calendar is a set of days. The days are those of the time zone of the schedule that uses the calendar.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, time
 from enum import StrEnum
@@ -35,6 +36,15 @@ class Holidays:
 
     code: str
     categories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolidayData:
+    """The holidays that a version of the package has from 1 January of `first_year` on, with their names by day."""
+
+    version: str
+    first_year: int
+    days: Mapping[Holidays, Mapping[date, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from controller.model.status import Condition, InventoryEntry, SourceStatus, Wit
 from controller.reconcile import status
 from controller.reconcile.commit_facts import CommitFacts, record_commits
 from controller.reconcile.dependencies import record_dependencies
+from controller.reconcile.holiday_upgrade import record_holidays
 from controller.reconcile.plan import Kept, Plan, Update
 from controller.store import Transaction, events, inventory, source_status, webhooks
 
@@ -62,12 +63,13 @@ def apply(
     marked = [entry for kept in plan.keep if (entry := _keep(tx, kept, before, now)) is not None]
     rebuilt = [entry for old in plan.rebuilt if (entry := _mark_python(tx, old, plan, now)) is not None]
     dependants = record_dependencies(tx, now) if plan.changes_anything else []
+    holidays = record_holidays(tx, plan, now)
     if plan.delete:
         inventory.delete_removed(tx, now - TOMBSTONES)
     new = _status(plan, before, now)
     source_status.save(tx, new)  # first: events have its environment
     events.append(tx, status.plan_events(plan, now))
-    events.append(tx, [status.upstream_event(entry, now, plan.revision) for entry in dependants])
+    events.append(tx, [*(status.upstream_event(entry, now, plan.revision) for entry in dependants), *holidays])
     events.append(tx, status.source_events(before.conditions, new.conditions, plan.revision, now))
     record_commits(tx, facts)
     removed = {*removed_in, *(update.before.name for update in plan.update if update.is_renamed)}

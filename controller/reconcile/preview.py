@@ -17,21 +17,15 @@ from controller.model.names import name_order
 from controller.model.status import WITHHELD, InventoryEntry, Withheld
 from controller.reconcile.changed_code import CodeChange, Unread
 from controller.reconcile.diff import MAX_FIELDS, FieldChange, differences, without_secrets
+from controller.reconcile.fire_times import FireTimes
 from controller.reconcile.graph_changes import EdgeChange, deletion_warnings, edge_changes, update_warnings
+from controller.reconcile.holiday_changes import HolidayChange
 from controller.reconcile.plan import Plan, Update
 from controller.reconcile.project_changes import QueueChange
 from controller.reconcile.python_changes import PythonChange
 from controller.schedules import next_fire_times, zone
 
 MAX_TIMES = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FireTimes:
-    """The next fire times before and after the change, at most `MAX_TIMES` each."""
-
-    before: tuple[datetime, ...]
-    after: tuple[datetime, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +91,8 @@ class Preview:
     environments in which the commit changes something, if all were planned. `queues` and `project` are the changes of
     controller.yaml, `code` the deployments that run changed files, `unread` the files whose imports could not be read.
     `python` are the deployments whose packages change, as far as that is known without an index. `graph` are the
-    dependencies between deployments, and on files and webhooks, that change.
+    dependencies between deployments, and on files and webhooks, that change. `holidays` are the deployments whose fire
+    times move with the installed version of the `holidays` package.
     `commit` is that of the head, None for a directory.
     """
 
@@ -118,11 +113,12 @@ class Preview:
     python: tuple[PythonChange, ...] = ()
     commit: Commit | None = None
     graph: tuple[EdgeChange, ...] = ()
+    holidays: tuple[HolidayChange, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether the plan changes nothing in any environment, and nothing is invalid."""
-        parts = (self.changes, self.environments, self.queues, self.project, self.code, self.python)
+        parts = (self.changes, self.environments, self.queues, self.project, self.code, self.python, self.holidays)
         return not (any(parts) or self.summary.invalid)
 
     def as_environment(self, name: str) -> EnvironmentPlan:

@@ -14,12 +14,13 @@ from controller.model.queues import EVERYTHING
 from controller.model.snapshots import Code
 from controller.model.status import InventoryEntry
 from controller.reconcile.changed_code import code_changes
+from controller.reconcile.holiday_changes import holiday_changes
 from controller.reconcile.plan import make_plan
 from controller.reconcile.preview import Preview, preview
 from controller.reconcile.project_changes import project_changes, queue_changes
 from controller.reconcile.python_changes import PythonChange, python_changes
 from controller.sources.source import Source, find_commit
-from controller.store import Store, inventory, queues, runs, source_status
+from controller.store import Store, holiday_records, inventory, queues, runs, source_status
 
 
 def plan_against_state(store: Store, source: Source, environment: str | None, now: datetime) -> Preview:
@@ -30,6 +31,7 @@ def plan_against_state(store: Store, source: Source, environment: str | None, no
     """
     with store.read() as tx:
         status, recorded, in_flight = source_status.find(tx), inventory.entries(tx), runs.active_counts(tx)
+        holidays = holiday_records.find(tx)
         limits = {name: limit for name, limit in queues.limits(tx).items() if name != EVERYTHING}
     if environment is None and status is not None:
         environment = status.environment
@@ -41,7 +43,10 @@ def plan_against_state(store: Store, source: Source, environment: str | None, no
     approved = None if status is None else status.approved
     plan = make_plan(snapshot, desired, recorded, approved=approved)
     result = preview(plan, base=applied, now=now, in_flight=in_flight, environment=environment)
-    result = replace(result, commit=find_commit(source, revision))
+    deleted = {entry.name for entry in plan.delete}
+    staying = [entry for name, entry in recorded.items() if name not in deleted]
+    moved = holiday_changes(holidays, staying, now)
+    result = replace(result, commit=find_commit(source, revision), holidays=moved)
     if applied is None:
         return result
     if desired.limits is not None:

@@ -1,16 +1,17 @@
 """Reads public holidays from the `holidays` package, which is imported on first use.
 
-Called by `calendar_days`, and by `manifests` to check a code. The data belongs to the installed version of the package:
-another version may know other holidays.
+Called by `calendar_days`, by `manifests` to check a code, and by `reconcile` to record the data. The data belongs to
+the installed version of the package: another version may know other holidays.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from controller.errors import ScheduleError
-from controller.model.calendars import Holidays
+from controller.model.calendars import HolidayData, Holidays
 from controller.schedules.messages import quote
 from controller.text import closest, did_you_mean
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 _HINT = "write a country (DE), a country and a part of it (DE-BY), or the code of an exchange (XNYS)"
 _ENGLISH = "en_US"
 _MAX_LENGTH = 64
+YEARS = 3
+"""The number of years that `read_holidays` reads."""
 
 
 @lru_cache(maxsize=4096)
@@ -36,6 +39,26 @@ def holiday_names(holidays: Holidays, year: int) -> Mapping[date, str]:
 def check_holidays(holidays: Holidays) -> None:
     """Raise ScheduleError with a hint if the package does not know the code, its part or a category."""
     holiday_names(holidays, 2026)
+
+
+@cache
+def data_version() -> str:
+    """Return the installed version of the package."""
+    return version("holidays")
+
+
+def read_holidays(codes: Iterable[Holidays], first_year: int) -> HolidayData:
+    """Return the holidays of `YEARS` years. Codes that the package does not know have none."""
+    years = range(first_year, first_year + YEARS)
+    days = {code: {day: name for year in years for day, name in _names(code, year).items()} for code in codes}
+    return HolidayData(version=data_version(), first_year=first_year, days=days)
+
+
+def _names(holidays: Holidays, year: int) -> Mapping[date, str]:
+    try:
+        return holiday_names(holidays, year)
+    except ScheduleError:
+        return {}
 
 
 def _load(holidays: Holidays, year: int) -> "HolidayBase":

@@ -1,11 +1,13 @@
-"""The tables of upstream deployments, files and webhooks. Only this package and its migrations access them."""
+"""The tables of upstream deployments, files, webhooks and holidays. Only this package and its migrations use them."""
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     Column,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     String,
     Table,
@@ -124,3 +126,13 @@ webhook_deliveries = Table(
     Column("run_id", String(36), nullable=False),
     Index("ix_webhook_deliveries_project_received_at", "project", "received_at"),
 )
+
+holiday_data = Table(
+    "holiday_data",
+    metadata,
+    Column("project", String(100), primary_key=True),
+    Column("version", String(64), nullable=False),
+    Column("first_year", Integer, nullable=False),
+    Column("days", JSON, nullable=False),
+)
+"""The holidays of the calendars of active deployments, as the last pass knew them. `days` has them by code."""

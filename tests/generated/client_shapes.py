@@ -30,7 +30,7 @@ NAMES = {
     "SettingsView": "Settings",
     "SourceStatus": "Source",
     "StatusView": "Status",
-    "controller__reconcile__preview__FireTimes": "FireTimeChange",
+    "controller__reconcile__fire_times__FireTimes": "FireTimeChange",
 }
 """Public names of shapes whose component in the OpenAPI document has another name."""
 BASES = {

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from itertools import accumulate
 from typing import Any
 
+from controller.cli.formats.holiday_lines import holiday_lines
 from controller.model.commits import Commit
 from controller.model.findings import Finding, Severity
 from controller.model.graph import describe_edge
@@ -53,7 +54,7 @@ def as_markdown(view: Preview) -> str:
         "",
     ]
     lines += [*_withheld_quote(view, _scope(view)), *_table(view, share)]
-    other_changes = _fitting((f"- {_cell(line)}" for line in _other_changes(view)), _MOST_OTHERS)
+    other_changes = _fitting(map(_item, _other_changes(view)), _MOST_OTHERS)
     lines += [*other_changes, ""] if other_changes else []
     lines += [f"Digest `{view.digest}`"]
     for names, plan in groups:
@@ -153,6 +154,7 @@ def _other_changes(view: Preview) -> Iterator[str]:
     for files, names in deployments_by_files.items():
         yield f"~ code of {_name_list(names)} changed: {', '.join(files)}"
     yield from _python_lines(view.python)
+    yield from holiday_lines(view.holidays)
     yield from _graph_lines(view)
     yield from (f"! the imports of {unread.file} were not followed: {unread.reason}" for unread in view.unread)
 
@@ -210,6 +212,11 @@ def _fold(change: DeploymentChange) -> str:
         return ""
     summary = f"<details><summary>{change.action} {_cell(_title(change))}</summary>"
     return "\n".join((summary, "", "```", *details, "```", "</details>", ""))
+
+
+def _item(line: str) -> str:
+    """Return a line as an item of a list in Markdown; a line that is indented belongs to the item above it."""
+    return f"{'  ' if line.startswith(' ') else ''}- {_cell(line.strip())}"
 
 
 def _fitting(texts: Iterable[str], characters: int) -> list[str]:
@@ -291,6 +298,7 @@ def _all_counts(view: Preview) -> str:
             (view.project, "project field", "project fields"),
             (view.code, "deployment's code", "deployments' code"),
             (view.python, "deployment's packages", "deployments' packages"),
+            (view.holidays, "deployment's holidays", "deployments' holidays"),
             (view.graph, "dependency", "dependencies"),
         )
         if changes
