@@ -122,9 +122,9 @@ def schedule_queue(
     running, busy = Counter(load.running), {name: dict(others) for name, others in load.busy.items()}
     first: dict[str, RunId] = {}
     for run in sort_queue(waiting, turns or {}):
-        reason = _start_reason(run, load, now)
+        reason = start_reason(run, load, now)
         if reason is None:
-            reason = _waiting_reason(run, load, running, busy, first)
+            reason = waiting_reason(run, load, running, busy, first)
             if reason is not None and run.serial and not run.is_redo:
                 first.setdefault(run.deployment, run.id)
         if reason is None:
@@ -150,7 +150,7 @@ def sort_queue(waiting: Iterable[QueuedRun], turns: Mapping[str, int]) -> list[Q
     return [rank[4] for rank in ranked]
 
 
-def _start_reason(run: QueuedRun, load: Load, now: datetime) -> WaitReason | None:
+def start_reason(run: QueuedRun, load: Load, now: datetime) -> WaitReason | None:
     """Return why this run must not start yet, whatever else is in progress."""
     if run.not_before is not None and run.not_before > now:
         time = in_utc(run.not_before)
@@ -165,7 +165,7 @@ def _start_reason(run: QueuedRun, load: Load, now: datetime) -> WaitReason | Non
     return None
 
 
-def _waiting_reason(
+def waiting_reason(
     run: QueuedRun,
     load: Load,
     running: Mapping[str, int],

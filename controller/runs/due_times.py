@@ -31,7 +31,7 @@ BuildRun = Callable[..., Run]
 
 @dataclass(slots=True, kw_only=True)
 class _DueDeployment:
-    """A deployment, its due times, and what becomes of them."""
+    """A deployment, its due times, and the runs and rows of the ledger that they result in."""
 
     entry: InventoryEntry
     deployment: Deployment

@@ -14,26 +14,24 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
-from datetime import datetime
 
 from controller.backoff import Backoff
 from controller.clock import Clock
-from controller.errors import ControllerError, ResourceError, StateError, StateLostError, StoppingError, shortage
-from controller.model.python_environments import WAITING
-from controller.model.runs import Run
+from controller.errors import ControllerError, ResourceError, StateLostError, shortage
+from controller.model.runs import Run, RunId, RunOutcome
 from controller.runs.active_run import ActiveRun, Launchable
 from controller.runs.admission import Admission
 from controller.runs.backfill_runs import REFILL, BackfillRuns
 from controller.runs.clock_skew import ClockMonitor
-from controller.runs.code_exports import CodeExports
 from controller.runs.executors.local.launcher import Launcher
 from controller.runs.file_descriptors import launch_capacity, soft_limit
+from controller.runs.launch_preparation import LaunchPreparation
 from controller.runs.monitor import LISTENING_SECONDS, RunMonitor
+from controller.runs.outcomes import is_final
 from controller.runs.pinned_deployments import PinnedDeployments
 from controller.runs.python_runtimes import PythonRuntimes
 from controller.runs.queue import Queue
 from controller.runs.storage_check import StorageMonitor
-from controller.runs.upstream_runs import check_released
 from controller.runs.upstreams import Upstreams
 from controller.store import Store, backfills, inventory, queues, runs
 
@@ -64,32 +62,31 @@ class Engine:
         on_failure: Callable[[], None],
     ) -> None:
         self._store = store
-        self._source = pinned_deployments.source
         self._clock = clock
         self._admission = admission
         self.launcher = launcher
         self._max_running = max_running
         self._on_tick = on_tick
         self._on_failure = on_failure
-        self._pinned_deployments = pinned_deployments
-        self.python = PythonRuntimes(None, self._source)
         self._monitor = RunMonitor(store, clock, launcher)
         self.statistics = self._monitor.statistics
         self._clock_monitor = ClockMonitor(store, clock)
         self._queue = Queue(store, clock, max_running)
+        self._preparation = LaunchPreparation(
+            pinned_deployments, self._queue, clock, wake=self.wake, refuse=self._refuse
+        )
         self._backfill_runs = BackfillRuns(admission)
         self._upstreams = Upstreams(store, clock, admission)
         self.storage = StorageMonitor(store, clock)
         self._turns = Backoff(clock, first=RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS)
         self._launches = Backoff(clock, first=RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS)
         self._due: deque[str] = deque()
-        self._next_start: datetime | None = None
-        self._may_wait = True
+        self._cancelled: list[RunId] = []
+        self._reads = 0
         self._has_launched = False
         self._shortage: str | None = None
         self._stopping = threading.Event()
         self._draining = threading.Event()
-        self._exports = CodeExports(self._source, self.wake)
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         for descriptor in (self._wake_read, self._wake_write):
             weakref.finalize(self, os.close, descriptor).atexit = False  # the end of the process closes it
@@ -119,7 +116,7 @@ class Engine:
         self.wake()
         if self._thread.ident is not None:
             self._thread.join()
-        self._exports.close()
+        self._preparation.close()
         self._monitor.release()
 
     def wake(self) -> None:
@@ -131,6 +128,15 @@ class Engine:
         """Record that a Python environment has become ready or has failed, and wake the thread."""
         self.python.notify()
         self.wake()
+
+    @property
+    def python(self) -> PythonRuntimes:
+        """The interpreters of runs. It may be replaced before `start`."""
+        return self._preparation.python
+
+    @python.setter
+    def python(self, runtimes: PythonRuntimes) -> None:
+        self._preparation.python = runtimes
 
     def notify_due(self, name: str) -> None:
         """Record that this deployment may be due, and wake the thread."""
@@ -173,8 +179,8 @@ class Engine:
     def _pause(self, next_tick: float) -> float:
         """Return the seconds to wait for a wake-up: until the next tick, or until a run may start."""
         seconds = next_tick - self._clock.monotonic()
-        if self._next_start is not None:
-            seconds = min(seconds, (self._next_start - self._clock.now()).total_seconds())
+        if self._queue.next_change is not None:
+            seconds = min(seconds, (self._queue.next_change - self._clock.now()).total_seconds())
         if self._launches.remaining:
             seconds = min(seconds, self._launches.remaining)
         if self._monitor.is_launching:
@@ -196,6 +202,7 @@ class Engine:
                 fields = {"reason": reason, "error": message, "retry_in": self._turns.seconds}
                 log.error("Run engine paused by an error; retrying", extra=fields)
             self.storage.record_failure(error)
+            self._queue.forget()
             # The cause of the wake-up remains and would wake the thread again immediately.
             self._stopping.wait(self._turns.seconds)
             self.wake()
@@ -206,18 +213,22 @@ class Engine:
     def _take_turn(self, ready: Sequence[ActiveRun], *, is_tick: bool) -> None:
         if is_tick:
             self._due.extend(self._find_expired_holds())
+            self._queue.forget()
+        self._queue.refresh()
         if self._clock_monitor.check(is_tick=is_tick):
             self._process_announcements()
             self._queue.process_timers()
-            self._may_wait |= self._upstreams.process(everything=is_tick)
+            self._upstreams.process(everything=is_tick)
         if is_tick:
             self._tick()
         ended = self._monitor.find_ended(ready, everything=is_tick)
-        self._monitor.commit(ended, self._next_launches(len(self._monitor) - len(ended)))
-        self._advance_backfills({item.run.backfill_id for item, _ in ended}, everything=is_tick)
-        if ended:
-            self._may_wait = True  # a slot is free, or a run waits again
-            self.wake()
+        for active, status in ended:
+            if isinstance(status, RunOutcome) and is_final(active.run, status):
+                self._queue.release(active.run)
+        self._queue.confirm(self._monitor.commit(ended, self._next_launches(len(self._monitor) - len(ended))))
+        self._advance_backfills({active.run.backfill_id for active, _ in ended}, everything=is_tick)
+        if ended and not self._queue.is_current:
+            self.wake()  # a slot is free, or a run waits again
         self._record_shortage()
         self._stop_cancelled()
 
@@ -240,11 +251,11 @@ class Engine:
         except Exception:
             log.exception("Runs of a backfill can't be created; retrying", extra={"backfill": backfill_id})
         else:
-            self._may_wait |= bool(created)
+            if created:
+                self.wake()
 
     def _tick(self) -> None:
         """Do the periodic work. A failure in it delays no run."""
-        self._may_wait = True
         self.python.notify()
         self.launcher.stop_idle_servers()
         try:
@@ -256,9 +267,9 @@ class Engine:
 
     def _record_shortage(self) -> None:
         """If launches met a shortage, record it on the waiting runs and launch nothing for a while."""
-        lacking, self._shortage = self._monitor.take_shortage() or self._shortage, None
+        lacking = self._monitor.take_shortage() or self._preparation.shortage or self._shortage
+        self._shortage = self._preparation.shortage = None
         if lacking is not None:
-            self._may_wait = True
             if self._launches.fail(lacking):
                 fields = {"reason": ResourceError.reason, "waiting": lacking, "retry_in": self._launches.seconds}
                 log.warning("Launches paused: the machine is short of a resource", extra=fields)
@@ -274,7 +285,7 @@ class Engine:
     def _clear_wakeups(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while os.read(self._wake_read, 4096):
-                self._may_wait = True
+                pass
 
     def _find_expired_holds(self) -> list[str]:
         """Return the names of deployments whose hold has expired: no fire time announces that."""
@@ -309,86 +320,29 @@ class Engine:
             log.exception("Due times of a deployment can't be processed", extra={"deployment": name})
 
     def _stop_cancelled(self) -> None:
-        """Ask the supervisors of cancelled runs to stop: now, and again after a restart."""
-        with self._store.read() as tx:
-            cancelled = runs.find_cancelled(tx)
-        for run_id in cancelled:
+        """Ask the supervisors of cancelled runs to stop, until they have ended."""
+        if self._reads != self._queue.reads:
+            self._reads = self._queue.reads
+            with self._store.read() as tx:
+                self._cancelled = runs.find_cancelled(tx)
+        for run_id in self._cancelled:
             self._monitor.request_stop(run_id)
 
     def _next_launches(self, used: int) -> list[Launchable]:
         """Return the runs to launch now, while `used` slots are in use."""
-        exported = self._exports.done()
-        try:
-            return self._take_from_queue(used)
-        finally:
-            self._exports.forget(exported)
-
-    def _take_from_queue(self, used: int) -> list[Launchable]:
-        now = self._clock.now()
-        is_time = self._next_start is not None and self._next_start <= now
-        self._may_wait |= is_time
         free = self._max_running - used
-        if self._launches.remaining:
+        if free <= 0 or self._launches.remaining or self._draining.is_set():
             return []
-        if free <= 0 and is_time:
-            self._next_start = None  # wait for the end of a run
-        if free <= 0 or not self._may_wait or self._draining.is_set():
+        self._preparation.refresh()
+        if not self._queue.has_waiting:
             return []
         capacity = launch_capacity()
-        self.python.refresh()
-        waiting, self._next_start = self._queue.take_ready(min(free, max(1, capacity)), self.python.waiting)
-        if waiting and not capacity:
+        if not capacity:
             self._shortage = f"no file descriptors (limit {soft_limit()})"
             return []
-        free = min(free, capacity)
-        self._has_launched = bool(waiting)
-        # Fewer runs than free slots: until something changes, no other run can start.
-        self._may_wait = len(waiting) == free
-        prepared: list[Launchable] = []
-        for run in waiting:
-            launchable = self._prepare(run)
-            if launchable is None:
-                self._queue.return_turn(run)
-                self._may_wait = True
-            else:
-                prepared.append(launchable)
+        prepared = self._preparation.take(min(free, capacity))
+        self._has_launched = self._has_launched or bool(prepared)
         return prepared
-
-    def _prepare(self, run: Run) -> Launchable | None:
-        """Return the run with its code; None while the code is being exported, or if it is unavailable."""
-        try:
-            root = self._exports.find(run.revision)
-            if root is None:
-                return None
-            deployment = self._pinned_deployments.resolve(run, self._clock.now())
-            check_released(run, deployment)
-            is_ready, python = self.python.find(run, deployment, root)
-        except StateError:
-            raise
-        except ControllerError as error:
-            self._postpone_or_refuse(run, error, error.message)
-            return None
-        except OSError as error:
-            self._postpone_or_refuse(run, error, f"its code cannot be read: {error}")
-            return None
-        except Exception as error:
-            log.exception("Run can't be prepared", extra={"deployment": run.deployment, "run": run.id})
-            self._postpone_or_refuse(run, error, f"{type(error).__name__}: {error}")
-            return None
-        pycache = root.parent / "pycache" if self._source.is_pinned else None
-        if not is_ready:
-            self._queue.mark_waiting(run, WAITING)
-            return None
-        return Launchable(run=run, deployment=deployment, root=root, pycache=pycache, python=python)
-
-    def _postpone_or_refuse(self, run: Run, error: BaseException, message: str) -> None:
-        """Let the run wait if there is a shortage or the controller stops; otherwise record it as failed."""
-        if isinstance(error, StoppingError):
-            return
-        if (lacking := shortage(error)) is not None:
-            self._shortage = lacking
-        else:
-            self._refuse(run, message)
 
     def _refuse(self, run: Run, reason: str) -> None:
         """Record the run as failed; its slot is free for another one."""

@@ -33,11 +33,9 @@ log = logging.getLogger(__name__)
 
 MAX_LAUNCHES = 5
 READY_SECONDS = 10.0
-"""Seconds of listening until a launch without READY is abandoned. Time in which the engine was busy does not count."""
+"""Seconds of listening, without the time in which the engine was busy, until a launch without READY is abandoned."""
 LISTENING_SECONDS = 1.0
 """The most that one `select` counts: if the process is stopped while it listens, it receives nothing either."""
-
-
 Ended = tuple[ActiveRun, RunOutcome | NotStarted]
 """A run without a supervisor, and what its directory proves."""
 
@@ -117,15 +115,16 @@ class RunMonitor:
             self._to_check.update({active.run.id: active for active in self._all_to_check()})
         return self._decide(list(self._to_check.values()))
 
-    def commit(self, ended: Sequence[Ended], batch: Sequence[Launchable]) -> None:
+    def commit(self, ended: Sequence[Ended], batch: Sequence[Launchable]) -> int | None:
         """Record the ended runs, start those that are ready, and launch `batch`: one transaction, then what follows.
 
-        The order is the protocol: nothing that depends on the transaction happens before its commit.
+        Nothing that depends on the transaction happens before its commit. Return its number (0 if it was not needed);
+        None unless all of `ended` are final now and all of `batch` were claimed.
         """
         going = [active for active in self._active.values() if active.is_ready and not active.awaits_exit]
         if not (ended or going or batch):
             self._to_check.clear()
-            return
+            return 0
         now = self._clock.now()
         attempts = {item.run.id: self._attempt(item.run) for item in batch}
         reach("judged", ended)
@@ -151,6 +150,8 @@ class RunMonitor:
         reach("gone", going)
         self._start_all([(item, attempts[item.run.id]) for item in batch if item.run.id in claimed])
         reach("launched", batch)
+        has_ended = len(changed) == len(ended) and all(run.state.is_terminal for run in changed)
+        return tx.number if has_ended and len(claimed) == len(batch) else None
 
     def _read_messages(self, ready: Sequence[ActiveRun]) -> list[ActiveRun]:
         """Read the messages of supervisors; return the runs that have ended or may have ended."""

@@ -47,6 +47,11 @@ def record_outcomes(tx: Transaction, outcomes: Iterable[tuple[Run, RunOutcome]],
     return [run for _, run in ended]
 
 
+def is_final(run: Run, outcome: RunOutcome) -> bool:
+    """Return whether the run certainly ends with this outcome of its attempt, whatever else has happened to it."""
+    return outcome.state is RunState.SUCCEEDED or run.retries is None or run.attempt >= run.attempts
+
+
 def skip(tx: Transaction, run: Run, reason: str, now: datetime) -> Run | None:
     """Skip a waiting run and its due time. Return the updated run; None if its state has changed."""
     return _finish(tx, run, RunState.SKIPPED, reason, now)

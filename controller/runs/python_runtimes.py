@@ -37,11 +37,12 @@ class PythonRuntimes:
         """Let the waiting runs try again: an environment has become ready or has failed. Called from any thread."""
         self._has_changed = True
 
-    def refresh(self) -> None:
-        """Remove all runs from `waiting` if `notify` was called."""
-        if self._has_changed:
-            self._has_changed = False
+    def refresh(self) -> bool:
+        """Remove all runs from `waiting` if `notify` was called. Return whether it was."""
+        has_changed, self._has_changed = self._has_changed, False
+        if has_changed:
             self.waiting.clear()
+        return has_changed
 
     def find(self, run: Run, deployment: Deployment, root: Path) -> tuple[bool, PythonRuntime | None]:
         """Return whether the run can start now, and its interpreter: None for the controller's own.

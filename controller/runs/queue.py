@@ -1,17 +1,19 @@
 """The queue of waiting runs: selects the next runs to start and applies deadlines. Used by the engine's thread.
 
-`model.queues` defines the order; this module applies it to the runs in the store, and remembers the turns of the
-deployments. The turns are lost when the process ends: then the oldest runs start first.
+`model.queues` defines the order; `waiting_runs` applies it. The waiting runs are read from the store once, and again
+after every commit except those that the engine confirms. The turns of the deployments are lost when the process ends:
+then the oldest runs start first.
 """
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from controller.clock import Clock
-from controller.model.queues import EVERYTHING, Load, QueuedRun, missing_resource, schedule_queue
+from controller.model.queues import QueuedRun, missing_resource
 from controller.model.runs import AUTOMATIC, Run, RunId, RunState
 from controller.runs import upstream_gates
 from controller.runs.outcomes import log_outcome, skip
+from controller.runs.waiting_runs import Turns, WaitingRuns
 from controller.store import Store, Transaction, inventory, queues, runs
 
 MAX_LATE = 500
@@ -19,27 +21,67 @@ MAX_LATE = 500
 
 
 class Queue:
-    """The waiting runs. It only selects and skips runs: it neither starts them nor stops running ones."""
+    """The waiting runs. It only selects and skips runs: it neither starts them nor stops running ones.
+
+    `next_change` is when to ask again if nothing happens before, None if never. `reads` is how often the waiting runs
+    were read from the store.
+    """
 
     def __init__(self, store: Store, clock: Clock, slots: int) -> None:
         self._store = store
         self._clock = clock
         self._slots = slots
-        self._turns: dict[str, int] = {}
-        self._earlier_turns: dict[str, int | None] = {}
-        self._turn = 0
+        self._turns = Turns()
+        self._waiting: WaitingRuns | None = None
+        self._commits = 0
+        self._has_due_changes = False
+        self.reads = 0
+        self.next_change: datetime | None = None
 
     def record_limit(self) -> None:
         """Record the number of slots in the store, so that queries can show why a run waits."""
         with self._store.write() as tx:
             queues.save_total_limit(tx, self._slots)
 
+    def forget(self) -> None:
+        """Read everything again when it is needed next."""
+        self._waiting = None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether nothing has changed since the waiting runs were read, as far as this process has changed it."""
+        return self._waiting is not None and self._commits == self._store.commits
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether there may be runs that can start."""
+        return not self.is_current or self._waiting is None or self._waiting.has_candidates
+
+    def refresh(self) -> bool:
+        """Read the waiting runs again if they may have changed. Return whether they were read."""
+        now = self._clock.now()
+        is_due = self.next_change is not None and self.next_change <= now
+        if self.is_current and not is_due:
+            return False
+        self._read(now)
+        return True
+
+    def confirm(self, number: int | None) -> None:
+        """Note that this transaction started the runs that were taken, ended those of `release`, and nothing else.
+
+        None: it did something else, or not all of it.
+        """
+        if number == self._commits + 1:
+            self._commits = number
+        elif number is None:
+            self.forget()
+
     def process_timers(self) -> None:
         """Skip runs whose deadline has passed, and make retries whose next attempt is due wait for a slot."""
+        self.refresh()
+        if not self._has_due_changes:
+            return
         now = self._clock.now()
-        with self._store.read() as tx:
-            if not queues.has_due_changes(tx, now):
-                return
         with self._store.write() as tx:
             queues.queue_due_retries(tx, now)
             skipped = upstream_gates.skip_late(tx, now, MAX_LATE)
@@ -48,28 +90,35 @@ class Queue:
         for run in skipped:
             log_outcome(run)
 
-    def take_ready(self, free: int, except_for: Collection[RunId] = ()) -> tuple[list[Run], datetime | None]:
-        """Return up to `free` runs that can start now, and when to ask again if nothing happens before.
+    def take_ready(self, free: int, except_for: Collection[RunId] = ()) -> list[Run]:
+        """Return up to `free` runs that can start now. From now on they are treated as started.
 
         The runs of `except_for` keep their places.
         """
-        now = self._clock.now()
-        with self._store.read() as tx:
-            next_check = queues.next_change(tx, now)
-            load = queues.read_load(tx, now)
-            slots = min(free, self._slots - load.running.get(EVERYTHING, 0))
-            waiting = queues.find_waiting(tx, now) if slots > 0 else []
-            waiting = [run for run in waiting if run.id not in except_for]
-            selected = self._first(tx, waiting, load, now, slots)
-            obsolete: dict[RunId, str] = {}
-            if any(_obsolete_reason(tx, run) is not None for run in selected):
-                # Skip all obsolete runs at once, and give the slots of the selected ones to other runs.
-                obsolete = _find_obsolete(tx, waiting)
-                selected = self._first(tx, [run for run in waiting if run.id not in obsolete], load, now, slots)
-        for run in selected:
-            self._record_turn(run.deployment)
-        self._skip_obsolete(obsolete)
-        return selected, next_check
+        while True:
+            self.refresh()
+            assert self._waiting is not None
+            taken = self._waiting.take(min(free, self._slots - self._waiting.running), except_for)
+            if not taken:
+                return []
+            with self._store.read() as tx:
+                found = runs.find_all(tx, [run.id for run in taken])
+                obsolete = self._find_obsolete(tx, found.values())
+            if not obsolete:
+                return [found[run.id] for run in taken if run.id in found]
+            for run in reversed(taken):
+                self._waiting.give_back(run.id)
+            self._skip_obsolete(obsolete)
+
+    def release(self, run: Run) -> None:
+        """Free the slot of a run that has ended, before its outcome is committed."""
+        if self._waiting is not None and not self._waiting.end(run):
+            self.forget()
+
+    def return_turn(self, run: Run) -> None:
+        """Return a run from `take_ready` that could not start, so that it keeps its place."""
+        if self._waiting is not None:
+            self._waiting.give_back(run.id)
 
     def mark_waiting(self, run: Run, resource: str) -> None:
         """Record what a run waits for that could not start."""
@@ -77,58 +126,46 @@ class Queue:
             with self._store.write() as tx:
                 queues.record_waiting(tx, run.id, resource)
 
-    def return_turn(self, run: Run) -> None:
-        """Take back the turn of a run from `take_ready` that could not start, so that it keeps its place."""
-        earlier = self._earlier_turns.pop(run.deployment, None)
-        if earlier is None:
-            self._turns.pop(run.deployment, None)
-        else:
-            self._turns[run.deployment] = earlier
+    def _read(self, now: datetime) -> None:
+        self.reads += 1
+        self._commits = self._store.commits
+        with self._store.read() as tx:
+            self._has_due_changes = queues.has_due_changes(tx, now)
+            self.next_change = queues.next_change(tx, now)
+            load = queues.read_load(tx, now)
+            self._waiting = WaitingRuns(queues.find_startable(tx, now), load, now, self._turns)
 
-    def _first(self, tx: Transaction, waiting: Iterable[QueuedRun], load: Load, now: datetime, slots: int) -> list[Run]:
-        """Return the first `slots` of these runs that can start now."""
-        selected: list[Run] = []
-        for queued, reason in schedule_queue(waiting, load, now, self._turns):
-            run = runs.find(tx, queued.id) if reason is None and len(selected) < slots else None
-            if run is not None:
-                selected.append(run)
-            if len(selected) >= slots:
-                break
-        return selected
+    def _find_obsolete(self, tx: Transaction, taken: Iterable[Run]) -> Mapping[RunId, str]:
+        """Return why waiting runs must not start any more because of a later commit, by id.
 
-    def _record_turn(self, deployment: str) -> None:
-        self._turn += 1
-        self._earlier_turns[deployment] = self._turns.get(deployment)
-        self._turns[deployment] = self._turn
+        If there is one among those that were taken, return all of them. A run that a user requested is never obsolete.
+        """
+        if not _why_obsolete(tx, taken):
+            return {}
+        return _why_obsolete(tx, queues.find_startable(tx, self._clock.now()))
 
     def _skip_obsolete(self, reasons: Mapping[RunId, str]) -> None:
-        if not reasons:
-            return
         with self._store.write() as tx:
-            obsolete = [runs.find(tx, run_id) for run_id in reasons]
+            obsolete = runs.find_all(tx, reasons).values()
             now = self._clock.now()
-            skipped = [skip(tx, run, reasons[run.id], now) for run in obsolete if run is not None]
+            skipped = [skip(tx, run, reasons[run.id], now) for run in obsolete]
         for run in skipped:
             log_outcome(run)
 
 
-def _obsolete_reason(tx: Transaction, run: Run) -> str | None:
-    """Return why a run that no user requested must not start any more because of a later commit; None if it may."""
-    if run.trigger not in AUTOMATIC or run.attempt or run.state is not RunState.PENDING:
-        return None
-    return _inactive_reason(tx, run.deployment)
+def _why_obsolete(tx: Transaction, waiting: Iterable[Run | QueuedRun]) -> dict[RunId, str]:
+    automatic = [
+        run for run in waiting if run.trigger in AUTOMATIC and not run.attempt and run.state is RunState.PENDING
+    ]
+    if not automatic:
+        return {}
+    suspended = inventory.find_suspended(tx, {run.deployment for run in automatic})
+    reasons = {run.id: _why_inactive(suspended.get(run.deployment)) for run in automatic}
+    return {run_id: reason for run_id, reason in reasons.items() if reason is not None}
 
 
-def _find_obsolete(tx: Transaction, waiting: Iterable[QueuedRun]) -> dict[RunId, str]:
-    """Return why runs that no user requested must not start any more, by their ids; other runs are left out."""
-    automatic = [run for run in waiting if run.trigger in AUTOMATIC and not run.attempt]
-    reasons = {name: _inactive_reason(tx, name) for name in {run.deployment for run in automatic}}
-    return {run.id: reason for run in automatic if (reason := reasons[run.deployment]) is not None}
-
-
-def _inactive_reason(tx: Transaction, deployment: str) -> str | None:
-    """Return why the schedules of this deployment no longer start runs; None if they do."""
-    entry = inventory.find(tx, deployment)
-    if entry is None:
+def _why_inactive(is_suspended: bool | None) -> str | None:
+    """Return why the schedules of a deployment no longer start runs; None if they do. None: it is not active."""
+    if is_suspended is None:
         return "pruned"
-    return "suspended" if entry.document.get("suspend") is True else None
+    return "suspended" if is_suspended else None

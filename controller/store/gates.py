@@ -5,7 +5,19 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, bindparam, exists, func, insert, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Row,
+    ScalarSelect,
+    and_,
+    bindparam,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from controller.model.gates import Gate, GateState
 from controller.model.runs import RunId, RunState
@@ -15,6 +27,8 @@ from controller.store.rows import from_row, to_row
 from controller.store.schema import runs
 from controller.store.store import Transaction
 from controller.store.trigger_tables import gates
+
+Parameter = BindParameter[Any]
 
 _SAVE_STATE = (
     update(gates)
@@ -135,16 +149,16 @@ def change_deadline(tx: Transaction, run_id: RunId, until: datetime) -> None:
     tx.connection.execute(update(gates).where(gates.c.run_id == run_id).values(until=until))
 
 
-def next_deadline(tx: Transaction, now: datetime) -> datetime | None:
-    """Return the first deadline of a waiting gate after `now`; None if there is none."""
-    query = select(func.min(gates.c.until)).where(*_of_upstreams(tx, GateState.WAITING, None), gates.c.until > now)
-    deadline: datetime | None = tx.connection.execute(query).scalar()
-    return deadline
+def next_deadline(project: Parameter, now: Parameter) -> ScalarSelect[Any]:
+    """Return the first deadline of a waiting gate after `now`, as part of a statement; NULL if there is none."""
+    is_waiting = (gates.c.project == project, gates.c.state == GateState.WAITING.value)
+    return select(func.min(gates.c.until)).where(*is_waiting, gates.c.until > now).scalar_subquery()
 
 
-def has_late(tx: Transaction, now: datetime) -> bool:
-    """Return whether the deadline of a waiting gate has passed."""
-    return tx.connection.execute(select(gates.c.run_id).where(*_is_late(tx, now)).limit(1)).first() is not None
+def has_late(project: Parameter, now: Parameter) -> ColumnElement[bool]:
+    """Return the condition that the deadline of a waiting gate has passed, as part of a statement."""
+    is_waiting = (gates.c.project == project, gates.c.state == GateState.WAITING.value)
+    return exists().where(*is_waiting, gates.c.until <= now)
 
 
 def has_waiting_gate() -> ColumnElement[bool]:

@@ -1,11 +1,14 @@
 """The table of holds: at most one per deployment, whether the deployment is active or not."""
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 
 from controller.model.status import Hold
+from controller.store.prepared import Prepared
 from controller.store.rows import from_row, to_row
 from controller.store.schema import holds
 from controller.store.store import Transaction
+
+_FIND_ALL = Prepared(select(holds).where(holds.c.project == bindparam("project")).order_by(holds.c.deployment))
 
 
 def save(tx: Transaction, hold: Hold) -> None:
@@ -22,5 +25,4 @@ def remove(tx: Transaction, deployment: str) -> bool:
 
 def find_all(tx: Transaction) -> dict[str, Hold]:
     """Return all holds by deployment, including expired ones."""
-    rows = tx.connection.execute(select(holds).where(holds.c.project == tx.project).order_by(holds.c.deployment))
-    return {row.deployment: from_row(Hold, row) for row in rows}
+    return {row.deployment: from_row(Hold, row) for row in _FIND_ALL.fetch(tx, project=tx.project)}

@@ -31,6 +31,11 @@ from controller.store.trigger_tables import finished_upstreams, gates, releases,
 _BATCH = 500
 _IS_LISTED = (inventory.c.project == bindparam("of_project"), inventory.c.name.in_(listed("names")))
 _FIND_MANY = Prepared(select(inventory).where(*_IS_LISTED, inventory.c.removed_at.is_(None)))
+_FIND_SUSPENDED = Prepared(
+    select(inventory.c.name, func.json_type(inventory.c.document, "$.suspend").label("suspend")).where(
+        *_IS_LISTED, inventory.c.removed_at.is_(None)
+    )
+)
 _ADVANCE = Prepared(
     update(inventory)
     .where(*_IS_LISTED, inventory.c.cursor < bindparam("new_cursor"))
@@ -206,6 +211,12 @@ def find_active(tx: Transaction, names: Collection[str]) -> set[str]:
         query = select(inventory.c.name).where(*is_named, inventory.c.removed_at.is_(None))
         active.update(tx.connection.execute(query).scalars())
     return active
+
+
+def find_suspended(tx: Transaction, names: Collection[str]) -> dict[str, bool]:
+    """Return for those of these names that have an active deployment whether it is suspended."""
+    rows = _FIND_SUSPENDED.fetch(tx, of_project=tx.project, names=list(names))
+    return {row.name: row.suspend == "true" for row in rows}
 
 
 def has_history(tx: Transaction, name: str) -> bool:

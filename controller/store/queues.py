@@ -6,21 +6,19 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, case, delete, exists, func, insert, literal, or_, select, update
 
 from controller.model.backfills import BackfillState
-from controller.model.gates import Gate, join_texts
+from controller.model.gates import join_texts
 from controller.model.queues import EVERYTHING, SHORTAGE, ActiveRuns, Load, QueuedRun
 from controller.model.runs import RunId, RunState, Trigger
 from controller.store import gates, holds
 from controller.store.prepared import Prepared, listed, one_of
-from controller.store.rows import from_row
-from controller.store.schema import IS_REDO, backfills, queues, runs, without_index
+from controller.store.schema import IS_REDO, Instant, backfills, queues, runs, without_index
 from controller.store.store import Transaction
 
 _OF_OTHER_TABLES = ("parallel", "is_paused", "waits_for")
 """The fields of a `QueuedRun` that its backfill or its gates have."""
-_IS_PAUSED = func.coalesce(backfills.c.state, "") == BackfillState.PAUSED.value
 _IN_PROGRESS = (RunState.LAUNCHING.value, RunState.RUNNING.value)
 _WAITING = (RunState.PENDING.value, RunState.RETRYING.value)
 _COUNTS = and_(~IS_REDO, ~runs.c.behind_backfill)
@@ -41,6 +39,55 @@ _COUNT_ACTIVE = Prepared(
     .group_by(without_index(runs.c.deployment))
 )
 
+_IS_OF_PROJECT = runs.c.project == bindparam("project")
+_IS_PENDING = runs.c.state == RunState.PENDING.value
+_NOW = bindparam("now", type_=Instant)
+_IS_LATE = and_(_IS_PENDING, runs.c.attempt == 0, runs.c.start_by <= _NOW, ~gates.has_waiting_gate())
+_IS_DUE_RETRY = and_(runs.c.state == RunState.RETRYING.value, runs.c.not_before <= _NOW)
+_IS_PAUSED = func.coalesce(backfills.c.state, "") == BackfillState.PAUSED.value
+_QUEUED = (
+    select(
+        *(runs.columns[field.name] for field in fields(QueuedRun) if field.name not in _OF_OTHER_TABLES),
+        func.coalesce(backfills.c.parallel, 1).label("parallel"),
+        _IS_PAUSED.label("is_paused"),
+    )
+    .select_from(runs.outerjoin(backfills, runs.c.backfill_id == backfills.c.id))
+    .where(_IS_OF_PROJECT)
+)
+_FIND_WAITING = Prepared(_QUEUED.where(one_of(runs.c.state, _WAITING)))
+_FIND_STARTABLE = Prepared(
+    _QUEUED.where(_IS_PENDING, or_(runs.c.not_before.is_(None), runs.c.not_before <= _NOW), ~gates.has_waiting_gate())
+)
+_LOAD = Prepared(
+    select(
+        runs.c.id, runs.c.deployment, runs.c.queue, runs.c.state, runs.c.backfill_id, IS_REDO.label("is_redo")
+    ).where(_IS_OF_PROJECT, one_of(runs.c.state, (*_IN_PROGRESS, RunState.RETRYING.value)))
+)
+_LIMITS = Prepared(select(queues.c.name, queues.c.limit).where(queues.c.project == bindparam("project")))
+_NEXT_CHANGE = Prepared(
+    select(
+        select(func.min(runs.c.not_before))
+        .where(_IS_OF_PROJECT, one_of(runs.c.state, _WAITING), runs.c.not_before > _NOW)
+        .scalar_subquery()
+        .label("not_before"),
+        select(func.min(runs.c.start_by))
+        .where(_IS_OF_PROJECT, _IS_PENDING, runs.c.start_by > _NOW)
+        .scalar_subquery()
+        .label("start_by"),
+        gates.next_deadline(bindparam("project"), _NOW).label("deadline"),
+    )
+)
+_HAS_DUE_CHANGES = Prepared(
+    select(literal(1)).where(
+        or_(
+            exists().where(_IS_OF_PROJECT, or_(_IS_DUE_RETRY, _IS_LATE)),
+            gates.has_late(bindparam("project"), _NOW),
+        )
+    )
+)
+_STATES = {state.value: state for state in RunState}
+_TRIGGERS = {trigger.value: trigger for trigger in Trigger}
+
 
 def save_limits(tx: Transaction, limits: Mapping[str, int]) -> None:
     """Replace the limits of the project's queues, but not the total limit of the controller."""
@@ -58,8 +105,7 @@ def save_total_limit(tx: Transaction, limit: int) -> None:
 
 def limits(tx: Transaction) -> dict[str, int]:
     """Return the limits by queue, with the total limit of the controller under `EVERYTHING`."""
-    rows = tx.connection.execute(select(queues.c.name, queues.c.limit).where(queues.c.project == tx.project))
-    return {row.name: row.limit for row in rows}
+    return {row.name: row.limit for row in _LIMITS.fetch(tx, project=tx.project)}
 
 
 def record_shortage(tx: Transaction, shortage: str | None) -> None:
@@ -86,12 +132,9 @@ def record_waiting(tx: Transaction, run_id: RunId, resource: str) -> None:
 
 def read_load(tx: Transaction, now: datetime) -> Load:
     """Return the current load: limits, running runs by queue, busy deployments, and active holds."""
-    columns = (runs.c.id, runs.c.deployment, runs.c.queue, runs.c.state, runs.c.backfill_id, IS_REDO.label("is_redo"))
-    states = (*_IN_PROGRESS, RunState.RETRYING.value)
-    rows = tx.connection.execute(select(*columns).where(runs.c.project == tx.project, runs.c.state.in_(states)))
     running: Counter[str] = Counter()
     busy: dict[str, dict[str | None, list[RunId]]] = defaultdict(dict)
-    for row in rows:
+    for row in _LOAD.fetch(tx, project=tx.project):
         is_between_attempts = row.state == RunState.RETRYING.value
         if row.backfill_id is not None:
             running[row.backfill_id] += 1
@@ -103,64 +146,43 @@ def read_load(tx: Transaction, now: datetime) -> Load:
     return Load(limits=limits(tx), running=running, busy=busy, held=held)
 
 
-def find_waiting(tx: Transaction, now: datetime | None = None) -> list[QueuedRun]:
-    """Return all waiting runs, unsorted; with `now`, only those that may start as soon as a limit allows it."""
-    columns: list[ColumnElement[Any]] = [
-        runs.columns[field.name] for field in fields(QueuedRun) if field.name not in _OF_OTHER_TABLES
-    ]
-    columns += [func.coalesce(backfills.c.parallel, 1).label("parallel"), _IS_PAUSED.label("is_paused")]
-    query = (
-        select(*columns)
-        .select_from(runs.outerjoin(backfills, runs.c.backfill_id == backfills.c.id))
-        .where(runs.c.project == tx.project)
-    )
-    waiting_gates: Mapping[RunId, list[Gate]] = {}
-    if now is None:
-        query = query.where(runs.c.state.in_(_WAITING))
-        waiting_gates = gates.find_waiting_by_run(tx)
-    else:
-        may_start = or_(runs.c.not_before.is_(None), runs.c.not_before <= now)
-        query = query.where(runs.c.state == RunState.PENDING.value, may_start, ~gates.has_waiting_gate())
-    return [
-        from_row(
-            QueuedRun,
-            row,
-            state=RunState(row.state),
-            trigger=Trigger(row.trigger),
-            waits_for=join_texts(waiting_gates[row.id]) if row.id in waiting_gates else None,
-        )
-        for row in tx.connection.execute(query)
-    ]
+def find_waiting(tx: Transaction) -> list[QueuedRun]:
+    """Return all waiting runs, unsorted."""
+    waiting_gates = gates.find_waiting_by_run(tx)
+    found = []
+    for row in _FIND_WAITING.fetch(tx, project=tx.project):
+        waits_for = join_texts(waiting_gates[row.id]) if row.id in waiting_gates else None
+        found.append(QueuedRun(**{**_converted(row), "waits_for": waits_for}))
+    return found
+
+
+def find_startable(tx: Transaction, now: datetime) -> list[QueuedRun]:
+    """Return the waiting runs that may start as soon as a limit allows it, unsorted."""
+    return [QueuedRun(**_converted(row)) for row in _FIND_STARTABLE.fetch(tx, project=tx.project, now=now)]
+
+
+def _converted(row: Any) -> dict[str, Any]:
+    return {**row._asdict(), "state": _STATES[row.state], "trigger": _TRIGGERS[row.trigger]}
 
 
 def next_change(tx: Transaction, now: datetime) -> datetime | None:
     """Return the first instant after `now` at which a waiting run may start, or expires; None if there is none."""
-    is_pending = runs.c.state == RunState.PENDING.value
-    instants = (
-        select(func.min(runs.c.not_before)).where(
-            runs.c.project == tx.project, runs.c.state.in_(_WAITING), runs.c.not_before > now
-        ),
-        select(func.min(runs.c.start_by)).where(runs.c.project == tx.project, is_pending, runs.c.start_by > now),
-    )
-    changes = [*(tx.connection.execute(query).scalar() for query in instants), gates.next_deadline(tx, now)]
-    return min((instant for instant in changes if instant is not None), default=None)
+    [row] = _NEXT_CHANGE.fetch(tx, project=tx.project, now=now)
+    return min((instant for instant in row if instant is not None), default=None)
 
 
 def has_due_changes(tx: Transaction, now: datetime) -> bool:
     """Return whether a retry is due, or whether the deadline of a waiting run has passed."""
-    return gates.has_late(tx, now) or bool(
-        tx.connection.execute(
-            select(runs.c.id).where(runs.c.project == tx.project, or_(_is_due_retry(now), _is_late(now))).limit(1)
-        ).first()
-    )
+    return bool(_HAS_DUE_CHANGES.fetch(tx, project=tx.project, now=now))
 
 
 def queue_due_retries(tx: Transaction, now: datetime) -> int:
     """Queue the runs whose next attempt is due, with the number of that attempt. Return how many."""
     result = tx.connection.execute(
         update(runs)
-        .where(runs.c.project == tx.project, _is_due_retry(now))
-        .values(state=RunState.PENDING.value, attempt=runs.c.attempt + 1, not_before=None)
+        .where(runs.c.project == tx.project, _IS_DUE_RETRY)
+        .values(state=RunState.PENDING.value, attempt=runs.c.attempt + 1, not_before=None),
+        {"now": now},
     )
     return int(result.rowcount)
 
@@ -170,8 +192,8 @@ def find_late(tx: Transaction, now: datetime, limit: int) -> list[tuple[RunId, s
 
     Runs that wait for an upstream deployment are left out: see `gates.find_late`.
     """
-    query = select(runs.c.id, runs.c.deployment).where(runs.c.project == tx.project, _is_late(now)).limit(limit)
-    return [(RunId(row.id), row.deployment) for row in tx.connection.execute(query)]
+    query = select(runs.c.id, runs.c.deployment).where(runs.c.project == tx.project, _IS_LATE).limit(limit)
+    return [(RunId(row.id), row.deployment) for row in tx.connection.execute(query, {"now": now})]
 
 
 def count_active(tx: Transaction, names: Iterable[str]) -> dict[str, ActiveRuns]:
@@ -201,12 +223,3 @@ def let_others_wait(tx: Transaction, redo_runs: Collection[RunId]) -> None:
         )
         .values(behind_backfill=True, start_by=None)
     )
-
-
-def _is_due_retry(now: datetime) -> ColumnElement[bool]:
-    return and_(runs.c.state == RunState.RETRYING.value, runs.c.not_before <= now)
-
-
-def _is_late(now: datetime) -> ColumnElement[bool]:
-    is_late = (runs.c.state == RunState.PENDING.value, runs.c.attempt == 0, runs.c.start_by <= now)
-    return and_(*is_late, ~gates.has_waiting_gate())

@@ -21,7 +21,7 @@ from controller.model.runs import (
     first_id,
 )
 from controller.store.batches import batches
-from controller.store.prepared import Prepared, listed
+from controller.store.prepared import Prepared, listed, one_of
 from controller.store.schema import attempts, runs
 from controller.store.store import Transaction
 
@@ -36,6 +36,13 @@ _SAVE_RELEASED = (
 _SAME_NAMES = sorted({column.name for column in runs.columns} - {"project", "python", "python_declared_at"})
 """The columns that have the name and the value of a field of `Run`, or are converted from it."""
 _INSERT = Prepared(insert(runs).values({column.name: bindparam(column.name) for column in runs.columns}))
+_FIND_CANCELLED = Prepared(
+    select(runs.c.id).where(
+        runs.c.project == bindparam("project"),
+        one_of(runs.c.state, (RunState.LAUNCHING.value, RunState.RUNNING.value)),
+        runs.c.cancel_reason.is_not(None),
+    )
+)
 _FIND_ALL = Prepared(select(runs).where(runs.c.id.in_(listed("ids"))))
 
 
@@ -153,13 +160,8 @@ def newest_id(tx: Transaction) -> RunId | None:
 
 
 def find_cancelled(tx: Transaction) -> list[RunId]:
-    """Return the running runs that should be cancelled."""
-    rows = tx.connection.execute(
-        select(runs.c.id).where(
-            runs.c.project == tx.project, runs.c.state == RunState.RUNNING.value, runs.c.cancel_reason.is_not(None)
-        )
-    )
-    return [RunId(row.id) for row in rows]
+    """Return the runs in progress that should be cancelled."""
+    return [RunId(row.id) for row in _FIND_CANCELLED.fetch(tx, project=tx.project)]
 
 
 def active_counts(tx: Transaction) -> dict[str, int]:

@@ -18,15 +18,29 @@ _WRITE_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """A transaction of one project: the first argument of the functions in this package."""
+    """A transaction of one project: the first argument of the functions in this package.
+
+    `number` is the count of commits of this process including this one, 0 for a read transaction.
+    """
 
     connection: Connection
     project: str
+    number: int = 0
     _committed: list[Callable[[], None]] = field(default_factory=list)
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call `callback` once this transaction is on disk, and not if it fails. For log lines about its changes."""
         self._committed.append(callback)
+
+
+@dataclass(slots=True)
+class _Writing:
+    """The state that all stores of one database share: the lock of the writer, and facts about its transactions."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    listeners: set[Callable[[], None]] = field(default_factory=set)
+    durations: Histogram = field(default_factory=lambda: Histogram(_WRITE_SECONDS))
+    commits: int = 0
 
 
 class Store:
@@ -42,18 +56,23 @@ class Store:
         writer: Engine | None,
         project: str,
         check: Callable[[], None] = lambda: None,
-        *,
-        write_lock: "threading.Lock | None" = None,
-        listeners: "set[Callable[[], None]] | None" = None,
-        writes: Histogram | None = None,
+        writing: _Writing | None = None,
     ) -> None:
         self.check = check
         self._reader = reader
         self._writer = writer
         self._project = project
-        self._write_lock = write_lock or threading.Lock()
-        self._listeners: set[Callable[[], None]] = set() if listeners is None else listeners
-        self.writes = writes or Histogram(_WRITE_SECONDS)
+        self._writing = writing or _Writing()
+
+    @property
+    def writes(self) -> Histogram:
+        """The durations of all write transactions."""
+        return self._writing.durations
+
+    @property
+    def commits(self) -> int:
+        """The number of write transactions that this process has committed. A later read sees all of them."""
+        return self._writing.commits
 
     @classmethod
     def open(cls, path: Path, *, project: str = "default", check: Callable[[], None] = lambda: None) -> "Store":
@@ -72,10 +91,7 @@ class Store:
         those of all other parts. Close it before this store.
         """
         reader = database.reader_like(self._reader, count)
-        lock, writes, listeners = self._write_lock, self.writes, self._listeners
-        return Store(
-            reader, self._writer, self._project, self.check, write_lock=lock, writes=writes, listeners=listeners
-        )
+        return Store(reader, self._writer, self._project, self.check, self._writing)
 
     @classmethod
     def open_read_only(cls, path: Path, *, project: str = "default") -> "Store":
@@ -112,26 +128,28 @@ class Store:
         """
         if self._writer is None:
             raise StateError("The state is open read-only.")
-        with self._write_lock:
+        writing = self._writing
+        with writing.lock:
             self.check()
             began = time.monotonic()
             try:
                 with database.translate_errors(), self._writer.begin() as connection:
-                    tx = Transaction(connection, self._project)
+                    tx = Transaction(connection, self._project, writing.commits + 1)
                     yield tx
+                writing.commits = tx.number
             finally:
-                self.writes.observe(time.monotonic() - began)
-        for callback in (*tx._committed, *self._listeners):
+                writing.durations.observe(time.monotonic() - began)
+        for callback in (*tx._committed, *writing.listeners):
             callback()
 
     @contextmanager
     def on_commit(self, callback: Callable[[], None]) -> Iterator[None]:
         """Call `callback` after every write transaction of this process during the block, in the thread that wrote."""
-        self._listeners.add(callback)
+        self._writing.listeners.add(callback)
         try:
             yield
         finally:
-            self._listeners.discard(callback)
+            self._writing.listeners.discard(callback)
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:

@@ -134,6 +134,11 @@ class FragileStore:
         self._store = store
         self._fault = fault
 
+    @property
+    def commits(self) -> int:
+        """The number of commits."""
+        return self._store.commits
+
     def check(self) -> None:
         """Check the files, which are never removed in a simulation."""
         self._store.check()

@@ -105,7 +105,7 @@ def _queue_families(tx: Transaction, now: datetime) -> Iterator[GaugeMetricFamil
     limits = {name: limit for name, limit in load.limits.items() if name != EVERYTHING}
     depth = Counter(dict.fromkeys((DEFAULT_QUEUE, *limits), 0))
     oldest = dict.fromkeys(depth, 0.0)
-    for run, reason in schedule_queue(queues.find_waiting(tx, now), load, now):
+    for run, reason in schedule_queue(queues.find_startable(tx, now), load, now):
         if (None if reason is None else reason.kind) not in _WAITS_FOR_SLOT:
             continue
         depth[run.queue] += 1

@@ -85,17 +85,17 @@ def test_a_due_time_during_a_backfill_waits_for_its_run_and_goes_first(world: Wo
     world.declare(a=hourly())
     first, second, third = backfill(world).run_ids
     line = queue(world)
-    assert begin(world, line.take_ready(9)[0]) == ["a"]
+    assert begin(world, line.take_ready(9)) == ["a"]
     world.clock.turn(HOUR)
     [due] = account(world, "a")
     assert waits(world)[-1] == f"run {first[-12:]} of this deployment has not finished"
     finish(world, first)
-    [started], _ = line.take_ready(9)
+    [started] = line.take_ready(9)
     assert started.id == due.id
     begin(world, [started])
-    assert line.take_ready(9)[0] == []
+    assert line.take_ready(9) == []
     finish(world, due.id)
-    assert [run.id for run in line.take_ready(9)[0]] == [second]
+    assert [run.id for run in line.take_ready(9)] == [second]
     assert third in {run.id for run in world.all_runs()}
     assert ledger(world)[-1] == ("run", None)
 
@@ -142,12 +142,12 @@ def test_a_due_time_whose_jitter_ends_during_a_run_of_a_backfill_skips_no_later_
     [jittered] = account(world, "a")
     assert jittered.not_before is not None
     line = queue(world)
-    begin(world, line.take_ready(9)[0])
+    begin(world, line.take_ready(9))
     world.clock.turn(HOUR)
     [second] = account(world, "a")
     finish(world, created[0])
     for run in (jittered, second):
-        assert [taken.id for taken in line.take_ready(9)[0]] == [run.id]
+        assert [taken.id for taken in line.take_ready(9)] == [run.id]
         begin(world, [run])
         world.clock.turn(HOUR)
         assert len(account(world, "a")) == 1
@@ -158,17 +158,17 @@ def test_a_waiting_due_time_goes_before_the_next_parallel_run_of_a_backfill(worl
     world.declare(a=hourly())
     created = backfill(world, parallel=2).run_ids
     line = queue(world, places=9)
-    begin(world, line.take_ready(9)[0])
+    begin(world, line.take_ready(9))
     world.clock.turn(HOUR)
     [due] = account(world, "a")
     finish(world, created[0])
-    assert line.take_ready(9)[0] == []
+    assert line.take_ready(9) == []
     assert waits(world)[2:] == [
         f"run {due.id[-12:]} of this deployment goes first",
         f"run {created[1][-12:]} of this deployment has not finished",
     ]
     finish(world, created[1])
-    assert [run.id for run in line.take_ready(9)[0]] == [due.id]
+    assert [run.id for run in line.take_ready(9)] == [due.id]
 
 
 def test_the_start_deadline_does_not_skip_a_due_time_that_waited_for_a_backfill(world: World) -> None:
@@ -177,7 +177,7 @@ def test_the_start_deadline_does_not_skip_a_due_time_that_waited_for_a_backfill(
     world.clock.turn(HOUR)
     [jittered] = account(world, "a")
     line = queue(world)
-    begin(world, line.take_ready(9)[0])
+    begin(world, line.take_ready(9))
     world.clock.turn(HOUR)
     [later] = account(world, "a")
     world.clock.turn(HOUR)
@@ -185,7 +185,7 @@ def test_the_start_deadline_does_not_skip_a_due_time_that_waited_for_a_backfill(
     assert jittered.start_by is not None
     assert [run_of(world, run.id).state for run in (jittered, later)] == [RunState.PENDING] * 2
     finish(world, created[0])
-    assert [run.id for run in line.take_ready(9)[0]] == [jittered.id]
+    assert [run.id for run in line.take_ready(9)] == [jittered.id]
 
 
 def failed(world: World, count: int) -> list[Run]:
@@ -205,7 +205,7 @@ def test_a_due_time_waits_for_a_retry_of_an_earlier_one_and_goes_before_the_next
     world.declare(a=hourly(extra=f"overlap: {overlap}\n"))
     first, second = [retry_run(world.operations, run.id, author="me") for run in failed(world, 2)]
     line = queue(world)
-    [started], _ = line.take_ready(9)
+    [started] = line.take_ready(9)
     assert started.id == first.id
     begin(world, [started])
     live = []
@@ -216,7 +216,7 @@ def test_a_due_time_waits_for_a_retry_of_an_earlier_one_and_goes_before_the_next
     assert run_of(world, first.id).cancel_reason is None
     finish(world, first.id)
     for run in (*live, second):
-        assert [taken.id for taken in line.take_ready(9)[0]] == [run.id]
+        assert [taken.id for taken in line.take_ready(9)] == [run.id]
         begin(world, [run])
         finish(world, run.id)
 
@@ -266,7 +266,7 @@ def test_a_due_time_does_not_wait_for_a_retry_between_two_attempts(world: World)
         runs.move(tx, retry.id, expect=RunState.RUNNING, to=RunState.RETRYING, not_before=NOW + 9 * HOUR)
     world.clock.turn(HOUR)
     [due] = account(world, "a")
-    assert [taken.id for taken in queue(world).take_ready(9)[0]] == [due.id]
+    assert [taken.id for taken in queue(world).take_ready(9)] == [due.id]
 
 
 def test_at_most_a_hundred_runs_wait_behind_a_backfill(world: World) -> None:
@@ -297,10 +297,10 @@ def test_a_backfill_has_as_many_runs_in_progress_as_it_may(
     world.declare(a=hourly(extra=f"overlap: {overlap}\n"))
     created = backfill(world, parallel=parallel).run_ids
     line = queue(world, places=9)
-    taken, _ = line.take_ready(9)
+    taken = line.take_ready(9)
     assert [run.id for run in taken] == list(created[:started])
     begin(world, taken)
-    assert line.take_ready(9)[0] == []
+    assert line.take_ready(9) == []
     if started < len(created):
         in_progress = "another run" if started == 1 else f"{started} runs"
         assert (waits(world)[-1] or "").startswith(f"{in_progress} of its backfill")
@@ -311,11 +311,11 @@ def test_a_backfill_leaves_the_last_slot_to_schedules(world: World) -> None:
     world.declare(a=hourly(extra="overlap: allow\nqueue: etl\n"), b=hourly("b", "queue: etl\n"))
     backfill(world)
     line = queue(world, places=9)
-    assert begin(world, line.take_ready(9)[0]) == ["a"]
+    assert begin(world, line.take_ready(9)) == ["a"]
     assert waits(world)[1] == "the last slot of queue etl is kept for schedules (1 of 2 in use)"
     world.clock.turn(HOUR)
     account(world, "b")
-    assert begin(world, line.take_ready(9)[0]) == ["b"]
+    assert begin(world, line.take_ready(9)) == ["b"]
 
 
 def test_a_paused_backfill_starts_nothing_until_it_is_resumed(world: World) -> None:
@@ -323,10 +323,10 @@ def test_a_paused_backfill_starts_nothing_until_it_is_resumed(world: World) -> N
     backfill_id = str(backfill(world).backfill_id)
     assert pause_backfill(world.operations, backfill_id, author="me").state is BackfillState.PAUSED
     line = queue(world)
-    assert line.take_ready(9)[0] == []
+    assert line.take_ready(9) == []
     assert waits(world) == ["its backfill is paused"] * 3
     assert resume_backfill(world.operations, backfill_id, author="me").state is BackfillState.RUNNING
-    assert len(line.take_ready(9)[0]) == 1
+    assert len(line.take_ready(9)) == 1
     reasons = [event.reason for event in world.events()]
     assert reasons[-2:] == ["BackfillPaused", "BackfillResumed"]
 

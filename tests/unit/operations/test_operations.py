@@ -160,7 +160,7 @@ def test_a_backfill_has_the_lowest_priority_and_does_not_delay_due_times(world: 
     [due] = account(world, "a")
     line = queue(world, places=1)
     order: list[Run] = []
-    while taken := line.take_ready(1)[0]:
+    while taken := line.take_ready(1):
         begin(world, taken)
         end(world, taken[0])
         order += taken

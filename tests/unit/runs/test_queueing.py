@@ -76,12 +76,12 @@ def test_a_queue_limit_applies_and_follows_the_project_file(world: World) -> Non
     for name in "abc":
         ask(world, name)
     line = queue(world)
-    assert begin(world, line.take_ready(9)[0]) == ["a"]
+    assert begin(world, line.take_ready(9)) == ["a"]
     assert waits(world) == [None, "queue etl is full (1 of 1)", "queue etl is full (1 of 1)"]
-    assert line.take_ready(9)[0] == []
+    assert line.take_ready(9) == []
     world.write("controller.yaml", "queues: {etl: {limit: 2}}\n")
     world.declare()
-    assert begin(world, line.take_ready(9)[0]) == ["b"]
+    assert begin(world, line.take_ready(9)) == ["b"]
 
 
 def test_many_waiting_runs_each_run_once(world: World) -> None:
@@ -91,7 +91,7 @@ def test_many_waiting_runs_each_run_once(world: World) -> None:
     account(world, *names)
     line = queue(world, places=300)
     served: list[str] = []
-    while taken := line.take_ready(1000)[0]:
+    while taken := line.take_ready(1000):
         assert len(taken) <= 300
         served += begin(world, taken)
         for run in taken:
@@ -103,10 +103,10 @@ def test_a_run_that_could_not_start_yet_keeps_its_turn(world: World) -> None:
     world.declare(a=hourly(), b=hourly("b"))
     ask(world, "a")
     line = queue(world, places=1)
-    [run] = line.take_ready(1)[0]
+    [run] = line.take_ready(1)
     line.return_turn(run)  # its code is being exported
     ask(world, "b")
-    assert begin(world, line.take_ready(1)[0]) == ["a"]
+    assert begin(world, line.take_ready(1)) == ["a"]
 
 
 def test_five_hundred_runs_of_one_deployment_do_not_delay_others(world: World) -> None:
@@ -117,7 +117,7 @@ def test_five_hundred_runs_of_one_deployment_do_not_delay_others(world: World) -
     line = queue(world, places=1)
     served = []
     for _ in range(3):
-        [run] = line.take_ready(1)[0]
+        [run] = line.take_ready(1)
         served += begin(world, [run])
         end(world, run)
     assert served == ["a", "b", "a"]
@@ -130,9 +130,9 @@ def test_queued_runs_of_a_deployment_run_in_order_of_due_time(world: World) -> N
         account(world, "a")
     line = queue(world)
     order = []
-    while taken := line.take_ready(4)[0]:
+    while taken := line.take_ready(4):
         begin(world, taken)
-        assert line.take_ready(4)[0] == []
+        assert line.take_ready(4) == []
         [run] = taken
         order.append(run.scheduled_for)
         end(world, run)
@@ -146,18 +146,18 @@ def test_with_overlap_replace_a_later_run_replaces_an_earlier_one(world: World) 
     line = queue(world)
     world.clock.turn(HOUR)
     account(world, "a")
-    [running] = line.take_ready(4)[0]
+    [running] = line.take_ready(4)
     begin(world, [running])
     world.clock.turn(HOUR)
     [second] = account(world, "a")
     assert world.find(running).cancel_reason == "replaced by a later run"
-    assert line.take_ready(4)[0] == []
+    assert line.take_ready(4) == []
     world.clock.turn(HOUR)
     [third] = account(world, "a")
     assert (world.find(second).state, world.find(second).reason) == (RunState.SKIPPED, "overlap")
     assert ledger(world) == [("run", None), ("skipped", "overlap"), ("run", None)]
     end(world, running)
-    assert [run.id for run in line.take_ready(4)[0]] == [third.id]
+    assert [run.id for run in line.take_ready(4)] == [third.id]
 
 
 def test_with_overlap_allow_runs_overlap(world: World) -> None:
@@ -165,7 +165,7 @@ def test_with_overlap_allow_runs_overlap(world: World) -> None:
     for _ in range(3):
         world.clock.turn(HOUR)
         account(world, "a")
-    assert len(queue(world).take_ready(4)[0]) == 3
+    assert len(queue(world).take_ready(4)) == 3
 
 
 def test_a_run_past_its_start_deadline_is_skipped_in_the_ledger(world: World) -> None:
@@ -176,7 +176,7 @@ def test_a_run_past_its_start_deadline_is_skipped_in_the_ledger(world: World) ->
     assert run.start_by == run.scheduled_for + 10 * MINUTE if run.scheduled_for else False
     world.clock.turn(10 * MINUTE - timedelta(microseconds=1))
     line.process_timers()
-    assert line.take_ready(0)[1] == run.start_by
+    assert line.next_change == run.start_by
     assert world.find(run).state is RunState.PENDING
     world.clock.turn(timedelta(microseconds=1))
     line.process_timers()
@@ -194,7 +194,7 @@ def test_a_manual_run_has_no_start_deadline(world: World) -> None:
     world.clock.turn(HOUR)
     line = queue(world)
     line.process_timers()
-    assert [found.id for found in line.take_ready(4)[0]] == [run.id]
+    assert [found.id for found in line.take_ready(4)] == [run.id]
 
 
 @pytest.mark.parametrize(("change", "reason"), [("suspend: true\n", "suspended"), (None, "pruned")])
@@ -210,7 +210,7 @@ def test_waiting_runs_of_a_suspended_or_deleted_deployment_do_not_start(
             inventory.remove(tx, ["a"], world.clock.now())
     else:
         world.declare(a=hourly(extra=change))
-    assert queue(world).take_ready(4)[0] == []
+    assert queue(world).take_ready(4) == []
     assert (world.find(run).state, world.find(run).reason) == (RunState.SKIPPED, reason)
     assert ledger(world) == [("skipped", reason)]
 
@@ -223,13 +223,13 @@ def test_a_hold_keeps_queued_runs_waiting(world: World) -> None:
     with world.store.write() as tx:
         holds.save(tx, said)
     line = queue(world)
-    assert line.take_ready(4)[0] == []
+    assert line.take_ready(4) == []
     assert waits(world) == ["held: broken upstream"]
     manual = ask(world)
-    assert [run.id for run in line.take_ready(4)[0]] == [manual.id]
+    assert [run.id for run in line.take_ready(4)] == [manual.id]
     with world.store.write() as tx:
         holds.remove(tx, "a")
-    assert len(line.take_ready(4)[0]) == 2
+    assert len(line.take_ready(4)) == 2
 
 
 def test_cancelling_a_waiting_run_ends_it_at_once_and_finally(world: World) -> None:
@@ -271,7 +271,7 @@ def test_all_waiting_runs_of_a_suspended_deployment_are_skipped_in_one_turn(worl
     world.declare(a=every_minute + "suspend: true\n")
     asked = ask(world, "b")
     line = queue(world, places=2)
-    assert [run.id for run in line.take_ready(2)[0]] == [asked.id]
+    assert [run.id for run in line.take_ready(2)] == [asked.id]
     assert {(run.state, run.reason) for run in world.all_runs() if run.deployment == "a"} == {
         (RunState.SKIPPED, "suspended")
     }

@@ -58,7 +58,7 @@ def waiting(world: World) -> dict[str, str | None]:
 
 
 def startable(world: World) -> list[str]:
-    ready, _ = Queue(world.store, world.clock, 10).take_ready(10)
+    ready = Queue(world.store, world.clock, 10).take_ready(10)
     return [run.deployment for run in ready]
 
 

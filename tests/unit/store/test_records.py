@@ -182,7 +182,7 @@ def test_waiting_runs_are_found_and_prefixes_match_literally(store: Store) -> No
     with store.write() as tx:
         runs.insert_all(tx, [run(3), run(1), run(2, state=RunState.RUNNING)])
     with store.read() as tx:
-        assert sorted(waiting.id for waiting in queues.find_waiting(tx, NOW)) == ["run-001", "run-003"]
+        assert sorted(waiting.id for waiting in queues.find_startable(tx, NOW)) == ["run-001", "run-003"]
         assert runs.find_by_prefix(tx, "run-00%") == []
         assert runs.find_by_prefix(tx, "run_00") == []
         assert [match.id for match in runs.find_by_prefix(tx, "002")] == ["run-002"]
@@ -207,7 +207,7 @@ def test_a_run_is_not_queued_before_its_start_time(store: Store) -> None:
             (minute, ["run-002", "run-003"], NOW + 2 * minute),
             (2 * minute, ["run-001", "run-002", "run-003"], None),
         ):
-            assert sorted(queued_run.id for queued_run in queues.find_waiting(tx, NOW + later)) == queued
+            assert sorted(queued_run.id for queued_run in queues.find_startable(tx, NOW + later)) == queued
             assert queues.next_change(tx, NOW + later) == next_start
 
 

@@ -1,0 +1,105 @@
+"""Prepares runs for their launch: their code, the deployment that they are pinned to, and their interpreter.
+
+Used by the engine's thread. Other threads do the work that takes long; until then the run keeps its place in the queue.
+"""
+
+import logging
+from collections.abc import Callable
+
+from controller.clock import Clock
+from controller.errors import ControllerError, StateError, StoppingError, shortage
+from controller.model.python_environments import WAITING
+from controller.model.runs import Run
+from controller.runs.active_run import Launchable
+from controller.runs.code_exports import CodeExports
+from controller.runs.pinned_deployments import PinnedDeployments
+from controller.runs.python_runtimes import PythonRuntimes
+from controller.runs.queue import Queue
+from controller.runs.upstream_runs import check_released
+
+log = logging.getLogger(__name__)
+
+
+class LaunchPreparation:
+    """Prepares the runs that the queue selects. `python` may be replaced before the engine starts.
+
+    `refuse` records a run that can't be launched as failed. `shortage` is what preparing runs has lacked.
+    """
+
+    def __init__(
+        self,
+        pinned_deployments: PinnedDeployments,
+        queue: Queue,
+        clock: Clock,
+        *,
+        wake: Callable[[], None],
+        refuse: Callable[[Run, str], None],
+    ) -> None:
+        self._pinned_deployments = pinned_deployments
+        self._source = pinned_deployments.source
+        self._queue = queue
+        self._clock = clock
+        self._refuse = refuse
+        self._exports = CodeExports(self._source, wake)
+        self.python = PythonRuntimes(None, self._source)
+        self.shortage: str | None = None
+
+    def take(self, most: int) -> list[Launchable]:
+        """Take up to `most` runs from the queue and prepare them. Those that can't start yet return to it."""
+        exported = self._exports.done()
+        try:
+            waiting = self._queue.take_ready(most, self.python.waiting)
+            return [launchable for run in waiting if (launchable := self._prepare_or_return(run)) is not None]
+        finally:
+            self._exports.forget(exported)
+
+    def refresh(self) -> None:
+        """Let runs try again that wait for a Python environment, if one has become ready or has failed."""
+        if self.python.refresh():
+            self._queue.forget()
+
+    def close(self) -> None:
+        """Wait for the current export, and start no other."""
+        self._exports.close()
+
+    def _prepare_or_return(self, run: Run) -> Launchable | None:
+        launchable = self._prepare(run)
+        if launchable is None:
+            self._queue.return_turn(run)
+        return launchable
+
+    def _prepare(self, run: Run) -> Launchable | None:
+        """Return the run with its code; None while the code is being exported, or if it is unavailable."""
+        try:
+            root = self._exports.find(run.revision)
+            if root is None:
+                return None
+            deployment = self._pinned_deployments.resolve(run, self._clock.now())
+            check_released(run, deployment)
+            is_ready, python = self.python.find(run, deployment, root)
+        except StateError:
+            raise
+        except ControllerError as error:
+            self._postpone_or_refuse(run, error, error.message)
+            return None
+        except OSError as error:
+            self._postpone_or_refuse(run, error, f"its code cannot be read: {error}")
+            return None
+        except Exception as error:
+            log.exception("Run can't be prepared", extra={"deployment": run.deployment, "run": run.id})
+            self._postpone_or_refuse(run, error, f"{type(error).__name__}: {error}")
+            return None
+        pycache = root.parent / "pycache" if self._source.is_pinned else None
+        if not is_ready:
+            self._queue.mark_waiting(run, WAITING)
+            return None
+        return Launchable(run=run, deployment=deployment, root=root, pycache=pycache, python=python)
+
+    def _postpone_or_refuse(self, run: Run, error: BaseException, message: str) -> None:
+        """Let the run wait if there is a shortage or the controller stops; otherwise record it as failed."""
+        if isinstance(error, StoppingError):
+            return
+        if (lacking := shortage(error)) is not None:
+            self.shortage = lacking
+        else:
+            self._refuse(run, message)
