@@ -1,7 +1,7 @@
 """The runs of upstream deployments that a run depends on, and the values that its parameters take from them.
 
 Used by `upstream_gates` and `upstream_events` when a run is released, and by `admission` for a run that a user
-requested: that one gets the latest upstream runs. `engine` calls `check_released` before it launches a run.
+requested: that one gets the latest upstream runs. `launch_preparation` calls `check_released` before a run is launched.
 """
 
 from collections.abc import Iterable, Sequence
