@@ -71,8 +71,8 @@ def main() -> None:
 
 
 def test_tags_of_tasks_are_shown(followed: Followed) -> None:
-    followed.commit({"flows/t.py": TAGGED, "deployments/t.yaml": "name: tagged\nflow: flows/t.py:main\n"})
-    run = followed("trigger", "tagged", "--wait", "-o", "json").json
+    followed.commit({"flows/t.py": TAGGED, "deployments/t.yaml": "name: labelled\nflow: flows/t.py:main\n"})
+    run = followed("trigger", "labelled", "--wait", "-o", "json").json
     [line] = [line for line in followed("runs", "show", run["id"]).out.splitlines() if "step-1" in line]
     assert line.endswith("tagged daily, sales, \\x1b[31m")
     [line] = [line for line in followed("runs", "show", run["id"]).out.splitlines() if "main-1" in line]

@@ -93,14 +93,14 @@ def test_events_can_be_filtered_by_subjects_that_are_not_deployments(followed: F
 
 
 def test_an_unknown_tag_is_an_error_and_one_without_runs_is_not(followed: Followed) -> None:
-    followed.commit({"deployments/tagged.yaml": "name: tagged\ncommand: ['true']\ntags: [billing]\n"})
+    followed.commit({"deployments/billed.yaml": "name: billed\ncommand: ['true']\ntags: [billing]\n"})
     assert followed("runs", "list", "--tag", "billing", "-o", "json").json == []
     answer = followed("runs", "list", "--tag", "biling")
     assert (answer.code, answer.out) == (2, "")
     assert "No deployment and no run has the tag 'biling'." in answer.err
     assert "hint: Did you mean billing?" in answer.err
-    followed("trigger", "tagged", "--wait")
-    delete(followed, "tagged")
+    followed("trigger", "billed", "--wait")
+    delete(followed, "billed")
     assert len(followed("runs", "list", "--tag", "billing", "-o", "json").json) == 1
     assert followed("runs", "list", "--tag", "billing", "--state", "failed").code == 0
 
