@@ -30,7 +30,7 @@ def web_page(remote: RemoteUrl) -> str | None:
     """Return the URL of the web page of a repository that is followed by this URL; None if it is on no server."""
     if remote.scheme == "file":
         return None
-    path = remote.path.strip("/").removesuffix(".git")
+    path = remote.path.strip("/").removesuffix(".git").rstrip("/")
     if remote.scheme in ("http", "https"):
         return f"{remote.origin}/{path}"
     host = remote.host.lower()

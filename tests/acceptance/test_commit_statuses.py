@@ -8,8 +8,9 @@ import pytest
 
 from controller.crashpoints import NOTIFY
 from tests.acceptance.conftest import Start
-from tests.acceptance.harness import Machine, Repository, Running, until
+from tests.acceptance.harness import Machine, Remote, Repository, Running, until
 from tests.receivers import WebhookReceiver, webhook_receiver
+from tests.servers import http_server
 
 pytestmark = pytest.mark.acceptance
 
@@ -151,3 +152,24 @@ def test_only_the_newest_of_the_commits_that_wait_is_reported(
     # A commit that was replaced before its status was written has none.
     assert deliveries == ["sent", *["superseded"] * (len(deliveries) - 1)]
     assert 2 <= len(deliveries) <= 4
+
+
+def test_without_a_url_the_status_goes_to_the_server_of_the_repository(
+    machine: Machine, running: Start, tmp_path: Path
+) -> None:
+    file = machine.home / ".config/controller/notify.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("commit_status: {provider: gitea, token: {env: BOT_TOKEN}}\n")
+    (tmp_path / "acme").mkdir()
+    with http_server(tmp_path) as git_server:
+        remote = Remote(tmp_path / "acme" / "flows", machine, f"{git_server.url}/acme/flows/.git")
+        remote.write("deployments/report.yaml", VALID)
+        sha = commit(remote, "Add the report")
+        running(remote, BOT_TOKEN=TOKEN)
+        request = f"POST /api/v1/repos/acme/flows/statuses/{sha}"
+        until(lambda: request in git_server.requests, "the status")
+        until(lambda: remote.tell("notify", "channels")[0]["state"] == "misconfigured", "the answer of the server")
+    # This server knows git, but has no API.
+    [channel] = remote.tell("notify", "channels")
+    assert "404 Not Found: the server has no such repository or commit" in channel["message"]
+    assert git_server.authorizations == [f"token {TOKEN}"]

@@ -19,6 +19,7 @@ SHA = "a" * 40
         ("ssh://git@gitea.example.org:2222/acme/flows.git", "https://gitea.example.org/acme/flows"),
         ("ssh://git@ssh.github.com:443/acme/flows.git", "https://github.com/acme/flows"),
         ("git@gitlab.com:acme/data/flows.git", "https://gitlab.com/acme/data/flows"),
+        ("http://localhost:3000/acme/flows/.git", "http://localhost:3000/acme/flows"),
         ("file:///srv/flows.git", None),
     ],
 )
