@@ -27,17 +27,18 @@ from controller.operations.retry import retry_run
 from controller.operations.trigger import trigger_run
 from controller.queries.backfills import show_backfill
 from controller.queries.occurrences import list_occurrences
-from controller.runs.backfill_runs import PAGE, REFILL, BackfillRuns
+from controller.runs.backfill_runs import BackfillRuns
 from controller.runs.due_times import MAX_BEHIND
 from controller.store import backfills, retention, run_transitions, runs
 from tests.conftest import NOW
+from tests.unit.operations.conftest import BACKFILL_PAGE, REFILL
 from tests.unit.runs.conftest import World
 from tests.unit.runs.test_queueing import account, begin, hourly, ledger, queue, waits
 
 HOUR = timedelta(hours=1)
 
 
-def backfill(world: World, hours: int = 3, **fields: Any) -> Backfilled:
+def backfill(world: World, hours: float = 3, **fields: Any) -> Backfilled:
     """Backfill the due times of the deployment `a` in the last hours."""
     now = world.clock.now()
     request = BackfillRequest(deployment="a", since=now - hours * HOUR + timedelta(seconds=1), until=now, **fields)
@@ -333,8 +334,8 @@ def test_a_paused_backfill_starts_nothing_until_it_is_resumed(world: World) -> N
 
 def test_a_cancelled_backfill_ends_its_runs_and_creates_no_more(world: World) -> None:
     world.declare(a="name: a\ncommand: ['true']\nschedule: {interval: 1m}\n")
-    created = backfill(world, hours=24)
-    assert (len(created.run_ids), len(created.times)) == (PAGE, 24 * 60)
+    created = backfill(world, hours=1)
+    assert (len(created.run_ids), len(created.times)) == (BACKFILL_PAGE, 60)
     begin(world, [run_of(world, created.run_ids[0])])
     for _ in range(2):
         cancelled = cancel_whole_backfill(world.operations, str(created.backfill_id), author="me")
@@ -342,7 +343,7 @@ def test_a_cancelled_backfill_ends_its_runs_and_creates_no_more(world: World) ->
     assert run_of(world, created.run_ids[0]).cancel_reason == "me cancelled its backfill"
     assert run_of(world, created.run_ids[1]).state is RunState.CANCELLED
     _, progress = stored(world, created.backfill_id)
-    assert progress == Progress(total=1440, running=1, cancelled=1439)
+    assert progress == Progress(total=60, running=1, cancelled=59)
     with pytest.raises(ConflictError, match="has already ended: cancelled"):
         resume_backfill(world.operations, str(created.backfill_id), author="me")
     with pytest.raises(NotFoundError):
@@ -351,26 +352,26 @@ def test_a_cancelled_backfill_ends_its_runs_and_creates_no_more(world: World) ->
 
 def test_a_long_backfill_creates_its_runs_in_pages(world: World) -> None:
     world.declare(a="name: a\ncommand: ['true']\nschedule: {interval: 1m}\n")
-    created = backfill(world, hours=20)
-    assert (len(created.run_ids), len(created.times)) == (1000, 1200)
-    finish_all(world, created.run_ids[: PAGE // 2 - 1])
-    assert len(world.all_runs()) == 1000
-    finish(world, created.run_ids[PAGE // 2 - 1])
+    created = backfill(world, hours=1)
+    assert (len(created.run_ids), len(created.times)) == (50, 60)
+    finish_all(world, created.run_ids[: BACKFILL_PAGE // 2 - 1])
+    assert len(world.all_runs()) == 50
+    finish(world, created.run_ids[BACKFILL_PAGE // 2 - 1])
     assert [run.scheduled_for for run in world.all_runs()] == list(created.times)
-    assert stored(world, created.backfill_id)[1] == Progress(total=1200, done=500, waiting=700)
+    assert stored(world, created.backfill_id)[1] == Progress(total=60, done=25, waiting=35)
 
 
 def test_a_backfill_adopts_the_run_of_a_due_time_that_a_user_has_run_meanwhile(world: World) -> None:
     world.declare(a="name: a\ncommand: ['true']\nschedule: {interval: 1m}\n")
-    created = backfill(world, hours=18)
+    created = backfill(world, hours=0.9)
     manual, cancelled, waiting, stopped = [
-        trigger_run(world.operations, "a", {}, due_time=created.times[1000 + n], author="me") for n in range(4)
+        trigger_run(world.operations, "a", {}, due_time=created.times[BACKFILL_PAGE + n], author="me") for n in range(4)
     ]
     finish(world, manual.id)
     cancel_run(world.operations, cancelled.id, "no", author="me")
     finish_all(world, created.run_ids[:REFILL])
     assert len(world.all_runs()) == len(created.times) + 1  # the cancelled one is not adopted
-    assert stored(world, created.backfill_id)[1] == Progress(total=1080, done=REFILL + 1, waiting=1080 - REFILL - 1)
+    assert stored(world, created.backfill_id)[1] == Progress(total=54, done=REFILL + 1, waiting=54 - REFILL - 1)
     finish_all(world, [run.id for run in world.all_runs() if run.backfill_id and not run.state.is_terminal])
     assert stored(world, created.backfill_id)[0].state is BackfillState.RUNNING
     finish(world, waiting.id)
@@ -383,7 +384,7 @@ def test_a_backfill_adopts_the_run_of_a_due_time_that_a_user_has_run_meanwhile(w
 
 def test_cancelling_a_backfill_leaves_the_runs_that_it_adopted(world: World) -> None:
     world.declare(a="name: a\ncommand: ['true']\nschedule: {interval: 1m}\n")
-    created = backfill(world, hours=18)
+    created = backfill(world, hours=0.9)
     manual = trigger_run(world.operations, "a", {}, due_time=created.times[-1], author="me")
     finish_all(world, created.run_ids[:REFILL])
     cancel_whole_backfill(world.operations, str(created.backfill_id), author="me")
@@ -416,10 +417,10 @@ def test_a_tick_only_reads_one_statement_while_no_backfill_can_be_advanced(world
 
 def test_two_backfills_of_one_range_do_not_run_a_due_time_twice(world: World) -> None:
     world.declare(a="name: a\ncommand: ['true']\nschedule: {interval: 1m}\n")
-    first = backfill(world, hours=20)
-    second = backfill(world, hours=20, redo=Redo.ALL)
+    first = backfill(world, hours=1)
+    second = backfill(world, hours=1, redo=Redo.ALL)
     assert (second.backfill_id, second.run_ids, second.already_run) == (None, (), len(first.times))
-    assert second.planned == len(first.times) - len(first.run_ids) == 200
+    assert second.planned == len(first.times) - len(first.run_ids) == 10
 
 
 @pytest.mark.parametrize(
@@ -605,10 +606,10 @@ def test_due_times_without_a_run_are_checked_against_the_active_deployment(world
 def test_all_runs_of_a_backfill_execute_what_was_active_when_it_was_created(world: World) -> None:
     text = "name: a\ncommand: ['true']\nschedule: {interval: 1m}\n"
     world.declare(a=text)
-    created = backfill(world, hours=20)
+    created = backfill(world, hours=1)
     world.declare(a=f"{text}parameters: {{n: 2}}\n")
-    finish_all(world, created.run_ids[: PAGE // 2])
-    assert len(world.all_runs()) == 1200
+    finish_all(world, created.run_ids[: BACKFILL_PAGE // 2])
+    assert len(world.all_runs()) == 60
     assert len({(run.revision, run.spec_digest) for run in world.all_runs()}) == 1
 
 
@@ -629,11 +630,11 @@ def test_a_deployment_without_a_schedule_has_no_due_times_to_backfill(world: Wor
 
 def test_a_renamed_deployment_keeps_its_backfills(world: World) -> None:
     world.declare(a="name: a\ncommand: ['true']\nschedule: {interval: 1m}\n")
-    created = backfill(world, hours=20)
+    created = backfill(world, hours=1)
     world.declare(a="name: b\nrenamed_from: a\ncommand: ['true']\nschedule: {interval: 1m}\n")
-    finish_all(world, created.run_ids[: PAGE // 2])
+    finish_all(world, created.run_ids[: BACKFILL_PAGE // 2])
     assert stored(world, created.backfill_id)[0].deployment == "b"
-    assert [run.deployment for run in world.all_runs()] == ["b"] * 1200
+    assert [run.deployment for run in world.all_runs()] == ["b"] * 60
 
 
 def test_a_backfill_is_deleted_ninety_days_after_its_end(world: World) -> None:

@@ -9,11 +9,12 @@ from controller.errors import UsageError
 from controller.model.backfills import BackfillState
 from controller.model.runs import Run, RunState
 from controller.operations.bulk import BulkMatches, BulkResult
-from controller.operations.bulk_filters import PAGE, BulkFilter, cancel_matching, retry_matching
+from controller.operations.bulk_filters import BulkFilter, cancel_matching, retry_matching
 from controller.operations.cancel import cancel_run
 from controller.operations.trigger import trigger_run
 from controller.store import backfills, runs
 from controller.store.run_search import RunFilter
+from tests.unit.operations.conftest import BACKFILL_PAGE, BULK_PAGE
 from tests.unit.operations.test_backfills import advance, backfill, finish, run_of, stored
 from tests.unit.runs.conftest import World
 from tests.unit.runs.test_queueing import hourly
@@ -38,16 +39,16 @@ def make(world: World, count: int, name: str = "a", state: RunState | None = Non
 
 def test_all_matching_runs_are_cancelled_page_by_page_and_no_newer_ones(world: World) -> None:
     world.declare(a=hourly(), b=hourly("b"))
-    first, other = make(world, PAGE + 3), make(world, 2, "b")
+    first, other = make(world, BULK_PAGE + 3), make(world, 2, "b")
     dry = cancel(world, RunFilter(deployment="a"), dry_run=True)
-    assert (dry.count, dry.runs) == (PAGE + 3, ())
-    assert dry.matches == (BulkMatches(deployment="a", state=RunState.PENDING, count=PAGE + 3, reason=None),)
+    assert (dry.count, dry.runs) == (BULK_PAGE + 3, ())
+    assert dry.matches == (BulkMatches(deployment="a", state=RunState.PENDING, count=BULK_PAGE + 3, reason=None),)
     [newer] = make(world, 1)
     page = cancel(world, RunFilter(deployment="a"), cursor=dry.next)
-    assert [result.run_id for result in page.runs] == [run.id for run in first[:PAGE]]
+    assert [result.run_id for result in page.runs] == [run.id for run in first[:BULK_PAGE]]
     last = cancel(world, RunFilter(deployment="a"), cursor=page.next)
-    assert [result.run_id for result in last.runs] == [run.id for run in first[PAGE:]]
-    assert (page.count, last.count, last.next) == (PAGE, 3, None)
+    assert [result.run_id for result in last.runs] == [run.id for run in first[BULK_PAGE:]]
+    assert (page.count, last.count, last.next) == (BULK_PAGE, 3, None)
     assert run_of(world, first[0].id).reason == "not needed"
     assert {run_of(world, run.id).state for run in (newer, *other)} == {RunState.PENDING}
     assert cancel(world, RunFilter(deployment="a"), cursor=dry.next).count == 0
@@ -55,34 +56,34 @@ def test_all_matching_runs_are_cancelled_page_by_page_and_no_newer_ones(world: W
 
 def test_failed_runs_are_retried_once_whatever_is_repeated(world: World) -> None:
     world.declare(a=hourly())
-    failed = make(world, PAGE + 1, state=RunState.FAILED)
+    failed = make(world, BULK_PAGE + 1, state=RunState.FAILED)
     make(world, 1, state=RunState.SUCCEEDED)
     dry = retry(world, RunFilter(deployment="a"), dry_run=True)
-    assert (dry.count, [match.count for match in dry.matches]) == (PAGE + 1, [PAGE + 1])
+    assert (dry.count, [match.count for match in dry.matches]) == (BULK_PAGE + 1, [BULK_PAGE + 1])
     first = retry(world, RunFilter(deployment="a"), key="k", cursor=dry.next)
-    assert [result.retry_of for result in first.runs] == [run.id for run in failed[:PAGE]]
+    assert [result.retry_of for result in first.runs] == [run.id for run in failed[:BULK_PAGE]]
     finish(world, first.runs[0].run_id, RunState.FAILED)
     repeated = retry(world, RunFilter(deployment="a"), key="k")
-    assert (repeated.count, len(repeated.left_out), repeated.next is None) == (0, PAGE, False)
+    assert (repeated.count, len(repeated.left_out), repeated.next is None) == (0, BULK_PAGE, False)
     last = retry(world, RunFilter(deployment="a"), key="k", cursor=repeated.next)
     assert [result.retry_of for result in last.runs] == [failed[-1].id]
     assert [(run.run_id, run.reason) for run in last.left_out] == [(first.runs[0].run_id, "this request created it")]
     assert retry(world, RunFilter(deployment="a"), key="k").count == 0
     counts = {match.reason: match.count for match in retry(world, RunFilter(deployment="a"), dry_run=True).matches}
-    assert counts == {None: 1, "a later run is retried instead": 1, "a later run has not finished": PAGE}
+    assert counts == {None: 1, "a later run is retried instead": 1, "a later run has not finished": BULK_PAGE}
 
 
 def test_a_backfill_is_cancelled_with_its_runs_if_it_is_the_only_filter(world: World) -> None:
     world.declare(a="name: a\ncommand: ['true']\nschedules: [{cron: '* * * * *'}]\n")
-    created = backfill(world, hours=20)
+    created = backfill(world, hours=1)
     backfill_id, total = str(created.backfill_id), len(created.times)
     narrow = RunFilter(backfill=backfill_id, since=world.clock.now() + timedelta(hours=1))
     assert (cancel(world, narrow).count, stored(world, backfill_id)[0].state) == (0, BackfillState.RUNNING)
     dry = cancel(world, RunFilter(backfill=backfill_id), dry_run=True)
-    assert (dry.count, dry.due_times) == (1000, total - 1000)
+    assert (dry.count, dry.due_times) == (BACKFILL_PAGE, total - BACKFILL_PAGE)
     assert stored(world, backfill_id)[0].state is BackfillState.RUNNING
     done = cancel(world, RunFilter(backfill=backfill_id), cursor=dry.next)
-    assert (done.count, done.due_times, done.next) == (1000, total - 1000, None)
+    assert (done.count, done.due_times, done.next) == (BACKFILL_PAGE, total - BACKFILL_PAGE, None)
     ended, progress = stored(world, backfill_id)
     assert (ended.state, progress.cancelled) == (BackfillState.CANCELLED, total)
     assert run_of(world, created.run_ids[0]).reason == "not needed"

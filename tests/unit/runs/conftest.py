@@ -40,6 +40,7 @@ from controller.sources.source import Source
 from controller.store import Store, events, runs
 from controller.store.run_search import RunFilter, select_all
 from tests.conftest import PATIENCE_SECONDS, ManualClock, wait_until
+from tests.thoroughness import THOROUGH
 from tests.unit.runs.environments import make_environment
 
 NONCE = "c0ffee"
@@ -139,10 +140,27 @@ Supervise = Callable[..., Supervised]
 RunFlow = Callable[..., tuple[dict[str, Any], str]]
 
 
+one_start = pytest.mark.parametrize("start", ["warm", "cold"] if THOROUGH else ["warm"])
+"""For tests of what does not depend on how supervisors start. A thorough run tries both ways."""
+
+
 @pytest.fixture(params=["warm", "cold"])
 def start(request: pytest.FixtureRequest) -> str:
     """How supervisors start: everything holds for both."""
     return str(request.param)
+
+
+class SharedServer(ForkServer):
+    """A fork server for many tests, which an engine that stops does not stop."""
+
+    def stop(self) -> None:
+        """Release the process, if it has exited."""
+        if self._process is None or self._process.poll() is not None:
+            self.end()
+
+    def end(self) -> None:
+        """Stop the process."""
+        super().stop()
 
 
 @pytest.fixture(scope="session")
@@ -162,7 +180,7 @@ def sdk(runtime: PythonRuntime | None, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="session")
 def shared_server(runtime: PythonRuntime | None, sdk: Path | None) -> Iterator[ForkServer]:
     """A fork server for many tests, with the environment that `Supervised` gives to a flow."""
-    server = ForkServer({"PATH": PATH}, SystemClock(), runtime, sdk)
+    server = SharedServer({"PATH": PATH}, SystemClock(), runtime, sdk)
     server.start()
 
     def is_ready() -> bool:
@@ -171,7 +189,7 @@ def shared_server(runtime: PythonRuntime | None, sdk: Path | None) -> Iterator[F
 
     wait_until(is_ready)
     yield server
-    server.stop()
+    server.end()
 
 
 @pytest.fixture
@@ -220,7 +238,10 @@ def run_flow(tmp_path: Path, supervise: Supervise, runtime: PythonRuntime | None
 
 @dataclass(slots=True)
 class World:
-    """A followed directory with its state, and one engine at a time."""
+    """A followed directory with its state, and one engine at a time.
+
+    Supervisors start cold, or `is_warm`: from the fork server `shared`, or else from one that each engine starts.
+    """
 
     root: Path
     state: Path
@@ -228,6 +249,7 @@ class World:
     clock: ManualClock
     source: Source
     is_warm: bool = False
+    shared: ForkServer | None = None
     engine: Engine | None = None
     failures: list[str] = field(default_factory=list)
     ids: RunIds = field(default_factory=RunIds)
@@ -284,7 +306,8 @@ class World:
         """Start an engine, as a controller does. `base`: more of the environment that flows begin with."""
         assert self.engine is None
         environment = {"PATH": PATH, **(base or {})}
-        server = ForkServer(environment, self.clock) if self.is_warm else None
+        shared = None if base else self.shared
+        server = (shared or ForkServer(environment, self.clock)) if self.is_warm else None
         launcher = Launcher(directory=self.runs_directory, environment=environment, grace=GRACE, server=server, **more)
         self.engine = Engine(
             store=self.store,
@@ -350,12 +373,17 @@ def reap(pid: int) -> None:
 
 
 @pytest.fixture
-def world(tmp_path: Path, store: Store, clock: ManualClock, start: str) -> Iterator[World]:
+def world(
+    request: pytest.FixtureRequest, tmp_path: Path, store: Store, clock: ManualClock, start: str
+) -> Iterator[World]:
     root = tmp_path / "code"
     (root / "deployments").mkdir(parents=True)
     state = tmp_path / "state"
     (state / "runs").mkdir(parents=True)
-    made = World(root, state, store, clock, DirectorySource(root, path="deployments"), start == "warm")
+    source = DirectorySource(root, path="deployments")
+    made = World(root, state, store, clock, source, is_warm=start == "warm")
+    if made.is_warm and request.getfixturevalue("runtime") is None:
+        made.shared = request.getfixturevalue("shared_server")
     yield made
     try:
         made.stop()
@@ -364,6 +392,12 @@ def world(tmp_path: Path, store: Store, clock: ManualClock, start: str) -> Itera
         for directory in made.runs_directory.glob("*/*-*"):
             sweep(f"{directory.name.partition('-')[2]}-{found.st_dev:x}-{found.st_ino:x}")
     assert made.failures == []
+
+
+@pytest.fixture
+def own_server(world: World) -> None:
+    """Let each engine of this test start a fork server of its own, as a controller does."""
+    world.shared = None
 
 
 def command(name: str, script: str, extra: str = "") -> str:

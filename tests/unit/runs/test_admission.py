@@ -264,13 +264,13 @@ def test_two_schedules_at_one_instant_create_one_run_of_the_more_specific(world:
     assert [(found.schedule, found.outcome) for found in ledger(world)] == [("y", Outcome.SKIPPED), ("x", Outcome.RUN)]
 
 
-def test_each_of_a_thousand_due_deployments_gets_a_run(world: World) -> None:
-    names = [f"d{number}" for number in range(1000)]
+def test_each_of_many_due_deployments_gets_a_run(world: World) -> None:
+    names = [f"d{number}" for number in range(550)]  # the store reads at most 500 at once
     world.declare(many="---\n".join(hourly(name) for name in names))
     world.clock.turn(HOUR)
     made = account(world, *names)
     assert [run.deployment for run in made] == names
-    assert len({run.id for run in made}) == 1000
+    assert len({run.id for run in made}) == 550
 
 
 def test_a_manual_run_merges_parameters_and_has_no_due_time(world: World) -> None:

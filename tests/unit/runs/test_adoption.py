@@ -13,7 +13,7 @@ from controller.runs.executors.local.cgroup_parent import own_group
 from controller.settings import boot_id
 from controller.store import occurrences, run_transitions, runs
 from tests.conftest import wait_until
-from tests.unit.runs.conftest import World, attempts, command, gated, reap
+from tests.unit.runs.conftest import World, attempts, command, gated, one_start, reap
 from tests.unit.runs.test_supervisor import is_gone
 
 pytestmark = pytest.mark.integration
@@ -38,6 +38,7 @@ def test_a_flow_survives_its_engine_and_is_adopted_by_the_next(world: World) -> 
     assert len(attempts(world, run)) == 1
 
 
+@one_start
 def test_an_adopted_run_uses_a_slot_and_counts_as_overlap(world: World) -> None:
     gate = gated(world, "schedules: [{cron: '0 * * * *'}]\n")
     world.start()
@@ -142,6 +143,7 @@ def test_a_supervisor_killed_without_a_controller_is_a_crash(world: World) -> No
     assert not pids_of(run)
 
 
+@one_start
 def test_a_flow_that_removes_its_own_record_is_not_started_again(world: World) -> None:
     marks = world.state / "marks"
     script = f"echo once >> {marks}; rm -rf {world.runs_directory}/$CONTROLLER_RUN_ID/1-*"
@@ -152,6 +154,7 @@ def test_a_flow_that_removes_its_own_record_is_not_started_again(world: World) -
     assert marks.read_text(encoding="utf-8") == "once\n"
 
 
+@one_start
 def test_a_run_record_deleted_during_its_run_does_not_block_other_runs(world: World) -> None:
     gate = gated(world, "---\n" + command("other", "exit 0"))
     engine = world.start()
@@ -180,6 +183,7 @@ def claim(world: World, *, state: RunState, boot: str | None = None, marks: dict
     return run
 
 
+@one_start
 @pytest.mark.parametrize(
     ("state", "marks"),
     [
@@ -202,6 +206,7 @@ def test_a_claimed_run_that_never_started_is_started(
     assert [attempt.nonce for attempt in attempts(world, run)] != ["aa"]
 
 
+@one_start
 @pytest.mark.parametrize(
     ("boot", "marks", "reason"),
     [
@@ -226,6 +231,7 @@ def test_a_run_that_may_have_started_is_never_started_again(
     assert world.log(run) == ""
 
 
+@one_start
 def test_stopping_between_claim_and_go_runs_nothing_twice(world: World) -> None:
     world.declare(a=command("a", "echo x >> $OUT", f"env: {{OUT: '{world.state}/out'}}\n"))
     wanted = []

@@ -11,6 +11,8 @@ from tests.conftest import NOW
 from tests.unit.runs.conftest import World
 from tests.unit.runs.test_queueing import account, begin, end, hourly
 
+pytestmark = pytest.mark.parametrize("start", ["cold"])
+
 HOUR = timedelta(hours=1)
 FAR = timedelta(days=30)
 

@@ -15,6 +15,7 @@ from tests.conftest import NOW
 from tests.unit.runs.conftest import NONCE, Supervise, World
 from tests.unit.runs.test_queueing import account, hourly
 
+no_supervisor = pytest.mark.parametrize("start", ["cold"])
 DAYS = timedelta(days=3)
 SECOND = timedelta(seconds=1)
 
@@ -35,12 +36,14 @@ def finished_at(world: World, run: Run, outcome: RunOutcome, now: datetime) -> d
     return world.find(run).finished_at
 
 
+@no_supervisor
 @pytest.mark.parametrize("step", [-DAYS, DAYS, timedelta(0)])
 def test_the_measured_duration_is_used_if_the_clock_was_set(world: World, run: Run, step: timedelta) -> None:
     outcome = RunOutcome(state=RunState.SUCCEEDED, finished_at=NOW + 7 * SECOND + step, seconds=7.0)
     assert finished_at(world, run, outcome, NOW + DAYS) == NOW + 7 * SECOND
 
 
+@no_supervisor
 @pytest.mark.parametrize(
     ("state", "ended", "now", "expected"),
     [

@@ -9,7 +9,7 @@ import pytest
 
 from controller.model.runs import RunState
 from controller.runs.executors.local.users import find_user, grant_traversal
-from tests.unit.runs.conftest import World
+from tests.unit.runs.conftest import World, one_start
 from tests.unit.runs.test_users import NOBODY, needs_root
 from tests.unit.runs.test_users import tmp_path as tmp_path  # one that another user can get to
 
@@ -20,6 +20,7 @@ DOCUMENT = f"name: a\ncommand: [sh, -c, {json.dumps(READ)}]\n"
 AWKWARD = {"region": "eu; rm -rf $HOME `id`", "days": 1.5, "none": None, "deep": {"ü": [1, "\n\x00"]}, "-x": True}
 
 
+@one_start
 def test_the_parameters_of_a_request_override_those_of_the_document(world: World) -> None:
     world.declare(a=DOCUMENT + "parameters: {days: 1, kept: yes}\n")
     world.start()
@@ -29,6 +30,7 @@ def test_the_parameters_of_a_request_override_those_of_the_document(world: World
     assert (second, number, arguments) == (first, "5", "0")
 
 
+@one_start
 def test_a_command_without_parameters_reads_an_empty_object(world: World) -> None:
     world.declare(a=DOCUMENT)
     world.start()

@@ -22,14 +22,15 @@ PAIRS = [
 ]
 
 
+SHARES = 4 if THOROUGH else 2
 # A thorough run tries all pairs; others try each point alone, and every third pair.
 if not THOROUGH:
     PAIRS = [pair for number, pair in enumerate(PAIRS) if len(pair) < 2 or number % 3 == 0]
 
 
-@pytest.mark.parametrize("share", range(4))
+@pytest.mark.parametrize("share", range(SHARES))
 def test_killing_controller_and_supervisor_anywhere_starts_a_flow_at_most_once(tmp_path: Path, share: int) -> None:
-    pairs = [pair or ["none"] for pair in PAIRS[share::4]]
+    pairs = [pair or ["none"] for pair in PAIRS[share::SHARES]]
     done = subprocess.run(
         [sys.executable, "-m", "tests.unit.runs.crashing", str(tmp_path)],
         input="".join(json.dumps(pair) + "\n" for pair in pairs),

@@ -14,7 +14,7 @@ from controller.settings import boot_id
 from controller.sources.git import GitSource
 from controller.store import inventory, runs
 from tests.conftest import GitRepository, wait_until
-from tests.unit.runs.conftest import World, attempts, command, gated, reap
+from tests.unit.runs.conftest import World, attempts, command, gated, one_start, reap
 
 pytestmark = pytest.mark.integration
 
@@ -34,6 +34,7 @@ def test_a_run_keeps_its_result_and_log(world: World) -> None:
     assert other.result == 5
 
 
+@one_start
 def test_a_due_time_runs_once(world: World) -> None:
     world.declare(a=command("a", "echo $CONTROLLER_SCHEDULED_FOR", "schedules: [{cron: '0 * * * *'}]\n"))
     engine = world.start()
@@ -64,6 +65,7 @@ def waits(world: World) -> Run:
     return run
 
 
+@one_start
 def test_a_run_with_jitter_starts_later_and_gets_its_due_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("controller.runs.engine.TICK_SECONDS", 3600.0)
     run = waits(world)
@@ -76,6 +78,7 @@ def test_a_run_with_jitter_starts_later_and_gets_its_due_time(world: World, monk
     assert (ended.state, world.log(run)) == (RunState.SUCCEEDED, "2026-06-01T13:00:00Z\n")
 
 
+@one_start
 def test_a_run_waits_for_its_start_time_after_a_restart(world: World) -> None:
     run = waits(world)
     world.stop()
@@ -87,6 +90,7 @@ def test_a_run_waits_for_its_start_time_after_a_restart(world: World) -> None:
     assert world.wait(run).state is RunState.SUCCEEDED
 
 
+@one_start
 def test_a_start_time_does_not_wake_the_engine_while_all_slots_are_used(world: World) -> None:
     run = waits(world)
     world.stop()
@@ -148,6 +152,7 @@ HOSTILE = {
 }
 
 
+@one_start
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_result_of_a_flow_stops_the_engine(world: World, name: str) -> None:
     world.write("flows/bad.py", f"def f():\n    {HOSTILE[name]}\n")
@@ -167,6 +172,7 @@ def test_a_missing_program_fails_only_its_own_run(world: World) -> None:
     assert world.run("b").reason == "flows/none.py does not exist in this revision."
 
 
+@one_start
 def test_at_most_max_running_runs_at_once_and_all_get_their_turn(world: World) -> None:
     script = 'echo $CONTROLLER_RUN_ID >> "$OUT"; sleep 0.05; echo - >> "$OUT"'
     world.declare(a=f"name: a\ncommand: [sh, -c, '{script}']\nenv: {{OUT: '{world.state}/out'}}\n")
@@ -177,6 +183,7 @@ def test_at_most_max_running_runs_at_once_and_all_get_their_turn(world: World) -
     assert written == [word for run in wanted for word in (run.id, "-")]
 
 
+@one_start
 def test_requests_with_the_same_idempotency_key_run_once(world: World) -> None:
     world.declare(a=command("a", "exit 0"))
     world.start()
@@ -187,6 +194,7 @@ def test_requests_with_the_same_idempotency_key_run_once(world: World) -> None:
     assert len(world.all_runs()) == 1
 
 
+@one_start
 def test_in_a_directory_a_run_fails_if_its_deployment_has_changed(world: World) -> None:
     world.declare(a=command("a", "echo old"))
     with world.store.write() as tx:
@@ -204,6 +212,7 @@ def follow_git(world: World, repository: GitRepository) -> None:
     world.source = GitSource(repository.path, ref=None, path="deployments", exports=world.state / "exports")
 
 
+@one_start
 def test_a_run_executes_the_commit_and_not_the_working_tree(world: World, repository: GitRepository) -> None:
     good = "def f():\n    return 'committed'\n"
     repository.commit({"flows/a.py": good, "deployments/a.yaml": "name: a\nflow: flows/a.py:f\n"})
@@ -218,6 +227,7 @@ def test_a_run_executes_the_commit_and_not_the_working_tree(world: World, reposi
     assert [path.name for path in root.rglob("__pycache__")] == []
 
 
+@one_start
 def test_write_access_to_the_database_cannot_execute_code(world: World, repository: GitRepository) -> None:
     repository.commit({"deployments/a.yaml": command("a", "echo good")})
     follow_git(world, repository)
@@ -235,6 +245,7 @@ def test_write_access_to_the_database_cannot_execute_code(world: World, reposito
     assert world.log(run) == ""
 
 
+@one_start
 def test_a_missing_revision_fails_only_its_run(world: World, repository: GitRepository) -> None:
     repository.commit({"deployments/a.yaml": command("a", "echo good")})
     follow_git(world, repository)
@@ -289,6 +300,7 @@ def turn(world: World, by: timedelta) -> None:
     world.engine.wake()
 
 
+@one_start
 def test_a_failed_run_is_retried_and_each_attempt_has_a_record(world: World) -> None:
     marks = world.state / "marks"
     script = f'echo $CONTROLLER_ATTEMPT >> {marks}; [ "$CONTROLLER_ATTEMPT" = 3 ]'
@@ -313,6 +325,7 @@ def test_a_failed_run_is_retried_and_each_attempt_has_a_record(world: World) -> 
     ]
 
 
+@one_start
 def test_the_next_attempt_survives_a_restart_and_the_last_one_is_final(world: World) -> None:
     world.declare(a=command("a", "exit 3", "retries: {limit: 1, delay: 1m, jitter: 0}\n"))
     world.start()
@@ -345,6 +358,7 @@ def test_a_cancelled_flow_is_stopped_and_not_retried(world: World) -> None:
     assert (ended.state, ended.reason, ended.signal) == (RunState.CANCELLED, "cancelled by ada", 15)
 
 
+@one_start
 def test_a_cancel_request_survives_a_restart(world: World) -> None:
     gated(world)
     world.start()
@@ -360,6 +374,7 @@ def test_a_cancel_request_survives_a_restart(world: World) -> None:
     assert (ended.state, ended.reason) == (RunState.CANCELLED, "cancelled by ada")
 
 
+@one_start
 def test_a_running_flow_is_replaced_by_its_next_due_time(world: World) -> None:
     gate = gated(world, "schedules: [{cron: '0 * * * *'}]\noverlap: replace\n")
     engine = world.start()

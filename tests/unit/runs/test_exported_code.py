@@ -12,7 +12,7 @@ from controller.model.runs import RunState
 from controller.runs.export_protection import Protection, find_protection
 from controller.sources.git import GitSource
 from tests.conftest import GitRepository
-from tests.unit.runs.conftest import PATH, Supervise, World, command
+from tests.unit.runs.conftest import PATH, Supervise, World, command, one_start
 
 pytestmark = pytest.mark.integration
 
@@ -73,6 +73,7 @@ def test_a_run_that_changes_its_code_does_not_affect_the_next_run(pinned: World)
     assert (after.state, after.result) == (RunState.SUCCEEDED, "good")
 
 
+@one_start
 def test_bytecode_is_cached_beside_the_export_and_removed_with_it(pinned: World) -> None:
     pinned.start()
     assert pinned.run("flow").state is RunState.SUCCEEDED
@@ -84,6 +85,7 @@ def test_bytecode_is_cached_beside_the_export_and_removed_with_it(pinned: World)
     assert not stale.exists()
 
 
+@one_start
 def test_an_export_that_has_lost_its_tree_is_written_again(pinned: World) -> None:
     pinned.start()
     assert pinned.run("flow").state is RunState.SUCCEEDED
@@ -94,6 +96,7 @@ def test_an_export_that_has_lost_its_tree_is_written_again(pinned: World) -> Non
     assert (after.state, after.result) == (RunState.SUCCEEDED, "good")
 
 
+@one_start
 def test_an_export_is_compared_again_after_a_failed_run(pinned: World) -> None:
     pinned.start()
     assert pinned.run("flow").result == "good"
@@ -119,6 +122,7 @@ def test_an_export_is_in_use_until_its_run_ends(supervise: Supervise, tmp_path: 
     assert two.log() == "held\n"
 
 
+@one_start
 @pytest.mark.parametrize("outcome", ["true", "false"])
 def test_an_unprotected_or_failed_run_marks_its_export_as_unverified(
     supervise: Supervise, tmp_path: Path, outcome: str

@@ -4,7 +4,7 @@ from textwrap import dedent
 
 import pytest
 
-from tests.unit.runs.conftest import RunFlow
+from tests.unit.runs.conftest import RunFlow, one_start
 
 pytestmark = pytest.mark.integration
 
@@ -16,18 +16,21 @@ def test_a_function_is_called_with_its_parameters_and_its_result_reported(run_fl
     assert log == "adding\n"
 
 
+@one_start
 def test_a_coroutine_runs_to_its_end(run_flow: RunFlow) -> None:
     code = "import asyncio\nasync def f(x):\n    await asyncio.sleep(0)\n    return {'x': x}\n"
     ending, _ = run_flow({"a.py": code}, "a.py:f", x="grüße")
     assert (ending["outcome"], ending["result"]) == ("succeeded", {"x": "grüße"})
 
 
+@one_start
 def test_without_a_name_the_only_function_is_the_flow(run_flow: RunFlow) -> None:
     code = "from os.path import join\nimport json\nX = 1\ndef _helper(): ...\ndef main():\n    return 'it'\n"
     ending, _ = run_flow({"a.py": code}, "a.py")
     assert ending["result"] == "it"
 
 
+@one_start
 @pytest.mark.parametrize(
     ("code", "flow", "words"),
     [
@@ -58,6 +61,7 @@ def test_a_traceback_starts_at_the_first_frame_of_user_code(run_flow: RunFlow) -
     assert log.count('  File "flows/a.py", line ') == log.count("  File ") == 2
 
 
+@one_start
 def test_a_traceback_has_only_frames_of_user_code_also_in_tasks_and_causes(run_flow: RunFlow) -> None:
     code = """
         from controller import flow, task
@@ -84,6 +88,7 @@ def test_a_traceback_has_only_frames_of_user_code_also_in_tasks_and_causes(run_f
     assert all(line.startswith('  File "flows/a.py", line ') for line in files)
 
 
+@one_start
 @pytest.mark.parametrize(
     ("code", "error"),
     [
@@ -98,6 +103,7 @@ def test_an_error_is_one_line_of_bounded_length(run_flow: RunFlow, code: str, er
     assert ending["error"] == error
 
 
+@one_start
 def test_a_file_that_does_not_compile_or_import_fails_the_run(run_flow: RunFlow) -> None:
     ending, log = run_flow({"a.py": "def f(:\n"}, "a.py:f")
     assert ending["error"].startswith("SyntaxError")
@@ -106,6 +112,7 @@ def test_a_file_that_does_not_compile_or_import_fails_the_run(run_flow: RunFlow)
     assert ending["error"] == "ModuleNotFoundError: No module named 'no_such_thing'"
 
 
+@one_start
 def test_wrong_parameters_fail_the_run(run_flow: RunFlow) -> None:
     ending, _ = run_flow({"a.py": "def f(x): ...\n"}, "a.py:f", y=1)
     assert ending["error"] == "TypeError: f() got an unexpected keyword argument 'y'"
@@ -144,6 +151,7 @@ def test_a_file_that_exits_during_its_import_fails_the_run(run_flow: RunFlow) ->
     assert log == f"{ending['error']}\n"
 
 
+@one_start
 @pytest.mark.parametrize("call", ["step()", "step.submit()", "step.submit().result()", "below()"])
 def test_a_task_or_subflow_that_exits_fails_and_so_does_its_flow(run_flow: RunFlow, call: str) -> None:
     code = (
@@ -179,6 +187,7 @@ def nested(depth):
 """
 
 
+@one_start
 @pytest.mark.parametrize(("value", "result"), RESULTS, ids=[value for value, _ in RESULTS])
 def test_a_result_that_is_not_json_or_too_large_is_shown_as_text(run_flow: RunFlow, value: str, result: object) -> None:
     ending, log = run_flow({"a.py": f"{PRELUDE}\ndef f():\n    return {value}\n"}, "a.py:f")
@@ -243,6 +252,7 @@ def test_child_processes_of_a_flow_do_not_inherit_the_report_descriptor(run_flow
     assert ending["result"] != 0
 
 
+@one_start
 def test_a_flow_that_returns_a_generator_fails(run_flow: RunFlow) -> None:
     ending, log = run_flow({"a.py": "def f():\n    print('never')\n    yield 1\n"}, "a.py:f")
     assert ending["outcome"] == "failed"
@@ -250,6 +260,7 @@ def test_a_flow_that_returns_a_generator_fails(run_flow: RunFlow) -> None:
     assert "never\n" not in log
 
 
+@one_start
 @pytest.mark.parametrize(
     ("code", "error"),
     [
@@ -263,6 +274,7 @@ def test_every_way_to_fail_reports_a_reason(run_flow: RunFlow, code: str, error:
     assert (ending["outcome"], ending["exit_code"], ending["error"]) == ("failed", 1, error)
 
 
+@one_start
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
@@ -313,6 +325,7 @@ def plain(): return "plain"
 """
 
 
+@one_start
 @pytest.mark.parametrize(
     ("name", "result"),
     [("add", 3), ("the sum", 3), ("two_words", "two"), ("two-words", "two"), ("other", "two"), ("plain", "plain")],
@@ -325,12 +338,14 @@ def test_a_flow_is_found_by_its_function_variable_or_declared_name(
     assert ending.get("result") == result, log
 
 
+@one_start
 def test_without_a_name_the_decorated_function_is_the_flow(run_flow: RunFlow) -> None:
     code = "from controller import flow, task\ndef helper(): ...\n@task\ndef step(): return 1\n"
     ending, log = run_flow({"a.py": f"{code}@flow\ndef main(): return step()\n"}, "a.py")
     assert ending.get("result") == 1, log
 
 
+@one_start
 @pytest.mark.parametrize("decorator", ["", "@controller.flow\n", "@functools.cache\n"])
 def test_parameters_are_converted_to_their_hints_or_the_flow_is_not_called(run_flow: RunFlow, decorator: str) -> None:
     code = f"import controller, functools\n{decorator}def f(nums: list[int]):\n    print('ran')\n    return nums\n"
@@ -344,12 +359,14 @@ def test_parameters_are_converted_to_their_hints_or_the_flow_is_not_called(run_f
     assert "Traceback" not in log
 
 
+@one_start
 def test_parameter_validation_can_be_disabled(run_flow: RunFlow) -> None:
     code = "from controller import flow\n@flow(validate_parameters=False)\ndef f(nums: list[int]): return nums\n"
     ending, log = run_flow({"a.py": code}, "a.py:f", nums="1,2")
     assert ending.get("result") == "1,2", log
 
 
+@one_start
 def test_a_mapping_becomes_a_dataclass_of_the_file(run_flow: RunFlow) -> None:
     code = (
         "from __future__ import annotations\nfrom dataclasses import dataclass\n"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.runs.conftest import RunFlow
+from tests.unit.runs.conftest import RunFlow, one_start
 
 pytestmark = pytest.mark.integration
 
@@ -93,6 +93,7 @@ CASES: list[tuple[str, dict[str, Any], Any]] = [
 ]
 
 
+@one_start
 @pytest.mark.parametrize(("name", "parameters", "result"), CASES)
 def test_a_flow_of_another_framework_is_called_directly(
     run_flow: RunFlow, name: str, parameters: dict[str, Any], result: Any

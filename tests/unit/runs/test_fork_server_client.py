@@ -157,6 +157,7 @@ def test_exit_handlers_of_a_forked_flow_are_run(run_flow: RunFlow, tmp_path: Pat
 
 @pytest.fixture
 def warm(world: World) -> World:
+    world.shared = None
     world.write("a.py", "import os\ndef parent():\n    return os.getppid()\n")
     world.declare(a="name: a\nflow: a.py:parent\n")
     return world
@@ -248,6 +249,7 @@ def forks():
 """
 
 
+@pytest.mark.usefixtures("own_server")
 def test_processes_forked_by_a_lost_flow_are_killed(world: World) -> None:
     world.write("a.py", FORKS)
     world.declare(a="name: a\nflow: a.py:forks\n")
@@ -261,6 +263,7 @@ def test_processes_forked_by_a_lost_flow_are_killed(world: World) -> None:
 
 
 @only_warm
+@pytest.mark.usefixtures("own_server")
 def test_process_titles_contain_the_run_id(world: World) -> None:
     world.write("a.py", FORKS)
     world.declare(a="name: a\nflow: a.py:forks\n")

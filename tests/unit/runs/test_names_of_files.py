@@ -8,7 +8,7 @@ import pytest
 from controller.model.runs import RunState
 from controller.sources.git import GitSource
 from tests.conftest import GitRepository
-from tests.unit.runs.conftest import World
+from tests.unit.runs.conftest import World, one_start
 
 pytestmark = pytest.mark.integration
 
@@ -62,6 +62,7 @@ def test_a_directory_with_files_of_any_name_is_followed(world: World) -> None:
     assert world.run("flow").result == "done"
 
 
+@one_start
 def test_the_reason_of_a_run_names_an_unusual_directory(world: World) -> None:
     world.write("żółć/x", "")
     world.declare(a="name: a\ncommand: ['true']\nworking_directory: żółć\n")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from controller.runs.executors.local.supervisor.resource_limits import Limits, format_size
-from tests.unit.runs.conftest import RunFlow, Supervise, World
+from tests.unit.runs.conftest import RunFlow, Supervise, World, one_start
 from tests.unit.runs.test_supervisor import sh
 
 MIB = 1 << 20
@@ -31,6 +31,7 @@ def test_a_flow_within_its_memory_limit_succeeds(run_flow: RunFlow) -> None:
     assert ending["outcome"] == "succeeded"
 
 
+@one_start
 @integration
 def test_a_memory_error_without_a_limit_is_reported_unchanged(run_flow: RunFlow) -> None:
     ending, _ = run_flow({"a.py": "def f():\n    raise MemoryError('mine')\n"}, "a.py:f")
@@ -38,6 +39,7 @@ def test_a_memory_error_without_a_limit_is_reported_unchanged(run_flow: RunFlow)
     assert ending["error"] == "MemoryError"
 
 
+@one_start
 @integration
 @pytest.mark.parametrize("deaf", ["", "import signal; signal.signal(signal.SIGXCPU, signal.SIG_IGN)\n"])
 def test_a_flow_that_exceeds_its_cpu_time_is_killed_with_a_reason(supervise: Supervise, deaf: str) -> None:
@@ -70,6 +72,7 @@ def test_the_reason_names_the_signal(world: World, script: str, reason: str) -> 
     assert world.run("a").reason == reason
 
 
+@one_start
 @integration
 def test_declared_limits_reach_the_flow_and_its_reason_the_record(world: World) -> None:
     world.write("a.py", GREEDY)

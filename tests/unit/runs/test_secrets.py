@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from controller.model.runs import RunState
-from tests.unit.runs.conftest import Supervise, World
+from tests.unit.runs.conftest import Supervise, World, one_start
 from tests.unit.runs.test_supervisor import sh
 
 pytestmark = pytest.mark.integration
@@ -39,6 +39,7 @@ def test_a_python_flow_gets_its_secrets_and_no_other_variables(world: World) -> 
     assert world.run("a").result == ["v", None]
 
 
+@one_start
 def test_a_missing_secret_variable_fails_the_run_before_it_starts(world: World) -> None:
     world.declare(a=f"name: a\ncommand: [touch, '{world.state}/canary']\nsecrets: {{A: {{env: FROM}}}}\n")
     world.start(variables={})
@@ -58,6 +59,7 @@ def places(tmp_path: Path) -> dict[str, Path]:
     return found
 
 
+@one_start
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -78,6 +80,7 @@ def test_an_unusable_secret_file_fails_the_run_before_it_starts(
     assert not (one.directory / "canary").exists()
 
 
+@one_start
 @pytest.mark.parametrize(
     ("content", "value"),
     [(b"a\n", "a"), (b"a\n\n", "a\n"), (b"a\r\n", "a"), (b"", ""), (b"\xff", "\udcff"), (b"x" * 65536, "x" * 65536)],

@@ -15,7 +15,8 @@ from controller.operations.cancel import cancel_run
 from controller.runs.executors.local.fork_server_client import ForkServer
 from tests.unit.runs.conftest import PATH, Supervised, World
 
-pytestmark = pytest.mark.integration
+# The shared fork server has to start before `careless`, but no test here uses it.
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("shared_server")]
 
 CATCHABLE = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 OWN = sum(1 << number - 1 for number in signal.valid_signals())
@@ -50,7 +51,7 @@ def test_a_command_starts_with_default_signal_handlers_and_none_blocked(tmp_path
         server.stop()
 
 
-@pytest.mark.usefixtures("careless")
+@pytest.mark.usefixtures("careless", "own_server")
 def test_a_python_flow_has_the_signal_handlers_of_a_new_interpreter(world: World) -> None:
     world.write("flows/a.py", READ)
     world.declare(a="name: a\nflow: flows/a.py:f\n")
@@ -60,7 +61,7 @@ def test_a_python_flow_has_the_signal_handlers_of_a_new_interpreter(world: World
     assert [int(mask, 16) & OWN for mask in result] == [0, PYTHON_IGNORES]
 
 
-@pytest.mark.usefixtures("careless")
+@pytest.mark.usefixtures("careless", "own_server")
 def test_a_run_can_be_cancelled_if_the_controller_started_with_blocked_signals(world: World) -> None:
     world.declare(a="name: a\ncommand: [sleep, '600']\n")
     world.start()
@@ -70,6 +71,7 @@ def test_a_run_can_be_cancelled_if_the_controller_started_with_blocked_signals(w
     assert world.wait(run).state is RunState.CANCELLED
 
 
+@pytest.mark.usefixtures("own_server")
 def test_a_flow_gets_the_original_limit_of_open_files(world: World) -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))

@@ -6,11 +6,12 @@ import pytest
 
 from controller.model.runs import RunState
 from tests.conftest import wait_until
-from tests.unit.runs.conftest import World, attempts, command
+from tests.unit.runs.conftest import World, attempts, command, one_start
 
 pytestmark = pytest.mark.integration
 
 
+@one_start
 def test_a_run_with_nothing_to_do_is_skipped_without_event_or_retry(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:

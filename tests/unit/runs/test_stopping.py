@@ -15,7 +15,7 @@ from controller.operations.cancel import cancel_run
 from controller.runs.executors.local.supervisor import flow_main
 from controller.store import task_trees
 from tests.conftest import PATIENCE_SECONDS, wait_until
-from tests.unit.runs.conftest import Supervise, Supervised, World
+from tests.unit.runs.conftest import Supervise, Supervised, World, one_start
 
 pytestmark = pytest.mark.integration
 
@@ -124,11 +124,13 @@ WAYS = {
 }
 
 
+@one_start
 @pytest.mark.parametrize("way", WAYS)
 def test_a_flow_cleans_up_wherever_it_waits(stop: Stop, way: str) -> None:
     assert stop(WAYS[way]) == (ENDED, CLEANED)
 
 
+@one_start
 @pytest.mark.parametrize("tasks", ["loop.create_task(waits())", "loop.call_soon(say, 'up')"])
 def test_a_loop_that_runs_forever_is_stopped_when_its_tasks_have_ended(stop: Stop, tasks: str) -> None:
     code = (
@@ -150,6 +152,7 @@ def test_a_flow_whose_threads_continue_after_its_return_is_stopped(stop: Stop) -
     assert log == ["up", LINE, "atexit"]
 
 
+@one_start
 def test_repeated_stop_requests_raise_once(begin: Callable[..., Supervised]) -> None:
     code = "def f():\n    try:\n        say('up')\n        time.sleep(600)\n    finally:\n        say(os.getpid())\n"
     code += "        while not os.path.exists('go'):\n            time.sleep(0.01)\n        say('cleaned up')\n"
@@ -177,19 +180,22 @@ def test_repeated_stop_requests_raise_once(begin: Callable[..., Supervised]) -> 
 def test_the_run_is_cancelled_however_the_flow_handles_the_exception(
     stop: Stop, after: str, ending: dict[str, Any]
 ) -> None:
-    code = f"def f():\n    say('up')\n    try:\n        time.sleep(600)\n    except BaseException:\n        {after}\n"
+    code = (
+        f"def f():\n    try:\n        say('up')\n        time.sleep(600)\n    except BaseException:\n        {after}\n"
+    )
     assert stop(code)[0] == ending
 
 
 def test_a_flow_that_continues_is_killed_after_the_grace_period(stop: Stop) -> None:
-    code = "def f():\n    say('up')\n    while True:\n        try:\n            time.sleep(600)\n"
+    code = "def f():\n    while True:\n        try:\n            say('up')\n            time.sleep(600)\n"
     code += "        except BaseException as error:\n            say(type(error).__name__)\n"
     assert stop(code, grace=0.5) == (
         {"outcome": "cancelled", "exit_code": None, "signal": 9},
-        ["up", LINE, "RunStopped"],
+        ["up", LINE, "RunStopped", "up"],
     )
 
 
+@one_start
 def test_a_flow_that_does_not_return_to_python_is_killed_after_the_grace_period(stop: Stop) -> None:
     code = "import ctypes\ndef f():\n    lock = ctypes.CDLL(None).pthread_mutex_lock\n"
     code += "    mutex = ctypes.create_string_buffer(64)\n"
@@ -218,6 +224,7 @@ CALLBACK = "import weakref\nclass Last: ...\ndef gone(_):\n    say('up')\n    wh
 STOPPED = "def stopped():\n    return getattr(sys.modules['_controller_run'], 'is_stopped', False)\n"
 
 
+@one_start
 @pytest.mark.parametrize(
     "code",
     [
@@ -231,8 +238,11 @@ def test_an_exception_that_python_discards_is_raised_again(stop: Stop, code: str
     assert stop(code) == (ENDED, CLEANED)
 
 
+@one_start
 def test_an_error_during_cleanup_is_shown_alone(stop: Stop) -> None:
-    code = "def f():\n    say('up')\n    try:\n        time.sleep(600)\n    finally:\n        raise ValueError('no')\n"
+    code = (
+        "def f():\n    try:\n        say('up')\n        time.sleep(600)\n    finally:\n        raise ValueError('no')\n"
+    )
     ending, log = stop(code)
     assert (ending["outcome"], ending["error"]) == ("cancelled", "ValueError: no")
     assert log[:3] == ["up", LINE, "Traceback (most recent call last):"]
@@ -246,6 +256,7 @@ def test_a_signal_from_another_process_fails_the_run_with_a_reason(begin: Callab
     assert one.end() == {**ENDED, "outcome": "failed"}
 
 
+@one_start
 def test_tasks_of_a_stopped_run_are_cancelled(world: World) -> None:
     world.write("flows/a.py", HEAD + WAYS["a submitted task"])
     world.declare(a="name: a\nflow: flows/a.py:f\n")

@@ -6,7 +6,7 @@ import pytest
 
 from controller.model.runs import RunState
 from tests.conftest import wait_until
-from tests.unit.runs.conftest import World
+from tests.unit.runs.conftest import World, one_start
 
 pytestmark = pytest.mark.integration
 
@@ -16,6 +16,7 @@ BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END
 """
 
 
+@one_start
 def test_an_outcome_that_cannot_be_written_is_retried_with_backoff(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -12,7 +12,7 @@ from controller.queries.runs import find_run
 from controller.runs.executors.local.supervisor.flow_events import MAX_FILE_BYTES
 from controller.store import events
 from tests.conftest import PATIENCE_SECONDS, wait_until
-from tests.unit.runs.conftest import RunFlow, World
+from tests.unit.runs.conftest import RunFlow, World, one_start
 
 pytestmark = pytest.mark.integration
 
@@ -84,6 +84,7 @@ def check_tree(tasks: tuple[TaskRun, ...]) -> None:
         assert one.state == "skipped" or (one.started_at is not None and one.started_at <= one.finished_at)
 
 
+@one_start
 def test_two_hundred_tasks_with_retries_and_a_failure_are_reported(world: World) -> None:
     world.write("flows/many.py", MANY)
     world.declare(many=DOCUMENT.format(count=200, file=""))
@@ -120,6 +121,7 @@ def main():
 """
 
 
+@one_start
 def test_the_reason_of_a_run_is_the_task_that_failed_and_its_flow_is_not_skipped(world: World) -> None:
     world.write("flows/shards.py", SHARDS)
     world.declare(shards="name: shards\nflow: flows/shards.py:main\n")
@@ -132,6 +134,7 @@ def test_the_reason_of_a_run_is_the_task_that_failed_and_its_flow_is_not_skipped
     assert event.message == f"Run {run.id} failed: {run.reason}"
 
 
+@one_start
 def test_task_runs_are_reported_although_the_controller_was_restarted(world: World) -> None:
     world.write("flows/many.py", MANY)
     gate = world.state / "gate"
@@ -153,6 +156,7 @@ def test_task_runs_are_reported_although_the_controller_was_restarted(world: Wor
     check_tree(seen(world, run.id).tasks)
 
 
+@one_start
 def test_a_task_that_was_running_when_its_process_was_killed_has_crashed(world: World) -> None:
     code = "import os\nfrom controller import flow, task\n@task\ndef step(): os.kill(os.getpid(), 9)\n"
     world.write("flows/f.py", f"{code}@flow\ndef main(): step()\n")
@@ -167,6 +171,7 @@ def test_a_task_that_was_running_when_its_process_was_killed_has_crashed(world: 
     ]
 
 
+@one_start
 def test_a_flow_without_tasks_has_no_task_runs(world: World) -> None:
     world.write("flows/f.py", "def main(): return 1\n")
     world.declare(plain="name: plain\nflow: flows/f.py:main\n")
@@ -176,6 +181,7 @@ def test_a_flow_without_tasks_has_no_task_runs(world: World) -> None:
     assert not list(world.runs_directory.glob("*/*/events.jsonl"))
 
 
+@one_start
 def test_excess_task_reports_are_dropped_without_failing_the_flow(run_flow: RunFlow) -> None:
     code = (
         "import json, os\ndef f():\n"
@@ -230,6 +236,7 @@ async def main():
 """
 
 
+@one_start
 def test_a_task_reports_the_tasks_that_it_depends_on(world: World) -> None:
     world.write("flows/f.py", NEEDS)
     world.declare(needs="name: needs\nflow: flows/f.py:main\n")

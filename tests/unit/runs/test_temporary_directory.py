@@ -17,7 +17,7 @@ from controller.runs.executors.local.supervisor import temporary_directory
 from controller.runs.executors.local.users import find_user
 from controller.runs.flow_environment import declared_environment, usable_bases
 from tests.conftest import wait_until
-from tests.unit.runs.conftest import Supervise, World, reap
+from tests.unit.runs.conftest import Supervise, World, one_start, reap
 from tests.unit.runs.test_users import needs_root
 
 pytestmark = pytest.mark.integration
@@ -39,6 +39,7 @@ def f():
 """
 
 
+@one_start
 def test_sockets_of_a_flow_work_with_a_long_state_directory(world: World) -> None:
     deep = world.state / "runs" / ("d" * 120)
     deep.mkdir()
@@ -64,6 +65,7 @@ def test_the_address_of_a_socket_fits_below_the_longest_base(tmp_path: Path) -> 
     assert len(made.path) + len("/pymp-01234567/listener-01234567") == 107
 
 
+@one_start
 @pytest.mark.parametrize("name", temporary_directory.VARIABLES)
 def test_a_declared_temporary_directory_is_used_and_not_removed(world: World, tmp_path: Path, name: str) -> None:
     own = tmp_path / "own"
@@ -93,6 +95,7 @@ def test_the_temporary_directory_is_private_and_recorded(tmp_path: Path) -> None
     assert temporary_directory.find(str(tmp_path)) == made
 
 
+@one_start
 def test_deep_and_unreadable_contents_are_removed(tmp_path: Path, supervise: Supervise) -> None:
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "file").touch()
@@ -101,7 +104,7 @@ def test_deep_and_unreadable_contents_are_removed(tmp_path: Path, supervise: Sup
         "top = os.environ['TMPDIR']\n"
         "os.chdir(top)\n"
         f"os.symlink('{tmp_path}/precious', 'link')\n"
-        "for i in range(3000):\n"
+        "for i in range(1500):\n"
         "    os.mkdir('d' * 20); os.symlink('..', 'up'); open('f', 'w').close(); os.chdir('d' * 20)\n"
         "os.chdir(top); os.mkdir('shut'); os.mkdir('shut/in'); os.chmod('shut/in', 0); os.chmod('shut', 0o500)\n"
         "os.chmod(top, 0)\n"
@@ -164,6 +167,7 @@ def test_the_directory_is_removed_after_supervisor_and_controller_were_killed(wo
     assert not path.exists()
 
 
+@one_start
 @pytest.mark.parametrize("point", ["locked", "ready", "go", "started", "forked", "ended", "exited"])
 def test_nothing_is_left_of_a_supervisor_that_dies_at_any_point(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str
@@ -243,6 +247,7 @@ def test_a_declared_locale_overrides_that_of_the_controller(name: str) -> None:
     assert found == {**expected, name: "other"}
 
 
+@one_start
 def test_a_declared_directory_for_bytecode_is_used(world: World, tmp_path: Path) -> None:
     world.write("flows/a.py", "import sys\ndef f():\n    return sys.pycache_prefix\n")
     world.declare(a=f"name: a\nflow: flows/a.py:f\nenv: {{PYTHONPYCACHEPREFIX: '{tmp_path}/here'}}\n")

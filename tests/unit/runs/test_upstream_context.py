@@ -8,7 +8,7 @@ from controller.model.runs import RunState, Trigger
 from controller.runs.executors.local.users import find_user, grant_traversal
 from controller.store import inventory, runs
 from tests.conftest import wait_until
-from tests.unit.runs.conftest import World
+from tests.unit.runs.conftest import World, one_start
 from tests.unit.runs.test_users import NOBODY, needs_root
 from tests.unit.runs.test_users import tmp_path as tmp_path  # one that another user can get to
 from tests.unit.runs.upstreams import of
@@ -57,6 +57,7 @@ def test_a_flow_and_a_command_get_the_upstream_run(world: World) -> None:
     assert world.log(shell)[end:].startswith('{"path": "/data/a"}')
 
 
+@one_start
 def test_a_run_without_its_upstream_run_is_not_launched(world: World) -> None:
     gated = f"{COMMAND}after: ingest\n{PARAMETERS}schedule: {{cron: '0 0 1 1 *'}}\n"
     world.declare(ingest="name: ingest\ncommand: ['true']\n", shell=f"name: shell\n{gated}")
