@@ -10,7 +10,7 @@ import pytest
 from controller.clock import SystemClock
 from controller.time_format import format_time
 from tests.conftest import wait_until
-from tests.unit.cli.conftest import Command, Followed
+from tests.unit.cli.conftest import OWN_CONTROLLER, Command, Followed
 
 TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(?::\d\d)?(?:\.\d+)?( UTC|Z|[+-]\d\d:\d\d)?")
 BERLIN = {"+01:00", "+02:00"}
@@ -76,6 +76,7 @@ retries: {limit: 1, delay: 1h}
 """
 
 
+@OWN_CONTROLLER
 def test_times_in_reasons_and_messages_are_in_the_zone_of_the_deployment(followed: Followed) -> None:
     followed.repository.commit({"deployments/retried.yaml": RETRIED})
     followed("reconcile", "--wait")
