@@ -15,11 +15,18 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-FORWARDED = frozenset(
-    {"status", "deployments", "runs", "events", "occurrences", "next", "backfills", "graph", "python"}
-)
-"""The commands that may be forwarded. With the words and options below, they wait, change something or open a page."""
-_NOT_FORWARDED = frozenset({"watch", "open", "cancel", "retry", "pause", "resume", "build", "--watch", "--follow"})
+FORWARDED = {
+    "status": frozenset[str](),
+    "deployments": frozenset({"list", "show"}),
+    "runs": frozenset({"list", "show", "logs"}),
+    "events": frozenset[str](),
+    "occurrences": frozenset[str](),
+    "next": frozenset[str](),
+    "backfills": frozenset({"list", "show"}),
+    "graph": frozenset[str](),
+    "python": frozenset({"list", "show"}),
+}
+"""The commands that may be forwarded, each with those of its subcommands that only read."""
 SOCKET = "commands.sock"
 """The name of the server's socket in the state directory."""
 STARTED = b"started"
@@ -31,10 +38,10 @@ _CONNECT_TIMEOUT = struct.pack("ll", 1, 0)
 def run_in_server(arguments: Sequence[str]) -> int | None:
     """Run a command in a process of the running controller and return its exit code.
 
-    Returns None if nothing was run: it is another kind of command, or there is no server for it. The command ends when
-    this process does.
+    Returns None if the caller must run the command: it may do more than read, or no server accepts it. The command ends
+    when this process does.
     """
-    if not arguments or arguments[0] not in FORWARDED or not all(map(_is_forwarded, arguments)):
+    if not is_forwarded(arguments):
         return None
     try:
         connection = _connect(arguments)
@@ -46,16 +53,27 @@ def run_in_server(arguments: Sequence[str]) -> int | None:
         return _wait(connection)
 
 
-def _is_forwarded(argument: str) -> bool:
-    """Whether a command with this argument may be forwarded; -w and -f may be a part of combined options."""
-    is_short = argument.startswith("-") and not argument.startswith("--")
-    return argument not in _NOT_FORWARDED and not (is_short and ("w" in argument or "f" in argument))
+def is_forwarded(arguments: Sequence[str]) -> bool:
+    """Whether the arguments are those of a command that only reads, and ends by itself."""
+    subcommands = FORWARDED.get(arguments[0]) if arguments else None
+    if subcommands is None:
+        return False
+    if subcommands and len(arguments) > 1 and not arguments[1].startswith("-") and arguments[1] not in subcommands:
+        return False
+    return not any(map(_may_wait, arguments))
+
+
+def _may_wait(argument: str) -> bool:
+    """Whether an argument is --watch or --follow, or short options that may contain -w or -f."""
+    if argument.startswith("--"):
+        return argument in ("--watch", "--follow")
+    return argument.startswith("-") and ("w" in argument or "f" in argument)
 
 
 def _connect(arguments: Sequence[str]) -> socket.socket | None:
-    """Send the command to the server of its state; None if there is no server of the same user.
+    """Send the command to the server of its state and return the connection; None without a server.
 
-    Raises OSError, ValueError.
+    Raises OSError, also if the server belongs to another user, and ValueError.
     """
     for stream in range(3):
         os.fstat(stream)

@@ -1,8 +1,8 @@
 """The command server: a process of `controller run` that runs commands which only read, without loading modules.
 
-`controller run` forks it while it is still single-threaded. When the controller has started, it listens at
-a socket in the state directory and forks for each command that `cli.command_client` sends. It ends when the
-controller does.
+`controller run` forks it while it is still single-threaded. When the controller has started, the server listens at a
+socket in the state directory, and forks for each command that `cli.command_client` sends. It ends when the controller
+does.
 """
 
 import fcntl
@@ -150,11 +150,10 @@ def _start_command(connection: socket.socket, own: list[Any], sockets: Sequence[
 
 
 def _load() -> None:
-    """Load what commands need. It is left to the commands if that fails."""
+    """Load the modules that commands need. If that fails, each command loads its own."""
     with suppress(Exception):
-        for name in (*(f"controller.cli.{command}" for command in FORWARDED if command != "next"), *_LOADED):
+        for name in (*(f"controller.cli.{command}" for command in FORWARDED), *_LOADED):
             importlib.import_module(name)
-        importlib.import_module("controller.cli.next")
 
 
 def _read_request(message: bytes, connection: socket.socket, own: list[Any]) -> Any:
