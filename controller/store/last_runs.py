@@ -4,7 +4,7 @@ Ids sort by creation time, so the newest run is the one with the largest id. The
 run that was not skipped, too.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -12,11 +12,11 @@ from sqlalchemy import Row, func, select
 
 from controller.model.runs import FAILURES, LastRun, RunId, RunState
 from controller.store import run_statistics
+from controller.store.batches import batches
 from controller.store.rows import from_row
 from controller.store.schema import inventory, runs, without_index
 from controller.store.store import Transaction
 
-_BATCH = 500
 _COLUMNS = tuple(runs.columns[field.name] for field in fields(LastRun) if field.name in runs.columns)
 
 
@@ -70,23 +70,17 @@ def find_since(tx: Transaction, first: str) -> list[LastRun]:
 
 def find_many(tx: Transaction, ids: Collection[RunId]) -> list[LastRun]:
     """Return the runs with these ids."""
-    return _complete(tx, [_from_row(row) for batch in _batches(ids) for row in _select(tx, batch)])
+    return _complete(tx, [_from_row(row) for batch in batches(ids) for row in _select(tx, batch)])
 
 
-def _select(tx: Transaction, ids: list[RunId]) -> Sequence[Row[Any]]:
+def _select(tx: Transaction, ids: Sequence[RunId]) -> Sequence[Row[Any]]:
     return tx.connection.execute(select(*_COLUMNS).where(runs.c.id.in_(ids))).all()
-
-
-def _batches(ids: Collection[RunId]) -> Iterator[list[RunId]]:
-    in_order = sorted(ids)
-    for start in range(0, len(in_order), _BATCH):
-        yield in_order[start : start + _BATCH]
 
 
 def _complete(tx: Transaction, newest_runs: Collection[LastRun]) -> list[LastRun]:
     """Add to each skipped run the newest run before it that was not skipped, in one statement for many runs."""
     before: dict[RunId, LastRun] = {}
-    for batch in _batches([run.id for run in newest_runs if run.state is RunState.SKIPPED]):
+    for batch in batches([run.id for run in newest_runs if run.state is RunState.SKIPPED]):
         skipped, earlier = runs.alias(), runs.alias()
         newest = (
             select(func.max(earlier.c.id))

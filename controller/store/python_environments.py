@@ -13,13 +13,12 @@ from sqlalchemy import ColumnElement, Row, Select, delete, exists, func, insert,
 
 from controller.model.python_environments import PythonEnvironment, PythonState
 from controller.model.runs import ACTIVE
+from controller.store.batches import batches
 from controller.store.schema import python_environments, python_requests, runs
 from controller.store.store import Transaction
 
 _REQUEST = [column for column in python_requests.columns if column.name != "project"]
 _BUILT = [python_environments.c[name] for name in ("version", "packages", "executable", "ready_at", "used_at", "bytes")]
-_CHUNK = 500
-"""How many digests one statement may contain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +49,9 @@ def find_all(tx: Transaction, requests: Collection[str] | None = None) -> dict[s
     """Return the environments of these requests, or of all, by the digest of the request."""
     if requests is None:
         return _by_request(tx, _joined(tx))
-    digests, matches = list(requests), {}
-    for start in range(0, len(digests), _CHUNK):
-        is_one = python_requests.c.request.in_(digests[start : start + _CHUNK])
+    matches: dict[str, PythonEnvironment] = {}
+    for digests in batches(requests):
+        is_one = python_requests.c.request.in_(digests)
         matches.update(_by_request(tx, _joined(tx).where(is_one)))
     return matches
 
@@ -109,9 +108,9 @@ def find_built(tx: Transaction, digest: str) -> BuiltEnvironment | None:
 
 def find_all_built(tx: Transaction, digests: Collection[str]) -> dict[str | None, BuiltEnvironment]:
     """Return what was built for these digests, by digest."""
-    in_order, matches = sorted(digests), {}
-    for start in range(0, len(in_order), _CHUNK):
-        is_one = python_environments.c.digest.in_(in_order[start : start + _CHUNK])
+    matches: dict[str | None, BuiltEnvironment] = {}
+    for some in batches(digests):
+        is_one = python_environments.c.digest.in_(some)
         query = select(python_environments).where(python_environments.c.project == tx.project, is_one)
         matches.update({row.digest: _built(row) for row in tx.connection.execute(query)})
     return matches
@@ -188,8 +187,8 @@ def delete_unnamed(tx: Transaction, named: Collection[str], before: datetime) ->
         ~exists().where(runs.c.python == python_requests.c.digest),
     )
     removed = [request for request in tx.connection.execute(candidates).scalars() if request not in kept]
-    for start in range(0, len(removed), _CHUNK):
-        is_one = python_requests.c.request.in_(removed[start : start + _CHUNK])
+    for some in batches(removed):
+        is_one = python_requests.c.request.in_(some)
         tx.connection.execute(delete(python_requests).where(python_requests.c.project == tx.project, is_one))
     tx.connection.execute(
         delete(python_environments).where(

@@ -25,8 +25,6 @@ from controller.store.prepared import Prepared, listed, one_of
 from controller.store.schema import attempts, runs
 from controller.store.store import Transaction
 
-_CHUNK = 500
-"""How many ids one statement may contain."""
 _RELEASED = ("upstream", "parameters", "name", "not_before", "start_by")
 _SAVE_RELEASED = (
     update(runs)
@@ -246,10 +244,9 @@ def find_newest_since(
 def attempt_times(tx: Transaction, run_ids: Collection[RunId]) -> dict[RunId, list[tuple[datetime, datetime | None]]]:
     """Return the start and the end (None: not yet) of all started attempts of these runs."""
     times: dict[RunId, list[tuple[datetime, datetime | None]]] = {}
-    ids = list(run_ids)
-    for start in range(0, len(ids), _CHUNK):
+    for ids in batches(run_ids):
         query = select(attempts.c.run_id, attempts.c.started_at, attempts.c.finished_at)
-        is_started = (attempts.c.run_id.in_(ids[start : start + _CHUNK]), attempts.c.started_at.is_not(None))
+        is_started = (attempts.c.run_id.in_(ids), attempts.c.started_at.is_not(None))
         for row in tx.connection.execute(query.where(*is_started)):
             times.setdefault(RunId(row.run_id), []).append((row.started_at, row.finished_at))
     return times
