@@ -30,16 +30,13 @@ from controller.notify.heartbeats import Heartbeats
 from controller.runs.ids import RunIds
 from controller.store import Store, commits, events, incidents, inventory, messages, occurrences, runs, source_status
 from tests.conftest import NOW
+from tests.unit.notify.kills import kill_between_statements
 
 REVISION = "main@sha1:" + "a" * 40
 LATER = "main@sha1:" + "b" * 40
 REFUSED = "ConnectionError: warehouse:5432 refused the connection"
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 EVENTS = {RunState.FAILED: "RunFailed", RunState.TIMED_OUT: "RunTimedOut", RunState.CRASHED: "RunCrashed"}
-
-
-class Killed(Exception):
-    """The process ends between two statements."""
 
 
 class World:
@@ -501,27 +498,11 @@ def test_a_failure_between_any_two_statements_loses_and_doubles_nothing(world: W
     world.fail("etl")
     world.fail("load")
     world.now += MINUTE
-    executed = 0
-    limit = 0
 
-    def fail(*_: object) -> None:
-        nonlocal executed
-        executed += 1
-        if executed > limit:
-            raise Killed
+    def check() -> None:
+        assert world.titles() == []
 
-    sqlalchemy_event.listen(world.store._writer, "before_cursor_execute", fail)
-    while True:
-        executed = 0
-        try:
-            world.restart().evaluate(world.now)
-        except Killed:
-            assert world.titles() == []
-            limit += 1
-            continue
-        break
-    sqlalchemy_event.remove(world.store._writer, "before_cursor_execute", fail)
-    assert limit > 10
+    assert kill_between_statements(world.store, lambda: world.restart().evaluate(world.now), check) > 10
     assert world.titles() == ["2 deployments failed"]
     world.restart().evaluate(world.now)
     assert world.titles() == ["2 deployments failed"]

@@ -7,25 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.model.queues import EVERYTHING, Load, QueuedRun, schedule_queue
-from controller.model.runs import RunId, RunState, Trigger
+from controller.model.runs import RunId, Trigger
 from controller.runs.waiting_runs import Turns, WaitingRuns
 from tests.conftest import NOW
-
-
-def queued(number: int, deployment: str = "a", **more: Any) -> QueuedRun:
-    waiting = QueuedRun(
-        id=RunId(f"run-{number:012}"),
-        deployment=deployment,
-        state=RunState.PENDING,
-        trigger=Trigger.SCHEDULE,
-        queue="default",
-        priority=0,
-        serial=False,
-        attempt=0,
-        attempts=1,
-        not_before=None,
-    )
-    return replace(waiting, **more)
+from tests.unit.model.test_queues import numbers, queued
 
 
 def redo(number: int, deployment: str = "a", **more: Any) -> QueuedRun:
@@ -34,10 +19,6 @@ def redo(number: int, deployment: str = "a", **more: Any) -> QueuedRun:
 
 def line(waiting: list[QueuedRun], load: Load | None = None, turns: Turns | None = None) -> WaitingRuns:
     return WaitingRuns(waiting, load or Load(), NOW, turns or Turns())
-
-
-def numbers(taken: list[QueuedRun]) -> list[int]:
-    return [int(run.id[4:]) for run in taken]
 
 
 def test_deployments_take_turns_and_a_higher_priority_comes_first() -> None:
