@@ -52,6 +52,12 @@ def join_and(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
+def join_first(words: Sequence[str], most: int) -> str:
+    """Return the first words, at most `most`, and the number of the others: `a, b and 3 more`."""
+    more = len(words) - most
+    return ", ".join(words[:most]) + (f" and {more} more" if more > 0 else "")
+
+
 def _plain(word: str) -> str:
     return word.casefold().replace("-", "_").replace(".", "_")
 

@@ -13,6 +13,7 @@ from controller.reconcile.plan import Plan
 from controller.schedules.holiday_data import data_version, read_holidays
 from controller.schedules.holiday_moves import used_holidays
 from controller.store import Transaction, holiday_records, inventory
+from controller.text import join_first
 from controller.time_format import in_utc
 
 _NAMED = 3
@@ -40,13 +41,8 @@ def record_holidays(tx: Transaction, plan: Plan, now: datetime) -> list[Event]:
 
 def _describe(change: HolidayChange) -> str:
     days = [f"{each.day} {each.name} {each.action} in {each.calendar}" for each in change.days]
-    texts = [f"Due times move because of holidays {change.before} -> {change.after} ({_first(days)})."]
+    texts = [f"Due times move because of holidays {change.before} -> {change.after} ({join_first(days, _NAMED)})."]
     for label, times in (("Left out", change.fire_times.before), ("New", change.fire_times.after)):
         if times:
-            texts.append(f"{label}: {_first([in_utc(time) for time in times])}.")
+            texts.append(f"{label}: {join_first([in_utc(time) for time in times], _NAMED)}.")
     return " ".join(texts)
-
-
-def _first(texts: list[str]) -> str:
-    more = len(texts) - _NAMED
-    return ", ".join(texts[:_NAMED]) + (f" and {more} more" if more > 0 else "")

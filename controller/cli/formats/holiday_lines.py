@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from controller.reconcile.holiday_changes import HolidayChange
+from controller.text import join_first
 from controller.time_format import format_time
 
 _MOST_DEPLOYMENTS = 20
@@ -16,7 +17,7 @@ def holiday_lines(changes: Sequence[HolidayChange]) -> Iterator[str]:
         yield f"~ fire times of {change.deployment} move: holidays {change.before} -> {change.after}"
         days = [f"{'+' if day.action == 'added' else '-'} {day.day} {day.name}" for day in change.days]
         calendars = dict.fromkeys(day.calendar for day in change.days)
-        yield f"    calendar {', '.join(calendars)}: {_first(days)}"
+        yield f"    calendar {', '.join(calendars)}: {join_first(days, _MOST)}"
         yield f"    fires before: {_times(change.fire_times.before)}"
         yield f"    fires after:  {_times(change.fire_times.after)}"
     more = len(changes) - _MOST_DEPLOYMENTS
@@ -25,9 +26,4 @@ def holiday_lines(changes: Sequence[HolidayChange]) -> Iterator[str]:
 
 
 def _times(times: Sequence[datetime]) -> str:
-    return _first([format_time(time, time.tzinfo) for time in times]) or "not at these times"
-
-
-def _first(texts: Sequence[str]) -> str:
-    more = len(texts) - _MOST
-    return ", ".join(texts[:_MOST]) + (f" and {more} more" if more > 0 else "")
+    return join_first([format_time(time, time.tzinfo) for time in times], _MOST) or "not at these times"
