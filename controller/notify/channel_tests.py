@@ -14,8 +14,9 @@ FindCommitStatus = Callable[[Transaction, str, datetime], Message]
 
 
 def no_commit_status(_tx: Transaction, _state: str, _now: datetime) -> Message:
-    """Raise NotFoundError."""
-    raise NotFoundError("There is no commit whose status could be sent.")
+    """Raise NotFoundError, because no pass has processed a commit yet."""
+    hint = "Wait for the first pass over a git repository, and try again."
+    raise NotFoundError("No commit has a status to send yet.", hint=hint)
 
 
 def check_channel(name: str, settings: NotifySettings) -> None:
@@ -29,14 +30,14 @@ def check_channel(name: str, settings: NotifySettings) -> None:
 
 
 def make_test_message(channel: str, message_id: str, now: datetime) -> Message:
-    """Return a test message to a channel that receives reports of troubles."""
+    """Return a test message for a channel that receives notifications."""
     return Message(
         id=message_id,
         channel=channel,
         state=TEST,
         title="Test message of controller",
         body="This channel works. Messages about failures will look like this one.",
-        reason="Somebody requested a test.",
+        reason="A user requested a test.",
         created_at=now,
         not_before=now,
     )

@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from controller.errors import NotFoundError
 from controller.model.commit_statuses import (
     COMMIT_STATUS,
     COMMIT_STATUS_CHANNEL,
@@ -22,6 +21,7 @@ from controller.model.findings import Severity
 from controller.model.notifications import Message, NotifySettings
 from controller.model.python_environments import PythonState
 from controller.model.status import INVALID, WITHHELD, ConditionType, SourceStatus
+from controller.notify.channel_tests import no_commit_status
 from controller.store import Transaction, events, messages, python_uses, source_status
 from controller.store.python_uses import PythonProblem
 from controller.text import format_count, shorten
@@ -82,10 +82,7 @@ class CommitStatuses:
         """
         declared = self._settings().commit_status
         message = None if declared is None else self._message(tx, declared, state, now)
-        if message is None:
-            hint = "Wait for the first pass over a git repository, and try again."
-            raise NotFoundError("There is no commit whose status could be sent.", hint=hint)
-        return message
+        return no_commit_status(tx, state, now) if message is None else message
 
     def _remember(self, read: tuple[object, ...]) -> None:
         self._last = read

@@ -126,7 +126,7 @@ class Delivery:
         The test of the channel of commit statuses sends the status of the current commit again.
 
         Raises:
-            NotFoundError: `notify.yaml` does not declare the channel, or there is no commit status to send.
+            NotFoundError: `notify.yaml` does not declare the channel, or no commit has a status to send.
             StateError: the state can't be read or written.
         """
         now = self._clock.now()

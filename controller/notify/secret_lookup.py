@@ -14,7 +14,7 @@ MAX_BYTES = 64 * 1024
 
 
 class MisconfiguredError(ControllerError):
-    """A channel that can't be used until somebody changes its configuration. The message contains no secret."""
+    """A channel that can't be used until its configuration is corrected. The message contains no secret."""
 
     reason = "Misconfigured"
 

@@ -165,7 +165,10 @@ def _why_obsolete(tx: Transaction, waiting: Iterable[Run | QueuedRun]) -> dict[R
 
 
 def _why_inactive(is_suspended: bool | None) -> str | None:
-    """Return why the schedules of a deployment no longer start runs; None if they do. None: it is not active."""
+    """Return why the schedules of a deployment no longer start runs; None if they do.
+
+    `is_suspended` is None for a deployment that is not active.
+    """
     if is_suspended is None:
         return "pruned"
     return "suspended" if is_suspended else None

@@ -31,6 +31,7 @@ from controller.notify.retention import MessageRetention
 from controller.runs.ids import RunIds
 from controller.store import Store, events, inventory, messages, python_environments, source_status
 from tests.conftest import NOW
+from tests.unit.notify.kills import kill_between_statements
 
 FIRST, SECOND, THIRD = ("a" * 40, "b" * 40, "c" * 40)
 DECLARED = CommitStatusSettings(provider=Provider.GITHUB, token=EnvSecret(env="TOKEN"))
@@ -264,34 +265,15 @@ def test_a_commit_that_is_active_again_gets_its_status_again(desk: Desk) -> None
     assert desk.evaluate() == [(FIRST, "success"), (SECOND, "success"), (FIRST, "success")]
 
 
-class Killed(Exception):
-    """The process ends between two statements."""
-
-
 def test_a_kill_between_any_two_statements_loses_no_status_and_writes_none_twice(desk: Desk) -> None:
     desk.record_pass(FIRST)
     desk.evaluate()
     desk.record_pass(SECOND)
-    executed = limit = 0
 
-    def fail(*_: object) -> None:
-        nonlocal executed
-        executed += 1
-        if executed > limit:
-            raise Killed
+    def check() -> None:
+        assert [each.delivery for each in desk.outbox()] == [MessageState.WAITING]
 
-    sqlalchemy_event.listen(desk.store._writer, "before_cursor_execute", fail)
-    while True:
-        executed = 0
-        try:
-            desk.evaluate()
-        except Killed:
-            assert [each.delivery for each in desk.outbox()] == [MessageState.WAITING]
-            limit += 1
-            continue
-        break
-    sqlalchemy_event.remove(desk.store._writer, "before_cursor_execute", fail)
-    assert limit > 5
+    assert kill_between_statements(desk.store, desk.evaluate, check) > 5
     assert desk.evaluate() == [(FIRST, "success"), (SECOND, "success")]
     assert [each.delivery for each in desk.outbox()] == [MessageState.SUPERSEDED, MessageState.WAITING]
 
@@ -355,7 +337,7 @@ def test_the_last_status_outlives_retention_so_it_is_not_sent_again(desk: Desk) 
 
 
 def test_a_test_sends_the_current_status_and_does_not_count_as_a_status(desk: Desk) -> None:
-    with desk.store.read() as tx, pytest.raises(NotFoundError, match="no commit whose status"):
+    with desk.store.read() as tx, pytest.raises(NotFoundError, match="No commit has a status"):
         desk.statuses.test_message(tx, "test", desk.now)
     desk.record_pass(FIRST)
     with desk.store.read() as tx:
