@@ -92,7 +92,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser, url: str) -> Iterator[Page]:
     """A page; the test fails if a script raises an error or violates the security policy. It is closed before `url`."""
     assert url
-    context = browser.new_context(timezone_id="Europe/Berlin")
+    context = browser.new_context(timezone_id="Europe/Berlin", reduced_motion="reduce")
     opened = context.new_page()
     opened.set_default_timeout(DEADLINE_SECONDS * 1000)
     wrong: list[str] = []

@@ -82,7 +82,7 @@ def test_a_long_log_opens_with_few_rows_and_is_searched_completely(
     assert page.url.endswith("#L49870-L49872")
     assert rows.count() <= 200
     parts = [response.body() for response in responses if "/logs/" in urlsplit(response.url).path]
-    assert sum(map(len, parts)) < 500_000
+    assert sum(map(len, parts)) < 1_000_000  # a tenth of the log; a jump that takes longer reads more parts
     page.goto(f"{url}/runs")
     page.goto(f"{url}/runs/{run}#L31000")
     expect(page.locator("#log .marked .line")).to_contain_text("document 31000")
