@@ -305,7 +305,9 @@ def test_a_filter_applies_while_it_is_typed_and_survives_a_reload(page: Page, re
     expect(search).to_be_focused()
     page.get_by_label("Sync").select_option("Synced")
     page.wait_for_url(f"{url}/deployments?search=invoi&sync=Synced")
-    page.get_by_role("link", name="Next run").click()
+    by_next_run = page.get_by_role("link", name="Next run")
+    expect(by_next_run).to_have_attribute("href", re.compile("sync=Synced"))  # the list has been updated too
+    by_next_run.click()
     page.wait_for_url(f"{url}/deployments?search=invoi&sync=Synced&sort=next")
     expect(page.locator("#deployments [aria-sort]")).to_have_text("Next run")
     search.fill("nobody")
