@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
-.PHONY: help run test thorough check format generate prefect faults bench simulate lock clean browser
+.PHONY: help run test thorough check format generate prefect faults bench simulate kills lock clean browser
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -63,6 +63,10 @@ thorough: $(VENV)/dev.stamp browser  ## pass the tests with five times as many r
 simulate: $(VENV)/dev.stamp  ## play SEEDS=2000 random histories of STEPS=60 against the controller, beginning with FROM=0
 	SIMULATE_FROM=$(or $(FROM),0) SIMULATE_SEEDS=$(or $(SEEDS),2000) SIMULATE_STEPS=$(or $(STEPS),60) \
 	  $(BIN)/python -m pytest -n 2 -q tests/simulation
+
+kills: $(VENV)/dev.stamp  ## kill everything of a small company at random for SECONDS=300; SEED= repeats the random choices
+	KILLS_SECONDS=$(or $(SECONDS),300) $(if $(SEED),KILLS_SEED=$(SEED)) \
+	  $(BIN)/python -m pytest -q --log-level=INFO -o log_cli=true tests/acceptance/test_killed_company.py
 
 lock:  ## resolve the pinned, hashed requirements again
 	$(PIP) install uv
