@@ -1,7 +1,7 @@
 """A small company for the story in which everything is killed: its deployments, and the world that works with it.
 
-Files arrive, a shop reports refunds, and somebody runs finished work again. Meanwhile, processes are killed. `company_accounts`
-checks afterwards what has happened.
+Files arrive, a shop reports refunds, and somebody runs finished work again. Meanwhile, processes are killed.
+`company_accounts` checks afterwards what has happened.
 """
 
 import hashlib
