@@ -19,6 +19,8 @@ from controller.time_format import format_time
 
 if TYPE_CHECKING:
     from controller.model.calendars import Calendar
+    from controller.model.deployments import Deployment
+    from controller.model.triggers import After
 
 _DEFAULTS: dict[str, Any] = {"gap": "next_valid", "repeat": "first", "shift": "none", "exclude": ()}
 """Options of an expression that a deployment has in its file, with their defaults."""
@@ -32,7 +34,8 @@ class _Fires(NamedTuple):
     """The next fire times, and the zone to show them in; None is the machine's.
 
     `skipped` are the due times before the last one that a calendar or a window skips, with the reasons; `delayed` the
-    fire times outside of windows, with the times of their starts; `causes` what else starts the runs of the deployment.
+    fire times outside of windows, with the times of their starts; `causes` what else starts the runs of the deployment;
+    `waits` the upstream deployments that each due time waits for.
     """
 
     times: list[datetime]
@@ -40,6 +43,7 @@ class _Fires(NamedTuple):
     zone: tzinfo | None
     causes: tuple[str, ...] = ()
     delayed: Sequence[tuple[datetime, datetime]] = ()
+    waits: "After | None" = None
 
 
 @click.command("next", cls=Command)
@@ -111,7 +115,7 @@ def next_(location: Location, name: str | None, count: int, after: str | None, o
         source = click.get_current_context().get_parameter_source("timezone")
         timezone = expression["timezone"] if source is not ParameterSource.DEFAULT else None
         fires = _deployment_times(location, name, after, timezone, count)
-        starts = f" {name} runs for {'; '.join(fires.causes)}." if fires.causes else ""
+        starts = f" {name} runs {'; '.join(fires.causes)}." if fires.causes else ""
         _print(fires, output, f"{starts} `controller trigger {name}` runs {name} now.")
 
 
@@ -137,15 +141,11 @@ def _deployment_times(location: Location, name: str, after: str | None, timezone
     ones. The zone is `timezone`, else the only zone of the schedules, else None for the machine's. A time without an
     offset in `after` is read in that zone, with UTC instead of the machine's.
     """
-    from controller.model.trigger_texts import trigger_texts
     from controller.queries.deployment_details import (
         common_zone,
         declared_fire_times,
-        delayed_starts,
         find_deployment,
         fire_times,
-        skipped_due_times,
-        start_causes,
         zone_of,
     )
     from controller.schedules import zone
@@ -157,19 +157,31 @@ def _deployment_times(location: Location, name: str, after: str | None, timezone
                 local = chosen or zone_of(tx, name)
                 start = _instant(after, local)
                 times = fire_times(tx, name, start, count)
-                applied = find_deployment(tx, name)
-                skipped = skipped_due_times(applied, start, times)
-                return _Fires(times, skipped, local, start_causes(tx, name), delayed_starts(applied, times))
+                return _fires(find_deployment(tx, name), start, times, local)
     from controller.cli.manifest_files import Target, read_desired_state
 
     desired = read_desired_state([Target(location.directory, location.path)], location)
     deployment = desired.deployments.get(name)
     local = chosen or (None if deployment is None else common_zone(deployment))
     start = _instant(after, local)
-    times = declared_fire_times(desired, name, start, count)
-    causes = () if deployment is None or deployment.suspend else trigger_texts(deployment)
-    skipped = skipped_due_times(deployment, start, times)
-    return _Fires(times, skipped, local, causes, delayed_starts(deployment, times))
+    return _fires(deployment, start, declared_fire_times(desired, name, start, count), local)
+
+
+def _fires(deployment: "Deployment | None", start: datetime, times: list[datetime], local: tzinfo | None) -> _Fires:
+    """Return these fire times of a deployment, with what skips, delays and holds them back."""
+    from controller.model.trigger_texts import trigger_texts
+    from controller.queries.deployment_details import delayed_starts, skipped_due_times
+
+    if deployment is None or deployment.suspend:
+        return _Fires(times, [], local)
+    return _Fires(
+        times,
+        skipped_due_times(deployment, start, times),
+        local,
+        trigger_texts(deployment),
+        delayed_starts(deployment, times),
+        deployment.gate,
+    )
 
 
 def _instant(after: str | None, local: tzinfo | None) -> datetime:
@@ -220,12 +232,17 @@ def _print(fires: _Fires, output: str, hint: str) -> None:
     times, skipped = fires.times, fires.skipped
     if output == "json":
         rows = [{"due_time": time, "reason": reason} for time, reason in skipped]
-        print_json({"fire_times": times, **({"skipped": rows} if rows else {})})
+        waits = {} if fires.waits is None else {"waits": fires.waits}
+        print_json({"fire_times": times, **({"skipped": rows} if rows else {}), **waits})
         return
     for time in times:
         click.echo(_local(time, fires))
     if not times:
         click.echo(f"No more fire times.{hint}", err=True)
+    elif fires.waits is not None:
+        from controller.model.trigger_texts import after_text
+
+        click.echo(f"The run of each due time starts after {after_text(fires.waits)}.", err=True)
     for time, reason in skipped[:_SHOWN]:
         click.echo(f"{_local(time, fires)} is skipped: {reason}", err=True)
     if len(skipped) > _SHOWN:

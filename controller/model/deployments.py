@@ -99,6 +99,11 @@ class Deployment:
     webhooks: tuple[WebhookTrigger, ...] = ()
 
     @property
+    def gate(self) -> After | None:
+        """The upstream deployments that each due time waits for; None without schedules or `after`."""
+        return self.after if self.schedules and self.after.upstreams else None
+
+    @property
     def zones(self) -> tuple[str, ...]:
         """The names of the time zones of its schedules; without schedules, the declared time zone."""
         own = () if self.timezone is None else (self.timezone,)

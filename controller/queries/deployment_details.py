@@ -14,7 +14,6 @@ from controller.model.notifications import DeadlineKind, NotifyRule, Trouble
 from controller.model.python_environments import PythonSummary
 from controller.model.schedules import Schedule
 from controller.model.status import InventoryEntry
-from controller.model.trigger_texts import trigger_texts
 from controller.model.triggers import After
 from controller.queries.deployments import (
     DeploymentView,
@@ -166,13 +165,6 @@ def find_deployment(tx: Transaction, name: str) -> Deployment | None:
     """Return an active deployment as it was applied; None if there is none."""
     entry = inventory.find(tx, name)
     return None if entry is None else build_entry(entry)
-
-
-def start_causes(tx: Transaction, name: str) -> tuple[str, ...]:
-    """Return what starts runs of an active deployment besides its schedules, as phrases; nothing while suspended."""
-    entry = inventory.find(tx, name)
-    deployment = None if entry is None else build_entry(entry)
-    return () if deployment is None or deployment.suspend else trigger_texts(deployment)
 
 
 def zone_of(tx: Transaction, name: str) -> tzinfo | None:

@@ -52,7 +52,7 @@ WRAPPED = frozenset(
         "controller__api__http__routes__deployments__FireTimes",
     }
 )
-"""Answers of which the client returns the only field."""
+"""Answers of which the client returns one field."""
 _SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 _HEADER = '''# Generated from the OpenAPI document by `make generate`. Do not edit.
 """The answers of the HTTP API as types: JSON objects by the names of their fields.

@@ -91,7 +91,7 @@ def test_deployments_can_be_searched_and_paged(client: Client, served: Served) -
 
 def test_fire_times_follow_the_time_zone_of_the_schedule(served: Served) -> None:
     times = served.get("/api/v1/deployments/far/fire-times?limit=2&after=2027-01-01T00:00:00Z").json()
-    assert times == {"fire_times": ["2028-02-28T23:00:00Z", "2032-02-28T23:00:00Z"]}
+    assert times == {"fire_times": ["2028-02-28T23:00:00Z", "2032-02-28T23:00:00Z"], "waits": None}
     assert [row["deployment"] for row in served.get("/api/v1/fire-times").json()] == ["far"]
     assert served.get("/api/v1/deployments/far/occurrences").json() == {"items": [], "next": None}
 

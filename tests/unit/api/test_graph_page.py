@@ -53,6 +53,15 @@ def test_the_api_returns_nodes_and_edges(ordered: Served) -> None:
     assert view["independent"] == 4
 
 
+def test_fire_times_have_what_the_due_times_wait_for(ordered: Served) -> None:
+    waits = ordered.get("/api/v1/deployments/report/fire-times").json()["waits"]
+    assert [(one["deployment"], one["on"]) for one in waits["upstreams"]] == [
+        ("ingest", "succeeded"),
+        ("audit", "finished"),
+    ]
+    assert ordered.get("/api/v1/deployments/alert/fire-times").json() == {"fire_times": [], "waits": None}
+
+
 def test_the_part_around_a_deployment_and_an_unknown_name(ordered: Served) -> None:
     part = ordered.get("/api/v1/graph?deployment=audit").json()
     assert [node["name"] for node in part["nodes"]] == ["alert", "audit", "ingest", "report"]

@@ -235,6 +235,57 @@ def test_next_says_which_due_times_a_window_skips_or_delays(command: Command, tm
     assert waiting[5:] == ["2 more runs of these due times also start when a window opens."]
 
 
+GATED = """\
+name: ingest
+command: ['true']
+schedule: {interval: 1h}
+---
+name: audit
+command: ['true']
+after: ingest
+---
+name: report
+command: ['true']
+after: [ingest, {deployment: audit, on: finished}]
+schedule: {cron: '30 7 * * *', timezone: UTC}
+---
+name: alert
+command: ['true']
+after: {deployments: [{deployment: ingest, on: failed}, {deployment: report, on: failed}], any: true}
+on:
+- files: {path: /srv/inbox, pattern: '*.csv'}
+"""
+
+
+def test_next_names_the_deployments_that_due_times_wait_for(command: Command, tmp_path: Path) -> None:
+    repository = new_repository(tmp_path / "declared")
+    repository.commit({"deployments/gated.yaml": GATED})
+    asked = ("--after", "2026-06-01 00:00Z", "-n", "1", "--repo", str(repository.path))
+    text = command("next", "report", *asked)
+    assert text.out == "2026-06-01 07:30:00 UTC\n"
+    assert text.err == "The run of each due time starts after ingest (succeeded) and audit (finished).\n"
+    waits = command("next", "report", *asked, "-o", "json").json["waits"]
+    assert waits["any"] is False
+    assert [(one["deployment"], one["on"]) for one in waits["upstreams"]] == [
+        ("ingest", "succeeded"),
+        ("audit", "finished"),
+    ]
+    assert command("next", "ingest", *asked, "-o", "json").json.keys() == {"fire_times"}
+    assert command("next", "audit", *asked, "-o", "json").json == {"fire_times": []}
+    assert " audit runs after ingest (succeeded). " in command("next", "audit", *asked).err
+    started = "alert runs after ingest (failed) or report (failed); for new files in /srv/inbox that match *.csv."
+    assert started in command("next", "alert", *asked).err
+
+
+def test_next_names_what_due_times_of_an_active_deployment_wait_for(followed: Followed) -> None:
+    documents = (
+        "name: gated-source\ncommand: ['true']\nschedule: {cron: '0 1 1 1 *', timezone: UTC}\n",
+        "name: gated-sink\ncommand: ['true']\nschedule: {cron: '0 2 1 1 *', timezone: UTC}\nafter: gated-source\n",
+    )
+    followed.commit({"deployments/gated.yaml": "---\n".join(documents)})
+    assert followed("next", "gated-sink").err == "The run of each due time starts after gated-source (succeeded).\n"
+
+
 def test_next_names_the_due_times_that_a_calendar_skips(command: Command) -> None:
     daily = ("next", "--cron", "0 9 * * *", "--except", "DE-BY", "-n", "1", "--after", "2026-12-26")
     assert command(*daily, "-o", "json").json == {

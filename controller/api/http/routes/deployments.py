@@ -28,10 +28,11 @@ from controller.errors import UsageError
 from controller.model.backfills import CodeVersion, Redo
 from controller.model.names import NAME_PATTERN, name_order
 from controller.model.runs import Occurrence
+from controller.model.triggers import After
 from controller.operations import backfills
 from controller.operations.holds import hold_deployment, resume_deployment
 from controller.operations.trigger import trigger_run
-from controller.queries.deployment_details import DeploymentDetail, coming_fire_times, show_deployment
+from controller.queries.deployment_details import DeploymentDetail, coming_fire_times, find_deployment, show_deployment
 from controller.queries.deployment_list import DeploymentSort, matching
 from controller.queries.deployments import DeploymentView, Health, Sync, sort_key
 from controller.queries.field_locations import DeclaredField
@@ -93,9 +94,10 @@ class BackfillRequest(BaseModel):
 
 
 class FireTimes(BaseModel):
-    """Fire times, as in `controller next -o json`."""
+    """Fire times, as in `controller next -o json`. `waits` are the deployments that each due time waits for."""
 
     fire_times: list[datetime]
+    waits: After | None
 
 
 class Faults(BaseModel):
@@ -184,7 +186,8 @@ def upcoming(
     now = dependencies.clock.now()
     with dependencies.store.read() as tx:
         times = coming_fire_times(tx, name, now, after=aware(after) or now, count=limit)
-    return json_response(request, {"fire_times": times})
+        deployment = find_deployment(tx, name)
+    return json_response(request, {"fire_times": times, "waits": None if deployment is None else deployment.gate})
 
 
 @router.get("/{name}/occurrences", response_model=Page[Occurrence], summary="List due times and their outcomes")
