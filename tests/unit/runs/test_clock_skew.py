@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from controller.model.runs import Run, RunState
+from controller.model.runs import Run, RunOutcome, RunState
 from controller.runs.clock_skew import ClockMonitor
+from controller.runs.outcomes import record_outcomes, skip
 from controller.store import inventory, occurrences, runs
 from tests.conftest import NOW
 from tests.unit.runs.conftest import World
@@ -168,6 +169,30 @@ def test_a_backward_correction_of_a_few_seconds_repeats_nothing_and_is_not_a_jum
     world.clock.turn(HOUR)
     time.check(is_tick=True)
     assert [run.scheduled_for for run in due(world)] == [NOW + 2 * HOUR]
+
+
+def test_a_due_time_with_an_unfinished_redo_does_not_run_again_after_the_clock_was_set_back(world: World) -> None:
+    world.declare(a=hourly())
+    time = keeper(world)
+    world.clock.turn(HOUR)
+    time.check(is_tick=True)
+    [skipped] = account(world, "a")
+    with world.store.write() as tx:
+        skip(tx, skipped, "overlap", world.clock.now())
+        redo = world.admission.create_run(tx, "a", {}, due_time=skipped.scheduled_for)
+    world.clock.step(-HOUR / 2)
+    time.check(is_tick=True)
+    begin(world, [redo])
+    with world.store.write() as tx:
+        running = runs.find(tx, redo.id)
+        assert running is not None
+        record_outcomes(tx, [(running, RunOutcome(state=RunState.SUCCEEDED))], world.clock.now())
+    world.clock.turn(HOUR / 2)
+    time.check(is_tick=True)
+    assert due(world) == []
+    with world.store.read() as tx:
+        [row] = occurrences.find_newest(tx, "a", 10)
+    assert (row.run_id, row.state) == (redo.id, RunState.SUCCEEDED)
 
 
 def test_a_start_deadline_set_by_a_wrong_clock_is_corrected(world: World) -> None:
