@@ -7,7 +7,7 @@ import pytest
 from controller.model.runs import Run, RunOutcome, RunState
 from controller.runs.clock_skew import ClockMonitor
 from controller.runs.outcomes import record_outcomes, skip
-from controller.store import inventory, occurrences, runs
+from controller.store import gates, inventory, occurrences, runs
 from tests.conftest import NOW
 from tests.unit.runs.conftest import World
 from tests.unit.runs.test_queueing import account, begin, end, hourly
@@ -205,6 +205,69 @@ def test_a_start_deadline_set_by_a_wrong_clock_is_corrected(world: World) -> Non
     world.clock.step(timedelta(days=-3))
     time.check(is_tick=True)
     assert world.find(waiting).start_by == NOW + (waiting.start_by - waiting.scheduled_for)
+
+
+def test_a_restart_does_not_shorten_a_corrected_deadline_or_start_again(world: World) -> None:
+    world.declare(
+        a=hourly("a", "start_deadline: 20m\n"),
+        b="name: b\ncommand: ['true']\nschedule: {interval: 1h, jitter: 30m}\nstart_deadline: 20m\n",
+    )
+    time = keeper(world)
+    world.clock.step(FAR)
+    waiting = account(world, "a", "b")
+    assert [run.deployment for run in waiting] == ["a", "b"]
+    world.clock.step(-FAR)
+    time.check(is_tick=True)
+    for run in waiting:
+        assert run.start_by is not None
+        assert world.find(run).start_by == run.start_by - FAR
+        assert world.find(run).not_before == (run.not_before and run.not_before - FAR)
+    corrected = [world.find(run) for run in waiting]
+    for _ in range(3):
+        world.clock.turn(timedelta(minutes=1))
+        keeper(world).check(is_tick=True)
+    assert [world.find(run) for run in waiting] == corrected
+
+
+def test_a_clock_set_back_twice_shifts_a_deadline_by_both_jumps(world: World) -> None:
+    world.declare(a=hourly("a", "start_deadline: 20m\n"))
+    time = keeper(world)
+    world.clock.step(FAR)
+    time.check(is_tick=False)
+    [waiting] = account(world, "a")
+    assert waiting.start_by is not None
+    for _ in range(2):
+        world.clock.step(-FAR / 2)
+        time.check(is_tick=False)
+    assert world.find(waiting).start_by == waiting.start_by - FAR
+
+
+@pytest.mark.parametrize("is_restarted", [True, False])
+def test_gates_whose_deadline_a_wrong_clock_computed_are_corrected(world: World, *, is_restarted: bool) -> None:
+    world.declare(
+        a=hourly("a", "after: [b, c]\nstart_deadline: 20m\noverlap: queue\n"),
+        b="name: b\ncommand: ['true']\n",
+        c=hourly("c", "overlap: queue\n"),
+    )
+    time = keeper(world)
+    world.clock.turn(HOUR)
+    time.check(is_tick=True)
+    account(world, "a", "c")
+    world.clock.step(FAR)
+    [waiting, _] = account(world, "a", "c")
+    with world.store.write() as tx:  # as if it had to wait for a redo run
+        runs.move(tx, waiting.id, expect=waiting.state, to=waiting.state, behind_backfill=True, start_by=None)
+        wrong = gates.find_of_run(tx, waiting.id)
+    assert [gate.since and gate.since > NOW + 2 * HOUR for gate in wrong] == [True, None]
+    world.clock.step(-FAR)
+    time = keeper(world) if is_restarted else time
+    time.check(is_tick=True)
+    with world.store.read() as tx:
+        corrected = gates.find_of_run(tx, waiting.id)
+    assert [gate.until for gate in corrected] == [gate.until - FAR for gate in wrong]
+    assert [gate.since for gate in corrected] == [gate.since and gate.since - FAR for gate in wrong]
+    assert [gate.due_time for gate in corrected] == [gate.due_time for gate in wrong]
+    assert max(gate.until for gate in corrected) <= world.clock.now() + timedelta(minutes=20)
 
 
 def test_a_start_time_set_by_a_wrong_clock_is_corrected(world: World) -> None:
