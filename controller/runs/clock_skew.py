@@ -16,6 +16,7 @@ from controller.time_format import in_utc
 
 log = logging.getLogger(__name__)
 
+NO_JUMP = timedelta(0)
 JUMP = timedelta(seconds=5)
 """The smallest difference that counts as a jump. Less is drift or its correction, and loses no due time."""
 SETTLED_AFTER = timedelta(seconds=60)
@@ -37,7 +38,7 @@ class ClockMonitor:
         Call it before computing anything from the cursors.
         """
         now = self._clock.now()
-        self._rewind(now, now, [], may_be_back=True)
+        self._rewind(now, now, may_be_back=True)
 
     def check(self, *, is_tick: bool) -> bool:
         """Detect and repair a jump. Return whether due times may be decided now. Raises StateError."""
@@ -45,64 +46,63 @@ class ClockMonitor:
         passed = timedelta(seconds=elapsed - self._last[1])
         jump = (now - self._last[0]) - passed
         if abs(jump) > JUMP:
-            self._rewind(now, now - passed, [_event(now, jump)], may_be_back=jump < timedelta(0))
-            log.warning("The clock jumped", extra={"seconds": round(jump.total_seconds(), 3)})
+            self._rewind(now, now - passed, jump)
+            log.warning("The clock jumped", extra={"seconds": _seconds(jump)})
             is_far = jump > SETTLED_AFTER
             self._unsettled_until = elapsed + SETTLED_AFTER.total_seconds() if is_far else 0.0
         elif is_tick:
-            self._rewind(now, now - passed, [])
+            self._rewind(now, now - passed)
         self._last = (now, elapsed)
         return elapsed >= self._unsettled_until
 
-    def _rewind(self, now: datetime, since: datetime, jump_events: list[Event], *, may_be_back: bool = False) -> None:
+    def _rewind(self, now: datetime, since: datetime, jump: timedelta = NO_JUMP, *, may_be_back: bool = False) -> None:
         """Move cursors that are later than `now` back to `since`, so that no deployment pauses until its cursor.
 
-        Delete skips that the wrong clock recorded for future times, so that these times are decided when they are due.
-        Correct the start and deadline of runs that wait for a time that the wrong clock computed.
+        If the clock was set back, by `jump` or else by as much as a cursor is ahead, delete skips that the wrong clock
+        recorded for future times, so that these times are decided when they are due. Correct the times that waiting
+        runs and their gates got from it. With `may_be_back`, correct those of retries even if no cursor is ahead.
         """
         with self._store.read() as tx:
             furthest = inventory.furthest_cursor(tx)
-            lead = timedelta(0) if furthest is None else furthest - now
-            is_ahead = lead > JUMP
-            waiting = runs.waiting_for_time(tx, now) if is_ahead or may_be_back else []
-        sooner = [(run, changes) for run in waiting if (changes := _sooner(run, now))]
-        if not (is_ahead or jump_events or sooner):
+            lead = NO_JUMP if furthest is None else furthest - now
+            back = jump if jump < NO_JUMP else -lead if lead > JUMP else NO_JUMP
+            waiting = runs.waiting_for_time(tx, now) if back or may_be_back else []
+        corrected = [(run, changes) for run in waiting if (changes := _correct(run, now, back))]
+        if not (jump or back or corrected):
             return
-        if is_ahead and not jump_events:
-            jump_events = [_event(now, -lead)]
-            log.warning("The clock is behind the recorded due times", extra={"seconds": round(lead.total_seconds(), 3)})
+        if not jump and back:
+            log.warning("The clock is behind the recorded due times", extra={"seconds": _seconds(lead)})
         with self._store.write() as tx:
             inventory.rewind_cursors(tx, now, since)
-            if is_ahead or may_be_back:
+            if back:
                 occurrences.delete_skipped_after(tx, now)
-            for run, changes in sooner:
+                gates.shift(tx, now, back)
+            for run, changes in corrected:
                 runs.move(tx, run.id, expect=run.state, to=run.state, **changes)
-                if "start_by" in changes:
-                    gates.change_deadline(tx, run.id, changes["start_by"])
-            events.append(tx, jump_events)
+            if jump or back:
+                events.append(tx, [_event(now, jump or back)])
 
 
-def _sooner(run: Run, now: datetime) -> dict[str, datetime]:
-    """Return the corrected times of this run that a wrong clock computed; empty if all of them can be right."""
-    corrected = {"not_before": _latest_start(run, now), "start_by": _latest_deadline(run, now)}
-    return {name: moment for name, moment in corrected.items() if moment is not None}
+def _correct(run: Run, now: datetime, back: timedelta) -> dict[str, datetime]:
+    """Return the corrected times of a run if they were computed before the clock was set back; empty if they were not.
+
+    Each jump shifts them once, by its negative size `back`. A retry waits at most for its whole delay.
+    """
+    corrected: dict[str, datetime] = {}
+    is_future = back < NO_JUMP and run.scheduled_for is not None and run.scheduled_for > now
+    if run.start_by is not None and is_future:
+        corrected["start_by"] = run.start_by + back
+    if run.state is RunState.RETRYING:
+        latest = None if run.retries is None else now + delay(run.retries, run.id, run.attempt)
+        if latest is not None and run.not_before is not None and latest < run.not_before:
+            corrected["not_before"] = latest
+    elif run.not_before is not None and is_future:
+        corrected["not_before"] = run.not_before + back
+    return corrected
 
 
-def _latest_start(run: Run, now: datetime) -> datetime | None:
-    """Return the corrected start of this run; None if the time that it waits for can be right."""
-    latest = run.not_before
-    if run.state is RunState.RETRYING and run.retries is not None:
-        latest = now + delay(run.retries, run.id, run.attempt)
-    elif run.scheduled_for is not None and run.scheduled_for > now and run.not_before is not None:
-        latest = now + max(timedelta(0), run.not_before - run.scheduled_for)
-    return latest if latest is not None and run.not_before is not None and latest < run.not_before else None
-
-
-def _latest_deadline(run: Run, now: datetime) -> datetime | None:
-    """Return the corrected deadline of this run; None if its deadline can be right."""
-    if run.start_by is None or run.scheduled_for is None or run.scheduled_for <= now:
-        return None
-    return now + max(timedelta(0), run.start_by - run.scheduled_for)
+def _seconds(span: timedelta) -> float:
+    return round(span.total_seconds(), 3)
 
 
 def _event(now: datetime, jump: timedelta) -> Event:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -34,6 +34,11 @@ _SAVE_STATE = (
     update(gates)
     .where(gates.c.run_id == bindparam("of_run"), gates.c.upstream == bindparam("of_upstream"))
     .values(state=bindparam("new_state"), upstream_run_id=bindparam("new_run"))
+)
+_SAVE_TIMES = (
+    update(gates)
+    .where(gates.c.run_id == bindparam("of_run"), gates.c.upstream == bindparam("of_upstream"))
+    .values(until=bindparam("new_until"), since=bindparam("new_since"))
 )
 _IS_UNSTARTED = and_(runs.c.id == gates.c.run_id, runs.c.state == RunState.PENDING.value)
 
@@ -144,9 +149,22 @@ def move(tx: Transaction, run_id: RunId, new_run_id: RunId) -> None:
     tx.connection.execute(update(gates).where(gates.c.run_id == run_id).values(run_id=new_run_id))
 
 
-def change_deadline(tx: Transaction, run_id: RunId, until: datetime) -> None:
-    """Correct the deadline of the gates of a run."""
-    tx.connection.execute(update(gates).where(gates.c.run_id == run_id).values(until=until))
+def shift(tx: Transaction, now: datetime, by: timedelta) -> None:
+    """Shift the deadline of the undecided gates of due times after `now`, and their `since` if it is after `now`."""
+    is_undecided = gates.c.state.in_([GateState.WAITING.value, GateState.CLOSED.value])
+    is_future = exists().where(runs.c.id == gates.c.run_id, runs.c.scheduled_for > now)
+    query = select(gates).where(gates.c.project == tx.project, is_undecided, is_future)
+    rows = [
+        {
+            "of_run": row.run_id,
+            "of_upstream": row.upstream,
+            "new_until": row.until + by,
+            "new_since": row.since if row.since is None or row.since <= now else row.since + by,
+        }
+        for row in tx.connection.execute(query)
+    ]
+    if rows:
+        tx.connection.execute(_SAVE_TIMES, rows)
 
 
 def next_deadline(project: Parameter, now: Parameter) -> ScalarSelect[Any]:

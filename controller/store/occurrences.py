@@ -4,7 +4,20 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, String, Text, and_, bindparam, delete, or_, select, type_coerce, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    String,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert
 
 from controller.model.runs import ACTIVE, DueRun, Occurrence, Outcome, Run, RunId, RunOutcome, RunState
@@ -157,14 +170,18 @@ def record_outcomes(tx: Transaction, ended: Iterable[tuple[Run, RunOutcome]]) ->
 
 
 def delete_skipped_after(tx: Transaction, instant: datetime) -> None:
-    """Delete skipped due times after this instant, so that they can be decided again. Those with runs are kept."""
-    tx.connection.execute(
-        delete(occurrences).where(
-            occurrences.c.project == tx.project,
-            occurrences.c.outcome == Outcome.SKIPPED.value,
-            occurrences.c.scheduled_for > instant,
-        )
+    """Delete skipped due times after this instant, so that they can be decided again.
+
+    Those with runs are kept, and so are those with an unfinished redo: they would run twice.
+    """
+    is_redone = exists().where(
+        runs.c.project == occurrences.c.project,
+        runs.c.deployment == occurrences.c.deployment,
+        runs.c.scheduled_for == occurrences.c.scheduled_for,
+        runs.c.state.in_([state.value for state in ACTIVE]),
     )
+    is_skipped = (occurrences.c.project == tx.project, occurrences.c.outcome == Outcome.SKIPPED.value)
+    tx.connection.execute(delete(occurrences).where(*is_skipped, occurrences.c.scheduled_for > instant, ~is_redone))
 
 
 def record_runs(tx: Transaction, entries: Sequence[Occurrence]) -> None:

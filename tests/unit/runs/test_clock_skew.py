@@ -4,9 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from controller.model.runs import Run, RunState
+from controller.model.runs import Run, RunOutcome, RunState
 from controller.runs.clock_skew import ClockMonitor
-from controller.store import inventory, occurrences, runs
+from controller.runs.outcomes import record_outcomes, skip
+from controller.store import gates, inventory, occurrences, runs
 from tests.conftest import NOW
 from tests.unit.runs.conftest import World
 from tests.unit.runs.test_queueing import account, begin, end, hourly
@@ -170,6 +171,30 @@ def test_a_backward_correction_of_a_few_seconds_repeats_nothing_and_is_not_a_jum
     assert [run.scheduled_for for run in due(world)] == [NOW + 2 * HOUR]
 
 
+def test_a_due_time_with_an_unfinished_redo_does_not_run_again_after_the_clock_was_set_back(world: World) -> None:
+    world.declare(a=hourly())
+    time = keeper(world)
+    world.clock.turn(HOUR)
+    time.check(is_tick=True)
+    [skipped] = account(world, "a")
+    with world.store.write() as tx:
+        skip(tx, skipped, "overlap", world.clock.now())
+        redo = world.admission.create_run(tx, "a", {}, due_time=skipped.scheduled_for)
+    world.clock.step(-HOUR / 2)
+    time.check(is_tick=True)
+    begin(world, [redo])
+    with world.store.write() as tx:
+        running = runs.find(tx, redo.id)
+        assert running is not None
+        record_outcomes(tx, [(running, RunOutcome(state=RunState.SUCCEEDED))], world.clock.now())
+    world.clock.turn(HOUR / 2)
+    time.check(is_tick=True)
+    assert due(world) == []
+    with world.store.read() as tx:
+        [row] = occurrences.find_newest(tx, "a", 10)
+    assert (row.run_id, row.state) == (redo.id, RunState.SUCCEEDED)
+
+
 def test_a_start_deadline_set_by_a_wrong_clock_is_corrected(world: World) -> None:
     world.declare(a=hourly() + "start_deadline: 20m\n")
     time = keeper(world)
@@ -180,6 +205,69 @@ def test_a_start_deadline_set_by_a_wrong_clock_is_corrected(world: World) -> Non
     world.clock.step(timedelta(days=-3))
     time.check(is_tick=True)
     assert world.find(waiting).start_by == NOW + (waiting.start_by - waiting.scheduled_for)
+
+
+def test_a_restart_does_not_shorten_a_corrected_deadline_or_start_again(world: World) -> None:
+    world.declare(
+        a=hourly("a", "start_deadline: 20m\n"),
+        b="name: b\ncommand: ['true']\nschedule: {interval: 1h, jitter: 30m}\nstart_deadline: 20m\n",
+    )
+    time = keeper(world)
+    world.clock.step(FAR)
+    waiting = account(world, "a", "b")
+    assert [run.deployment for run in waiting] == ["a", "b"]
+    world.clock.step(-FAR)
+    time.check(is_tick=True)
+    for run in waiting:
+        assert run.start_by is not None
+        assert world.find(run).start_by == run.start_by - FAR
+        assert world.find(run).not_before == (run.not_before and run.not_before - FAR)
+    corrected = [world.find(run) for run in waiting]
+    for _ in range(3):
+        world.clock.turn(timedelta(minutes=1))
+        keeper(world).check(is_tick=True)
+    assert [world.find(run) for run in waiting] == corrected
+
+
+def test_a_clock_set_back_twice_shifts_a_deadline_by_both_jumps(world: World) -> None:
+    world.declare(a=hourly("a", "start_deadline: 20m\n"))
+    time = keeper(world)
+    world.clock.step(FAR)
+    time.check(is_tick=False)
+    [waiting] = account(world, "a")
+    assert waiting.start_by is not None
+    for _ in range(2):
+        world.clock.step(-FAR / 2)
+        time.check(is_tick=False)
+    assert world.find(waiting).start_by == waiting.start_by - FAR
+
+
+@pytest.mark.parametrize("is_restarted", [True, False])
+def test_gates_whose_deadline_a_wrong_clock_computed_are_corrected(world: World, *, is_restarted: bool) -> None:
+    world.declare(
+        a=hourly("a", "after: [b, c]\nstart_deadline: 20m\noverlap: queue\n"),
+        b="name: b\ncommand: ['true']\n",
+        c=hourly("c", "overlap: queue\n"),
+    )
+    time = keeper(world)
+    world.clock.turn(HOUR)
+    time.check(is_tick=True)
+    account(world, "a", "c")
+    world.clock.step(FAR)
+    [waiting, _] = account(world, "a", "c")
+    with world.store.write() as tx:  # as if it had to wait for a redo run
+        runs.move(tx, waiting.id, expect=waiting.state, to=waiting.state, behind_backfill=True, start_by=None)
+        wrong = gates.find_of_run(tx, waiting.id)
+    assert [gate.since and gate.since > NOW + 2 * HOUR for gate in wrong] == [True, None]
+    world.clock.step(-FAR)
+    time = keeper(world) if is_restarted else time
+    time.check(is_tick=True)
+    with world.store.read() as tx:
+        corrected = gates.find_of_run(tx, waiting.id)
+    assert [gate.until for gate in corrected] == [gate.until - FAR for gate in wrong]
+    assert [gate.since for gate in corrected] == [gate.since and gate.since - FAR for gate in wrong]
+    assert [gate.due_time for gate in corrected] == [gate.due_time for gate in wrong]
+    assert max(gate.until for gate in corrected) <= world.clock.now() + timedelta(minutes=20)
 
 
 def test_a_start_time_set_by_a_wrong_clock_is_corrected(world: World) -> None:
