@@ -1,7 +1,4 @@
-"""Login and logout, and the static files.
-
-A one-time code or the API token is exchanged for a browser session. The static files contain no data and need no login.
-"""
+"""Login and logout: a one-time code or the API token is exchanged for a browser session."""
 
 import re
 from urllib.parse import parse_qs
@@ -10,10 +7,9 @@ from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
-from controller.api.dashboard.templating import assets, bare
+from controller.api.dashboard.templating import bare
 from controller.api.http.credentials import SESSION_LIFE
-from controller.api.http.problem_details import problem
-from controller.api.http.responses import dependencies_of, response_with_etag
+from controller.api.http.responses import dependencies_of
 from controller.api.http.routers import page_router
 from controller.api.http.security_middleware import session_of
 from controller.errors import StateError
@@ -71,16 +67,6 @@ def logout(request: Request) -> Response:
         dependencies.cookie, path="/", secure=dependencies.is_secure, httponly=True, samesite="strict"
     )
     return response
-
-
-@router.get("/static/{name}")
-def static(request: Request, name: str) -> Response:
-    """Serve a static file of the dashboard."""
-    asset = assets().get(name)
-    if asset is None:
-        return problem(404, "NotFound", "File not found.")
-    content, media_type, compressed = asset
-    return response_with_etag(request, content, media_type, compressed=compressed)
 
 
 def _fields(body: bytes) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""Renders the Jinja templates and loads the static files. Both are read from this folder once and cached."""
+"""Renders the Jinja templates. They are read from this folder once and cached."""
 
 import logging
 from functools import cache
@@ -16,8 +16,8 @@ from controller.api.dashboard.charts import duration_share, progress_bar
 from controller.api.dashboard.deployment_filters import DEPLOYMENT_FILTERS
 from controller.api.dashboard.form_inputs import form_input, has_null_choice
 from controller.api.dashboard.run_progress import run_progress
+from controller.api.dashboard.static_files import static_folder
 from controller.api.dashboard.template_filters import FILTERS, duration, run_duration
-from controller.api.http.compression import compress
 from controller.api.http.responses import dependencies_of, response_with_etag
 from controller.errors import ControllerError
 from controller.model.findings import Severity
@@ -28,11 +28,6 @@ from controller.store import commits, source_status
 log = logging.getLogger(__name__)
 
 HERE = Path(__file__).parent
-_TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-}
 
 
 @cache
@@ -49,16 +44,10 @@ def environment() -> Environment:
     jinja.filters.update(FILTERS | DEPLOYMENT_FILTERS, markdown=markdown)
     jinja.filters.update(form_input=form_input, has_null_choice=has_null_choice)
     jinja.globals.update(duration=duration, run_duration=run_duration, progress_bar=progress_bar, version=__version__)
+    jinja.globals.update(static=static_folder())
     jinja.globals.update(run_progress=run_progress, duration_share=duration_share)
     jinja.globals.update(file_url=file_url, pull_request_url=pull_request_url)
     return jinja
-
-
-@cache
-def assets() -> dict[str, tuple[bytes, str, bytes]]:
-    """Return the content, the media type and the compressed content of each static file, by file name."""
-    files = [(path, path.read_bytes()) for path in (HERE / "static").iterdir() if path.suffix in _TYPES]
-    return {path.name: (content, _TYPES[path.suffix], compress(content, 9)) for path, content in files}
 
 
 def render(

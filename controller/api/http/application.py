@@ -24,6 +24,7 @@ from controller.api.dashboard import (
     run_pages,
     settings_page,
     source_page,
+    static_files,
 )
 from controller.api.dashboard.templating import render_error
 from controller.api.http.head_middleware import HeadMiddleware
@@ -74,6 +75,7 @@ API = (
 )
 PAGES = (
     login_page.router,
+    static_files.router,
     overview_page.router,
     pages.router,
     deployment_pages.router,

@@ -29,6 +29,22 @@ COUNT_FETCHES = """
 """Count the requests of `fetch` that have no answer yet."""
 
 
+LOADED = """() => performance.getEntriesByType("resource").filter((one) => one.name.includes("/static/"))
+    .map((one) => [one.name, one.transferSize > 0])"""
+"""The static files of a page, and whether each was loaded from the controller."""
+
+
+def test_static_files_are_loaded_from_the_controller_only_once(page: Page, repository: Repository, url: str) -> None:
+    log_in(page, repository, url)
+    files: dict[str, bool] = {}
+    for _ in range(2):
+        page.goto(f"{url}/runs")
+        expect(page.locator("#live")).to_have_text("live")
+        files = dict(page.evaluate(LOADED))
+    assert len(files) > 20
+    assert [name for name, is_loaded in files.items() if is_loaded] == []
+
+
 def test_a_button_copies_an_id_or_a_command_and_says_so(page: Page, repository: Repository, url: str) -> None:
     run = repository.trigger("greet")["run_id"]
     log_in(page, repository, url)

@@ -320,7 +320,7 @@ def test_a_filter_applies_while_it_is_typed_and_survives_a_reload(page: Page, re
 def test_terminal_colours_become_css_classes(page: Page, repository: Repository, url: str) -> None:
     log_in(page, repository, url)
     shown = """async (text) => {
-        const { Style, append } = await import("/static/ansi.js");
+        const { Style, append } = await import(document.querySelector("script[src]").src.replace(/[^/]+$/, "ansi.js"));
         const place = document.createElement("div");
         append(place, text, new Style());
         return place.innerHTML;

@@ -160,5 +160,5 @@ def test_other_letters_are_accepted_but_no_missing_or_moved_part(
 
 def test_every_route_of_the_dashboard_has_an_image() -> None:
     routes = [route for router in ROUTERS for route in router.routes if "GET" in getattr(route, "methods", ())]
-    paths = [path.partition("?")[0].partition("#")[0] for path in (*PATHS.values(), "/login", "/static/frame.css")]
+    paths = [path.partition("?")[0].partition("#")[0] for path in (*PATHS.values(), "/login", "/static/0/frame.css")]
     assert [str(route) for route in routes if not any(route.path_regex.match(path) for path in paths)] == []  # type: ignore[attr-defined]

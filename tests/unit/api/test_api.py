@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from controller import __version__
+from controller.api.dashboard.static_files import static_folder
 from controller.client import Client, ProblemError
 from controller.model.backfills import BackfillState
 from controller.model.runs import RunState
@@ -72,7 +73,12 @@ def test_the_size_of_a_large_state_is_a_lower_bound(tmp_path: Path, store: Store
 
 
 def test_an_unchanged_response_is_304(served: Served) -> None:
-    for path in ("/api/v1/source", "/api/v1/deployments", "/api/v1/deployments/add", "/static/dashboard.css"):
+    for path in (
+        "/api/v1/source",
+        "/api/v1/deployments",
+        "/api/v1/deployments/add",
+        f"{static_folder()}/dashboard.css",
+    ):
         tag = served.get(path).headers["etag"]
         again = served.get(path, If_None_Match=f'"x", {tag}')
         assert (again.status, again.body) == (304, b"")

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from controller.api.dashboard.templating import assets
+from controller.api.dashboard.static_files import static_files, static_folder
 from controller.api.http.compression import SMALLEST, accepts_gzip
 from tests.unit.api.conftest import Served
 
@@ -29,7 +29,10 @@ def test_the_accept_encoding_header_is_read_as_rfc_9110_says(header: str, expect
     assert accepts_gzip(header) is expected
 
 
-@pytest.mark.parametrize("path", ["/", "/deployments/add", "/api/v1/status", "/static/live.js", "/static/icons.svg"])
+LIVE, ICON, ICONS = (f"{static_folder()}/{name}" for name in ("live.js", "icon.svg", "icons.svg"))
+
+
+@pytest.mark.parametrize("path", ["/", "/deployments/add", "/api/v1/status", LIVE, ICONS])
 def test_pages_json_and_static_files_are_compressed(served: Served, path: str) -> None:
     plain, packed = served.get(path), served.get(path, Accept_Encoding="gzip")
     assert len(plain.body) >= SMALLEST
@@ -41,16 +44,16 @@ def test_pages_json_and_static_files_are_compressed(served: Served, path: str) -
 
 
 def test_the_tag_of_a_compressed_response_is_weak_and_valid_for_both_forms(served: Served) -> None:
-    packed, plain = served.get("/static/live.js", Accept_Encoding="gzip"), served.get("/static/live.js")
+    packed, plain = served.get(LIVE, Accept_Encoding="gzip"), served.get(LIVE)
     assert packed.headers["etag"] == f"W/{plain.headers['etag']}"
     for tag in (packed.headers["etag"], plain.headers["etag"]):
-        unchanged = served.get("/static/live.js", Accept_Encoding="gzip", If_None_Match=tag)
+        unchanged = served.get(LIVE, Accept_Encoding="gzip", If_None_Match=tag)
         assert (unchanged.status, unchanged.body, unchanged.headers["vary"]) == (304, b"", "Accept-Encoding")
 
 
 def test_small_responses_downloads_and_streams_are_not_compressed(served: Served) -> None:
     run = served.run("add", a=1, b=2)["id"]
-    for path in ("/healthz", f"/api/v1/runs/{run}/logs/raw", "/static/icon.svg"):
+    for path in ("/healthz", f"/api/v1/runs/{run}/logs/raw", ICON):
         assert "content-encoding" not in served.get(path, Accept_Encoding="gzip").headers, path
     stream = served.ask("HEAD", "/api/v1/events/stream", headers={"Accept-Encoding": "gzip"})
     assert "content-encoding" not in stream.headers
@@ -58,7 +61,7 @@ def test_small_responses_downloads_and_streams_are_not_compressed(served: Served
 
 def test_the_first_load_of_a_page_is_light(served: Served) -> None:
     page = served.get("/", Accept_Encoding="gzip", Accept="text/html").body
-    files = set(re.findall(r"/static/([\w.-]+\.(?:css|svg|js))", gzip.decompress(page).decode()))
-    scripts = {name for name in assets() if name.endswith(".js")}  # dashboard.js imports the others
-    total = len(page) + sum(len(assets()[name][2]) for name in files | scripts)
+    files = set(re.findall(rf"{static_folder()}/([\w.-]+\.(?:css|svg|js))", gzip.decompress(page).decode()))
+    scripts = {name for name in static_files() if name.endswith(".js")}  # dashboard.js imports the others
+    total = len(page) + sum(len(static_files()[name].compressed) for name in files | scripts)
     assert total <= FIRST_LOAD_BYTES, total

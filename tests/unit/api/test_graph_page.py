@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from controller.api.dashboard.static_files import static_folder
 from tests.unit.api.conftest import Served
 
 INGEST = """
@@ -100,7 +101,7 @@ def test_the_page_of_a_deployment_links_its_upstreams_and_dependants(ordered: Se
         "/deployments/audit",
         "/deployments/alert",
         "/graph?deployment=report",
-        "/static/icons.svg#graph",
+        f"{static_folder()}/icons.svg#graph",
     ]
     assert (
         "no schedule: it starts after other deployments" in ordered.get("/deployments/alert", Accept="text/html").text

@@ -5,6 +5,7 @@ from contextlib import closing
 
 import pytest
 
+from controller.api.dashboard.static_files import static_folder
 from controller.api.http.protocol import MAX_STREAMS_OF_ONE
 from tests.unit.api.conftest import Served
 from tests.unit.api.test_security_middleware import CHANGES, READS, filled
@@ -32,7 +33,7 @@ def test_every_get_route_supports_head_without_a_body(served: Served, path: str,
 
 
 def test_head_returns_the_length_and_type_of_the_body(served: Served) -> None:
-    for path in ("/api/v1/deployments/add", "/static/dashboard.css"):
+    for path in ("/api/v1/deployments/add", f"{static_folder()}/dashboard.css"):
         whole = served.get(path)
         head = served.ask("HEAD", path)
         for name in ("content-length", "etag", "content-type"):

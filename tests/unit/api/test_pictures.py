@@ -10,9 +10,9 @@ from controller.api.dashboard.charts import stage_bars
 from controller.api.dashboard.gantt import MAX_ROWS, ROW, WIDTH, Gantt, gantt
 from controller.api.dashboard.run_history_chart import history_chart
 from controller.api.dashboard.run_pages import elapsed_seconds, steps
+from controller.api.dashboard.static_files import static_files
 from controller.api.dashboard.task_groups import group_tasks, not_succeeded, with_callers
 from controller.api.dashboard.template_filters import pretty, state_icon, with_links
-from controller.api.dashboard.templating import assets
 from controller.model import extend
 from controller.model.runs import Attempt, Run, RunDetail, RunId, RunState, Trigger
 from controller.model.task_runs import TaskRun
@@ -267,7 +267,7 @@ def test_stage_widths_are_proportional_to_durations() -> None:
 def test_states_have_an_icon_of_their_own_that_exists() -> None:
     icons = {state.value: state_icon(state.value) for state in RunState if state is not RunState.SCHEDULED}
     assert len(set(icons.values())) == len(icons)
-    sprite = assets()["icons.svg"][0].decode()
+    sprite = static_files()["icons.svg"].content.decode()
     statuses = [
         "Healthy",
         "Degraded",

@@ -14,7 +14,7 @@ from controller.store.commit_counter import CommitCounter
 from tests.conftest import wait_until
 from tests.unit.api.conftest import Served
 
-PUBLIC = {("GET", "/healthz"), ("GET", "/login"), ("POST", "/login"), ("GET", "/static/{name}")}
+PUBLIC = {("GET", "/healthz"), ("GET", "/login"), ("POST", "/login"), ("GET", "/static/{digest}/{name}")}
 PUBLIC |= {("POST", path) for path in ("/hooks/git", "/hooks/{name}")}
 RUN = "01a20a24-34e0-7000-97e2-82f65b2a00a9"
 
@@ -36,7 +36,7 @@ READS = [path for method, path in ROUTES if method == "GET" and not path.endswit
 
 
 def filled(path: str) -> str:
-    return path.replace("{name}", "add").replace("{run_id}", RUN)
+    return path.replace("{name}", "add").replace("{run_id}", RUN).replace("{digest}", "0")
 
 
 def body_of(method: str) -> bytes | None:
@@ -154,12 +154,13 @@ def test_every_response_has_the_security_headers(served: Served, path: str) -> N
 @pytest.mark.parametrize(
     "path",
     [
-        "/static/../rendering.py",
-        "/static/..%2frendering.py",
-        "/static/%2e%2e/rendering.py",
-        "/static/dashboard.css%00",
-        "/static//etc/passwd",
-        "/static/%2fetc%2fpasswd",
+        "/static/../templating.py",
+        "/static/0/../templating.py",
+        "/static/0/..%2ftemplating.py",
+        "/static/0/%2e%2e/templating.py",
+        "/static/0/dashboard.css%00",
+        "/static/0//etc/passwd",
+        "/static/0/%2fetc%2fpasswd",
         "/api/v1/runs/../../etc/passwd/logs",
         "/api/v1/runs/..%2f..%2fetc%2fpasswd/logs",
         "/api/v1/runs/%00/logs",
