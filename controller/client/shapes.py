@@ -849,6 +849,7 @@ class LastRun(TypedDict):
     created_at: str
     started_at: str | None
     finished_at: str | None
+    waits_for: str | None
 
 
 class LeftOut(TypedDict):

@@ -232,6 +232,8 @@ class LastRun:
     """The earliest start, None if it may start immediately."""
     backfill_id: str | None = field(default=None, metadata=INTERNAL)
     """The backfill that the run belongs to."""
+    waits_for: str | None = None
+    """The upstream deployments that it waits for, None if it waits for none."""
     before: "LastRun | None" = field(default=None, metadata=INTERNAL)
     """If this run was skipped, the newest run before it that was not."""
     streak: FailureStreak | None = field(default=None, compare=False, metadata=INTERNAL)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from controller.model.deployments import Deployment
 from controller.model.notifications import DeadlineKind, DeadlineRecord, MissedDeadline
 from controller.model.queues import SHORTAGE
-from controller.model.runs import ACTIVE, FAILURES, Occurrence, Outcome, RunState
+from controller.model.runs import ACTIVE, FAILURES, Occurrence, Outcome, RunId, RunState
 from controller.schedules import find_due, find_exclusion, is_exclusion
 from controller.store import deadlines, occurrences
 from controller.store.deadlines import TimedRun
@@ -53,11 +53,13 @@ class Situation:
 
     - `now`: the time of the check. `began_at`: the time of the first check of this process.
     - `in_progress`: returns the deployments that have a run in progress.
+    - `find_gates`: returns what a run still waits for, as a text; None if it waits for no upstream deployment.
     """
 
     now: datetime
     began_at: datetime
     in_progress: Callable[[], frozenset[str]]
+    find_gates: Callable[[RunId], str | None]
 
 
 def read_targets(
@@ -122,7 +124,7 @@ class _Reader:
         came_at = min(ends, default=None)
         reason = self._past_reason(deadline)
         if not reason and waiting is not None:
-            reason = _waiting_reason(waiting, self.situation.in_progress)
+            reason = _waiting_reason(waiting, self.situation)
         is_expired = any(run.state is RunState.SKIPPED and not _is_policy_skip(run.reason) for run in due_runs)
         if is_expired and waiting is None:
             reason = next(_SKIPPED.get(run.reason or "", "") for run in due_runs if run.state is RunState.SKIPPED)
@@ -155,7 +157,7 @@ def _is_policy_skip(reason: str | None) -> bool:
     return reason is not None and (reason in POLICY_SKIPS or is_exclusion(reason))
 
 
-def _waiting_reason(run: TimedRun, in_progress: Callable[[], frozenset[str]]) -> str:
+def _waiting_reason(run: TimedRun, situation: Situation) -> str:
     match run.state:
         case RunState.RUNNING:
             return "it is still running"
@@ -165,7 +167,10 @@ def _waiting_reason(run: TimedRun, in_progress: Callable[[], frozenset[str]]) ->
             return "its last attempt failed, and it waits for the next one"
     if run.reason is not None and run.reason.startswith(SHORTAGE):
         return f"it waits for {run.reason.removeprefix(SHORTAGE)}"
-    if run.serial and run.deployment in in_progress():
+    waits_for = situation.find_gates(run.id)
+    if waits_for is not None:
+        return f"it waits for {waits_for}"
+    if run.serial and run.deployment in situation.in_progress():
         return "it waits for an earlier run of the deployment"
     return f"it waits in the queue {run.queue}"
 

@@ -25,7 +25,7 @@ from controller.notify.deadline_targets import (
     read_targets,
 )
 from controller.schedules import next_fire_times
-from controller.store import deadlines, events, inventory, last_runs
+from controller.store import deadlines, events, gates, inventory, last_runs
 from controller.store.store import Transaction
 
 CLOCK_STEP = timedelta(seconds=5)
@@ -90,7 +90,12 @@ class DeadlineMonitor:
             due |= deadlines.find_doubtful(tx, POLICY_SKIPS)
         self._again, self._begun = set(), set()
         in_progress = cache(lambda: _in_progress(tx))
-        situation = Situation(now=now, began_at=self._began_at, in_progress=in_progress)
+        situation = Situation(
+            now=now,
+            began_at=self._began_at,
+            in_progress=in_progress,
+            find_gates=lambda run_id: gates.describe_waiting(tx, [run_id]).get(run_id),
+        )
         for key in sorted(due & self._declared.records.keys()):
             self._evaluate(tx, key, situation, change)
         begun = [miss for miss in change.missed if (miss.deployment, miss.kind) in self._begun]

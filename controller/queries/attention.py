@@ -178,13 +178,15 @@ def _late(view: DeploymentView) -> Iterator[Attention]:
             since=condition.last_transition_time,
         )
     if not missed:
+        run = view.last_run
+        wait = "It has not started." if run is None or run.waits_for is None else f"It waits for {run.waits_for}."
         yield _of_deployment(
             view,
             code=AttentionCode.LATE,
             kind="warning",
             title=f"{view.name}: a run is late",
-            message="It has not started, and a later due time has passed already.",
-            since=None if view.last_run is None else view.last_run.scheduled_for,
+            message=f"{wait} A later due time has passed already.",
+            since=None if run is None else run.scheduled_for,
         )
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import (
     update,
 )
 
-from controller.model.gates import Gate, GateState
+from controller.model.gates import Gate, GateState, join_texts
 from controller.model.runs import RunId, RunState
 from controller.model.triggers import UpstreamOutcome
 from controller.store.batches import batches
@@ -93,6 +93,16 @@ def find_waiting_by_run(tx: Transaction) -> Mapping[RunId, list[Gate]]:
     for gate in find_waiting(tx):
         by_run[gate.run_id].append(gate)
     return by_run
+
+
+def describe_waiting(tx: Transaction, run_ids: Collection[RunId]) -> dict[RunId, str]:
+    """Return the upstream deployments that these runs still wait for, as a text for each run that waits."""
+    waits = {}
+    for run_id, of_run in find_of_runs(tx, run_ids).items():
+        waiting = [gate for gate in of_run if gate.state is GateState.WAITING]
+        if waiting:
+            waits[run_id] = join_texts(waiting)
+    return waits
 
 
 def find_closed(tx: Transaction, now: datetime, upstreams: Collection[str] | None = None) -> list[Gate]:

@@ -1,7 +1,7 @@
 """Summaries of the newest run of each deployment, for all deployments or only those that can have changed.
 
 Ids sort by creation time, so the newest run is the one with the largest id. The summary of a skipped run has the newest
-run that was not skipped, too.
+run that was not skipped, too. The summary of a run that waits for upstream deployments names them.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Row, func, select
 
 from controller.model.runs import FAILURES, LastRun, RunId, RunState
-from controller.store import run_statistics
+from controller.store import gates, run_statistics
 from controller.store.batches import batches
 from controller.store.rows import from_row
 from controller.store.schema import inventory, runs, without_index
@@ -26,6 +26,8 @@ def find_all(tx: Transaction) -> dict[str, LastRun]:
     skipped = [run for run in newest.values() if run.state is RunState.SKIPPED]
     before = _find_all(tx, with_skipped=False) if skipped else {}
     newest |= {run.deployment: replace(run, before=before.get(run.deployment)) for run in skipped}
+    waits = _describe_gates(tx, newest.values())
+    newest |= {run.deployment: replace(run, waits_for=waits[run.id]) for run in newest.values() if run.id in waits}
     return add_streaks(tx, newest)
 
 
@@ -78,7 +80,10 @@ def _select(tx: Transaction, ids: Sequence[RunId]) -> Sequence[Row[Any]]:
 
 
 def _complete(tx: Transaction, newest_runs: Collection[LastRun]) -> list[LastRun]:
-    """Add to each skipped run the newest run before it that was not skipped, in one statement for many runs."""
+    """Add to each skipped run the newest run before it that was not skipped, and to each waiting run what it waits for.
+
+    This takes one statement for many runs.
+    """
     before: dict[RunId, LastRun] = {}
     for batch in batches([run.id for run in newest_runs if run.state is RunState.SKIPPED]):
         skipped, earlier = runs.alias(), runs.alias()
@@ -97,8 +102,20 @@ def _complete(tx: Transaction, newest_runs: Collection[LastRun]) -> list[LastRun
         query = query.join(runs, runs.c.id == newest)
         for row in tx.connection.execute(query.where(skipped.c.id.in_(batch))):
             before[RunId(row.skipped)] = _from_row(row)
-    return [replace(run, before=before[run.id]) if run.id in before else run for run in newest_runs]
+    waits = _describe_gates(tx, newest_runs)
+    return [
+        replace(run, before=before.get(run.id), waits_for=waits.get(run.id))
+        if run.id in before or run.id in waits
+        else run
+        for run in newest_runs
+    ]
+
+
+def _describe_gates(tx: Transaction, newest_runs: Collection[LastRun]) -> dict[RunId, str]:
+    """Return the upstream deployments that these runs of due times wait for, as a text for each run that waits."""
+    ids = [run.id for run in newest_runs if run.state is RunState.PENDING and run.scheduled_for is not None]
+    return gates.describe_waiting(tx, ids)
 
 
 def _from_row(row: Any) -> LastRun:
-    return from_row(LastRun, row, state=RunState(row.state), before=None, streak=None)
+    return from_row(LastRun, row, state=RunState(row.state), waits_for=None, before=None, streak=None)

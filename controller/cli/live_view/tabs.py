@@ -266,6 +266,8 @@ def deployment_reason(deployment: Item) -> str:
     if deployment["hold"] is not None:
         return f"{deployment['hold']['author']}: {deployment['hold']['reason']}"
     run = deployment["last_run"]
+    if run is not None and run["waits_for"] is not None:
+        return f"waits for {run['waits_for']}"
     return "" if run is None or run["reason"] is None else str(run["reason"])
 
 

@@ -172,6 +172,8 @@ def _last_run(view: DeploymentView, now: datetime) -> Text:
         failures = "" if run.id == streak.run_id else "failures "
         duration = format_span(now - streak.since)
         text += Text(f" {streak.count} {failures}in a row for {duration}", style="bold red")
+    if run.waits_for is not None:
+        return text + Text(" waits for ") + text_format.plain(convert_times(run.waits_for, _zone(view)))
     reason = run.reason or (None if streak is None else streak.reason)
     return text if reason is None else text + Text(" ") + text_format.first_line(convert_times(reason, _zone(view)))
 

@@ -72,6 +72,14 @@ def test_a_run_that_waits_in_the_queue_is_late_and_then_on_time(world: DeadlineW
     assert (on_time.reason, on_time.deployment) == ("OnTime", "a")
 
 
+def test_a_late_run_that_waits_for_an_upstream_deployment_says_so(world: DeadlineWorld) -> None:
+    world.write("b", schedules=[{"cron": "0 12 * * *"}])
+    declare(world, start_within="10m", more={"after": "b"})
+    world.pass_time(HOUR, lambda: world.admit("a"))
+    [miss] = world.pass_time(10 * MINUTE).missed
+    assert miss.reason == "it waits for a run of b created after 2026-06-01 12:00:00 UTC"
+
+
 def test_a_due_time_that_the_engine_never_processes_is_late(world: DeadlineWorld) -> None:
     declare(world, cron="0 2 * * *", start_within="10m")
     due = NOW.replace(hour=2) + timedelta(days=1)
