@@ -225,7 +225,10 @@ class Engine:
         for active, status in ended:
             if isinstance(status, RunOutcome) and is_final(active.run, status):
                 self._queue.release(active.run)
-        self._queue.confirm(self._monitor.commit(ended, self._next_launches(len(self._monitor) - len(ended))))
+        number = self._monitor.commit(ended, self._next_launches(len(self._monitor) - len(ended)))
+        self._queue.confirm(number)
+        if not ended and number:
+            self._upstreams.confirm(number)
         self._advance_backfills({active.run.backfill_id for active, _ in ended}, everything=is_tick)
         if ended and not self._queue.is_current:
             self.wake()  # a slot is free, or a run waits again

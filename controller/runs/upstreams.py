@@ -1,7 +1,8 @@
 """Evaluates finished runs of upstream deployments: opens gates, and starts the runs of deployments without schedules.
 
 The outcome of an upstream run and its row in `finished_upstreams` are one transaction, and so are everything that
-follows from that row and its removal. The engine calls `process` in every turn.
+follows from that row and its removal. The engine calls `process` in every turn, and `confirm` for each of its own
+transactions that ended no run: only after others are there finished runs to look for.
 """
 
 import logging
@@ -30,6 +31,7 @@ class Upstreams:
         self._clock = clock
         self._admission = admission
         self._after = 0
+        self._commits: int | None = None
 
     def process(self, *, everything: bool) -> bool:
         """Evaluate the upstream runs that have finished, and with `everything` all gates.
@@ -38,14 +40,23 @@ class Upstreams:
         """
         if everything:
             self._after = 0
+        elif self._commits == self._store.commits:
+            return False
         has_changes = everything and self._process_gates()
         while True:
+            commits = self._store.commits
             with self._store.read() as tx:
                 finished = finished_upstreams.find(tx, BATCH, after=self._after)
             if not finished:
+                self._commits = commits
                 return has_changes
             self._process_batch(finished)
             has_changes = True
+
+    def confirm(self, number: int) -> None:
+        """Note that this transaction ended no run."""
+        if self._commits is not None and number == self._commits + 1:
+            self._commits = number
 
     def _process_gates(self) -> bool:
         """Decide about all gates: also about those whose upstream deployment was changed or removed meanwhile."""

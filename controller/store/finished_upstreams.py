@@ -6,32 +6,42 @@ exactly once, whenever the controller is killed.
 
 from collections.abc import Collection
 
-from sqlalchemy import delete, exists, insert, literal, select
+from sqlalchemy import bindparam, delete, exists, insert, select
 
 from controller.model.runs import RunId
+from controller.store.prepared import Prepared, listed
 from controller.store.schema import runs
 from controller.store.store import Transaction
 from controller.store.trigger_tables import dependencies, finished_upstreams
 
+_IS_OF_PROJECT = finished_upstreams.c.project == bindparam("project")
+_RECORD = Prepared(
+    insert(finished_upstreams).from_select(
+        ["project", "deployment", "run_id"],
+        select(runs.c.project, runs.c.deployment, runs.c.id).where(
+            runs.c.id.in_(listed("ended")),
+            runs.c.project == bindparam("project"),
+            exists().where(dependencies.c.project == runs.c.project, dependencies.c.upstream == runs.c.deployment),
+        ),
+    )
+)
+_FIND = Prepared(
+    select(finished_upstreams.c.id, finished_upstreams.c.run_id)
+    .where(_IS_OF_PROJECT, finished_upstreams.c.id > bindparam("after"))
+    .order_by(finished_upstreams.c.id)
+    .limit(bindparam("limit"))
+)
+
 
 def record(tx: Transaction, ended: Collection[RunId]) -> None:
     """Record those of these runs whose deployment is an upstream of another one."""
-    if not ended:
-        return
-    is_upstream = exists().where(dependencies.c.project == runs.c.project, dependencies.c.upstream == runs.c.deployment)
-    rows = select(literal(tx.project), runs.c.deployment, runs.c.id).where(
-        runs.c.id.in_(ended), runs.c.project == tx.project, is_upstream
-    )
-    tx.connection.execute(insert(finished_upstreams).from_select(["project", "deployment", "run_id"], rows))
+    if ended:
+        _RECORD.run(tx, project=tx.project, ended=list(ended))
 
 
 def find(tx: Transaction, limit: int, *, after: int = 0) -> dict[int, RunId]:
     """Return up to `limit` runs with row numbers above `after`, in the order in which they were recorded."""
-    query = select(finished_upstreams.c.id, finished_upstreams.c.run_id).where(
-        finished_upstreams.c.project == tx.project, finished_upstreams.c.id > after
-    )
-    rows = tx.connection.execute(query.order_by(finished_upstreams.c.id).limit(limit))
-    return {row.id: RunId(row.run_id) for row in rows}
+    return {row.id: RunId(row.run_id) for row in _FIND.fetch(tx, project=tx.project, after=after, limit=limit)}
 
 
 def remove(tx: Transaction, numbers: Collection[int]) -> None:

@@ -28,7 +28,7 @@ from controller.store.store import Transaction
 
 _IS_CANCELLED = occurrences.c.state == RunState.CANCELLED.value
 _IS_EARLIER = occurrences.c.run_id < bindparam("new_run")
-_RECORD_OUTCOME = (
+_RECORD_OUTCOME = Prepared(
     update(occurrences)
     .where(
         occurrences.c.project == bindparam("of_project"),
@@ -165,8 +165,7 @@ def record_outcomes(tx: Transaction, ended: Iterable[tuple[Run, RunOutcome]]) ->
             "new_reason": outcome.reason if is_expired else None,
         }
         rows += [] if run.scheduled_for is None else [row]
-    if rows:
-        tx.connection.execute(_RECORD_OUTCOME, rows)
+    _RECORD_OUTCOME.execute(tx, rows)
 
 
 def delete_skipped_after(tx: Transaction, instant: datetime) -> None:

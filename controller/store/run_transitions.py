@@ -1,74 +1,69 @@
 """State changes of many runs at once: claim, start and end. Each is a compare-and-set on the state of the run.
 
-The statements are prepared once and executed for all rows together, so that an iteration of the run engine costs little
-more for many runs than for one. Called by `runs.monitor` and `runs.outcomes`; single runs are changed with
+The statements are compiled once and executed for all rows together, so that a turn of the run engine costs little more
+for many runs than for one. Called by `runs.monitor` and `runs.outcomes`; single runs are changed with
 `store.runs`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Executable, bindparam, case, delete, insert, select, update
+from sqlalchemy import bindparam, case, select, update
+from sqlalchemy.dialects.sqlite import insert
 
 from controller.model.python_environments import PythonRuntime
 from controller.model.queues import SHORTAGE
 from controller.model.runs import Attempt, Run, RunId, RunOutcome, RunState
 from controller.store import finished_upstreams, occurrences
+from controller.store.prepared import Prepared, listed
 from controller.store.queues import let_others_wait
 from controller.store.schema import IS_REDO, attempts, runs
 from controller.store.store import Transaction
 
+_ATTEMPT_COLUMNS = [column.name for column in attempts.columns]
 _OUTCOME_COLUMNS = ("reason", "finished_at", "exit_code", "signal")
 
 
-class _Prepared:
-    """A statement and the names of its parameters. Rows may have more keys than those."""
-
-    def __init__(self, statement: Executable, *names: str) -> None:
-        self._statement = statement
-        self._names = names
-
-    def execute(self, tx: Transaction, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Execute the statement once for each row."""
-        parameters = [{name: row[name] for name in self._names} for row in rows]
-        if parameters:
-            tx.connection.execute(self._statement, parameters)
-
-
-def _run_update(*columns: str) -> _Prepared:
-    values: dict[str, Any] = {"state": bindparam("to"), **{name: bindparam(f"new_{name}") for name in columns}}
-    statement = update(runs).where(runs.c.id == bindparam("run"), runs.c.state == bindparam("expect")).values(values)
-    return _Prepared(statement, "run", "expect", "to", *(f"new_{name}" for name in columns))
-
-
-def _attempt_update(*columns: str) -> _Prepared:
-    values: dict[str, Any] = {"state": bindparam("to"), **{name: bindparam(f"new_{name}") for name in columns}}
-    statement = update(attempts).where(*_THE_ATTEMPT).values(values)
-    return _Prepared(statement, "run", "of_attempt", "to", *(f"new_{name}" for name in columns))
-
-
 _THE_ATTEMPT = (attempts.c.run_id == bindparam("run"), attempts.c.number == bindparam("of_attempt"))
-_CLAIM = _Prepared(
+
+
+def _run_update(*columns: str) -> Prepared:
+    values: dict[str, Any] = {"state": bindparam("to"), **{name: bindparam(f"new_{name}") for name in columns}}
+    return Prepared(
+        update(runs).where(runs.c.id == bindparam("run"), runs.c.state == bindparam("expect")).values(values)
+    )
+
+
+def _attempt_update(*columns: str) -> Prepared:
+    values: dict[str, Any] = {"state": bindparam("to"), **{name: bindparam(f"new_{name}") for name in columns}}
+    return Prepared(update(attempts).where(*_THE_ATTEMPT).values(values))
+
+
+_CLAIM = Prepared(
     update(runs)
     .where(runs.c.id == bindparam("run"), runs.c.state == bindparam("expect"))
     .values(
         state=bindparam("to"),
         attempt=bindparam("new_attempt"),
         reason=case((runs.c.reason.startswith(SHORTAGE), None), else_=runs.c.reason),
-    ),
-    "run",
-    "expect",
-    "to",
-    "new_attempt",
+    )
 )
-_DELETE_ATTEMPT = _Prepared(delete(attempts).where(*_THE_ATTEMPT), "run", "of_attempt")
+_NEW_ATTEMPT = insert(attempts).values({column.name: bindparam(column.name) for column in attempts.columns})
+_ATTEMPT = Prepared(
+    _NEW_ATTEMPT.on_conflict_do_update(
+        index_elements=("run_id", "number"),
+        set_={column.name: _NEW_ATTEMPT.excluded[column.name] for column in attempts.columns if not column.primary_key},
+    )
+)
+_USE_PYTHON = Prepared(
+    update(runs)
+    .where(runs.c.id == bindparam("run"))
+    .values(python=bindparam("digest"), python_declared_at=bindparam("declared_at"))
+)
 _START, _START_ATTEMPT = _run_update("started_at"), _attempt_update("started_at")
 _END, _END_ATTEMPT = _run_update(*_OUTCOME_COLUMNS, "result"), _attempt_update(*_OUTCOME_COLUMNS)
-_STATES = select(runs.c.id, runs.c.state, IS_REDO.label("is_redo")).where(
-    runs.c.id.in_(bindparam("run_ids", expanding=True))
-)
+_STATES = Prepared(select(runs.c.id, runs.c.state, IS_REDO.label("is_redo")).where(runs.c.id.in_(listed("run_ids"))))
 
 
 def claim(tx: Transaction, new: Sequence[Attempt], pythons: Mapping[RunId, PythonRuntime] | None = None) -> set[RunId]:
@@ -88,7 +83,6 @@ def claim(tx: Transaction, new: Sequence[Attempt], pythons: Mapping[RunId, Pytho
     ]
     matching = _matching(tx, rows)
     _CLAIM.execute(tx, matching)
-    _DELETE_ATTEMPT.execute(tx, matching)
     redo_runs = [row["run"] for row in matching if row["is_redo"]]
     if redo_runs:
         let_others_wait(tx, redo_runs)
@@ -98,13 +92,8 @@ def claim(tx: Transaction, new: Sequence[Attempt], pythons: Mapping[RunId, Pytho
         for run_id, python in (pythons or {}).items()
         if run_id in claimed
     ]
-    if used:
-        statement = update(runs).where(runs.c.id == bindparam("run"))
-        statement = statement.values(python=bindparam("digest"), python_declared_at=bindparam("declared_at"))
-        tx.connection.execute(statement, used)
-    begun = [asdict(attempt) for attempt in new if attempt.run_id in claimed]
-    if begun:
-        tx.connection.execute(insert(attempts), begun)
+    _USE_PYTHON.execute(tx, used)
+    _ATTEMPT.execute(tx, (_attempt_row(attempt) for attempt in new if attempt.run_id in claimed))
     return claimed
 
 
@@ -145,6 +134,10 @@ def end_attempt(tx: Transaction, run: Run, outcome: RunOutcome) -> None:
     _END_ATTEMPT.execute(tx, [_outcome_row(run, outcome)])
 
 
+def _attempt_row(attempt: Attempt) -> dict[str, Any]:
+    return {column: getattr(attempt, column) for column in _ATTEMPT_COLUMNS}
+
+
 def _outcome_row(run: Run, outcome: RunOutcome) -> dict[str, Any]:
     return {
         **_row(run.id, run.state, outcome.state),
@@ -161,8 +154,7 @@ def _matching(tx: Transaction, rows: list[dict[str, Any]]) -> list[dict[str, Any
     """Return the rows whose run is in the expected state. The write lock keeps that state until the commit."""
     if not rows:
         return []
-    result = tx.connection.execute(_STATES, {"run_ids": [row["run"] for row in rows]})
-    stored = {row.id: row for row in result}
+    stored = {row.id: row for row in _STATES.fetch(tx, run_ids=[row["run"] for row in rows])}
     return [
         {**row, "is_redo": stored[row["run"]].is_redo}
         for row in rows

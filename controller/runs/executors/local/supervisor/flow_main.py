@@ -2,8 +2,9 @@
 
 The supervisor starts this file as `python -P flow_main.py`, or calls `main` in a fork of a running interpreter
 (`fork_server`). It imports only the standard library. Descriptor 3 contains the call as JSON (`root`, `path` or
-`module`, `name`, `import_paths`, `parameters`, `pycache`). JSON lines go back on descriptor 4: `{"result": …}`,
-`{"error": "…"}` or `{"skipped": "…"}` at the end, and the events of `controller.sdk.event_writer`.
+`module`, `name`, `import_paths`, `parameters`, `pycache`), unless `main` is called with it. JSON lines go back on
+descriptor 4: `{"result": …}`, `{"error": "…"}` or `{"skipped": "…"}` at the end, and the events of
+`controller.sdk.event_writer`.
 
 It may run in another interpreter than the controller's, with its own packages: a Python environment. Then the call
 contains `sdk`, the folder with the copy of our SDK.
@@ -48,10 +49,12 @@ class OwnModules:
     stopping: Any = None
 
 
-def main() -> int:
+def main(call: dict[str, Any] | None = None) -> int:
     """Load the file, call the flow and report its result. Returns the exit code."""
-    with os.fdopen(CALL_FD, encoding="utf-8") as stream:
-        call = json.load(stream)
+    if call is None:
+        with os.fdopen(CALL_FD, encoding="utf-8") as stream:
+            call = json.load(stream)
+    assert call is not None
     os.set_inheritable(EVENTS_FD, False)
     prepare_bytecode(call)
     mark = sys.modules[MARK] = types.ModuleType(MARK)

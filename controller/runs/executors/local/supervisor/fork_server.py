@@ -13,6 +13,7 @@ A supervisor forks again for a flow in a Python file. `reset_interpreter` makes 
 interpreter.
 """
 
+import _signal  # type: ignore[import-not-found]  # typeshed has no stub of it
 import _socket
 import atexit
 import contextlib
@@ -31,7 +32,7 @@ from typing import Any, NamedTuple, NoReturn
 from controller.runs.executors.local.supervisor import cold_start, flow_main, process_title, supervise
 
 # Modules used by many flows. Not `asyncio`, which is large. Not `threading`, and therefore not `logging`: its handlers
-# make each fork 50 % slower. (`_socket` is `socket` without its enums, for the same reason.)
+# make each fork 50 % slower. (`_socket` and `_signal` are those modules without their enums, for the same reason.)
 import datetime  # isort: skip  # noqa: F401
 import pathlib  # isort: skip  # noqa: F401
 
@@ -162,7 +163,7 @@ def _supervise(
     def call(spec: dict[str, Any], env: dict[str, str]) -> int:
         process_title.show(area, f"controller flow {directory}", env)
         reset_interpreter(initial, env)
-        return _run_and_exit(flow_main.main, spec["root"], initial.preloaded)
+        return _run_and_exit(lambda: flow_main.main(spec), spec["root"], initial.preloaded)
 
     warm_start = supervise.WarmStart(call, began_with, sys.orig_argv[0], bool(initial.preloaded))
     try:
@@ -183,18 +184,26 @@ def _restart_cold(directory: str) -> NoReturn:
 
 def reset_interpreter(initial: InitialState, env: dict[str, str]) -> None:
     """Give this fork the environment, path, signals and modules of a new interpreter."""
-    os.environ.clear()
-    os.environ.update(initial.coerced)
-    os.environ.update(env)
+    _change_environment({**initial.coerced, **env})
     if "TZ" in env:
         time.tzset()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
+    _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)
+    _signal.signal(_signal.SIGXFSZ, _signal.SIG_IGN)
     sys.path[:] = initial.path
     sys.orig_argv[sys.orig_argv.index("-c") :] = [flow_main.__file__]
     if "numpy.random" in sys.modules:
         sys.modules["numpy.random"].seed()  # otherwise all flows would draw the same numbers
+
+
+def _change_environment(env: dict[str, str]) -> None:
+    """Make `env` the environment. Variables that already have their value are not written again."""
+    before = os.environ.copy()
+    for name in before.keys() - env.keys():
+        del os.environ[name]
+    for name, value in env.items():
+        if before.get(name) != value:
+            os.environ[name] = value
 
 
 def _installed() -> frozenset[str]:

@@ -1,9 +1,10 @@
 """Starts the process of a flow: fork, session, limits, user and descriptors, then exec or call.
 
 Used by the supervisor. The flow has only the descriptors 0 to 4: an empty input, its output twice, the call (3), and
-the pipe for its reports (4). A command also has its parameters (5).
+the pipe for its reports (4). A command also has its parameters (5). A fork has the call already, and no descriptor 3.
 """
 
+import _signal  # type: ignore[import-not-found]  # typeshed has no stub of it
 import errno
 import fcntl
 import json
@@ -56,17 +57,20 @@ def start(
 ) -> int:
     """Fork and execute `argv`; with `is_fork`, return 0 in the child instead. Raises the child's OSError."""
     parent = os.getpid()
-    call = _in_memory(spec["call"])
+    call = -1 if is_fork else _in_memory(spec["call"])
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     failure, report = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
     if pid == 0:
         try:
-            targets = {0: null, 1: pipes.output, 2: pipes.output, CALL_FD: call, EVENTS_FD: pipes.events}
+            targets = {0: null, 1: pipes.output, 2: pipes.output, EVENTS_FD: pipes.events}
+            if not is_fork:
+                targets[CALL_FD] = call
             if spec.get("has_parameters_file"):
                 targets[PARAMETERS_FD] = os.open(PARAMETERS_FILE, os.O_RDONLY | os.O_CLOEXEC)
             _prepare_process(spec, parent, limits, group, targets)
             if is_fork:
+                os.closerange(CALL_FD, EVENTS_FD)
                 os.closerange(EVENTS_FD + 1, 1 << 20)  # closing `report` signals success
                 return 0
             _execute(spec["argv"], env)
@@ -75,7 +79,7 @@ def start(
         except BaseException:  # noqa: BLE001 - this process must never continue as a supervisor
             os.write(report, b"%d " % errno.EINVAL)
         os._exit(127)
-    for descriptor in (null, report, call):
+    for descriptor in (null, report) if is_fork else (null, report, call):
         os.close(descriptor)
     message = os.read(failure, 8192).decode("utf-8", "surrogateescape")
     os.close(failure)
@@ -113,10 +117,12 @@ def reset_signals() -> None:
     """Set all signals to their default action and unblock them, as a shell does for a command.
 
     A controller that a script started in the background ignores SIGINT and SIGQUIT, and one below nohup ignores SIGHUP.
+    The functions of `signal` convert every number to an enum, which would take a fork longer than all else here.
     """
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in _signal.valid_signals():
+        if number not in (_signal.SIGKILL, _signal.SIGSTOP):
+            _signal.signal(number, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
 
 
 def _execute(argv: list[str], env: dict[str, str]) -> None:

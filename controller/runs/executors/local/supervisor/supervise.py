@@ -57,7 +57,7 @@ def main(directory: str, warm_start: WarmStart | None = None) -> int:
 
 def _follow_protocol(directory: str, warm_start: WarmStart | None) -> int:
     os.chdir(directory)
-    with open("run.json", encoding="utf-8") as stream:
+    with open("run.json", "rb", 0) as stream:
         spec = json.load(stream)
     try:
         if not _take_lock():
