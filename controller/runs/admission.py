@@ -21,6 +21,7 @@ from controller.model.runs import AUTOMATIC, Run, RunState, Trigger
 from controller.model.schedules import Schedule
 from controller.model.status import InventoryEntry
 from controller.runs.backfills import cancel_pruned
+from controller.runs.clock_skew import record_time
 from controller.runs.due_schedules import find_schedule
 from controller.runs.due_times import DueTimeAdmission, ledger_entry
 from controller.runs.ids import RunIds
@@ -52,9 +53,10 @@ class Admission:
     def process_due(self, tx: Transaction, names: Iterable[str], now: datetime) -> list[Run]:
         """Decide all times of these deployments that are due by `now`. Return the runs that were created.
 
-        Due times of a deployment on hold are decided when the hold ends.
+        Call it only after the clock was checked. Due times of a deployment on hold are decided when the hold ends.
         """
         held = {name for name, hold in holds.find_all(tx).items() if not hold.is_over(now)}
+        record_time(tx, self._clock, now, is_checked=True)
         return self._due_times.process(tx, [name for name in names if name not in held], now, {})
 
     def settle_before_change(
@@ -71,6 +73,7 @@ class Admission:
             self._skip_waiting(tx, deployments, now)
             cancel_pruned(tx, deployments, now)
             return self._due_times.process(tx, deployments, now, dict.fromkeys(deployments, "pruned"))
+        record_time(tx, self._clock, now, is_checked=False)
         held = {name: "held" for name, hold in holds.find_all(tx).items() if not hold.is_over(now)}
         return self._due_times.process(tx, deployments, now, held)
 

@@ -23,7 +23,7 @@ from controller.store.table_creation import create_tables
 
 READERS = 4
 """The number of reading connections kept open for user interfaces; up to twice as many may be open at once."""
-SCHEMA_HEAD = "0018"
+SCHEMA_HEAD = "0019"
 _COMPILED: LRUCache[Any, Compiled] = LRUCache(500)
 
 # Errors are raised as StateError. Without a handler, SQLAlchemy would also print tracebacks if logging is not set up.

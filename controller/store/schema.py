@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -340,6 +341,16 @@ events = Table(
     Index("ix_events_project_about_id", "project", "about", "id"),
     Index("ix_events_run_id", "run_id"),
 )
+
+clock_readings = Table(
+    "clock_readings",
+    metadata,
+    Column("project", String(63), primary_key=True),
+    Column("boot_id", String(64), nullable=False),
+    Column("booted_at", Instant, nullable=False),
+    Column("elapsed", Float, nullable=False),
+)
+"""The clock when due times were last decided. `elapsed` is the time since the boot, at `booted_at` by that clock."""
 
 
 def without_index(column: ColumnElement[str]) -> ColumnElement[str]:

@@ -7,7 +7,8 @@ import pytest
 from controller.model.runs import Run, RunOutcome, RunState
 from controller.runs.clock_skew import ClockMonitor
 from controller.runs.outcomes import record_outcomes, skip
-from controller.store import gates, inventory, occurrences, runs
+from controller.store import clock_readings, gates, inventory, occurrences, runs
+from controller.store.clock_readings import ClockReading
 from tests.conftest import NOW
 from tests.unit.runs.conftest import World
 from tests.unit.runs.test_queueing import account, begin, end, hourly
@@ -126,6 +127,64 @@ def test_a_clock_set_back_before_the_start_records_an_event_with_its_size(world:
         inventory.advance_cursors(tx, ["a"], NOW + timedelta(days=3))
     keeper(world)
     assert jumps(world) == ["The clock was set back by 259200 s, to 2026-06-01 12:00:00 UTC."]
+    keeper(world)
+    assert len(jumps(world)) == 1
+
+
+@pytest.mark.parametrize("is_changed", [True, False])
+def test_a_controller_killed_before_it_notices_a_clock_set_back_misses_no_due_time(
+    world: World, *, is_changed: bool
+) -> None:
+    world.declare(a=hourly())
+    time = keeper(world)
+    world.clock.turn(timedelta(minutes=59))
+    world.clock.step(FAR)
+    time.check(is_tick=False)
+    assert len(due(world)) == 1
+    world.clock.turn(timedelta(seconds=58))
+    time.check(is_tick=True)
+    due(world)
+    world.clock.step(-FAR)
+    if is_changed:  # a pass does not check the clock, and does not hide the jump
+        with world.store.write() as tx:
+            world.admission.settle_before_change(tx, ["a"], world.clock.now())
+    world.clock.turn(timedelta(seconds=9))
+    time = keeper(world)
+    assert jumps(world)[1:] == ["The clock was set back by 2592000 s, to 2026-06-01 13:00:07 UTC."]
+    assert time.check(is_tick=True)
+    assert [run.scheduled_for for run in due(world)] == [NOW + HOUR]
+    world.clock.turn(timedelta(minutes=10))
+    keeper(world)
+    assert len(jumps(world)) == 2
+
+
+def test_a_clock_set_while_no_controller_runs_is_a_jump_of_exactly_that_size(world: World) -> None:
+    world.declare(a=hourly())
+    keeper(world)
+    world.clock.turn(HOUR)
+    assert len(due(world)) == 1
+    world.clock.turn(8 * HOUR)
+    commits = world.store.commits
+    assert keeper(world).check(is_tick=True)
+    assert (jumps(world), world.store.commits) == ([], commits)
+    world.clock.step(timedelta(minutes=2))
+    assert not keeper(world).check(is_tick=True)
+    assert jumps(world) == ["The clock was set forward by 120 s, to 2026-06-01 21:02:00 UTC."]
+    assert keeper(world).check(is_tick=True)
+    assert len(jumps(world)) == 1
+
+
+def test_after_a_reboot_with_a_clock_set_back_due_times_since_the_boot_run(world: World) -> None:
+    world.declare(a=hourly("a", "overlap: queue\n"))
+    wrong = ClockReading(boot_id="another", booted_at=NOW + FAR, elapsed=60.0)
+    with world.store.write() as tx:
+        inventory.advance_cursors(tx, ["a"], wrong.time - timedelta(minutes=10))
+        clock_readings.save(tx, wrong)
+    world.clock.turn(HOUR)
+    time = keeper(world)
+    assert jumps(world) == ["The clock was set back by 2588460 s, to 2026-06-01 13:00:00 UTC."]
+    assert time.check(is_tick=True)
+    assert [run.scheduled_for for run in due(world)] == [NOW + HOUR]
     keeper(world)
     assert len(jumps(world)) == 1
 
