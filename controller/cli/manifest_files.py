@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from controller.cli.parallel_map import count_processes, parallel_map
 from controller.clock import SystemClock
 from controller.errors import UsageError
 from controller.git_directory import is_git_repository
@@ -60,16 +61,25 @@ def read_manifests(
     is_whole: bool = True,
     all_environments: bool = False,
     render: Render | None = None,
+    processes: int | None = None,
 ) -> Reading:
     """Return the desired state of all targets and the contents of their files. Raises SourceError, UsageError.
 
     `is_whole` is False if the targets are only some of the files of a repository. `render` executes Python specs and
-    replaces them with the documents they declare; None leaves them unrendered.
+    replaces them with the documents they declare; None leaves them unrendered. `processes` is their number for each
+    root; None for as many as the files and the processor suggest.
     """
     targets_of: dict[Path, list[Target]] = {}
     for target in selected:
         targets_of.setdefault(target.root, []).append(target)
-    reader = partial(_read_root, location=location, is_whole=is_whole, all_environments=all_environments, render=render)
+    reader = partial(
+        _read_root,
+        location=location,
+        is_whole=is_whole,
+        all_environments=all_environments,
+        render=render,
+        processes=processes,
+    )
     readings = [reader(root, below) for root, below in targets_of.items()]
     counts = Counter(path for reading in readings for path in reading.contents)
     return Reading(
@@ -86,6 +96,7 @@ def _read_root(
     is_whole: bool,
     all_environments: bool,
     render: Render | None,
+    processes: int | None,
 ) -> Reading:
     """Read the targets below one root, with the project file of that root."""
     sources = [_source(target, location) for target in selected]
@@ -99,11 +110,16 @@ def _read_root(
     files = {file.path: file for snapshot in snapshots for file in snapshot.files}
     refused = {refusal.path: refusal for snapshot in snapshots for refusal in snapshot.refused}
     project = next(snapshot.project for snapshot in snapshots)
+    if sources[0].is_pinned:  # forks would share the processes of git that read the code
+        processes = 1
+    elif processes is None:
+        processes = count_processes(len(files))
     reader = ManifestReader(
         location.environment,
         all_environments=all_environments,
         is_whole=is_whole,
         is_rooted=is_whole or _is_root(root, location),
+        map_files=map if processes == 1 else partial(parallel_map, processes=processes),
     )
     desired = reader.read(files.values(), SystemClock().now(), project, code)
     desired.check_environment()

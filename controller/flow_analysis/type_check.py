@@ -13,11 +13,15 @@ from controller.sdk.value_errors import Fault, Path
 
 MAX_STEPS = 200_000
 """The number of value and hint pairs to check for one parameter: ten times the values of the largest manifest."""
+_SIMPLE = frozenset((str, int, float, bool))
+"""Types that always accept their own values."""
 _JSON = (type(None), bool, int, float, str, list, tuple, Mapping)
 
 
 def check_type(hint: Any, value: Any, path: Path = ()) -> list[Fault]:
     """Return the faults, at most ten, of a value that is found at `path`."""
+    if hint is value.__class__ and hint in _SIMPLE:
+        return []
     converter = _Converter()
     with contextlib.suppress(_TooManyStepsError):  # then the rest of the value is not checked
         converter.convert(hint, value, path)

@@ -23,6 +23,8 @@ from controller.text import did_you_mean
 DUE_TIME = "due_time"
 FORMATS = ("datetime", "date", "time", "timestamp")
 KEYS = ("from", "format", "shift", "timezone")
+SCALARS = frozenset((str, int, float, bool, type(None)))
+"""The types of the JSON values that contain no others. Most parameters are such values, and can't be references."""
 _MAX_PATTERN = 100
 _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _SAMPLE_TIME = datetime(2000, 12, 31, 22, 58, 59, tzinfo=UTC)  # midnight would also be accepted as a date
@@ -138,10 +140,12 @@ def _find(value: Any, path: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
         yield path, value
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            yield from _find(item, (*path, key))
+            if item.__class__ not in SCALARS:
+                yield from _find(item, (*path, key))
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
-            yield from _find(item, (*path, index))
+            if item.__class__ not in SCALARS:
+                yield from _find(item, (*path, index))
 
 
 def _errors(reference: Mapping[str, Any], path: Path) -> Iterator[InvalidReference]:

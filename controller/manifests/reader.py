@@ -5,13 +5,15 @@ the disk, the clock or the network: files come with their content, and the time 
 invalid input.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from operator import is_
 from pathlib import PurePosixPath
 from types import MappingProxyType
+from typing import Any
 
 from controller.errors import UsageError
 from controller.manifests.build import BuildResult
@@ -106,12 +108,17 @@ class _FileResult:
     dependencies: Mapping[str, str | None]
 
 
+MapFiles = Callable[[Callable[[ManifestFile], Any], Sequence[ManifestFile]], Iterable[Any]]
+"""Applies a function to files and returns the results in the same order, as `map` does."""
+
+
 class ManifestReader:
     """Reads one revision after another, without parsing unchanged files again. Not thread-safe.
 
     Documents are rendered for `environment` (None: without overlays); `all_environments` also checks them in every
     other one. If `is_whole` is False, the files are only a part of the repository, so an undeclared environment is not
     reported; if `is_rooted` is False, missing code files are not. `files` is a cache that several readers can share.
+    `map_files` may read files in other processes, unless another reader shares the cache.
     `parsed` counts the files that were not read from this reader's own cache, `built` the documents in them.
     """
 
@@ -123,8 +130,10 @@ class ManifestReader:
         is_whole: bool = True,
         is_rooted: bool = True,
         files: ParsedFiles | None = None,
+        map_files: MapFiles = map,
     ) -> None:
         self.parsed = self.built = 0
+        self._map_files = map_files
         self._load = load_file if files is None else files.load
         self._environment = environment
         self._all_environments = all_environments
@@ -174,7 +183,7 @@ class ManifestReader:
             flows=None if code is None else Flows(code, self._modules, expected, is_whole=self._is_rooted),
         )
         remaining = (file for file in files if not is_python(file.path) or is_spec(file.path, file.content))
-        results = {file.path: self._read_file(file, now, options) for file in islice(remaining, MAX_FILES)}
+        results = self._read_files(list(islice(remaining, MAX_FILES)), now, options)
         unread = [file.path for file in remaining]
         ignored = [] if options.flows is None else _ignored_projects(results, options.flows)
         same_paths = (unread, ignored) == (self._unread, self._ignored) and len(results) == len(self._files)
@@ -246,15 +255,25 @@ class ManifestReader:
             document_count=len(all_documents),
         )
 
-    def _read_file(self, file: ManifestFile, now: datetime, options: BuildOptions) -> _FileResult:
+    def _read_files(
+        self, files: Sequence[ManifestFile], now: datetime, options: BuildOptions
+    ) -> dict[str, _FileResult]:
+        """Return the results by path, from the cache for unchanged files."""
+        changed = [file for file in files if not self._is_cached(file, options.flows)]
+        results = list(self._map_files(partial(self._read_file, now=now, options=options), changed))
+        self.parsed += len(results)
+        self.built += sum(len(result.documents) for result in results)
+        new = dict(zip((file.path for file in changed), results, strict=True))
+        return {file.path: new.get(file.path) or self._files[file.path] for file in files}
+
+    def _is_cached(self, file: ManifestFile, flows: Flows | None) -> bool:
         cached = self._files.get(file.path)
+        return cached is not None and cached.digest == file.digest and _is_unchanged(flows, cached)
+
+    def _read_file(self, file: ManifestFile, now: datetime, options: BuildOptions) -> _FileResult:
         flows = options.flows
-        if cached is not None and cached.digest == file.digest and _is_unchanged(flows, cached):
-            return cached
-        self.parsed += 1
         loaded = self._load(file)
         documents, variants = _build_documents(loaded, file.path, now, options)
-        self.built += len(documents)
         findings = tuple(_findings(file.path, loaded, documents))
         return _FileResult(
             digest=file.digest,

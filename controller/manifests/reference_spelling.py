@@ -7,9 +7,10 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from controller.manifests.parameter_references import DUE_TIME, KEYS, is_reference, is_valid
+from controller.manifests.parameter_references import DUE_TIME, KEYS, SCALARS, is_reference, is_valid
 from controller.manifests.yaml.nodes import Path
 from controller.schedules.messages import quote
 
@@ -53,10 +54,12 @@ def find_near_misses(value: Any, path: Path = ()) -> Iterator[NearMiss]:
             yield miss
             return
         for key, item in value.items():
-            yield from find_near_misses(item, (*path, key))
+            if item.__class__ not in SCALARS:
+                yield from find_near_misses(item, (*path, key))
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
-            yield from find_near_misses(item, (*path, index))
+            if item.__class__ not in SCALARS:
+                yield from find_near_misses(item, (*path, index))
 
 
 def as_yaml(reference: Mapping[str, Any]) -> str:
@@ -85,6 +88,7 @@ def _near_miss(mapping: Mapping[str, Any], path: Path) -> NearMiss | None:
     return NearMiss(path=path, message=message, hint=f"write {as_yaml(correction)}", correction=correction)
 
 
+@lru_cache(maxsize=1024)  # the deployments of a repository share most names of their parameters
 def _closest_key(word: str) -> str | None:
     """Return the key of a reference that this word is or resembles, or None."""
     plain = _plain(word)

@@ -9,8 +9,8 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from functools import cache
-from importlib.resources import files
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from controller.manifests.schema_messages import SchemaFault, problems_of
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MAX_PROBLEMS = 50
 """Limit per document, so that a hostile file can't make us report ten thousand problems."""
 
+_SCHEMAS = Path(__file__).parents[1] / "schemas"
 _MATRIX_REFERENCE = {"$ref": "#/definitions/matrix_reference"}
 _WITHOUT_PLACEHOLDERS = {"pattern": "^[^{]*$"}
 DEPLOYMENT = "deployment"
@@ -32,7 +33,7 @@ NOTIFY = "notify"
 @cache
 def schema_text(which: str = DEPLOYMENT) -> str:
     """Return the JSON Schema of a deployment, controller.yaml or notify.yaml, as `controller schema` prints it."""
-    return (files("controller") / "schemas" / f"{which}.v1.schema.json").read_text(encoding="utf-8")
+    return (_SCHEMAS / f"{which}.v1.schema.json").read_text(encoding="utf-8")
 
 
 def deployment_schema_text() -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from controller.errors import ControllerError
 from controller.manifests.after_fields import AFTER
-from controller.manifests.parameter_references import parameter_places
+from controller.manifests.parameter_references import SCALARS, parameter_places
 from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Path
 from controller.model.findings import Severity
@@ -117,10 +117,12 @@ def _find(value: Any, path: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
         if path and isinstance(value.get("from"), str):
             yield path, value
         for key, item in value.items():
-            yield from _find(item, (*path, key))
+            if item.__class__ not in SCALARS:
+                yield from _find(item, (*path, key))
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
-            yield from _find(item, (*path, index))
+            if item.__class__ not in SCALARS:
+                yield from _find(item, (*path, index))
 
 
 def _resolve(value: Any, path: Path, results: Mapping[str, Any]) -> Any:

@@ -18,12 +18,8 @@ class ValidationContext:
     def __init__(self, root: Node, problems: tuple[Problem, ...]) -> None:
         self.root = root
         self.problems = list(problems)
-
-    @property
-    def value(self) -> dict[str, Any]:
+        self.value: dict[str, Any] = root.value if isinstance(root.value, dict) else {}
         """The document; empty if it is not a mapping."""
-        value = self.root.value
-        return value if isinstance(value, dict) else {}
 
     def get(self, key: str) -> Any:
         """Return the value of a top-level key; None if it is missing or invalid."""

@@ -7,7 +7,6 @@ the installed version of the package: another version may know other holidays.
 from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 from functools import cache, lru_cache
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from controller.errors import ScheduleError
@@ -44,6 +43,8 @@ def check_holidays(holidays: Holidays) -> None:
 @cache
 def data_version() -> str:
     """Return the installed version of the package."""
+    from importlib.metadata import version  # loading it takes 15 ms
+
     return version("holidays")
 
 

@@ -1,5 +1,6 @@
 """References to the due time: their values, their errors, and the check against the flow's signature."""
 
+import difflib
 from datetime import UTC, datetime
 from typing import Any
 
@@ -320,3 +321,17 @@ def test_the_commit_of_a_run_is_no_reference() -> None:
         ("x",),
         "to use the commit, read get_run_context() in the flow, or CONTROLLER_REVISION in a command",
     )
+
+
+def test_each_name_is_compared_with_the_keys_of_a_reference_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = []
+
+    class Counting(difflib.SequenceMatcher[str]):
+        def __init__(self, *args: Any) -> None:
+            compared.append(args)
+            super().__init__(*args)
+
+    monkeypatch.setattr(difflib, "SequenceMatcher", Counting)
+    for index in range(50):
+        assert not list(find_near_misses({"nested": {"firmament": index, "shifted": 2}}))
+    assert 0 < len(compared) < 10

@@ -1,7 +1,7 @@
 """The manifests of a revision become the desired state, and an error in one does not affect the others."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from controller.manifests import overlays
+from controller.manifests.build import BuildResult, build
 from controller.manifests.reader import MAX_FINDINGS_PER_FILE, DesiredState, ManifestReader
+from controller.manifests.yaml.nodes import Document
 from controller.model.deployments import CommandTarget, Deployment, FlowTarget
 from controller.model.findings import Severity
 from controller.model.schedules import At, Cron, Dst, Gap, Interval, Repeat
@@ -292,3 +295,35 @@ def test_large_inputs_are_read_in_reasonable_time(read: Read, text: str) -> None
     assert state.findings
     assert len(state.findings) <= 2 * MAX_FINDINGS_PER_FILE + 6001
     assert time.process_time() - began < 5
+
+
+def test_each_document_is_parsed_once_and_built_once_per_environment_that_it_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    built: list[str] = []
+
+    def count(document: Document, *args: Any, **options: Any) -> BuildResult:
+        built.append(document.root.value["name"])
+        return build(document, *args, **options)
+
+    monkeypatch.setattr(overlays, "build", count)
+    reader = ManifestReader(all_environments=True)
+    staging = GOOD.format("b") + "environments: {staging: {tags: [x]}}\n"
+    reader.read([file("a.yaml", GOOD.format("a")), file("b.yaml", staging)], NOW)
+    assert (reader.parsed, reader.built, sorted(built)) == (2, 2, ["a", "b", "b"])
+
+
+def test_changed_files_are_read_through_the_given_map(reader: ManifestReader) -> None:
+    calls: list[list[str]] = []
+
+    def record(function: Callable[[ManifestFile], Any], files: Sequence[ManifestFile]) -> list[Any]:
+        calls.append([each.path for each in files])
+        return [function(each) for each in files]
+
+    mapped = ManifestReader(map_files=record)
+    files = [file(f"{i}.yaml", GOOD.format(f"n{i}")) for i in range(3)]
+    assert mapped.read(files, NOW) == reader.read(files, NOW)
+    files[1] = file("1.yaml", GOOD.format("changed"))
+    assert mapped.read(files, NOW) == reader.read(files, NOW)
+    assert calls == [["0.yaml", "1.yaml", "2.yaml"], ["1.yaml"]]
+    assert mapped.parsed == reader.parsed == 4
