@@ -22,11 +22,11 @@ UNFINISHED = """
 """All that the controller still has to do."""
 FAILURES = ("failed", "crashed", "timed_out")
 INTERVALS = {
-    "report": 2,
-    "collect-eu": 2,
-    "collect-us": 2,
-    "summary-eu": 4,
-    "summary-us": 4,
+    "report": 3,
+    "collect-eu": 3,
+    "collect-us": 3,
+    "summary-eu": 6,
+    "summary-us": 6,
     "overview": 5,
     "on-holiday": 3,
 }

@@ -103,7 +103,7 @@ def wait_for_the_end_of_all_runs(company: Repository, files: int) -> None:
     count = "SELECT count(*) FROM runs WHERE trigger = 'file'"
     until(lambda: company.select(count)[0][0] >= files, "the runs of all files")
     try:
-        until(lambda: not company.select(UNFINISHED), "all runs to end")
+        until(lambda: not company.select(UNFINISHED), "all runs to end", 180)
     except AssertionError as error:
         waiting = company.tell("runs", "list", "--state", "pending", "--limit", "100")
         error.add_note("\n".join(f"{run['deployment']} {run['id']}: {run['waiting']}" for run in waiting))
