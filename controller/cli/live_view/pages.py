@@ -18,6 +18,7 @@ from controller.cli.live_view.values import (
     age,
     clock_time,
     deployment_state,
+    is_problem,
     plain,
     short_commit,
 )
@@ -131,8 +132,9 @@ class DeploymentPage(Page):
         lines += [_schedule(schedule, width, now) for schedule in detail["schedules"][:_MOST_SCHEDULES]]
         if self._failing is not None:
             lines.append(plain(fit(f"✕ {self._failing['message']}", width), BAD))
-        problems = [c["message"] for c in detail["conditions"] if c["status"] != "True"]
-        problems += [f"{f['file']}:{f['line']}: {f['message']}" for f in detail["findings"]]
+        problems = [c["message"] for c in detail["conditions"] if is_problem(c)]
+        places = ((f"{f['file']}:{f['line']}:{f['column']}: {f['message']}") for f in detail["findings"])
+        problems += [place for place in places if place not in problems]
         lines += [plain(fit(f"! {problem}", width), WARN) for problem in problems[:_MOST_PROBLEMS]]
         if detail["hold"] is not None:
             hold = detail["hold"]

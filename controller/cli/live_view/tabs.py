@@ -17,6 +17,7 @@ from controller.cli.live_view.values import (
     age,
     clock_time,
     deployment_state,
+    is_problem,
     plain,
     recent_states,
     run_state,
@@ -256,7 +257,7 @@ def changes(commit: Item) -> Text:
 
 def deployment_reason(deployment: Item) -> str:
     """Return why a deployment is not as it should be, as far as the list of deployments says it."""
-    conditions = [c for c in deployment["conditions"] if (c["status"] == "True") is (c["type"] == "Stalled")]
+    conditions = [condition for condition in deployment["conditions"] if is_problem(condition)]
     if conditions:
         return str(conditions[0]["message"])
     if deployment["hold"] is not None:

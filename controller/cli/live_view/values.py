@@ -36,6 +36,7 @@ _DEPLOYMENTS = {
     "waiting": ("○", WARN),
     "ok": ("✓", GOOD),
 }
+_BAD_CONDITIONS = ("Stalled", "Late", "Overdue")
 _WAITING = ("pending", "retrying")
 _SHORT_SECONDS = timedelta(minutes=10)
 _SHORT_MINUTES = timedelta(hours=3)
@@ -105,6 +106,11 @@ def deployment_state(deployment: Mapping[str, Any]) -> Text:
         state = "waiting" if run is not None and run["state"] in _WAITING else "running"
     symbol, style = _DEPLOYMENTS.get(state, ("?", ""))
     return styled(f"{symbol} {state.replace('_', ' ')}", style)
+
+
+def is_problem(condition: Mapping[str, Any]) -> bool:
+    """Return whether a condition of a deployment is a problem; some of them are if they are true."""
+    return (condition["status"] == "True") is (condition["type"] in _BAD_CONDITIONS)
 
 
 def short_commit(commit: Mapping[str, Any], now: datetime) -> Text:

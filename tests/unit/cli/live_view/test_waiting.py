@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from controller.model.findings import Finding
 from controller.model.gates import Gate
 from controller.model.runs import RunState
-from controller.model.status import InventoryEntry
+from controller.model.status import Condition, ConditionStatus, ConditionType, InventoryEntry
 from controller.model.triggers import UpstreamOutcome
-from controller.store import Transaction, gates, holds, inventory, runs
+from controller.store import Transaction, gates, holds, inventory, runs, source_status
 from tests.conftest import NOW
 from tests.unit.cli.live_view.conftest import State, make_run, serve_state
 
@@ -111,6 +112,43 @@ def test_the_page_of_a_deployment_without_due_times_says_what_starts_it(triggere
         inventory.save(tx, [declare(tx, "load", suspend=True)])
     screen = triggered.screen(120, 30).press("3", "/").type("load").press("enter", "enter")
     assert "suspended  nothing is due" in screen.lines[3]
+
+
+def test_a_missing_upstream_deployment_is_shown_once(triggered: State) -> None:
+    message = "deployments/all.yaml:3:8: there is no deployment named gone"
+    ready = Condition(
+        type=ConditionType.READY,
+        status=ConditionStatus.FALSE,
+        reason="InvalidManifest",
+        message=message,
+        last_transition_time=NOW,
+    )
+    stalled = replace(
+        ready,
+        type=ConditionType.STALLED,
+        status=ConditionStatus.TRUE,
+        reason="UpstreamMissing",
+        message="Waits for gone, which is not active.",
+    )
+    finding = Finding(
+        code="UnknownUpstream",
+        message="there is no deployment named gone",
+        file="deployments/all.yaml",
+        line=3,
+        column=8,
+        deployment="publish",
+    )
+    with triggered.controller._store.write() as tx:
+        inventory.save(tx, [replace(declare(tx, "publish", after="gone"), conditions=(ready, stalled))])
+        source = source_status.find(tx)
+        assert source is not None
+        source_status.save(tx, replace(source, findings=(finding,)))
+    screen = triggered.screen(120, 30)
+    [row] = [line for line in screen.lines if "publish" in line]
+    assert "no upstream" in row
+    text = screen.press("3", "/").type("publish").press("enter", "enter").text
+    assert text.count(message) == text.count("there is no deployment named gone") == 1
+    assert text.count("! Waits for gone, which is not active.") == 1
 
 
 def test_a_result_is_shown_as_json(triggered: State) -> None:
