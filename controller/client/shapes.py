@@ -1383,6 +1383,7 @@ class StatusSummary(TypedDict):
     - `pending`, `running`, `retrying`: unfinished runs by state.
     - `due_soon`: the number of deployments that fire within a minute, `next_fire` the first of them or else of all,
       and `later_fire` the first one after that minute.
+    - `triggers`: what starts runs besides the schedules: `event` (other deployments), `file` and `webhook`.
     """
 
     controller: Controller
@@ -1402,6 +1403,7 @@ class StatusSummary(TypedDict):
     due_soon: int
     next_fire: NextFire | None
     later_fire: NextFire | None
+    triggers: list[EdgeKind]
 
 
 class Summary(TypedDict):

@@ -7,10 +7,12 @@ from enum import StrEnum
 
 from controller.model.runs import FAILURES, RunId, RunState
 from controller.model.triggers import UpstreamOutcome
+from controller.text import join_and, join_first, join_or
 from controller.time_format import in_utc
 
 UPSTREAM = "upstream: "
 """The prefix of the reason of a due time that was skipped because of an upstream deployment."""
+_MOST_NAMES = 3
 
 
 class GateState(StrEnum):
@@ -84,6 +86,14 @@ def are_closed(gates: Sequence[Gate]) -> bool:
 def join_texts(waiting: Sequence[Gate]) -> str:
     """Return what these gates of one run wait for: all of them, or the first one."""
     return (" or " if waiting[0].is_enough else " and ").join(gate.text for gate in waiting)
+
+
+def join_names(waiting: Sequence[Gate]) -> str:
+    """Return the upstream deployments of these gates of one run: `ingest and audit`, `a, b, c and 2 more`."""
+    names = [gate.upstream for gate in waiting]
+    if len(names) > _MOST_NAMES:
+        return join_first(names, _MOST_NAMES)
+    return join_or(names) if waiting[0].is_enough else join_and(names)
 
 
 def describe_late(waiting: Sequence[Gate]) -> str:

@@ -35,7 +35,10 @@ class WaitKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitReason:
-    """Why a run waits, as text for one run. `place` is the queue without a free slot, or EVERYTHING."""
+    """Why a run waits, as text for one run.
+
+    `place` is the queue without a free slot, or EVERYTHING; for UPSTREAM, the names of the upstream deployments.
+    """
 
     kind: WaitKind
     text: str
@@ -48,7 +51,8 @@ class QueuedRun:
 
     If it is `serial`, it starts when fewer than `overlap_limit` runs of its deployment are in progress. For a run of a
     backfill, `parallel` is how many runs of the backfill may be in progress at the same time, and `is_paused` whether
-    the backfill is paused. `waits_for` is the text of its waiting gates, if it has any.
+    the backfill is paused. `waits_for` is the text of its waiting gates, if it has any, and `upstreams` names their
+    deployments.
     """
 
     id: RunId
@@ -68,6 +72,7 @@ class QueuedRun:
     parallel: int = 1
     is_paused: bool = False
     waits_for: str | None = None
+    upstreams: str = ""
 
     @property
     def is_redo(self) -> bool:
@@ -161,7 +166,7 @@ def start_reason(run: QueuedRun, load: Load, now: datetime) -> WaitReason | None
     if run.deployment in load.held and run.trigger in AUTOMATIC and not run.attempt:
         return WaitReason(kind=WaitKind.HOLD, text=f"held: {load.held[run.deployment]}")
     if run.waits_for is not None:
-        return WaitReason(kind=WaitKind.UPSTREAM, text=f"for {run.waits_for}")
+        return WaitReason(kind=WaitKind.UPSTREAM, text=f"for {run.waits_for}", place=run.upstreams)
     return None
 
 

@@ -21,6 +21,7 @@ from controller.store import Transaction, run_statistics
 from controller.text import format_count
 
 RECENT = 10
+_UNKNOWN_UPSTREAM = "UnknownUpstream"
 
 
 class AttentionCode(StrEnum):
@@ -69,9 +70,11 @@ def find_attention(
     yield from _source(source)
     if notifications is not None:
         yield from _notifications(notifications)
-    errors = errors_of_never_valid(source, ())
+    errors, only_upstreams = errors_of_never_valid(source, ()), _lacking_only_upstreams(source)
     by_rank = {place: list(members) for place, members in groupby(views, key=rank)}
     for view in by_rank.get(Rank.INVALID, ()):
+        if view.name in only_upstreams and _condition(view, ConditionType.STALLED) is not None:
+            continue  # `_of_conditions` yields the problem
         finding = errors.get(view.name)
         never_valid = "it has never been valid"
         error = never_valid if finding is None else f"{finding.file}:{finding.line}: {finding.message}"
@@ -99,6 +102,13 @@ def find_attention(
                 message=f"{view.hold.author}: {view.hold.reason}",
                 since=view.hold.since,
             )
+
+
+def _lacking_only_upstreams(source: SourceStatus | None) -> set[str | None]:
+    """Return the deployments whose only errors are upstream deployments that are not declared."""
+    errors = [finding for finding in (source.findings if source else ()) if finding.severity is Severity.ERROR]
+    others = {finding.deployment for finding in errors if finding.code != _UNKNOWN_UPSTREAM}
+    return {finding.deployment for finding in errors} - others
 
 
 def _of_conditions(view: DeploymentView) -> Iterator[Attention]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from controller.model.names import name_order
+from controller.model.runs import RunState
 from controller.model.schedules import Schedule
 from controller.model.status import ConditionType, SourceStatus
 from controller.queries.attention import RECENT, Attention, find_attention
@@ -31,7 +32,7 @@ class DeploymentSort(StrEnum):
 class DeploymentRow:
     """One deployment with descriptions of its schedules and its last 10 runs, oldest first.
 
-    - `state`: its state in one word; `running` if it has no problem and a run is in progress.
+    - `state`: its state in one word; `running` or `waiting` if it has no problem and a run is in progress.
     - `since`, `why`: when the problem began and its cause, if it has one.
     - `zone`: the time zone of the first schedule, empty without schedules.
     """
@@ -97,16 +98,22 @@ def _row(
     view: DeploymentView, problem: Attention | None, schedules: Sequence[Schedule], bars: Sequence[Bar]
 ) -> DeploymentRow:
     since, why = (problem.since, problem.message) if problem else _unapplied(view)
-    is_running = view.health is Health.RUNNING and view.state is DeploymentState.OK
     return DeploymentRow(
         view=view,
-        state="running" if is_running else view.state.value,
+        state=_state(view),
         since=since,
         why=why,
         schedules=tuple(describe(schedule) for schedule in schedules),
         zone=schedules[0].timezone if schedules else "",
         bars=tuple(bars),
     )
+
+
+def _state(view: DeploymentView) -> str:
+    if view.health is not Health.RUNNING or view.state is not DeploymentState.OK:
+        return view.state.value
+    run = None if view.last_run is None else view.last_run.relevant
+    return "running" if run is None or run.state is RunState.RUNNING else "waiting"
 
 
 def _unapplied(view: DeploymentView) -> tuple[datetime | None, str]:

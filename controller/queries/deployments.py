@@ -13,7 +13,7 @@ from controller.manifests.build import build_deployment
 from controller.model import INTERNAL
 from controller.model.deployments import CommandTarget, Deployment
 from controller.model.findings import Finding, Severity
-from controller.model.graph import Edge, edges_of
+from controller.model.graph import Edge, EdgeKind, edges_of
 from controller.model.names import name_order
 from controller.model.notifications import MissedDeadline
 from controller.model.runs import FAILURES, FailureStreak, LastRun
@@ -121,6 +121,8 @@ class DeploymentView:
     state: DeploymentState = DeploymentState.OK
     matrix: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     timezone: str | None = None
+    triggers: frozenset[EdgeKind] = field(default=frozenset(), metadata=INTERNAL)
+    """The kinds of events that start its runs: other deployments, files and webhooks."""
     is_late: bool = field(default=False, metadata=INTERNAL)
     """Whether it has the condition `Late` or `Overdue`. Without `expect.start_within`, also whether the newest run has
     not started although the next due time has passed."""
@@ -183,6 +185,7 @@ def base_row(entry: InventoryEntry) -> BaseRow:
     """Build the part of a row that depends on this entry only."""
     deployment = build_entry(entry)
     target = None if deployment is None else deployment.target
+    edges = () if deployment is None else tuple(edges_of(deployment))
     is_command = isinstance(target, CommandTarget)
     row = DeploymentView(
         name=entry.name,
@@ -206,13 +209,14 @@ def base_row(entry: InventoryEntry) -> BaseRow:
         conditions=entry.conditions,
         matrix={} if deployment is None else deployment.matrix,
         timezone=None if deployment is None else deployment.zone,
+        triggers=frozenset(edge.kind for edge in edges if edge.kind is not EdgeKind.GATE),
     )
     return BaseRow(
         row=row,
         reason=entry.reason,
         schedules=() if deployment is None else deployment.schedules,
         has_start_deadline=deployment is not None and deployment.expect.start_within is not None,
-        edges=() if deployment is None else tuple(edges_of(deployment)),
+        edges=edges,
     )
 
 

@@ -30,7 +30,7 @@ _TEXTS = {
     WaitKind.RETRY: ("waits for its next attempt", "wait for their next attempts"),
     WaitKind.START: ("waits for its start time", "wait for their start times"),
     WaitKind.HOLD: ("is held", "are held"),
-    WaitKind.UPSTREAM: ("waits for other deployments", "wait for other deployments"),
+    WaitKind.UPSTREAM: ("waits for", "wait for"),
     WaitKind.BACKFILL: ("waits for its backfill", "wait for their backfills"),
     WaitKind.DEPLOYMENT: ("waits for another run of its deployment", "wait for other runs of their deployments"),
     None: ("starts next", "start next"),
@@ -111,7 +111,8 @@ def _text(kind: WaitKind | None, place: str, count: int, load: Load, active: Ite
         more = f" and {len(users) - _MAX_NAMED} more" if len(users) > _MAX_NAMED else ""
         by = f" by {', '.join(users[:_MAX_NAMED])}{more}" if users else ""
         return f"{name}: {count} waiting, {load.limits[place]} of {load.limits[place]} taken{by}"
-    if place:
+    if place and kind is not WaitKind.UPSTREAM:
         return f"{place}: {count} waiting"
     singular, plural = _TEXTS[kind]
-    return f"1 run {singular}" if count == 1 else f"{count} runs {plural}"
+    text = f"1 run {singular}" if count == 1 else f"{count} runs {plural}"
+    return f"{text} {place}" if place else text

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from controller.model.commits import Commit
 from controller.model.findings import Severity
+from controller.model.graph import EdgeKind
 from controller.model.runs import FAILURES, RunState
 from controller.model.status import Condition, SourceStatus
 from controller.queries.deployments import DeploymentView
@@ -40,6 +41,7 @@ class StatusSummary:
     - `pending`, `running`, `retrying`: unfinished runs by state.
     - `due_soon`: the number of deployments that fire within a minute, `next_fire` the first of them or else of all,
       and `later_fire` the first one after that minute.
+    - `triggers`: what starts runs besides the schedules: `event` (other deployments), `file` and `webhook`.
     """
 
     controller: ControllerView
@@ -59,6 +61,7 @@ class StatusSummary:
     due_soon: int
     next_fire: NextFire | None
     later_fire: NextFire | None
+    triggers: tuple[EdgeKind, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +109,7 @@ def summarize_status(
         due_soon=soon,
         next_fire=_first(fires),
         later_fire=_first(later),
+        triggers=tuple(sorted({kind for view in views if not view.suspended for kind in view.triggers})),
     )
 
 

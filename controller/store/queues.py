@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import and_, bindparam, case, delete, exists, func, insert, literal, or_, select, update
 
 from controller.model.backfills import BackfillState
-from controller.model.gates import join_texts
+from controller.model.gates import join_names, join_texts
 from controller.model.queues import EVERYTHING, SHORTAGE, ActiveRuns, Load, QueuedRun
 from controller.model.runs import RunId, RunState, Trigger
 from controller.store import gates, holds
@@ -17,7 +17,7 @@ from controller.store.prepared import Prepared, listed, one_of
 from controller.store.schema import IS_REDO, Instant, backfills, queues, runs, without_index
 from controller.store.store import Transaction
 
-_OF_OTHER_TABLES = ("parallel", "is_paused", "waits_for")
+_OF_OTHER_TABLES = ("parallel", "is_paused", "waits_for", "upstreams")
 """The fields of a `QueuedRun` that its backfill or its gates have."""
 _IN_PROGRESS = (RunState.LAUNCHING.value, RunState.RUNNING.value)
 _WAITING = (RunState.PENDING.value, RunState.RETRYING.value)
@@ -151,8 +151,9 @@ def find_waiting(tx: Transaction) -> list[QueuedRun]:
     waiting_gates = gates.find_waiting_by_run(tx)
     found = []
     for row in _FIND_WAITING.fetch(tx, project=tx.project):
-        waits_for = join_texts(waiting_gates[row.id]) if row.id in waiting_gates else None
-        found.append(QueuedRun(**{**_converted(row), "waits_for": waits_for}))
+        of_run = waiting_gates.get(row.id)
+        texts = {"waits_for": join_texts(of_run), "upstreams": join_names(of_run)} if of_run else {}
+        found.append(QueuedRun(**{**_converted(row), **texts}))
     return found
 
 

@@ -126,7 +126,7 @@ def ask_hold(view: OpenView) -> None:
         except ScheduleError:
             view.say(f"{name} is not held: {end!r} is neither a duration such as 2h nor a date-time.")
             return
-        limit = "" if until is None else f" until {clock_time(until, timezone)}"
+        limit = "" if until is None else f" until {clock_time(until, view.clock.now(), timezone)}"
         message = f"Held {name}{limit}: its schedules do not fire."
         _send(view, lambda client: client.hold(name, reason, until), lambda _: message)
 

@@ -11,7 +11,7 @@ from controller.cli.live_view.head import activity_line, status_line
 from controller.cli.live_view.listing import Item, Listing
 from controller.cli.live_view.pages import HelpPage, Names, WithheldPage
 from controller.cli.live_view.tabs import Git, Problems
-from controller.cli.live_view.values import DIM, WARN, age, plain, run_progress, run_state
+from controller.cli.live_view.values import DIM, WARN, age, plain, run_progress, run_state, waiting_line
 from controller.cli.live_view.view import View
 from controller.text import visible
 
@@ -67,14 +67,16 @@ def _content(view: View, now: datetime) -> list[Text]:
     elif page is not None:
         lines += page.body(view.width, max(1, view.height - 4 - len(lines)))
     if view.pinned:
-        lines += [_rule("now", view.width), *[_pinned_line(item, now, view.width) for item in view.pinned]]
+        title = f"now, and {view.unpinned} more in [2]" if view.unpinned else "now"
+        lines += [_rule(title, view.width), *[_pinned_line(item, now, view.width) for item in view.pinned]]
     return lines
 
 
 def _table(listing: Listing, height: int, width: int, now: datetime, *, has_note: bool) -> list[Text]:
     """Return the titles and exactly `height` rows."""
     items = [listing.item(index) for index in range(listing.top, listing.top + height)]
-    cells = [listing.cells(item, now) for item in items if item is not None]
+    whole = {index: listing.line(item, now) for index, item in enumerate(items) if item is not None}
+    cells = [listing.cells(item, now) for index, item in enumerate(items) if item is not None and whole[index] is None]
     room = width - len(_MARK)
     layout = choose_widths(listing.columns, cells, room)
     titles = [Text(column.title) for column in listing.columns]
@@ -83,7 +85,7 @@ def _table(listing: Listing, height: int, width: int, now: datetime, *, has_note
     if listing.filter and has_note:
         note = styled(f"filter: {listing.filter}", WARN)
         header = spread(header, note, width)
-    if not cells:
+    if not whole:
         text = listing.empty if listing.is_loaded else "loading …"
         return [header, styled(f"  {text}", DIM), *[Text()] * (height - 1)]
     lines, rows = [header], iter(cells)
@@ -93,12 +95,13 @@ def _table(listing: Listing, height: int, width: int, now: datetime, *, has_note
             continue
         is_selected = index == listing.selected
         line = Text(_MARK if is_selected else " " * len(_MARK))
-        line += table_line(listing.columns, next(rows), layout, room)
+        own_line = whole[index - listing.top]
+        line += table_line(listing.columns, next(rows), layout, room) if own_line is None else fit_text(own_line, room)
         if is_selected:
             line = styled(line.plain + " " * (width - line.cell_len), "reverse")
         lines.append(line)
-    whole = _whole_text(listing, lines, width)
-    return lines[: len(lines) - len(whole)] + whole
+    text_lines = _whole_text(listing, lines, width)
+    return lines[: len(lines) - len(text_lines)] + text_lines
 
 
 def _whole_text(listing: Listing, lines: Sequence[Text], width: int) -> list[Text]:
@@ -108,15 +111,14 @@ def _whole_text(listing: Listing, lines: Sequence[Text], width: int) -> list[Tex
     if not text or " " not in text or any(" ".join(visible(text).split()) in line.plain for line in lines):
         return []
     free = len(lines) - 1 - (listing.end - listing.top)
-    parts = wrap(visible(text), max(1, width - 2 * len(_MARK)))[: max(0, free - 1)]
+    parts = wrap(visible(text), max(1, width - 2 * len(_MARK)), break_on_hyphens=False)[: max(0, free - 1)]
     return [Text(), *[Text(" " * len(_MARK)) + plain(part) for part in parts]] if parts else []
 
 
 def _pinned_line(item: Item, now: datetime, width: int) -> Text:
     """Return a running run with its progress, or what a group of runs waits for."""
     if "text" in item:
-        start = "" if item["starts_at"] is None else f", the first in {age(item['starts_at'], now)}"
-        return Text("  ") + plain(fit(f"○ {item['text']}{start}", width - 2), WARN)
+        return fit_text(Text("  ") + waiting_line(item, now), width)
     name = plain(fit(item["deployment"], _NAME))
     name.pad_right(max(0, _NAME - name.cell_len))
     since = Text(f"{age(item['started_at'], now):7}")

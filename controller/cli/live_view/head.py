@@ -19,9 +19,11 @@ from controller.cli.live_view.values import (
     short_revision,
     sparkline,
 )
+from controller.text import join_and
 
 _MARKED = ("InvalidManifest", "PruneWithheld")
 """The reasons that the numbers of invalid and withheld deployments explain."""
+_TRIGGERS = {"event": "other deployments", "file": "new files", "webhook": "webhooks"}
 _GAP = "   "
 _NARROW = 6
 _WIDE = 100
@@ -116,7 +118,10 @@ def _next(summary: Mapping[str, Any], now: datetime, width: int) -> Text:
     """Return what fires next, and if there is space, also what fires after the next minute."""
     first, later, soon = summary["next_fire"], summary["later_fire"], summary["due_soon"]
     if first is None:
-        return styled("nothing is due", DIM)
+        causes = [_TRIGGERS[kind] for kind in summary["triggers"]]
+        starts = f"{join_and(causes)} start runs" if causes else ""
+        text = f"nothing is due; {starts}" if starts else "nothing is due"
+        return styled(text if len(text) <= width or not starts else starts, DIM)
     text = f"next {soon} within 1m" if soon > 1 else f"next {first['deployment']} in {age(first['fire_time'], now)}"
     more = "" if later is None or not soon else f", {later['deployment']} in {age(later['fire_time'], now)}"
     return plain(text + more if len(text + more) <= width else text)

@@ -66,6 +66,10 @@ class Listing(ABC):
     def cells(self, item: Item, now: datetime) -> Sequence[Text]:
         """Return one cell per column."""
 
+    def line(self, item: Item, now: datetime) -> Text | None:  # noqa: ARG002
+        """Return the whole row of an item that has no columns; None if `cells` returns its row."""
+        return None
+
     @abstractmethod
     def target(self, item: Item) -> Target:
         """Return what the row is about."""

@@ -11,7 +11,7 @@ from controller.client.shapes import RunDetail
 from controller.schedules import zone
 from controller.time_format import convert_times_of
 
-_TEXTS = frozenset({"message", "reason", "waiting"})
+_TEXTS = frozenset({"message", "reason", "waiting", "waits_for"})
 
 
 class LocalClient(Client):

@@ -18,11 +18,12 @@ from controller.cli.live_view.values import (
     age,
     clock_time,
     deployment_state,
+    is_problem,
     plain,
     short_commit,
 )
 from controller.client import Client
-from controller.text import format_count
+from controller.text import format_count, join_and, join_or
 
 _MOST_SCHEDULES = 3
 _MOST_TIMES = 4
@@ -128,15 +129,16 @@ class DeploymentPage(Page):
         ]
         if detail["changed_in"] is not None:
             lines.append(styled("changed in ", DIM) + short_commit(detail["changed_in"], now))
-        lines += [_schedule(schedule, width) for schedule in detail["schedules"][:_MOST_SCHEDULES]]
+        lines += [_schedule(schedule, width, now) for schedule in detail["schedules"][:_MOST_SCHEDULES]]
         if self._failing is not None:
             lines.append(plain(fit(f"✕ {self._failing['message']}", width), BAD))
-        problems = [c["message"] for c in detail["conditions"] if c["status"] != "True"]
-        problems += [f"{f['file']}:{f['line']}: {f['message']}" for f in detail["findings"]]
+        problems = [c["message"] for c in detail["conditions"] if is_problem(c)]
+        places = ((f"{f['file']}:{f['line']}:{f['column']}: {f['message']}") for f in detail["findings"])
+        problems += [place for place in places if place not in problems]
         lines += [plain(fit(f"! {problem}", width), WARN) for problem in problems[:_MOST_PROBLEMS]]
         if detail["hold"] is not None:
             hold = detail["hold"]
-            until = "" if hold["until"] is None else f" until {clock_time(hold['until'], detail['timezone'])}"
+            until = "" if hold["until"] is None else f" until {clock_time(hold['until'], now, detail['timezone'])}"
             since = f"{age(hold['since'], now)}{until}"
             lines.append(plain(f"‖ held by {hold['author']} for {since}: {hold['reason']}", WARN))
         return [*[fit_text(line, width) for line in lines], Text()]
@@ -151,7 +153,7 @@ class DeploymentPage(Page):
             count = failing["count"]
             parts.append(f"{count} runs failed in a row, for {since}" if count > 1 else f"failed {since} ago")
         next_time = self._detail["next_fire_time"]
-        parts.append("nothing is due" if next_time is None else f"next in {age(next_time, now)}")
+        parts.append(_starts(self._detail) if next_time is None else f"next in {age(next_time, now)}")
         return styled("; ".join(parts), BAD if failing is not None else "")
 
 
@@ -220,7 +222,7 @@ class CommitPage(Page):
         """The commit."""
         return Target(sha=self.sha)
 
-    def head(self, width: int, now: datetime) -> list[Text]:  # noqa: ARG002
+    def head(self, width: int, now: datetime) -> list[Text]:
         """Return the commit, and where to see its diff."""
         about = [plain(self._about, DIM)] if self._about else []
         if self._commit is None:
@@ -229,7 +231,7 @@ class CommitPage(Page):
         lines = [
             *about,
             plain(self._commit["subject"], "bold"),
-            plain(f"{self._commit['author']}, {clock_time(self._commit['author_date'])}, {self.sha[:12]}")
+            plain(f"{self._commit['author']}, {clock_time(self._commit['author_date'], now)}, {self.sha[:12]}")
             + Text("  ")
             + changes(self._commit),
             plain(f"git show {self.sha[:12]}", DIM),
@@ -278,12 +280,25 @@ class HelpPage(Page):
         return [fit_text(Text(line), width) for line in HELP.strip("\n").splitlines()][:height]
 
 
-def _schedule(schedule: Mapping[str, Any], width: int) -> Text:
+def _starts(detail: Mapping[str, Any]) -> str:
+    """Return what starts runs of a deployment that is not due."""
+    if detail["suspended"] or detail["held"]:
+        return "nothing is due"
+    after, upstreams = detail["after"], [f"{one['deployment']} ({one['on']})" for one in detail["after"]["upstreams"]]
+    causes = []
+    if upstreams and not detail["schedules"]:
+        causes.append(f"after {join_or(upstreams) if after['any'] else join_and(upstreams)}")
+    causes += [f"for {trigger['text']}" for trigger in detail["files"]]
+    causes += [f"for requests to {webhook['path']}" for webhook in detail["webhooks"]]
+    return f"starts {'; '.join(causes)}" if causes else "nothing is due"
+
+
+def _schedule(schedule: Mapping[str, Any], width: int, now: datetime) -> Text:
     """Return the schedule and its next fire times, as many as fit."""
     line = plain(schedule["text"] + (" (suspended)" if schedule["suspended"] else ""))
     separator = "  next "
     for time in schedule["fire_times"][:_MOST_TIMES]:
-        shown = plain(separator + clock_time(time, schedule["timezone"], is_short=True), DIM)
+        shown = plain(separator + clock_time(time, now, schedule["timezone"], is_short=True), DIM)
         if line.cell_len + shown.cell_len > width and separator == ", ":
             break
         line += shown

@@ -6,9 +6,18 @@ from typing import Any
 
 from rich.text import Text
 
-from controller.cli.live_view.cells import Column, styled
+from controller.cli.live_view.cells import Column
 from controller.cli.live_view.listing import MAX_ITEMS, Cursors, Item, Listing, Part, Target
-from controller.cli.live_view.values import DIM, WARN, age, headline, plain, run_progress, run_state
+from controller.cli.live_view.values import (
+    DIM,
+    age,
+    headline,
+    plain,
+    run_progress,
+    run_state,
+    waiting_line,
+    waiting_text,
+)
 from controller.client import Client
 
 _RUN_STATES = (
@@ -49,11 +58,7 @@ class Running(Listing):
         return Part(offset=0, items=items, total=len(items) if text else total)
 
     def cells(self, item: Item, now: datetime) -> Sequence[Text]:
-        """Return the cells of a running run, or of a group of waiting runs."""
-        if "text" in item:
-            start = "" if item["starts_at"] is None else f" in {age(item['starts_at'], now)}"
-            names = ", ".join(run["deployment"] for run in item["runs"])
-            return (plain(item["text"]), styled("○ waiting", WARN), Text(start), Text(), plain(names, DIM), Text())
+        """Return the cells of a running run."""
         return (
             plain(item["deployment"]),
             run_state(item["state"]),
@@ -63,12 +68,24 @@ class Running(Listing):
             plain(item["id"][-12:], DIM),
         )
 
+    def line(self, item: Item, now: datetime) -> Text | None:
+        """Return what a group of waiting runs waits for."""
+        return waiting_line(item, now) if "text" in item else None
+
     def target(self, item: Item) -> Target:
         """Return the run, or the first run of the group."""
         if "text" in item:
-            first = item["runs"][0] if item["runs"] else {"id": None, "deployment": None}
-            return Target(run_id=first["id"], deployment=first["deployment"], text=item["text"])
+            return waiting_target(item)
         return Target(run_id=item["id"], deployment=item["deployment"], text=item["current_task"])
+
+
+def waiting_target(group: Item) -> Target:
+    """Return the first run of a group of waiting runs, and the whole text of the group."""
+    text = waiting_text(group)
+    if not group["runs"]:
+        return Target(text=text)
+    first = group["runs"][0]
+    return Target(run_id=first["id"], deployment=first["deployment"], text=text)
 
 
 class Runs(Listing):

@@ -197,7 +197,7 @@ class RunPage(Page):
         if started is None:
             return f"created {age(self.run['created_at'], now)} ago, {self.run['trigger']}{attempt}"
         took = timedelta(seconds=self.run["took"] or 0) if finished else now - started
-        when = f"at {clock_time(self.run['started_at'], self.run['timezone'])}"
+        when = f"at {clock_time(self.run['started_at'], now, self.run['timezone'])}"
         return f"{when} for {short_span(took)}, {self.run['trigger']}{attempt}"
 
 

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from controller.cli.live_view.cells import Column, styled
 from controller.cli.live_view.listing import MAX_ITEMS, Cursors, Item, Listing, Part, Target
-from controller.cli.live_view.run_lists import Running, Runs
+from controller.cli.live_view.run_lists import Running, Runs, waiting_target
 from controller.cli.live_view.values import (
     BAD,
     BUSY,
@@ -17,9 +17,11 @@ from controller.cli.live_view.values import (
     age,
     clock_time,
     deployment_state,
+    is_problem,
     plain,
     recent_states,
     run_state,
+    waiting_line,
 )
 from controller.cli.terminal.text_format import shorten_run_ids
 from controller.client import Client
@@ -121,7 +123,6 @@ class Queues(Listing):
         Column(title="RUNNING", narrowest=7, is_number=True),
         Column(title="LIMIT", narrowest=5, is_number=True),
         Column(title="WAITING", narrowest=7, is_number=True),
-        Column(title="WAITING RUNS", narrowest=20, is_last=True),
     )
 
     def fetch(self, client: Client, offset: int, count: int) -> Part:  # noqa: ARG002
@@ -132,27 +133,23 @@ class Queues(Listing):
         items = [item for item in items if text in item.get("name", item.get("text", "")).lower()]
         return Part(offset=0, items=items, total=len(items))
 
-    def cells(self, item: Item, now: datetime) -> Sequence[Text]:
-        """Return the cells of a queue, or of a group of waiting runs."""
-        if "text" in item:
-            start = "" if item["starts_at"] is None else f"in {age(item['starts_at'], now)} "
-            names = start + ", ".join(run["deployment"] for run in item["runs"])
-            return (plain(item["text"]), Text(), Text(), styled(str(item["count"]), WARN), plain(names))
+    def cells(self, item: Item, now: datetime) -> Sequence[Text]:  # noqa: ARG002
+        """Return the cells of a queue."""
         is_full = item["limit"] is not None and item["running"] >= item["limit"]
         return (
             plain("all (--max-running)" if item["name"] == "*" else item["name"], "bold"),
             styled(str(item["running"]), BAD if is_full else BUSY),
             Text("-" if item["limit"] is None else str(item["limit"])),
             styled(str(item["waiting"]), WARN if item["waiting"] else DIM),
-            Text(),
         )
+
+    def line(self, item: Item, now: datetime) -> Text | None:
+        """Return what a group of waiting runs waits for."""
+        return waiting_line(item, now) if "text" in item else None
 
     def target(self, item: Item) -> Target:
         """Return the first run of a group."""
-        if "text" not in item or not item["runs"]:
-            return Target(text=item.get("text", item.get("name")))
-        first = item["runs"][0]
-        return Target(run_id=first["id"], deployment=first["deployment"], text=item["text"])
+        return waiting_target(item) if "text" in item else Target(text=item["name"])
 
 
 class Events(Listing):
@@ -188,7 +185,7 @@ class Events(Listing):
         """Return the cells of an event."""
         style = {"error": BAD, "warning": WARN}.get(item["severity"], "")
         return (
-            styled(clock_time(item["time"]), DIM),
+            styled(clock_time(item["time"], now), DIM),
             Text(age(item["time"], now)),
             plain(item["about"]),
             plain(item["reason"], style),
@@ -260,7 +257,7 @@ def changes(commit: Item) -> Text:
 
 def deployment_reason(deployment: Item) -> str:
     """Return why a deployment is not as it should be, as far as the list of deployments says it."""
-    conditions = [c for c in deployment["conditions"] if (c["status"] == "True") is (c["type"] == "Stalled")]
+    conditions = [condition for condition in deployment["conditions"] if is_problem(condition)]
     if conditions:
         return str(conditions[0]["message"])
     if deployment["hold"] is not None:

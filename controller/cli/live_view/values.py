@@ -1,5 +1,7 @@
 """Formats single values of the API's JSON for the live view: states, ages, commits and bars."""
 
+import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -31,8 +33,11 @@ _DEPLOYMENTS = {
     "held": ("‖", WARN),
     "suspended": ("‖", WARN),
     "running": ("●", BUSY),
+    "waiting": ("○", WARN),
     "ok": ("✓", GOOD),
 }
+_BAD_CONDITIONS = ("Stalled", "Late", "Overdue")
+_WAITING = ("pending", "retrying")
 _SHORT_SECONDS = timedelta(minutes=10)
 _SHORT_MINUTES = timedelta(hours=3)
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -65,16 +70,18 @@ def short_span(duration: timedelta) -> str:
     return f"{duration.days}d"
 
 
-def clock_time(time: str | None, timezone: str | None = None, *, is_short: bool = False) -> str:
+def clock_time(time: str | None, now: datetime, timezone: str | None = None, *, is_short: bool = False) -> str:
     """Return a time as `11-29 23:18:04 CET` in the named time zone, or else in that of the machine.
 
-    A short one has no seconds if they are zero.
+    It has the year if that is not the current one. A short one has no seconds if they are zero.
     """
     moment = parse(time)
     if moment is None:
         return "-"
-    local = moment.astimezone(None if timezone is None else zone(timezone))
-    return local.strftime("%m-%d %H:%M %Z" if is_short and not local.second else "%m-%d %H:%M:%S %Z")
+    local_zone = None if timezone is None else zone(timezone)
+    local = moment.astimezone(local_zone)
+    day = "%m-%d" if local.year == now.astimezone(local_zone).year else "%Y-%m-%d"
+    return local.strftime(f"{day} %H:%M %Z" if is_short and not local.second else f"{day} %H:%M:%S %Z")
 
 
 def run_state(state: str) -> Text:
@@ -93,10 +100,17 @@ def recent_states(states: Sequence[str]) -> Text:
 
 
 def deployment_state(deployment: Mapping[str, Any]) -> Text:
-    """Return the symbol and the name of a deployment's state; a deployment without a problem may be running."""
-    state = "running" if deployment["state"] == "ok" and deployment["health"] == "Running" else deployment["state"]
+    """Return the symbol and the name of a deployment's state. One without a problem may be running or waiting."""
+    state, run = deployment["state"], deployment["last_run"]
+    if state == "ok" and deployment["health"] == "Running":
+        state = "waiting" if run is not None and run["state"] in _WAITING else "running"
     symbol, style = _DEPLOYMENTS.get(state, ("?", ""))
     return styled(f"{symbol} {state.replace('_', ' ')}", style)
+
+
+def is_problem(condition: Mapping[str, Any]) -> bool:
+    """Return whether a condition of a deployment is a problem; some of them are if they are true."""
+    return (condition["status"] == "True") is (condition["type"] in _BAD_CONDITIONS)
 
 
 def short_commit(commit: Mapping[str, Any], now: datetime) -> Text:
@@ -142,4 +156,25 @@ def headline(run: Mapping[str, Any]) -> str:
         return f"waiting: {run['waiting']}"
     if run["reason"] is not None:
         return str(run["reason"])
-    return "" if run["result"] is None else str(run["result"])
+    return "" if run["result"] is None else json.dumps(run["result"], ensure_ascii=False)
+
+
+def waiting_line(group: Mapping[str, Any], now: datetime) -> Text:
+    """Return what a group of runs waits for, when the first of them starts, and their deployments."""
+    first = "" if group["count"] == 1 else "the first "
+    start = "" if group["starts_at"] is None else f", {first}in {age(group['starts_at'], now)}"
+    names = _waiting_names(group)
+    return plain(f"○ {group['text']}{start}", WARN) + plain(f": {names}" if names else "", DIM)
+
+
+def waiting_text(group: Mapping[str, Any]) -> str:
+    """Return what a group of runs waits for, and their deployments."""
+    names = _waiting_names(group)
+    return f"{group['text']}: {names}" if names else str(group["text"])
+
+
+def _waiting_names(group: Mapping[str, Any]) -> str:
+    counts = Counter(run["deployment"] for run in group["runs"])
+    names = [name if count == 1 else f"{name} ({count})" for name, count in counts.items()]
+    more = group["count"] - len(group["runs"])
+    return ", ".join([*names, f"{more} more"] if names and more else names)

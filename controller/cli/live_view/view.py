@@ -92,6 +92,15 @@ class View:
         items = [*self.in_progress["running"][:most], *self.in_progress["waiting"]]
         return items[:most]
 
+    @property
+    def unpinned(self) -> int:
+        """The number of other running runs and groups of waiting runs."""
+        if self.in_progress is None:
+            return 0
+        listed = len(self.in_progress["running"]) + len(self.in_progress["waiting"])
+        more: int = self.in_progress["more_running"]
+        return listed + more - len(self.pinned)
+
     def resize(self, width: int, height: int) -> None:
         """Use another size of the screen."""
         self.width, self.height = width, height

@@ -17,11 +17,13 @@ from controller.queries.in_progress import WaitingGroup
 from controller.queries.status import RECENT_RUNS, StatusView
 from controller.queries.withheld_rows import group_withheld
 from controller.schedules import zone
-from controller.text import format_count
+from controller.text import format_count, join_first
 from controller.time_format import ZoneOf, convert_times, convert_times_of, format_span, format_time
 
 MOST_FINDINGS = 5
 MOST_CAUSES = 5
+MOST_GROUPS = 6
+MOST_NAMES = 3
 
 
 def render_status(view: StatusView, now: datetime, *, rows: int | None = None) -> RenderableType:
@@ -48,7 +50,10 @@ def _runs(view: StatusView, now: datetime) -> list[RenderableType]:
     """Return the running runs, the newest finished runs, and what the others wait for."""
     finished = [run for run in view.recent_runs if run.state.is_terminal]
     listed = [*view.in_progress.running, *finished][:RECENT_RUNS]
-    lines = [_waiting(group, _zone_of(view)) for group in view.in_progress.waiting]
+    groups = view.in_progress.waiting
+    lines = [_waiting(group, _zone_of(view)) for group in groups[:MOST_GROUPS]]
+    if len(groups) > MOST_GROUPS:
+        lines.append(Text(f"… and {sum(group.count for group in groups[MOST_GROUPS:])} more waiting", style="dim"))
     if view.in_progress.more_running:
         lines.insert(0, Text(f"… and {view.in_progress.more_running} more running", style="dim"))
     return [run_table(listed, now, _zone_of(view)), *lines] if listed or not lines else [*lines]
@@ -68,7 +73,9 @@ def _waiting(group: WaitingGroup, zone_of: ZoneOf) -> Text:
     start = ""
     if group.starts_at is not None:
         start = f"{group.start_label} {format_time(group.starts_at, zone_of(group.first or ''))}"
-    return Text("○ ", style="yellow") + text_format.plain(f"{group.text}{start}")
+    names = join_first(list(dict.fromkeys(run.deployment for run in group.runs)), MOST_NAMES)
+    line = Text("○ ", style="yellow") + text_format.plain(f"{group.text}{start}")
+    return line + text_format.plain(f": {names}") if names else line
 
 
 class _Heading:

@@ -117,8 +117,14 @@ def test_a_deployment_whose_upstream_is_deleted_says_so(ordered: Served) -> None
         assert nodes["ingest"] == "missing"
         assert "not active" in ordered.get("/graph", Accept="text/html").text
         page = ordered.get("/deployments/report", Accept="text/html").text
-        assert "Waits for ingest, which is not active." in page
+        assert page.count("Waits for ingest, which is not active.") == 1
+        assert page.count("there is no deployment named ingest") == 1
+        heading = page.partition('id="heading"')[2].partition('class="tabs"')[0]
+        assert heading.count('class="note ') == 1
         problems = ordered.get("/api/v1/attention").json()["items"]
-        assert {"audit", "report"} == {item["deployment"] for item in problems if item["code"] == "no_upstream"}
+        assert [(item["deployment"], item["code"]) for item in problems] == [
+            ("audit", "no_upstream"),
+            ("report", "no_upstream"),
+        ]
     finally:
         ordered.commit({"deployments/ingest.yaml": INGEST})

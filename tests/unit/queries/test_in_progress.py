@@ -3,9 +3,11 @@
 from dataclasses import replace
 from datetime import timedelta
 
+from controller.model.gates import Gate, GateState
 from controller.model.runs import Run, RunId, RunState, Trigger
+from controller.model.triggers import UpstreamOutcome
 from controller.queries.in_progress import find_in_progress
-from controller.store import Store, queues, runs
+from controller.store import Store, gates, queues, runs
 from tests.conftest import NOW
 
 MINUTE = timedelta(minutes=1)
@@ -45,6 +47,36 @@ def test_a_backlog_hides_no_running_run_and_is_one_row(store: Store) -> None:
         ("1 run starts next", None, 1),
         ("30 runs wait for their start times", NOW + MINUTE, 0),
         ("queue heavy: 14 waiting, 1 of 1 taken by r2", None, 14),
+    ]
+
+
+def test_runs_that_wait_for_other_deployments_are_grouped_by_these(store: Store) -> None:
+    waiting = [run(number, f"w{number}", RunState.PENDING, scheduled_for=NOW) for number in range(1, 6)]
+    upstreams = {1: ["a"], 2: ["a"], 3: ["a", "b"], 4: ["b", "c", "d", "e"], 5: ["a"]}
+    with store.write() as tx:
+        runs.insert_all(tx, waiting)
+        new = [
+            Gate(
+                run_id=run.id,
+                upstream=name,
+                condition=UpstreamOutcome.SUCCEEDED,
+                due_time=NOW + number * MINUTE,
+                since=None,
+                until=NOW + 60 * MINUTE,
+                is_enough=number == 3,
+            )
+            for number, run in enumerate(waiting, start=1)
+            for name in upstreams[number]
+        ]
+        gates.insert_all(tx, new)
+        gates.save_states(tx, [replace(new[-1], state=GateState.OPEN)])
+    with store.read() as tx:
+        groups = find_in_progress(tx, NOW, 10).waiting
+    assert [(group.text, [each.deployment for each in group.runs]) for group in groups] == [
+        ("1 run starts next", ["w5"]),
+        ("2 runs wait for a", ["w1", "w2"]),
+        ("1 run waits for a or b", ["w3"]),
+        ("1 run waits for b, c, d and 1 more", ["w4"]),
     ]
 
 

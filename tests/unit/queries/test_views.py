@@ -10,12 +10,10 @@ from sqlalchemy import event
 
 from controller.errors import NotFoundError
 from controller.model.findings import Finding
-from controller.model.gates import Gate, GateState
 from controller.model.notifications import DeadlineKind, DeadlineRecord, MissedDeadline
 from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.model.status import Condition, ConditionStatus, ConditionType, InventoryEntry, SourceStatus, Withheld
-from controller.model.triggers import UpstreamOutcome, WatchProblem
-from controller.queries.attention import find_attention
+from controller.model.triggers import WatchProblem
 from controller.queries.deployment_details import show_deployment
 from controller.queries.deployment_list import deployment_rows
 from controller.queries.deployments import Health, Rank, Sync, list_deployments, rank
@@ -24,7 +22,7 @@ from controller.queries.overview import overview
 from controller.queries.runs import find_run, list_runs, stored_states
 from controller.queries.withheld_rows import group_withheld
 from controller.runs.ids import RunIds
-from controller.store import Store, deadlines, gates, inventory, last_runs, runs, seen_files, source_status
+from controller.store import Store, deadlines, inventory, last_runs, runs, seen_files, source_status
 from controller.store.run_search import RunFilter
 from tests.conftest import NOW
 
@@ -210,37 +208,6 @@ def test_a_run_that_waits_beyond_the_next_due_time_is_late(store: Store) -> None
         ("good", Rank.HEALTHY),
     ]
     assert [item.title for item in overall.attention] == ["late: a run is late"]
-
-
-@pytest.mark.parametrize("is_any", [False, True])
-def test_a_late_run_says_which_deployments_it_waits_for(store: Store, is_any: bool) -> None:
-    hourly = [{"cron": "0 * * * *", "timezone": "UTC"}]
-    late = replace(run(1, "a", RunState.PENDING), trigger=Trigger.SCHEDULE, scheduled_for=NOW - HOUR)
-    late = replace(late, created_at=NOW - HOUR)
-    opened = Gate(
-        run_id=late.id,
-        upstream="b",
-        condition=UpstreamOutcome.SUCCEEDED,
-        due_time=NOW - HOUR,
-        since=None,
-        until=NOW + HOUR,
-        state=GateState.WAITING if is_any else GateState.OPEN,
-        is_enough=is_any,
-    )
-    waiting = replace(opened, upstream="c", due_time=None, state=GateState.WAITING)
-    with store.write() as tx:
-        source_status.save(tx, source())
-        inventory.save(tx, [entry("a", schedules=hourly)])
-        runs.insert_all(tx, [late])
-        gates.insert_all(tx, [opened, waiting])
-    with store.read() as tx:
-        [view] = list_deployments(tx, NOW)
-        [item] = find_attention(source(), [view])
-        assert last_runs.find_many(tx, [late.id]) == [last_runs.find(tx, "a")]
-    text = "b (due 2026-06-01 11:00:00 UTC) or a run of c" if is_any else "a run of c"
-    assert view.last_run is not None
-    assert (view.state, view.last_run.waits_for) == ("late", text)
-    assert item.message == f"It waits for {text}. A later due time has passed already."
 
 
 def test_a_missed_deadline_is_a_condition_and_needs_attention(store: Store) -> None:
