@@ -5,13 +5,13 @@ They are checked with the store alone.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from controller.manifests.build import build_deployment
 from controller.model.deployments import Deployment
-from controller.model.runs import ACTIVE, Occurrence, Outcome, Run, RunId, RunState, Trigger
+from controller.model.runs import ACTIVE, DueRun, Occurrence, Outcome, Run, RunId, RunState, Trigger
 from controller.model.schedules import Schedule
 from controller.runs import upstream_events
 from controller.schedules import find_due, find_exclusion, is_exclusion
@@ -31,6 +31,8 @@ class Checker:
         self._world = world
         self._final: dict[RunId, Run] = {}
         self._skips = SkipChecker()
+        self._forgotten: set[RunId] = set()
+        self._last_event = 0
 
     def check_step(self) -> None:
         """Check the invariants that hold after every step."""
@@ -39,6 +41,7 @@ class Checker:
             attempts = {run.id: runs.attempts_of(tx, run.id) for run in by_id.values() if run.attempt}
             ledger = [row for name in inventory.entries(tx) for row in occurrences.find_newest(tx, name, 1000)]
             policies = {name: entry.document.get("overlap", "skip") for name, entry in inventory.entries(tx).items()}
+            self._note_forgotten(tx, by_id.values())
         for run_id, run in self._final.items():
             assert by_id[run_id] == run, f"finished run {run_id} has changed"
         self._final = {run_id: run for run_id, run in by_id.items() if run.state.is_terminal}
@@ -60,6 +63,7 @@ class Checker:
         those in `gaps`.
         """
         with self._world.real_store.read() as tx:
+            self._note_forgotten(tx, select_all(tx, RunFilter()))
             unfinished = select_all(tx, RunFilter(states=ACTIVE))
             assert unfinished == [], f"not resolved: {[(run.id, run.state, run.reason) for run in unfinished]}"
             for run in select_all(tx, RunFilter()):
@@ -72,15 +76,7 @@ class Checker:
             for name, entry in inventory.entries(tx).items():
                 rows = occurrences.find_newest(tx, name, 100_000)
                 for row in rows:
-                    assert row.outcome is Outcome.RUN or row.reason
-                    if row.run_id is not None:
-                        run_of_row = runs.find(tx, row.run_id)
-                        assert run_of_row is not None
-                        assert (run_of_row.deployment, run_of_row.scheduled_for) == (name, row.scheduled_for)
-                        assert (run_of_row.state is RunState.SKIPPED) is (row.outcome is Outcome.SKIPPED)
-                        history = runs.history(tx, name, row.scheduled_for, row.scheduled_for)[row.scheduled_for]
-                        latest = [run for run in history if run.state is not RunState.CANCELLED] or history
-                        assert (row.run_id, row.state) == (latest[-1].run_id, latest[-1].state)
+                    self._check_row(tx, row)
                 if name in stable:
                     deployment = build_deployment(entry.document, entry.file, entry.line)
                     times = find_due(deployment.schedules, *span, 100_000).times
@@ -88,6 +84,37 @@ class Checker:
                     missing = [time for time, _ in times if time not in recorded and not is_within(time, gaps)]
                     assert missing == [], f"{name} misses {missing}"
                     check_exclusions(tx, rows, dict(times))
+
+    def _note_forgotten(self, tx: Transaction, all_runs: Iterable[Run]) -> None:
+        """Note the runs that were skipped for times after one to which the clock was set back.
+
+        Unless a redo of such a due time is unfinished, the skip is forgotten, so that the time is decided when it is
+        due.
+        """
+        for number, event in events.after(tx, self._last_event, limit=100_000):
+            self._last_event = number
+            if event.reason == "ClockJumped" and "set back" in event.message:
+                self._forgotten |= {
+                    run.id
+                    for run in all_runs
+                    if run.state is RunState.SKIPPED
+                    and run.scheduled_for is not None
+                    and run.scheduled_for > event.time
+                }
+
+    def _check_row(self, tx: Transaction, row: Occurrence) -> None:
+        """Check that a row of the ledger has a reason or the run that decides the state of the due time."""
+        assert row.outcome is Outcome.RUN or row.reason
+        if row.run_id is None:
+            return
+        run = runs.find(tx, row.run_id)
+        assert run is not None
+        assert (run.deployment, run.scheduled_for) == (row.deployment, row.scheduled_for)
+        assert (run.state is RunState.SKIPPED) is (row.outcome is Outcome.SKIPPED)
+        history = runs.history(tx, row.deployment, row.scheduled_for, row.scheduled_for)[row.scheduled_for]
+        remembered = [run for run in history if run.run_id not in self._forgotten]
+        latest = [find_latest(some) for some in (history, remembered) if some]
+        assert (row.run_id, row.state) in [(run.run_id, run.state) for run in latest], (row, latest)
 
 
 class SkipChecker:
@@ -146,6 +173,11 @@ def check_releases(tx: Transaction) -> None:
     released_by = [runs.find(tx, run.upstream[0].run_id) for run in of_e]
     released = Counter(upstream_events.chain_of(tx, run) for run in released_by if run is not None)
     assert released == Counter(chains), (released - Counter(chains), Counter(chains) - released)
+
+
+def find_latest(history: Sequence[DueRun]) -> DueRun:
+    """Return the run that decides the state of a due time: the latest one that was not cancelled, or the latest."""
+    return ([run for run in history if run.state is not RunState.CANCELLED] or history)[-1]
 
 
 def check_one_run_per_due_time(all_runs: Iterable[Run]) -> None:
