@@ -70,9 +70,15 @@ def interpreter(pytestconfig: pytest.Config) -> str:
     return str(pytestconfig.getoption("--interpreter"))
 
 
+def pytest_collection() -> None:
+    """Collect no garbage while tests are collected: nearly all objects stay, and a fifth of the time goes to it."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """Exclude the collected tests from garbage collection, which would examine all of them again and again."""
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -49,4 +49,4 @@ def test_scripts_import_with_relative_urls_and_templates_name_no_folder() -> Non
     imports = [url for script in SCRIPTS for url in re.findall(r'(?:from|import) "([^"]+)"', script.read_text())]
     assert len(imports) > 30
     assert [url for url in imports if not url.startswith("./")] == []
-    assert [path.name for path in (*SCRIPTS, *TEMPLATES) if '"/static/' in path.read_text()] == []
+    assert [path.name for path in (*SCRIPTS, *TEMPLATES) if "/static/" in path.read_text()] == []

@@ -15,7 +15,7 @@ function icon(name) {
   svg.setAttribute("viewBox", "0 0 16 16");
   svg.setAttribute("aria-hidden", "true");
   svg.append(document.createElementNS(namespace, "use"));
-  svg.firstChild.setAttribute("href", `/static/icons.svg#${name}`);
+  svg.firstChild.setAttribute("href", new URL(`icons.svg#${name}`, import.meta.url));
   return svg;
 }
 
