@@ -71,8 +71,10 @@ def execute(
             "CONTROLLER_DEPLOYMENT": deployment.name,
         }
         if not has_own_temporary(deployment):
-            private = temporary_directory.make(bases, directory)
-            ending.callback(temporary_directory.remove, private, directory)
+            lock = os.open(f"{directory}/{temporary_directory.LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            ending.callback(os.close, lock)
+            private = temporary_directory.make(bases, directory, lock)
+            ending.callback(temporary_directory.remove, private, lock)
             env["TMPDIR"] = private.path
         sdk = None
         if python is not None:

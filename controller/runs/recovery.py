@@ -43,6 +43,8 @@ def _lost(reason: str) -> RunOutcome:
 
 
 _MAX_PID = 1 << 22
+_HOLDER_BYTES = 16
+"""The id of the supervisor, at the start of the lock. The record of its temporary directory follows."""
 _OUTCOMES = frozenset({"succeeded", "failed", "timed_out", "cancelled", "skipped"})
 MAX_MARK_BYTES = 1 << 20
 MAX_SPECIFICATION_BYTES = 1 << 24
@@ -122,7 +124,7 @@ def _lock_holder(path: Path) -> _Holder | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        text = os.read(descriptor, 32)
+        text = os.read(descriptor, _HOLDER_BYTES).rstrip(b" ")
         pid = int(text) if text.isdigit() else 0
         return _Holder(pid if 0 < pid <= _MAX_PID else None)
     finally:

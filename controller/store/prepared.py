@@ -1,7 +1,8 @@
 """Statements that are compiled once and executed for many rows, for what every turn of the run engine does.
 
 SQLAlchemy otherwise builds a statement and looks up its compiled form at every call, which costs more than most of the
-statements themselves. A list of values is one parameter (`listed`), so that the text of a statement does not depend on
+statements themselves. So does its own execution of a text: the cursor of the driver executes it, unless somebody
+listens to statements. A list of values is one parameter (`listed`), so that the text of a statement does not depend on
 their number.
 """
 
@@ -51,15 +52,25 @@ class Prepared:
         """Execute the statement once for each row of parameters. Rows may have more keys than those."""
         compiled = self._compile(tx.connection.dialect)
         bound = [_bind(compiled, row) for row in rows]
-        if bound:
+        if not bound:
+            return
+        cursor = _cursor(tx)
+        if cursor is None:
             tx.connection.exec_driver_sql(compiled.text, bound)
+        else:
+            cursor.executemany(compiled.text, bound)
+            cursor.close()
 
     def fetch(self, tx: Transaction, **parameters: Any) -> list[Any]:
         """Execute the statement once and return its rows, which are named tuples."""
         compiled = self._compile(tx.connection.dialect)
-        result = tx.connection.exec_driver_sql(compiled.text, _bind(compiled, parameters))
-        rows = result.cursor.fetchall()
-        result.close()
+        cursor = _cursor(tx)
+        if cursor is None:
+            cursor = tx.connection.exec_driver_sql(compiled.text, _bind(compiled, parameters)).cursor
+        else:
+            cursor.execute(compiled.text, _bind(compiled, parameters))
+        rows = cursor.fetchall()
+        cursor.close()
         make_row, conversions = compiled.make_row, compiled.conversions
         if not conversions:
             return list(map(make_row, rows))
@@ -74,7 +85,13 @@ class Prepared:
     def run(self, tx: Transaction, **parameters: Any) -> int:
         """Execute the statement once and return the number of rows that it changed."""
         compiled = self._compile(tx.connection.dialect)
-        return int(tx.connection.exec_driver_sql(compiled.text, _bind(compiled, parameters)).rowcount)
+        cursor = _cursor(tx)
+        if cursor is None:
+            return int(tx.connection.exec_driver_sql(compiled.text, _bind(compiled, parameters)).rowcount)
+        cursor.execute(compiled.text, _bind(compiled, parameters))
+        count = int(cursor.rowcount)
+        cursor.close()
+        return count
 
     def _compile(self, dialect: Dialect) -> _Compiled:
         compiled = self._compiled.get(dialect.name)
@@ -107,6 +124,12 @@ def as_stored(instant: datetime) -> str:
 def _elements(name: str) -> Any:
     parameter: BindParameter[Any] = bindparam(name, type_=JSON)
     return func.json_each(parameter).table_valued("value").c.value
+
+
+def _cursor(tx: Transaction) -> Any:
+    """Return a cursor of the driver; None if SQLAlchemy has to execute the statement, because somebody listens."""
+    connection = tx.connection
+    return None if connection.dispatch.before_cursor_execute else connection.connection.cursor()
 
 
 def _compile(statement: Executable, dialect: Dialect) -> _Compiled:

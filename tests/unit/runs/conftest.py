@@ -97,7 +97,7 @@ class Supervised:
 
     @property
     def pid(self) -> int:
-        return int((self.directory / "lock").read_bytes())
+        return int((self.directory / "lock").read_bytes().split()[0])
 
     def say(self, word: bytes) -> None:
         self.launch.wire.sendall(word)
@@ -361,7 +361,7 @@ class World:
 
     def supervisor_pid(self, run: Run) -> int:
         [lock] = (self.runs_directory / run.id).glob("*/lock")
-        return int(lock.read_text(encoding="utf-8"))
+        return int(lock.read_text(encoding="utf-8").split()[0])
 
 
 def reap(pid: int) -> None:

@@ -39,6 +39,13 @@ def f():
 """
 
 
+def lock_in(directory: Path) -> int:
+    """Create the lock of an attempt, as a supervisor does."""
+    lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT)
+    temporary_directory.write_holder(lock)
+    return lock
+
+
 @one_start
 def test_sockets_of_a_flow_work_with_a_long_state_directory(world: World) -> None:
     deep = world.state / "runs" / ("d" * 120)
@@ -60,7 +67,7 @@ def test_the_address_of_a_socket_fits_below_the_longest_base(tmp_path: Path) -> 
         base = short + "/" + "x" * (temporary_directory.MAX_BASE_BYTES - len(short) - 1)
         for name in (base, f"{base}x"):
             Path(name).mkdir()
-        made = temporary_directory.make([f"{base}x", base], str(tmp_path))
+        made = temporary_directory.make([f"{base}x", base], str(tmp_path), lock_in(tmp_path))
         assert made.path.startswith(f"{base}/")
     assert len(made.path) + len("/pymp-01234567/listener-01234567") == 107
 
@@ -83,16 +90,29 @@ def test_an_unusable_base_directory_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     own = tmp_path / "attempt"
     own.mkdir()
-    made = temporary_directory.make([f"{tmp_path}/none", f"{tmp_path}/file"], str(own))
+    lock = lock_in(own)
+    made = temporary_directory.make([f"{tmp_path}/none", f"{tmp_path}/file"], str(own), lock)
     assert made.path == f"{own}/tmp"
-    temporary_directory.remove(made, str(own))
-    assert os.listdir(own) == []  # noqa: PTH208
+    assert temporary_directory.find(str(own)) == made
+    temporary_directory.remove(made, lock)
+    assert os.listdir(own) == ["lock"]  # noqa: PTH208
+    assert temporary_directory.find(str(own)) is None
 
 
 def test_the_temporary_directory_is_private_and_recorded(tmp_path: Path) -> None:
-    made = temporary_directory.make([str(tmp_path)], str(tmp_path))
+    made = temporary_directory.make([str(tmp_path)], str(tmp_path), lock_in(tmp_path))
     assert os.stat(made.path).st_mode & 0o777 == 0o700  # noqa: PTH116
     assert temporary_directory.find(str(tmp_path)) == made
+    assert (tmp_path / "lock").read_text().split()[0] == str(os.getpid())
+
+
+@pytest.mark.parametrize("inode", [1, 12, 123, 1234, 1 << 63])
+def test_a_record_replaces_one_without_an_inode(tmp_path: Path, inode: int) -> None:
+    lock = lock_in(tmp_path)
+    recorded = temporary_directory.Temporary("/tmp/ctl-0123456789ab", None, 0)
+    for each in (recorded, recorded._replace(inode=inode)):
+        temporary_directory._record(each, lock)
+        assert temporary_directory.find(str(tmp_path)) == each
 
 
 @one_start
@@ -114,7 +134,7 @@ def test_deep_and_unreadable_contents_are_removed(tmp_path: Path, supervise: Sup
     one.say(b"GO\n")
     assert one.end()["outcome"] == "succeeded", one.log()
     assert not os.path.lexists(one.log().strip())
-    assert not (one.directory / temporary_directory.RECORD).exists()
+    assert temporary_directory.find(str(one.directory)) is None
     assert (tmp_path / "precious" / "file").exists()
 
 
@@ -122,11 +142,13 @@ MOUNTING = """
 import os, subprocess, sys
 from controller.runs.executors.local.supervisor import temporary_directory as temporary
 own, precious = sys.argv[1:]
-made = temporary.make([own], own)
+lock = os.open(f"{own}/lock", os.O_RDWR | os.O_CREAT)
+temporary.write_holder(lock)
+made = temporary.make([own], own, lock)
 for name in ("here", "deep/down"):
     os.makedirs(f"{made.path}/{name}")
     subprocess.run(["mount", "--bind", precious, f"{made.path}/{name}"], check=True)
-temporary.remove(made, own)
+temporary.remove(made, lock)
 print(made.path)
 """
 
@@ -182,41 +204,43 @@ def test_nothing_is_left_of_a_supervisor_that_dies_at_any_point(
 
 
 def test_a_directory_that_replaced_it_is_not_removed(tmp_path: Path) -> None:
-    made = temporary_directory.make([str(tmp_path)], str(tmp_path))
+    lock = lock_in(tmp_path)
+    made = temporary_directory.make([str(tmp_path)], str(tmp_path), lock)
     os.rename(made.path, tmp_path / "moved")  # noqa: PTH104
     place = Path(made.path)
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "file").touch()
     place.symlink_to(tmp_path / "precious")
-    temporary_directory.remove(made, str(tmp_path))
+    temporary_directory.remove(made, lock)
     assert place.is_symlink()
     place.unlink()
     (tmp_path / "precious").rename(place)
-    temporary_directory.remove(made, str(tmp_path))
+    temporary_directory.remove(made, lock)
     assert (place / "file").exists()
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"path": 1, "inode": 1, "uid": 0}', "[" * 100_000])
 def test_an_unknown_record_is_ignored(tmp_path: Path, content: str) -> None:
-    (tmp_path / temporary_directory.RECORD).write_text(content)
+    (tmp_path / "lock").write_text(f"{os.getpid():<16}{content}")
     assert temporary_directory.find(str(tmp_path)) is None
 
 
 @pytest.mark.parametrize("path", ["/etc", "ctl-0123456789ab", "/tmp/../ctl-0123456789abc", "/elsewhere/tmp"])
 def test_a_record_with_another_directory_name_is_ignored(tmp_path: Path, path: str) -> None:
     said = {"path": path, "inode": os.stat("/etc").st_ino, "uid": os.geteuid()}  # noqa: PTH116
-    (tmp_path / temporary_directory.RECORD).write_text(json.dumps(said))
+    (tmp_path / "lock").write_text(f"{os.getpid():<16}{json.dumps(said)}")
     assert temporary_directory.find(str(tmp_path)) is None
 
 
 def test_a_directory_with_an_incomplete_record_is_removed_only_if_empty(tmp_path: Path) -> None:
     path = tmp_path / "ctl-0123456789ab"
     (path / "in").mkdir(parents=True)
+    lock = lock_in(tmp_path)
     begun = temporary_directory.Temporary(str(path), None, os.geteuid())
-    temporary_directory.remove(begun, str(tmp_path))
+    temporary_directory.remove(begun, lock)
     assert (path / "in").exists()
     (path / "in").rmdir()
-    temporary_directory.remove(begun, str(tmp_path))
+    temporary_directory.remove(begun, lock)
     assert not path.exists()
 
 

@@ -117,7 +117,7 @@ def reset_signals() -> None:
     """Set all signals to their default action and unblock them, as a shell does for a command.
 
     A controller that a script started in the background ignores SIGINT and SIGQUIT, and one below nohup ignores SIGHUP.
-    The functions of `signal` convert every number to an enum, which would take a fork longer than all else here.
+    The functions of `signal` convert every number to an enum, which would take a fork longer than everything else here.
     """
     for number in _signal.valid_signals():
         if number not in (_signal.SIGKILL, _signal.SIGSTOP):

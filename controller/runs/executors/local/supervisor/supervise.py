@@ -43,6 +43,22 @@ class WarmStart(NamedTuple):
     has_preloaded: bool
 
 
+class _Private(NamedTuple):
+    """The temporary directory of the attempt, and the lock that records it."""
+
+    directory: temporary_directory.Temporary
+    lock: int
+
+    @classmethod
+    def make(cls, spec: dict[str, Any], lock: int) -> "_Private":
+        """Create the directory. Raises OSError."""
+        return cls(temporary_directory.make(spec["tmp"], ".", lock, spec.get("user")), lock)
+
+    def remove(self) -> None:
+        """Remove the directory."""
+        temporary_directory.remove(self.directory, self.lock)
+
+
 def main(directory: str, warm_start: WarmStart | None = None) -> int:
     """Supervise the run that `run.json` in `directory` describes. Returns only in the process of a forked flow."""
     own = os.getpid()
@@ -60,10 +76,11 @@ def _follow_protocol(directory: str, warm_start: WarmStart | None) -> int:
     with open("run.json", "rb", 0) as stream:
         spec = json.load(stream)
     try:
-        if not _take_lock():
+        lock = _take_lock()
+        if lock is None:
             os._exit(3)
         _reserve()
-        private = None if spec.get("tmp") is None else temporary_directory.make(spec["tmp"], ".", spec.get("user"))
+        private = None if spec.get("tmp") is None else _Private.make(spec, lock)
     except OSError as error:
         # The controller waits for READY, and gets the error instead.
         os.write(1, b"FAILED %d\n" % (error.errno or 0))
@@ -79,7 +96,7 @@ def _follow_protocol(directory: str, warm_start: WarmStart | None) -> int:
         secrets = None
     if secrets is None:
         if private is not None:
-            temporary_directory.remove(private, ".")
+            private.remove()
         os._exit(0)
     reach("go", spec)
     return _supervise(spec, secrets, private, wake, warm_start)
@@ -88,7 +105,7 @@ def _follow_protocol(directory: str, warm_start: WarmStart | None) -> int:
 def _supervise(
     spec: dict[str, Any],
     secrets: dict[str, str | None],
-    private: temporary_directory.Temporary | None,
+    private: _Private | None,
     wake: WakeSignal,
     warm_start: WarmStart | None,
 ) -> int:
@@ -98,7 +115,7 @@ def _supervise(
     except secret_values.SecretError as error:
         _finish(spec, started, {"outcome": "failed", "reason": str(error)}, private)
     if private is not None:
-        env["TMPDIR"] = private.path
+        env["TMPDIR"] = private.directory.path
     export = _hold_code(spec)
     limits = Limits(spec.get("resources") or {}, spec["grace"], spec.get("open_files"))
     group = ControlGroup.make(
@@ -160,11 +177,11 @@ def _finish(
     spec: dict[str, Any],
     started: tuple[float, float],
     outcome: dict[str, Any],
-    private: temporary_directory.Temporary | None,
+    private: _Private | None,
 ) -> NoReturn:
     """Write `exit` and end. The outcome always has disk space; on a full disk the flow's result may be dropped."""
     if private is not None:
-        temporary_directory.remove(private, ".")
+        private.remove()
     ended = _clocks()
     times = {"started_at": started[0], "finished_at": ended[0], "seconds": ended[1] - started[1]}
     facts = {"nonce": spec["nonce"], **times, **outcome}
@@ -187,16 +204,15 @@ def _log_error(error: OSError) -> None:
         return
 
 
-def _take_lock() -> bool:
-    """Hold the run's lock for the life of this process, and write our process id to it."""
+def _take_lock() -> int | None:
+    """Hold the run's lock for the life of this process, write our process id to it, and return its descriptor."""
     lock = os.open("lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        return False
-    os.ftruncate(lock, 0)
-    os.write(lock, str(os.getpid()).encode())
-    return True
+        return None
+    temporary_directory.write_holder(lock)
+    return lock
 
 
 def _wait_for_go() -> dict[str, str | None] | None:

@@ -1,9 +1,9 @@
 """Creates, finds and removes the private temporary directory of one attempt.
 
-The supervisor creates and removes it. If the supervisor was killed, the controller removes it: a record in the
-attempt's directory holds its path. File systems that the flow mounted in it are not touched. The path is short because
-programs create sockets below it: a socket address has at most 107 bytes (unix(7)), and `multiprocessing` adds 32 to
-TMPDIR.
+The supervisor creates and removes it. If the supervisor was killed, the controller removes it: the attempt's `lock`
+records its path, after the process id of the supervisor. File systems that the flow mounted in it are not touched. The
+path is short because programs create sockets below it: a socket address has at most 107 bytes (unix(7)), and
+`multiprocessing` adds 32 to TMPDIR.
 """
 
 import contextlib
@@ -16,11 +16,13 @@ import stat
 from collections.abc import Iterable
 from typing import NamedTuple
 
-RECORD = "tmpdir"
+LOCK = "lock"
 VARIABLES = ("TMPDIR", "TEMP", "TMP")
 """The variables that programs read to find a temporary directory. If a deployment sets one, we create none."""
 MAX_BASE_BYTES = 107 - len("/ctl-0123456789ab") - len("/pymp-01234567/listener-01234567")
 
+_RECORD_AT = 16
+"""Where the record begins in the lock. Before it is the process id, with spaces up to there."""
 _NAME = re.compile(r"ctl-[0-9a-f]{12}")
 _FALLBACK = "tmp"
 _TRIES = 16
@@ -35,31 +37,37 @@ class Temporary(NamedTuple):
     uid: int
 
 
-def make(bases: Iterable[str], directory: str, user: dict[str, int] | None = None) -> Temporary:
+def write_holder(lock: int) -> None:
+    """Write the id of this process to the lock, which it holds. There is no record yet. Raises OSError."""
+    os.ftruncate(lock, 0)
+    _write(lock, str(os.getpid()).encode().ljust(_RECORD_AT), 0)
+
+
+def make(bases: Iterable[str], directory: str, lock: int, user: dict[str, int] | None = None) -> Temporary:
     """Create a directory below the first base that works, otherwise in the attempt's own `directory`. Raises OSError.
 
-    The directory is recorded in `directory`, and belongs to `user` (`uid` and `gid`) if there is one. This process
-    holds a lock on it for its life, so that systemd-tmpfiles does not clean it up.
+    It is recorded in `lock`, the lock of the attempt, and belongs to `user` (`uid` and `gid`) if there is one. This
+    process holds a lock on it for its life, so that systemd-tmpfiles does not clean it up.
     """
-    own = os.path.realpath(directory)
     for base in bases:
         if len(os.fsencode(base)) <= MAX_BASE_BYTES:
             for _ in range(_TRIES):
                 try:
-                    return _create(os.path.join(base, f"ctl-{os.urandom(6).hex()}"), own, user)
+                    return _create(os.path.join(base, f"ctl-{os.urandom(6).hex()}"), lock, user)
                 except FileExistsError:
                     continue
                 except OSError:
                     break
-    return _create(os.path.join(own, _FALLBACK), own, user)
+    return _create(os.path.join(os.path.realpath(directory), _FALLBACK), lock, user)
 
 
 def find(directory: str) -> Temporary | None:
     """Return the recorded directory of an attempt; None if there is no valid record from `make`."""
     try:
-        descriptor = os.open(f"{directory}/{RECORD}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(f"{directory}/{LOCK}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as stream:
-            record = json.loads(stream.read(1 << 14))
+            text = stream.read(1 << 14)[_RECORD_AT:].decode()
+        record, _ = json.JSONDecoder().raw_decode(text)  # the end of a longer record may follow
         temporary = Temporary(path=record["path"], inode=record["inode"], uid=record["uid"])
         parent, name = os.path.split(temporary.path)
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
@@ -71,33 +79,44 @@ def find(directory: str) -> Temporary | None:
 def remove_left_behind(directory: str) -> None:
     """Remove the directory of a supervisor that was killed, or whose flow had mounted something in it."""
     temporary = find(directory)
-    if temporary is not None:
-        remove(temporary, directory, is_left_behind=True)
+    if temporary is not None and not _remove(temporary, is_left_behind=True):
+        with contextlib.suppress(OSError):
+            lock = os.open(f"{directory}/{LOCK}", os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            _forget(lock)
+            os.close(lock)
 
 
-def remove(temporary: Temporary, directory: str, *, is_left_behind: bool = False) -> None:
-    """Remove the directory and its record, if it is still the one that was created. Symbolic links are not followed.
+def remove(temporary: Temporary, lock: int) -> None:
+    """Remove the directory and its record in the lock."""
+    if not _remove(temporary, is_left_behind=False):
+        _forget(lock)
 
-    With `is_left_behind`, a directory that a supervisor has locked is kept: it may belong to a running supervisor if
-    the state directory was copied.
+
+def _remove(temporary: Temporary, *, is_left_behind: bool) -> bool:
+    """Remove the directory if it is still the one that was created. Return whether it still exists.
+
+    Symbolic links are not followed. With `is_left_behind`, a directory that a supervisor has locked is kept: it may
+    belong to a running supervisor if the state directory was copied.
     """
     parent, name = os.path.split(temporary.path)
     try:
         base = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
-        is_remaining = False
-    else:
-        is_remaining = _remove_below(base, name, temporary, is_left_behind=is_left_behind)
-        os.close(base)
-    if not is_remaining:
-        with contextlib.suppress(OSError):
-            os.unlink(f"{directory}/{RECORD}")
+        return False
+    is_remaining = _remove_below(base, name, temporary, is_left_behind=is_left_behind)
+    os.close(base)
+    return is_remaining
 
 
-def _create(path: str, directory: str, user: dict[str, int] | None) -> Temporary:
+def _forget(lock: int) -> None:
+    with contextlib.suppress(OSError):
+        os.ftruncate(lock, _RECORD_AT)
+
+
+def _create(path: str, lock: int, user: dict[str, int] | None) -> Temporary:
     uid = os.geteuid() if user is None else user["uid"]
     # Recorded before it exists: a supervisor that is killed now leaves an unused name or an empty directory.
-    _record(Temporary(path, None, os.geteuid()), directory)
+    _record(Temporary(path, None, os.geteuid()), lock)
     os.mkdir(path, 0o700)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -106,23 +125,20 @@ def _create(path: str, directory: str, user: dict[str, int] | None) -> Temporary
         if user is not None:
             os.fchown(descriptor, user["uid"], user["gid"])
         temporary = Temporary(path, os.fstat(descriptor).st_ino, uid)
-        _record(temporary, directory)
+        _record(temporary, lock)
     except OSError:
         os.rmdir(path)
         raise
     return temporary
 
 
-def _record(temporary: Temporary, directory: str) -> None:
-    content = json.dumps(temporary._asdict()).encode()
-    place = f"{directory}/{RECORD}"
-    descriptor = os.open(f"{place}.tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        if os.write(descriptor, content) != len(content):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), place)
-    finally:
-        os.close(descriptor)
-    os.rename(f"{place}.tmp", place)
+def _record(temporary: Temporary, lock: int) -> None:
+    _write(lock, json.dumps(temporary._asdict()).encode(), _RECORD_AT)
+
+
+def _write(lock: int, content: bytes, at: int) -> None:
+    if os.pwrite(lock, content, at) != len(content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), LOCK)
 
 
 def _remove_below(base: int, name: str, temporary: Temporary, *, is_left_behind: bool) -> bool:
