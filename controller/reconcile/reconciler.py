@@ -13,9 +13,10 @@ from typing import Protocol
 
 from controller import crashpoints
 from controller.clock import Clock
-from controller.errors import ControllerError, SourceError, StateError
+from controller.errors import ControllerError, SourceError
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.manifests.reader import DesiredState, ManifestReader
+from controller.model.deployments import Deployment
 from controller.model.findings import Finding
 from controller.model.python_environments import PythonEnvironment, PythonRequest
 from controller.model.schedules import Agenda
@@ -26,13 +27,11 @@ from controller.reconcile.apply import Applied, Settle, apply
 from controller.reconcile.commit_facts import read_commit_facts
 from controller.reconcile.pass_timings import PassTimings
 from controller.reconcile.plan import Plan, active_schedules, make_plan
+from controller.reconcile.restored_agendas import read_agendas
 from controller.sources.source import Source
 from controller.store import Store, Transaction, events, inventory, passes, queues, runs, source_status
 
 log = logging.getLogger(__name__)
-
-RESTORED_AT_ONCE = 50
-"""Number of recorded deployments that are built at a time after a start, before their jobs can fire."""
 
 
 class PythonEnvironments(Protocol):
@@ -108,30 +107,22 @@ class Reconciler:
     def restore(self, is_over: Callable[[], bool] = lambda: False) -> None:
         """Project the recorded deployments before the first pass, so that they fire while the source is being read.
 
-        Deployments that fired last come first, since these fire most often. Nothing is projected if the record was made
-        from another location or environment. Deployments of a Python spec wait for the first pass, which executes the
-        spec; otherwise their runs would execute it on the engine's thread. Stops early if `is_over`. Raises StateError.
+        Only their schedules are read: a deployment is built when it is due, or by the first pass. Nothing is projected
+        if the record was made from another location or environment. Deployments of a Python spec wait for the first
+        pass, which executes the spec; otherwise their runs would execute it on the engine's thread. Stops early if
+        `is_over`. Raises StateError.
         """
         if self._is_foreign:
             return
         with self._store.read() as tx:
             cursors = inventory.cursors(tx)
-        names = [name for name in cursors if (entry := self._recorded.get(name)) and not is_python(entry.file)]
-        for start in range(0, len(names), RESTORED_AT_ONCE):
-            if is_over():
-                return
-            agendas = (self._restored_agenda(name, cursors[name]) for name in names[start : start + RESTORED_AT_ONCE])
-            self._project({name: agenda for name, agenda in agendas if agenda is not None}, ())
-
-    def _restored_agenda(self, name: str, cursor: datetime) -> tuple[str, Agenda | None]:
-        entry = self._recorded[name] = replace(self._recorded[name], cursor=cursor)
-        try:
-            return name, self._agenda(entry)
-        except StateError as error:
-            log.warning(
-                "A recorded deployment can't be scheduled before the first pass", extra={"error": error.message}
-            )
-            return name, None
+        self._recorded.update(
+            (name, replace(entry, cursor=cursors[name])) for name, entry in self._recorded.items() if name in cursors
+        )
+        entries = [self._recorded[name] for name in cursors if name in self._recorded]
+        self._project(
+            read_agendas((entry for entry in entries if not is_python(entry.file)), self._agenda, is_over), ()
+        )
 
     def run_pass(self, *, is_requested: bool = False) -> PassResult:
         """Read the source and apply its revision. Raises StateError; a source that can't be read is in the result.
@@ -175,6 +166,7 @@ class Reconciler:
         )
         stages.finish_stage("apply")
         self._deployments.add((*plan.create, *(change.after for change in plan.update)))
+        self._deployments.add(self._unchanged(desired))
         self.project(applied)
         stages.finish_stage("project")
         self._collect()
@@ -248,6 +240,15 @@ class Reconciler:
             return None
         schedules = active_schedules(deployment)
         return Agenda(schedules=schedules, after=entry.cursor) if schedules else None
+
+    def _unchanged(self, desired: DesiredState) -> Iterator[Deployment]:
+        """Yield the deployments that are declared as they are recorded, so that these are not built again."""
+        if not self._is_fresh:
+            return  # a later pass builds nothing but what it changes
+        for name, deployment in desired.deployments.items():
+            entry = self._recorded.get(name)
+            if entry is not None and (entry.spec_digest, entry.file) == (deployment.spec_digest, deployment.file):
+                yield deployment
 
     def _rewritten(self, old: str | None, new: str) -> Iterator[Event]:
         """Return an event if history was rewritten. The new history is followed all the same."""

@@ -3,10 +3,12 @@
 Called by `admission`, in its transaction. `admission_policy` makes the decisions.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from controller.errors import StateError
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.model.deployments import Deployment
 from controller.model.policies import Overlap
@@ -20,6 +22,8 @@ from controller.runs.upstream_gates import create_gates, settle
 from controller.schedules import DueTimes, find_due
 from controller.store import Transaction, events, inventory, occurrences, queues, runs, source_status
 from controller.store.run_search import RunFilter, select_all
+
+log = logging.getLogger(__name__)
 
 MAX_BEHIND = 100
 """The maximum number of runs of a deployment that wait behind redo runs without counting for its overlap policy."""
@@ -70,7 +74,9 @@ class DueTimeAdmission:
         self, tx: Transaction, names: Sequence[str], now: datetime, refusals: Mapping[str, str]
     ) -> list[_DueDeployment]:
         """Return the deployments whose cursors are before `now`, and move the cursors there."""
-        by_name = {entry.name: entry for entry in inventory.find_many(tx, names) if entry.cursor < now}
+        before = {entry.name: entry for entry in inventory.find_many(tx, names) if entry.cursor < now}
+        built = self._build(before.values())
+        by_name = {name: entry for name, entry in before.items() if name in built}
         entries = [by_name[name] for name in names if name in by_name]
         if not entries:
             return []
@@ -78,7 +84,7 @@ class DueTimeAdmission:
         counts = queues.count_active(tx, names)
         due = []
         for entry in entries:
-            deployment = self._deployments.build(entry)
+            deployment = built[entry.name]
             most = max(RECORDED, deployment.catchup.max)
             refusal = refusals.get(entry.name) or ("suspended" if deployment.suspend else None)
             each = _DueDeployment(
@@ -90,6 +96,19 @@ class DueTimeAdmission:
             )
             due.append(each)
         return due
+
+    def _build(self, entries: Iterable[InventoryEntry]) -> dict[str, Deployment]:
+        """Return the deployments by name, without those whose documents another version of controller recorded.
+
+        Those wait for the first pass, which applies their documents again or removes their jobs.
+        """
+        built = {}
+        for entry in entries:
+            try:
+                built[entry.name] = self._deployments.build(entry)
+            except StateError as error:
+                log.warning("A recorded deployment can't run before the first pass", extra={"error": error.message})
+        return built
 
     def _decide(self, tx: Transaction, due: Sequence[_DueDeployment], now: datetime) -> None:
         """Decide the due times of these deployments, and write them to the ledger. Their runs are not inserted yet."""

@@ -38,6 +38,10 @@ class ScheduleTrigger(BaseTrigger):  # type: ignore[misc]
         self.has_ended = self.upcoming is None
         return self.upcoming
 
+    def start_like(self, other: "ScheduleTrigger") -> None:
+        """Take over the result of a new trigger with the same schedules and the same `after`."""
+        self.counted_from, self.upcoming, self.has_ended = other.counted_from, other.upcoming, other.has_ended
+
     def first_after(self, after: datetime) -> datetime | None:
         """Return the first fire time after `after`, or None if there are no more."""
         try:

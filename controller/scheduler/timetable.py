@@ -18,6 +18,7 @@ from controller.scheduler.schedule_trigger import ScheduleTrigger
 
 OVERLAP = timedelta(seconds=30)
 """After the clock was set back, jobs count from this long before now: longer than it takes to detect the jump."""
+_NEVER = datetime.max.replace(tzinfo=UTC)
 TOLERANCE = timedelta(seconds=1)
 """A job may count from at most this long after now: the due times until then have been announced already."""
 
@@ -69,8 +70,7 @@ class Timetable:
         """
         with self._lock:
             future = [name for name, trigger in self._triggers.items() if trigger.counted_from > now + TOLERANCE]
-            for name in future:
-                self._replace_job(name, Agenda(schedules=self._projected[name], after=now))
+            self._replace_jobs({name: Agenda(schedules=self._projected[name], after=now) for name in future})
         self._scheduler.wakeup()
 
     def close(self) -> None:
@@ -81,7 +81,8 @@ class Timetable:
     def project(self, agendas: Mapping[str, Agenda], removed: Iterable[str] | None = None) -> list[str]:
         """Make the jobs match `agendas`, and remove all others. With `removed`, remove only the jobs of these names.
 
-        Idempotent. A deployment whose schedules have ended has no job. Return the names whose job other code changed.
+        Idempotent. A deployment whose schedules have ended has no job. Jobs are added in the order in which they are
+        due. Return the names whose job other code changed.
         """
         with self._lock:
             drifted = self._find_drift() if removed is None else []
@@ -90,9 +91,9 @@ class Timetable:
             obsolete = [name for name in (list(self._projected) if removed is None else removed) if name not in agendas]
             for name in obsolete:
                 self._remove_job(name)
-            for name, agenda in agendas.items():
-                if self._projected.get(name) != agenda.schedules:
-                    self._replace_job(name, agenda)
+            self._replace_jobs(
+                {name: agenda for name, agenda in agendas.items() if self._projected.get(name) != agenda.schedules}
+            )
         return drifted
 
     def _find_drift(self) -> list[str]:
@@ -109,22 +110,38 @@ class Timetable:
             or (job is not None and not _is_intact(job, trigger, now))
         ]
 
-    def _replace_job(self, name: str, agenda: Agenda) -> None:
+    def _replace_jobs(self, agendas: Mapping[str, Agenda]) -> None:
+        """Replace the jobs of these names, those that are due first before all others."""
         now = self._clock.now()
-        # A cursor after now was written while the clock was ahead; count from shortly before now instead.
-        after = agenda.after if agenda.after < now else now - OVERLAP
-        trigger = ScheduleTrigger(agenda.schedules, after)
-        first = trigger.get_next_fire_time(None, after)
-        self._remove_job(name)
-        if first is not None:
-            self._scheduler.add_job(_noop, trigger, id=name, name=name, next_run_time=first, replace_existing=True)
-        self._projected[name], self._triggers[name] = agenda.schedules, trigger
+        triggers = _start_triggers(agendas, now)
+        for name in sorted(triggers, key=lambda name: triggers[name].upcoming or _NEVER):
+            trigger = triggers[name]
+            self._remove_job(name)
+            if (first := trigger.upcoming) is not None:
+                self._scheduler.add_job(_noop, trigger, id=name, name=name, next_run_time=first, replace_existing=True)
+            self._projected[name], self._triggers[name] = agendas[name].schedules, trigger
 
     def _remove_job(self, name: str) -> None:
         self._projected.pop(name, None)
         self._triggers.pop(name, None)
         with suppress(JobLookupError):
             self._scheduler.remove_job(name)
+
+
+def _start_triggers(agendas: Mapping[str, Agenda], now: datetime) -> dict[str, ScheduleTrigger]:
+    """Return triggers that know their first fire time, which is computed once for agendas that share it."""
+    started: dict[tuple[int, datetime], ScheduleTrigger] = {}
+    triggers: dict[str, ScheduleTrigger] = {}
+    for name, agenda in agendas.items():
+        # A cursor after now was written while the clock was ahead; count from shortly before now instead.
+        after = agenda.after if agenda.after < now else now - OVERLAP
+        trigger = triggers[name] = ScheduleTrigger(agenda.schedules, after)
+        same = started.setdefault((id(agenda.schedules), after), trigger)
+        if same is trigger:
+            trigger.get_next_fire_time(None, after)
+        else:
+            trigger.start_like(same)
+    return triggers
 
 
 def _is_intact(job: Job, trigger: ScheduleTrigger, now: datetime) -> bool:

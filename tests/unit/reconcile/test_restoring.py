@@ -1,4 +1,4 @@
-"""After a restart, recorded deployments fire before the source has been read; frequent ones are restored first."""
+"""After a restart, recorded deployments fire before the source has been read, and before they are built."""
 
 import shutil
 from collections.abc import Mapping
@@ -10,7 +10,6 @@ import pytest
 
 from controller.manifests.build import build_deployment
 from controller.model.deployments import Deployment
-from controller.reconcile.reconciler import RESTORED_AT_ONCE
 from controller.store import inventory, source_status
 from tests.unit.reconcile.conftest import World
 
@@ -42,11 +41,10 @@ def test_suspended_deployments_and_those_of_a_python_spec_are_not_restored(world
     assert world.projected.keys() == {"d0"}
 
 
-def test_the_deployment_that_fired_last_is_restored_first(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    declare(world, 3 * RESTORED_AT_ONCE)
-    often = "d77"
-    with world.store.write() as tx:
-        inventory.advance_cursors(tx, [often], world.clock.turn(timedelta(seconds=1)))
+def test_no_deployment_is_built_to_restore_the_jobs_or_by_a_first_pass_without_changes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(world, 30)
     built: list[str] = []
 
     def build(document: Mapping[str, Any], file: str, line: int) -> Deployment:
@@ -55,10 +53,20 @@ def test_the_deployment_that_fired_last_is_restored_first(world: World, monkeypa
 
     monkeypatch.setattr("controller.manifests.active_deployments.build_deployment", build)
     world.restart()
-    world.reconciler.restore(lambda: bool(world.projected))
-    assert built[0] == often
-    assert often in world.projected
-    assert len(built) == len(world.projected) == RESTORED_AT_ONCE
+    world.projected.clear()
+    world.reconciler.restore()
+    restored = dict(world.projected)
+    assert (len(restored), built) == (30, [])
+    world.reconciler.run_pass()
+    assert (world.projected, built) == (restored, [])
+
+
+def test_restoring_stops_when_the_controller_does(world: World) -> None:
+    declare(world, 3)
+    world.restart()
+    world.projected.clear()
+    world.reconciler.restore(lambda: True)
+    assert world.projected == {}
 
 
 def test_restoring_uses_cursors_corrected_after_a_clock_jump(world: World) -> None:

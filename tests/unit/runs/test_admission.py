@@ -369,3 +369,15 @@ def test_a_run_gets_its_name_when_it_is_created(world: World) -> None:
         asked = world.admission.create_run(tx, "a", {"region": "us"})
         assert asked.name == f"load-us-{local.date()}"
         assert runs.find(tx, asked.id) == asked
+
+
+def test_a_record_that_cannot_be_read_keeps_its_due_times_and_does_not_affect_others(world: World) -> None:
+    world.declare(a=hourly("a"), b=hourly("b"))
+    with world.store.write() as tx:
+        entry = inventory.entries(tx)["a"]
+        inventory.save(tx, [replace(entry, document={"name": "a"}, spec_digest="sha256:0")])
+    world.clock.turn(HOUR)
+    assert [run.deployment for run in account(world, "a", "b")] == ["b"]
+    with world.store.write() as tx:
+        inventory.save(tx, [replace(entry, cursor=inventory.entries(tx)["a"].cursor)])
+    assert [run.deployment for run in account(world, "a", "b")] == ["a"]

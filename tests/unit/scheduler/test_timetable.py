@@ -287,3 +287,22 @@ def test_after_the_clock_was_set_back_jobs_count_from_then(timetable: Timetable,
     timetable.wake(now)
     [job] = timetable._scheduler.get_jobs()
     assert job.next_run_time <= now + timedelta(hours=1)
+
+
+def test_jobs_are_added_in_the_order_in_which_they_are_due_and_equal_agendas_are_computed_once(
+    heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timetable, computed, added = Timetable(heard, ManualClock()), [], []
+    shared = [(schedule(Cron(expression=f"{minute} * * * *")),) for minute in (40, 20, 50, 30)]
+    agendas = {f"d{index}": Agenda(schedules=shared[index % 4], after=NOW) for index in range(40)}
+    compute = ScheduleTrigger.first_after
+
+    def count(self: ScheduleTrigger, after: datetime) -> datetime | None:
+        computed.append(self)
+        return compute(self, after)
+
+    monkeypatch.setattr(ScheduleTrigger, "first_after", count)
+    monkeypatch.setattr(timetable._scheduler, "add_job", lambda *_, **job: added.append(job["next_run_time"]))
+    timetable.project(agendas)
+    assert added == sorted(added)
+    assert (len(added), len(set(added)), len(computed)) == (40, 4, 4)
