@@ -16,8 +16,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from controller.state_url import StateUrl
 from controller.store import Store
 from tests.command_server import CommandServer
+from tests.postgresql import Server, empty
 from tests.thoroughness import scaled
 
 # On a loaded machine, an example that takes milliseconds can take longer than Hypothesis's deadline of 200 ms.
@@ -193,8 +195,45 @@ def commands() -> Iterator[CommandServer]:
 
 
 @pytest.fixture
-def store(tmp_path: Path, migrated_database: Path) -> Iterator[Store]:
+def sqlite_store(tmp_path: Path, migrated_database: Path) -> Iterator[Store]:
     """An empty state database, open to write."""
     opened = Store.open(Path(shutil.copy(migrated_database, tmp_path / "state.db")))
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[Server]:
+    """A PostgreSQL server. Stopping it, or changing its settings, needs another one."""
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql_tables(postgresql_server: Server) -> StateUrl:
+    """A database with all tables."""
+    url = postgresql_server.create_database("tables")
+    Store.open(url).close()
+    return url
+
+
+@pytest.fixture
+def postgresql_url(postgresql_tables: StateUrl) -> StateUrl:
+    """A database with all tables, which are empty."""
+    empty(postgresql_tables)
+    return postgresql_tables
+
+
+@pytest.fixture
+def postgresql_store(postgresql_url: StateUrl) -> Iterator[Store]:
+    """An empty state database on a PostgreSQL server, open to write."""
+    opened = Store.open(postgresql_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def store(sqlite_store: Store) -> Store:
+    """An empty state database, open to write."""
+    return sqlite_store

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, or_, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from controller.store.prepared import Prepared
 from controller.store.rows import from_row
 from controller.store.schema import clock_readings
+from controller.store.sql_functions import upsert
 from controller.store.store import Transaction
 
 _NEW = upsert(clock_readings).values({column.name: bindparam(column.name) for column in clock_readings.columns})

@@ -1,101 +1,77 @@
-"""Opens, creates and migrates the state database. The only module that depends on SQLite being the database.
+"""Opens, creates and migrates the state database, whichever kind it is. Called by `Store`, and by `history_check`.
 
-The database uses a write-ahead log and `synchronous=FULL`, so that a run is on disk before its flow starts. The process
-has a single writing connection; readers open the file read-only. Called by `Store`, and by `history_check`.
+`controller.store.databases` has what depends on the kind.
 """
 
 import logging
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
+from typing import Protocol
 
-from sqlalchemy import URL, Compiled, Connection, Dialect, Engine, create_engine, event, exc, text
-from sqlalchemy.pool import QueuePool
-from sqlalchemy.util import LRUCache
+from sqlalchemy import Engine, exc, text
 
-from controller.errors import StateError, StorageFullError
-from controller.store.table_creation import create_tables
+from controller.errors import StateError
+from controller.state_url import StateUrl
+from controller.store.databases import sqlite
 
 READERS = 4
 """The number of reading connections kept open for user interfaces; up to twice as many may be open at once."""
 SCHEMA_HEAD = "0019"
-_COMPILED: LRUCache[Any, Compiled] = LRUCache(500)
+
+Place = Path | StateUrl
+"""Where a state database is: a file of SQLite, or a database on a PostgreSQL server."""
 
 # Errors are raised as StateError. Without a handler, SQLAlchemy would also print tracebacks if logging is not set up.
 logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())
 
 
-def _engine(url: URL, **options: Any) -> Engine:
-    """Return a new engine with a connection pool of its own.
+class Database(Protocol):
+    """One kind of state database."""
 
-    All engines of a process share one dialect and one cache, so that each statement is compiled once and not once for
-    each engine. Compiling takes longer than most statements.
-    """
-    pool = create_engine(url, **options).pool
-    return Engine(pool, _dialect(), url, execution_options={"compiled_cache": _COMPILED})
+    def exists(self) -> bool:
+        """Return whether the database was created."""
 
+    def create(self, version: str) -> None:
+        """Create the database with all tables, at this version of the schema."""
 
-@cache
-def _dialect() -> Dialect:
-    engine = create_engine("sqlite://")
-    with engine.connect():  # initializes the dialect
-        pass
-    engine.dispose()
-    return engine.dialect
+    def writer(self) -> Engine:
+        """Return an engine with exactly one connection. Write transactions exclude each other."""
+
+    def reader(self, count: int, overflow: int) -> Engine:
+        """Return a read-only engine that keeps `count` connections, with snapshots of the whole database."""
 
 
-def writer(path: Path) -> Engine:
-    """Return an engine with exactly one connection, on which every transaction takes the write lock when it begins."""
-    engine = _engine(
-        URL.create("sqlite", database=str(path)),
-        poolclass=QueuePool,
-        pool_size=1,
-        max_overflow=0,
-        connect_args={"check_same_thread": False},
-    )
+def find_database(place: Place) -> Database:
+    """Return the database at this place, which may not exist yet."""
+    if isinstance(place, Path):
+        return sqlite.SqliteDatabase(place)
+    from controller.store.databases.postgresql import PostgresqlDatabase
 
-    @event.listens_for(engine, "connect")
-    def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
-        connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def _on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
+    return PostgresqlDatabase(place)
 
 
-def reader(path: Path) -> Engine:
-    """Return a read-only engine. The file must exist."""
-    url = URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"})
-    pool = {"pool_size": READERS, "max_overflow": READERS}
-    return _reader(_engine(url, connect_args={"timeout": 30}, **pool))
+def writer(place: Place) -> Engine:
+    """Return an engine with exactly one connection."""
+    return find_database(place).writer()
 
 
-def reader_like(engine: Engine, count: int) -> Engine:
-    """Return another read-only engine for the same file, with its own pool of up to `count` connections."""
-    pool = {"poolclass": QueuePool, "pool_size": count, "max_overflow": 0}
-    return _reader(_engine(engine.url, connect_args={"timeout": 30}, **pool))
+def reader(place: Place, count: int = READERS, overflow: int = READERS) -> Engine:
+    """Return a read-only engine with a pool of its own. The database must exist."""
+    return find_database(place).reader(count, overflow)
 
 
-def _reader(engine: Engine) -> Engine:
-    @event.listens_for(engine, "connect")
-    def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
-        connection.isolation_level = None
+def create(place: Place) -> None:
+    """Create a new database."""
+    with translate_errors():
+        find_database(place).create(SCHEMA_HEAD)
 
-    @event.listens_for(engine, "begin")
-    def _on_begin(connection: Connection) -> None:
-        # The driver does not begin a transaction for SELECT, so two of them could read different snapshots.
-        connection.exec_driver_sql("BEGIN")
 
-    return engine
+def exists(place: Place) -> bool:
+    """Return whether the database was created. Raises StateError."""
+    with translate_errors():
+        return find_database(place).exists()
 
 
 def migrate(engine: Engine) -> None:
@@ -129,32 +105,9 @@ def schema_version(engine: Engine) -> str | None:
         return version
 
 
-def create(path: Path) -> None:
-    """Create a new database under another name, and rename it once it is complete.
-
-    So a database without tables is always a damaged one, and never one whose creation was interrupted.
-    """
-    draft = path.with_name(f"{path.name}.new")
-    for leftover in (draft, *(draft.with_name(f"{draft.name}{end}") for end in ("-wal", "-shm"))):
-        leftover.unlink(missing_ok=True)
-    draft.touch(mode=0o600)
-    engine = writer(draft)
-    try:
-        with translate_errors(), engine.begin() as connection:
-            create_tables(connection, SCHEMA_HEAD)
-    finally:
-        engine.dispose()
-    draft.rename(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def newest_run(path: Path) -> str | None:
+def newest_run(place: Place) -> str | None:
     """Return the greatest run id in this database, an empty string without runs, None for a database without tables."""
-    engine = reader(path)
+    engine = reader(place)
     try:
         with translate_errors(), engine.connect() as connection:
             if not engine.dialect.has_table(connection, "runs"):
@@ -177,20 +130,8 @@ def translate_errors() -> Iterator[None]:
 
 
 def _state_error(error: BaseException) -> StateError:
-    message = str(error)
-    error_class = StorageFullError if _is_full(error) else StateError
-    return error_class(f"The state database can't be used: {message}.", hint=_hint(message))
+    if type(error).__module__.startswith("psycopg"):
+        from controller.store.databases.postgresql_errors import state_error
 
-
-def _is_full(error: BaseException) -> bool:
-    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or "disk is full" in str(error)
-
-
-def _hint(message: str) -> str:
-    if "disk I/O" in message or "full" in message:
-        return "Check the disk of the state directory, and free some space if it is full."
-    if "locked" in message:
-        return "Another process, such as a backup tool, has locked the database. Wait until it is done."
-    if "QueuePool" in message:
-        return "Too many requests are reading the state at once. Try again in a moment."
-    return "Restore it from a backup, or move the whole state directory away to start with an empty state."
+        return state_error(error)
+    return sqlite.state_error(error)

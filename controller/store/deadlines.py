@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, or_, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from controller.model.notifications import DeadlineKind, DeadlineRecord, MissedDeadline
 from controller.model.runs import ACTIVE, TERMINAL, Outcome, RunId, RunState, Trigger, first_id
 from controller.store.notification_tables import deadlines
 from controller.store.rows import from_row
 from controller.store.schema import occurrences, runs
+from controller.store.sql_functions import upsert
 from controller.store.store import Transaction
 
 _KEY = ("project", "deployment", "kind")

@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, exists, func, insert, select
+from sqlalchemy import ColumnElement, Row, exists, insert, select
 
 from controller.model.status import Event, EventSeverity
 from controller.store import inventory
 from controller.store.rows import from_row, to_row
-from controller.store.schema import events, source, without_index
+from controller.store.schema import events, source
+from controller.store.sql_functions import elements, without_index
 from controller.store.store import Transaction
 
 
@@ -99,7 +100,7 @@ def _conditions(tx: Transaction, criteria: EventFilter) -> list[ColumnElement[bo
     if criteria.after is not None:
         conditions.append(events.c.id > criteria.after)
     if criteria.tag is not None:
-        tag = func.json_each(events.c.tags).table_valued("value")
+        tag = elements(events.c.tags)
         conditions.append(exists(select(1).select_from(tag).where(tag.c.value == criteria.tag)))
     return conditions
 

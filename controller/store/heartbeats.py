@@ -11,11 +11,11 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import delete, func, or_, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from controller.model.runs import RunId, RunState
 from controller.store.notification_tables import heartbeats
 from controller.store.schema import runs
+from controller.store.sql_functions import upsert
 from controller.store.store import Transaction
 
 

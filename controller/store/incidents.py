@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, delete, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from controller.model.notifications import Announcement, Incident, IncidentMember, Trouble
 from controller.store.notification_tables import announcements, incident_members, incidents, notifier
 from controller.store.rows import from_row, to_row
+from controller.store.sql_functions import upsert
 from controller.store.store import Transaction
 
 _OF_INCIDENT = ("key", "trouble", "cause", "opened_at", "closed_at")

@@ -9,13 +9,13 @@ from sqlalchemy import (
     Row,
     Text,
     bindparam,
+    cast,
     delete,
     exists,
     func,
     insert,
     or_,
     select,
-    type_coerce,
     update,
 )
 
@@ -25,6 +25,7 @@ from controller.store.notification_tables import deadlines, heartbeats, messages
 from controller.store.prepared import Prepared, listed
 from controller.store.rows import from_row, to_row
 from controller.store.schema import backfills, events, holds, inventory, occurrences, runs
+from controller.store.sql_functions import json_kind
 from controller.store.store import Transaction
 from controller.store.trigger_tables import finished_upstreams, gates, releases, seen_files, watch_problems
 
@@ -32,7 +33,7 @@ _BATCH = 500
 _IS_LISTED = (inventory.c.project == bindparam("of_project"), inventory.c.name.in_(listed("names")))
 _FIND_MANY = Prepared(select(inventory).where(*_IS_LISTED, inventory.c.removed_at.is_(None)))
 _FIND_SUSPENDED = Prepared(
-    select(inventory.c.name, func.json_type(inventory.c.document, "$.suspend").label("suspend")).where(
+    select(inventory.c.name, json_kind(inventory.c.document, "suspend").label("suspend")).where(
         *_IS_LISTED, inventory.c.removed_at.is_(None)
     )
 )
@@ -62,7 +63,7 @@ def entry_hashes(tx: Transaction) -> dict[str, int]:
         inventory.c.generation,
         inventory.c.revision,
         inventory.c.pinned,
-        type_coerce(inventory.c.conditions, Text),
+        cast(inventory.c.conditions, Text),
     )
     is_active = (inventory.c.project == tx.project, inventory.c.removed_at.is_(None))
     rows = tx.connection.execute(select(inventory.c.name, *columns).where(*is_active))
@@ -306,7 +307,7 @@ def rewind_cursors(tx: Transaction, now: datetime, since: datetime) -> None:
 
 
 def _has_key(tx: Transaction, key: str) -> tuple[ColumnElement[bool], ...]:
-    has_key = func.json_type(inventory.c.document, f"$.{key}").is_not(None)
+    has_key = json_kind(inventory.c.document, key).is_not(None)
     return (inventory.c.project == tx.project, inventory.c.removed_at.is_(None), has_key)
 
 

@@ -14,7 +14,8 @@ from controller.model.runs import FAILURES, LastRun, RunId, RunState
 from controller.store import gates, run_statistics
 from controller.store.batches import batches
 from controller.store.rows import from_row
-from controller.store.schema import inventory, runs, without_index
+from controller.store.schema import inventory, runs
+from controller.store.sql_functions import without_index
 from controller.store.store import Transaction
 
 _COLUMNS = tuple(runs.columns[field.name] for field in fields(LastRun) if field.name in runs.columns)

@@ -1,14 +1,14 @@
 """When deployments last succeeded. Called by `controller.queries.last_successes`, which remembers the result."""
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import or_, select
 
 from controller.model.runs import ACTIVE, RunId, RunState
-from controller.store.schema import runs, without_index
+from controller.store.schema import runs
+from controller.store.sql_functions import elements, without_index
 from controller.store.store import Transaction
 
 
@@ -27,7 +27,7 @@ def find(tx: Transaction, deployments: Collection[str]) -> dict[str, datetime]:
 
     Reads the runs of each deployment back to that run, all of them if none was successful.
     """
-    names = select(func.json_each(json.dumps(sorted(deployments))).table_valued("value").c.value.label("name"))
+    names = select(elements(deployments).c.value.label("name"))
     named = names.cte("named").prefix_with("MATERIALIZED")
     own_runs = runs.alias()
     newest = (
@@ -53,7 +53,7 @@ def find_unfinished(tx: Transaction) -> set[RunId]:
 
 def find_ends(tx: Transaction, first: str, ids: Collection[RunId]) -> list[RunEnd]:
     """Return the runs with an id of at least `first`, and those with one of these ids."""
-    named = select(func.json_each(json.dumps(sorted(ids))).table_valued("value").c.value)
+    named = select(elements(ids).c.value)
     query = select(runs.c.id, runs.c.deployment, runs.c.state, runs.c.finished_at).where(
         without_index(runs.c.project) == tx.project, or_(runs.c.id >= first, runs.c.id.in_(named))
     )

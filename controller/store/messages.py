@@ -4,13 +4,13 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, ScalarSelect, delete, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import ColumnElement, Row, ScalarSelect, delete, func, select, update
 
 from controller.model.commit_statuses import COMMIT_STATUS, COMMIT_STATUS_CHANNEL
 from controller.model.notifications import ChannelState, ChannelStatus, Message, MessageState, SettingsProblem
 from controller.store.notification_tables import channels, messages, notifier
 from controller.store.rows import from_row, to_row
+from controller.store.sql_functions import upsert
 from controller.store.store import Transaction
 
 HEARTBEAT = "heartbeat"
@@ -25,7 +25,7 @@ def add(tx: Transaction, new: Iterable[Message]) -> None:
     """Record messages that must be sent. One with the id of a recorded message is ignored."""
     rows = [to_row(tx, messages, message) for message in new]
     if rows:
-        tx.connection.execute(insert(messages).prefix_with("OR IGNORE", dialect="sqlite"), rows)
+        tx.connection.execute(upsert(messages).on_conflict_do_nothing(), rows)
 
 
 def find_due(tx: Transaction, now: datetime, limit: int) -> list[Message]:

@@ -1,9 +1,9 @@
 """The tables of notifications. Only this package and its migrations access them."""
 
-from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, String, Table, Text, text
+from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, String, Table, Text
 
 from controller.model.names import MAX_NAME
-from controller.store.schema import Id, Instant, metadata
+from controller.store.schema import Id, Instant, metadata, only_where
 
 incidents = Table(
     "incidents",
@@ -118,5 +118,5 @@ deadlines = Table(
     Column("count", Integer, nullable=False),
     Column("run_id", String(36)),
     Column("reason", Text, nullable=False),
-    Index("ix_deadlines_project", "project", sqlite_where=text("since IS NOT NULL")),
+    Index("ix_deadlines_project", "project", **only_where("since IS NOT NULL")),
 )

@@ -4,26 +4,13 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Row,
-    String,
-    Text,
-    and_,
-    bindparam,
-    delete,
-    exists,
-    or_,
-    select,
-    type_coerce,
-    update,
-)
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import ColumnElement, Row, String, and_, bindparam, delete, exists, insert, or_, select, update
 
 from controller.model.runs import ACTIVE, DueRun, Occurrence, Outcome, Run, RunId, RunOutcome, RunState
 from controller.store.prepared import Prepared, as_stored, listed_rows
 from controller.store.rows import from_row, to_row
 from controller.store.schema import occurrences, runs
+from controller.store.sql_functions import as_time, upsert
 from controller.store.store import Transaction
 
 _IS_CANCELLED = occurrences.c.state == RunState.CANCELLED.value
@@ -57,12 +44,12 @@ _RECORDED = Prepared(
             and_(
                 occurrences.c.project == bindparam("project"),
                 occurrences.c.deployment == _RANGES.c.deployment,
-                type_coerce(occurrences.c.scheduled_for, Text).between(_RANGES.c.since, _RANGES.c.until),
+                occurrences.c.scheduled_for.between(as_time(_RANGES.c.since), as_time(_RANGES.c.until)),
             ),
         )
     )
 )
-_NEW = insert(occurrences)
+_NEW = upsert(occurrences)
 _RECORD_RUN = _NEW.on_conflict_do_update(
     index_elements=("project", "deployment", "scheduled_for"),
     set_={name: _NEW.excluded[name] for name in ("outcome", "run_id", "reason")},

@@ -13,19 +13,18 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     JSON,
-    BindParameter,
     ColumnElement,
     Dialect,
     Executable,
     ScalarSelect,
     Select,
     bindparam,
-    func,
     literal,
     select,
 )
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from controller.store.sql_functions import elements, rows
 from controller.store.store import Transaction
 
 
@@ -102,7 +101,7 @@ class Prepared:
 
 def listed(name: str) -> ScalarSelect[Any]:
     """Return the values of a list, which is the parameter `name`, to be used with `in_`."""
-    return select(_elements(name)).scalar_subquery()
+    return select(elements(bindparam(name, type_=JSON)).c.value).scalar_subquery()
 
 
 def one_of(column: ColumnElement[Any], values: Iterable[str]) -> ColumnElement[bool]:
@@ -112,18 +111,12 @@ def one_of(column: ColumnElement[Any], values: Iterable[str]) -> ColumnElement[b
 
 def listed_rows(name: str, *columns: str) -> Select[Any]:
     """Return the rows of a list of lists, which is the parameter `name`, with these columns."""
-    value = _elements(name)
-    return select(*(func.json_extract(value, f"$[{index}]").label(column) for index, column in enumerate(columns)))
+    return select(*rows(bindparam(name, type_=JSON), *columns))
 
 
 def as_stored(instant: datetime) -> str:
     """Return an instant as columns of the type `Instant` contain it, for `listed_rows`."""
     return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
-
-
-def _elements(name: str) -> Any:
-    parameter: BindParameter[Any] = bindparam(name, type_=JSON)
-    return func.json_each(parameter).table_valued("value").c.value
 
 
 def _cursor(tx: Transaction) -> Any:

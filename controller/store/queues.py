@@ -14,7 +14,8 @@ from controller.model.queues import EVERYTHING, SHORTAGE, ActiveRuns, Load, Queu
 from controller.model.runs import RunId, RunState, Trigger
 from controller.store import gates, holds
 from controller.store.prepared import Prepared, listed, one_of
-from controller.store.schema import IS_REDO, Instant, backfills, queues, runs, without_index
+from controller.store.schema import IS_REDO, Instant, backfills, queues, runs
+from controller.store.sql_functions import without_index
 from controller.store.store import Transaction
 
 _OF_OTHER_TABLES = ("parallel", "is_paused", "waits_for", "upstreams")

@@ -6,16 +6,16 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, bindparam, delete, exists, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from controller.model.runs import RunId
 from controller.store.batches import batches
 from controller.store.rows import from_row, to_row
 from controller.store.schema import runs
+from controller.store.sql_functions import upsert
 from controller.store.store import Transaction
 from controller.store.trigger_tables import releases
 
-_NEW = insert(releases)
+_NEW = upsert(releases)
 _SAVE = _NEW.on_conflict_do_update(
     index_elements=("project", "deployment", "upstream", "chain"),
     set_={name: _NEW.excluded[name] for name in ("upstream_run_id", "finished_at", "run_id")},

@@ -6,14 +6,17 @@ Each is one statement for many runs. It reads the runs of one deployment from a 
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
-from sqlalchemy import CTE, ScalarSelect, Text, cast, func, select
+from sqlalchemy import CTE, ScalarSelect, func, literal, select
 
 from controller.model.runs import FAILURES, Run, RunId, RunState
 from controller.store.runs import find_all
-from controller.store.schema import runs
+from controller.store.schema import Instant, runs
+from controller.store.sql_functions import rows
 from controller.store.store import Transaction
+
+_EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +50,7 @@ def next_successes(tx: Transaction, failed: Iterable[FailedRun]) -> list[Success
             own.c.id > listed.c.run_id,
             (listed.c.next_id == "") | (own.c.id < listed.c.next_id),
             own.c.state == RunState.SUCCEEDED.value,
-            cast(own.c.finished_at, Text) > func.coalesce(cast(failed_at, Text), ""),
+            own.c.finished_at > func.coalesce(failed_at, literal(_EARLIEST, Instant)),
         )
         .correlate(listed)
         .scalar_subquery()
@@ -112,8 +115,6 @@ def _last(tx: Transaction, listed: CTE, states: Iterable[RunState]) -> ScalarSel
 
 
 def _listed(failed: Iterable[FailedRun]) -> CTE:
-    rows = [(each.deployment, each.run_id, each.next_id or "") for each in failed]
-    value = func.json_each(json.dumps(rows)).table_valued("value").c.value
-    names = ("deployment", "run_id", "next_id")
-    columns = [func.json_extract(value, f"$[{index}]").label(name) for index, name in enumerate(names)]
+    listed = [(each.deployment, each.run_id, each.next_id or "") for each in failed]
+    columns = rows(json.dumps(listed), "deployment", "run_id", "next_id")
     return select(*columns).cte("listed").prefix_with("MATERIALIZED")

@@ -15,7 +15,8 @@ from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal,
 
 from controller.model.runs import ACTIVE, Run, RunId, RunState, first_id
 from controller.store.runs import from_row
-from controller.store.schema import backfill_times, runs, without_index
+from controller.store.schema import backfill_times, runs
+from controller.store.sql_functions import elements, without_index
 from controller.store.store import Transaction
 
 MAX_EXAMINED = 10_000
@@ -83,7 +84,7 @@ def select_oldest(
 
 def run_tags(tx: Transaction) -> set[str]:
     """Return the tags of all runs. This reads every run."""
-    tag = func.json_each(runs.c.tags).table_valued("value")
+    tag = elements(runs.c.tags)
     query = (
         select(tag.c.value)
         .select_from(runs.join(tag, true()))
@@ -214,7 +215,7 @@ def _unindexed_conditions(criteria: RunFilter) -> list[ColumnElement[bool]]:
         begins = runs.c.revision.contains(f":{criteria.revision}", autoescape=True)
         conditions.append((runs.c.revision == criteria.revision) | begins)
     if criteria.tag is not None:
-        tag = func.json_each(runs.c.tags).table_valued("value")
+        tag = elements(runs.c.tags)
         conditions.append(exists(select(1).select_from(tag).where(tag.c.value == criteria.tag)))
     return conditions
 

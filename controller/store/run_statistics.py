@@ -1,14 +1,14 @@
 """Statistics of runs, computed by the database: counts by time slot and by state, failures, and recent durations."""
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Integer, case, cast, func, select, union_all
+from sqlalchemy import Text, case, cast, func, select, union_all
 
 from controller.model.runs import FAILURES, FailureStreak, RunId, RunState, first_id
-from controller.store.schema import run_counts, runs, without_index
+from controller.store.schema import run_counts, runs
+from controller.store.sql_functions import duration, elements, seconds_since_epoch, without_index
 from controller.store.store import Transaction
 
 
@@ -25,7 +25,7 @@ class Failures:
 def by_slot(tx: Transaction, since: datetime, slot: timedelta) -> dict[tuple[datetime, RunState], int]:
     """Count the runs created since then, by state and by the beginning of their slot (aligned to the Unix epoch)."""
     seconds = int(slot.total_seconds())
-    number = cast(func.strftime("%s", runs.c.created_at), Integer) // seconds
+    number = seconds_since_epoch(runs.c.created_at) // seconds
     rows = tx.connection.execute(
         select(number.label("slot"), runs.c.state, func.count())
         .where(without_index(runs.c.project) == tx.project, runs.c.id >= first_id(since), runs.c.created_at >= since)
@@ -89,7 +89,7 @@ def failure_streaks(tx: Transaction, deployments: Collection[str]) -> dict[str, 
 
     Skipped runs are ignored. This reads the runs of the streaks and one more per deployment.
     """
-    names = select(func.json_each(json.dumps(sorted(deployments))).table_valued("value").c.value.label("name"))
+    names = select(elements(deployments).c.value.label("name"))
     named = names.cte("named").prefix_with("MATERIALIZED")
     is_end = runs.c.state.in_([RunState.SUCCEEDED.value, RunState.CANCELLED.value])
     before = (
@@ -150,9 +150,11 @@ class Reliability:
 
 def reliability(tx: Transaction, deployment: str, now: datetime, periods: Sequence[timedelta]) -> Reliability:
     """Return how reliable a deployment is, from its newest `MAX_EXAMINED` runs in these periods up to `now`."""
-    seconds = (func.julianday(runs.c.finished_at) - func.julianday(runs.c.started_at)) * 86400
+    seconds = duration(runs.c.started_at, runs.c.finished_at)
     own = (runs.c.project == tx.project, runs.c.deployment == deployment, runs.c.id >= first_id(now - max(periods)))
-    newest = select(runs.c.state, runs.c.created_at, func.max(seconds, 0.0).label("seconds")).where(*own)
+    newest = select(runs.c.state, runs.c.created_at, case((seconds < 0, 0.0), else_=seconds).label("seconds")).where(
+        *own
+    )
     recent = newest.order_by(runs.c.id.desc()).limit(MAX_EXAMINED).cte("recent").prefix_with("MATERIALIZED")
     has_succeeded = recent.c.state == RunState.SUCCEEDED.value
     has_failed = recent.c.state.in_([state.value for state in FAILURES])
@@ -188,7 +190,7 @@ class Bar:
 
 def last_bars_of(tx: Transaction, deployments: Collection[str], limit: int) -> dict[str, list[Bar]]:
     """Return the last `limit` runs of each of these deployments, oldest first, with one statement."""
-    names = select(func.json_each(json.dumps(sorted(deployments))).table_valued("value").c.value.label("name"))
+    names = select(elements(deployments).c.value.label("name"))
     named = names.cte("named").prefix_with("MATERIALIZED")
     own_runs = runs.alias()
     newest = (
@@ -208,7 +210,7 @@ def last_bars_of(tx: Transaction, deployments: Collection[str], limit: int) -> d
 
 def last_sizes(tx: Transaction, deployment: str, limit: int) -> Sequence[int]:
     """Return the characters of the parameters and the result of the last `limit` runs of a deployment, newest first."""
-    size = func.length(runs.c.parameters) + func.coalesce(func.length(runs.c.result), 0)
+    size = func.length(cast(runs.c.parameters, Text)) + func.coalesce(func.length(cast(runs.c.result, Text)), 0)
     own = (runs.c.project == tx.project, runs.c.deployment == deployment)
     return tx.connection.execute(select(size).where(*own).order_by(runs.c.id.desc()).limit(limit)).scalars().all()
 

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import bindparam, case, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from controller.model.python_environments import PythonRuntime
 from controller.model.queues import SHORTAGE
@@ -19,6 +18,7 @@ from controller.store import finished_upstreams, occurrences
 from controller.store.prepared import Prepared, listed
 from controller.store.queues import let_others_wait
 from controller.store.schema import IS_REDO, attempts, runs
+from controller.store.sql_functions import upsert
 from controller.store.store import Transaction
 
 _ATTEMPT_COLUMNS = [column.name for column in attempts.columns]
@@ -49,7 +49,7 @@ _CLAIM = Prepared(
         reason=case((runs.c.reason.startswith(SHORTAGE), None), else_=runs.c.reason),
     )
 )
-_NEW_ATTEMPT = insert(attempts).values({column.name: bindparam(column.name) for column in attempts.columns})
+_NEW_ATTEMPT = upsert(attempts).values({column.name: bindparam(column.name) for column in attempts.columns})
 _ATTEMPT = Prepared(
     _NEW_ATTEMPT.on_conflict_do_update(
         index_elements=("run_id", "number"),

@@ -11,7 +11,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    ColumnElement,
     DateTime,
     Dialect,
     Float,
@@ -46,17 +45,23 @@ class Instant(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:  # noqa: ARG002
-        """Convert a value for the database: to UTC, and naive because SQLite has no time zones."""
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Convert a value for the database: to UTC, and to a naive one for SQLite, which has no time zones."""
         if value is None:
             return None
         if value.tzinfo is None:
             raise ValueError("a naive datetime reached the store")
-        return value.astimezone(UTC).replace(tzinfo=None)
+        in_utc = value.astimezone(UTC)
+        return in_utc.replace(tzinfo=None) if dialect.name == "sqlite" else in_utc
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Convert a value from the database to an aware datetime."""
+        """Convert a value from the database to an aware datetime. Sessions with PostgreSQL have the time zone UTC."""
         return None if value is None else value.replace(tzinfo=UTC)
+
+
+def only_where(condition: str) -> dict[str, Any]:
+    """Return the options of an index that contains only the rows for which the condition holds."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
 
 Id = BigInteger().with_variant(Integer, "sqlite")
@@ -210,8 +215,8 @@ runs = Table(
     Index("ix_runs_project_deployment_scheduled_for", "project", "deployment", "scheduled_for"),
     Index("ix_runs_backfill_id_state", "backfill_id", "state"),
     Index("ix_runs_project_state_id", "project", "state", "id"),
-    Index("ix_runs_python", "python", sqlite_where=text("python IS NOT NULL")),
-    Index("ix_runs_success", "project", "deployment", "finished_at", sqlite_where=text("state = 'succeeded'")),
+    Index("ix_runs_python", "python", **only_where("python IS NOT NULL")),
+    Index("ix_runs_success", "project", "deployment", "finished_at", **only_where("state = 'succeeded'")),
 )
 
 IS_REDO = and_(runs.c.scheduled_for.is_not(None), runs.c.trigger != Trigger.SCHEDULE.value)
@@ -351,8 +356,3 @@ clock_readings = Table(
     Column("elapsed", Float, nullable=False),
 )
 """The clock when due times were last decided. `elapsed` is the time since the boot, at `booted_at` by that clock."""
-
-
-def without_index(column: ColumnElement[str]) -> ColumnElement[str]:
-    """Return an expression equal to the column for which SQLite uses no index, so that it chooses another index."""
-    return column.concat("")

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, delete, insert, select, tuple_, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from controller.model.triggers import FileVersion, SeenFile, WatchProblem
 from controller.store.rows import from_row, to_row
 from controller.store.schema import inventory
+from controller.store.sql_functions import upsert
 from controller.store.store import Transaction
 from controller.store.trigger_tables import seen_files, watch_problems
 

@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
 from controller.counters import Histogram
 from controller.errors import StateError, StateLostError
+from controller.state_url import StateUrl
 from controller.store import database
+from controller.store.database import Place
 
 _WRITE_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0)
 
@@ -44,7 +45,7 @@ class _Writing:
 
 
 class Store:
-    """The database of one state directory. Safe to share between threads: write transactions wait for each other.
+    """One state database. Safe to share between threads: write transactions wait for each other.
 
     `check` is called before every write. It raises StateLostError if the files are no longer those that were opened.
     `writes` has the durations of all write transactions, including those that failed, in seconds.
@@ -52,6 +53,7 @@ class Store:
 
     def __init__(
         self,
+        place: Place,
         reader: Engine,
         writer: Engine | None,
         project: str,
@@ -59,6 +61,7 @@ class Store:
         writing: _Writing | None = None,
     ) -> None:
         self.check = check
+        self.place = place
         self._reader = reader
         self._writer = writer
         self._project = project
@@ -75,14 +78,14 @@ class Store:
         return self._writing.commits
 
     @classmethod
-    def open(cls, path: Path, *, project: str = "default", check: Callable[[], None] = lambda: None) -> "Store":
+    def open(cls, place: Place, *, project: str = "default", check: Callable[[], None] = lambda: None) -> "Store":
         """Open for writing; create and migrate the database if necessary. Raises StateError."""
-        if not path.exists():
-            database.create(path)
-        engine = database.writer(path)
+        if not database.exists(place):
+            database.create(place)
+        engine = database.writer(place)
         with database.translate_errors():
             database.migrate(engine)
-        return cls(database.reader(path), engine, project, check)
+        return cls(place, database.reader(place), engine, project, check)
 
     def with_own_readers(self, count: int) -> "Store":
         """Return a store for one part of the process, with up to `count` reading connections of its own.
@@ -90,35 +93,36 @@ class Store:
         Readers elsewhere then can't use up the connections that this part needs. Write transactions still wait for
         those of all other parts. Close it before this store.
         """
-        reader = database.reader_like(self._reader, count)
-        return Store(reader, self._writer, self._project, self.check, self._writing)
+        reader = database.reader(self.place, count, overflow=0)
+        return Store(self.place, reader, self._writer, self._project, self.check, self._writing)
 
     @classmethod
-    def open_read_only(cls, path: Path, *, project: str = "default") -> "Store":
+    def open_read_only(cls, place: Place, *, project: str = "default") -> "Store":
         """Open read-only. Raises StateError if there is no database, or its schema is that of another version."""
-        store = cls.open_existing(path, project=project)
+        store = cls.open_existing(place, project=project)
         if store is None:
-            raise StateError(f"There is no state at {path.parent}.", hint="Start `controller run` first.")
+            where = place if isinstance(place, StateUrl) else place.parent
+            raise StateError(f"There is no state at {where}.", hint="Start `controller run` first.")
         return store
 
     @classmethod
-    def open_existing(cls, path: Path, *, project: str = "default") -> "Store | None":
+    def open_existing(cls, place: Place, *, project: str = "default") -> "Store | None":
         """Open read-only, or return None if there is no database, or the first controller is still creating it."""
-        if not path.exists():
+        if not database.exists(place):
             return None
-        engine = database.reader(path)
+        engine = database.reader(place)
         schema = database.schema_version(engine)
         if schema is None:
             engine.dispose()
             raise StateLostError(
-                f"{path} has no tables: the state has lost its history.", hint="Restore it from a backup."
+                f"{place} has no tables: the state has lost its history.", hint="Restore it from a backup."
             )
         if schema != database.SCHEMA_HEAD:
             raise StateError(
                 f"The state database has schema {schema}, but this version reads {database.SCHEMA_HEAD}.",
                 hint="Use the same version of controller as `controller run`.",
             )
-        return cls(engine, None, project)
+        return cls(place, engine, None, project)
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:

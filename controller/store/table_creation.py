@@ -1,4 +1,4 @@
-"""Creates all tables of a new database at once. `database` calls it."""
+"""Creates all tables of a new SQLite database at once. `databases.sqlite` calls it."""
 
 from functools import cache
 from typing import Any

@@ -26,6 +26,7 @@ from controller.store import Store, database, events, occurrences, runs
 from controller.store.run_search import RunFilter, select_all
 from controller.store.schema import metadata
 from tests.conftest import NOW
+from tests.unit.store.conftest import ONLY_SQLITE
 
 Opener = Callable[[Path], Store]
 EVENT = Event(time=NOW, severity=EventSeverity.INFO, reason="Applied", message="done", about="source")
@@ -71,6 +72,7 @@ def described(path: Path) -> dict[str, Any]:
         return columns | keys | {name: sql for kind, name, sql in objects if kind != "table"}
 
 
+@ONLY_SQLITE
 def test_a_statement_is_compiled_once_for_all_databases_and_connections_of_a_process(
     store: Store, tmp_path: Path
 ) -> None:
@@ -207,6 +209,7 @@ def test_a_migration_that_is_killed_is_repeated_from_the_start(tmp_path: Path, p
     assert states_of_due_times(tmp_path / "old.db") == MIGRATED
 
 
+@ONLY_SQLITE
 def test_commits_are_synced_to_disk(store: Store) -> None:
     with store.write() as tx:
         pragmas = {
@@ -216,18 +219,18 @@ def test_commits_are_synced_to_disk(store: Store) -> None:
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
 
-def test_reopening_keeps_the_data(tmp_path: Path, store: Store) -> None:
+def test_reopening_keeps_the_data(store: Store) -> None:
     with store.write() as tx:
         events.append(tx, [EVENT])
     store.close()
-    again = Store.open(tmp_path / "state.db")
+    again = Store.open(store.place)
     with again.read() as tx:
         assert events.latest(tx, 10) == [EVENT]
     again.close()
 
 
-def test_a_second_store_sees_commits_of_the_first(tmp_path: Path, store: Store) -> None:
-    other = Store.open_read_only(tmp_path / "state.db")
+def test_a_second_store_sees_commits_of_the_first(store: Store) -> None:
+    other = Store.open_read_only(store.place)
     with store.write() as tx:
         events.append(tx, [EVENT])
     with other.read() as tx:
@@ -235,8 +238,8 @@ def test_a_second_store_sees_commits_of_the_first(tmp_path: Path, store: Store) 
     other.close()
 
 
-def test_projects_are_isolated_from_each_other(tmp_path: Path, store: Store) -> None:
-    other = Store.open(tmp_path / "state.db", project="other")
+def test_projects_are_isolated_from_each_other(store: Store) -> None:
+    other = Store.open(store.place, project="other")
     with store.write() as tx:
         events.append(tx, [EVENT])
     with other.read() as tx:
@@ -269,8 +272,8 @@ def test_paths_may_contain_special_characters(tmp_path: Path, path: str) -> None
     assert {found.name.partition("-")[0] for found in file.parent.iterdir()} == {"state.db"}
 
 
-def test_a_read_only_store_rejects_writes(tmp_path: Path, store: Store) -> None:
-    other = Store.open_read_only(tmp_path / "state.db")
+def test_a_read_only_store_rejects_writes(store: Store) -> None:
+    other = Store.open_read_only(store.place)
     with pytest.raises(StateError, match="read-only"), other.write():
         pass
     with pytest.raises(StateError), other.read() as tx:
@@ -286,6 +289,7 @@ def set_schema(path: Path, version: str) -> None:
 
 
 @pytest.mark.parametrize("opener", [Store.open, Store.open_read_only])
+@ONLY_SQLITE
 def test_a_newer_schema_is_rejected_and_the_file_unchanged(tmp_path: Path, store: Store, opener: Opener) -> None:
     store.close()
     set_schema(tmp_path / "state.db", "9999")
@@ -312,6 +316,7 @@ def test_a_damaged_file_raises_a_state_error(tmp_path: Path, opener: Opener, con
     assert (tmp_path / "state.db").read_bytes() == content
 
 
+@ONLY_SQLITE
 def test_damage_found_while_reading_raises_a_state_error(tmp_path: Path, store: Store) -> None:
     with store.write() as tx:
         events.append(tx, [EVENT] * 500)
@@ -334,6 +339,7 @@ def test_damage_found_while_reading_raises_a_state_error(tmp_path: Path, store: 
         read_everything()
 
 
+@ONLY_SQLITE
 def test_reading_works_while_another_process_has_the_write_lock(tmp_path: Path, store: Store) -> None:
     with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -5,13 +5,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from sqlalchemy import exc, select
+from sqlalchemy import exc, select, text
 from sqlalchemy.engine.interfaces import CacheStats
 
 from controller.errors import StateError, StorageFullError
 from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.store import Store, database, retention, run_statistics, runs, schema
 from tests.conftest import NOW
+from tests.unit.store.conftest import ONLY_SQLITE
 
 
 def run(number: int, state: RunState = RunState.PENDING, deployment: str = "a") -> Run:
@@ -42,6 +43,7 @@ def test_own_readers_work_while_the_shared_pool_is_exhausted(store: Store) -> No
     own.close_readers()
 
 
+@ONLY_SQLITE
 def test_a_statement_is_compiled_once_for_all_databases_and_readers(store: Store, tmp_path: Path) -> None:
     own = store.with_own_readers(1)
     other = Store.open(tmp_path / "other.db")
@@ -97,14 +99,14 @@ def counted(store: Store) -> dict[RunState, int]:
     """Return the maintained counts, and check that they equal a count of all rows."""
     with store.read() as tx:
         counts = run_statistics.by_state(tx)
-        rows = tx.connection.exec_driver_sql(
-            "SELECT state, count(*) FROM runs WHERE project = ? GROUP BY 1", (tx.project,)
+        rows = tx.connection.execute(
+            text("SELECT state, count(*) FROM runs WHERE project = :project GROUP BY 1"), {"project": tx.project}
         )
         assert counts == {RunState(state): count for state, count in rows}
     return counts
 
 
-def test_run_counts_stay_exact_through_changes_deletions_and_rollbacks(store: Store, tmp_path: Path) -> None:
+def test_run_counts_stay_exact_through_changes_deletions_and_rollbacks(store: Store) -> None:
     states = [*RunState] * 3
     with store.write() as tx:
         runs.insert_all(tx, [run(number, state) for number, state in enumerate(states)])
@@ -127,9 +129,9 @@ def test_run_counts_stay_exact_through_changes_deletions_and_rollbacks(store: St
     with pytest.raises(ZeroDivisionError):
         fail()
     assert counted(store) == before
-    again = Store.open(tmp_path / "state.db")
+    again = Store.open(store.place)
     assert counted(again) == before
-    other = Store.open(tmp_path / "state.db", project="other")
+    other = Store.open(store.place, project="other")
     assert counted(other) == {}
     again.close()
     other.close()

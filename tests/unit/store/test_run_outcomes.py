@@ -12,6 +12,7 @@ from controller.store import Store, run_outcomes, runs
 from controller.store.run_outcomes import FailedRun
 from controller.store.store import Transaction
 from tests.conftest import NOW
+from tests.unit.store.conftest import ONLY_SQLITE
 from tests.unit.store.test_records import run
 
 STATES = [RunState.SUCCEEDED, RunState.FAILED, RunState.SKIPPED, RunState.CRASHED, RunState.SUCCEEDED, RunState.FAILED]
@@ -67,6 +68,7 @@ def test_failures_in_a_row_are_counted_up_to_a_run(recorded: Store) -> None:
 @pytest.mark.parametrize(
     "look_up", [run_outcomes.next_successes, run_outcomes.last_successes, run_outcomes.count_failures]
 )
+@ONLY_SQLITE
 def test_lookups_read_the_runs_of_a_deployment_by_index(
     recorded: Store, look_up: Callable[[Transaction, list[FailedRun]], object]
 ) -> None:

@@ -16,6 +16,7 @@ from controller.store import Store, runs
 from controller.store.run_search import RunFilter, runs_page, select_all
 from tests.conftest import NOW
 from tests.thoroughness import scaled
+from tests.unit.store.conftest import ONLY_SQLITE
 
 SECOND = timedelta(seconds=1)
 REVISIONS = ("main@sha1:" + "a" * 40, "main@sha1:ab" + "c" * 38, "main@sha1:" + "d" * 40)
@@ -127,6 +128,7 @@ SEARCHES = {
 
 
 @pytest.mark.parametrize("criteria", SEARCHES.values(), ids=SEARCHES)
+@ONLY_SQLITE
 def test_page_queries_use_an_index_and_never_sort(store: Store, criteria: RunFilter) -> None:
     statements: list[tuple[str, Any]] = []
     with store.read() as tx:

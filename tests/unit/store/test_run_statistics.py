@@ -8,6 +8,7 @@ from sqlalchemy import event
 from controller.model.runs import Run, RunState
 from controller.store import Store, run_statistics, runs
 from tests.conftest import NOW
+from tests.unit.store.conftest import ONLY_SQLITE
 from tests.unit.store.test_records import run
 
 DAY = timedelta(days=1)
@@ -45,6 +46,7 @@ def test_percentiles_are_durations_of_successful_runs(store: Store) -> None:
     assert (round(found.p50, 3), round(found.p95, 3)) == (50, 95)
 
 
+@ONLY_SQLITE
 def test_only_the_newest_runs_are_read_with_the_index_of_the_deployment(store: Store) -> None:
     plans: list[str] = []
 

@@ -1,0 +1,122 @@
+"""A state database on a PostgreSQL server, which psycopg connects to.
+
+Names and ids are compared byte by byte (`COLLATE "C"`), as SQLite does, whatever the locale of the database is.
+Sessions have the time zone UTC. A statement that waits for a lock or for the server ends after a while, so that no
+thread of the controller waits for ever.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import psycopg
+from psycopg.types.string import StrDumperUnknown
+from sqlalchemy import Compiled, Dialect, Engine, create_engine, event, make_url
+from sqlalchemy.dialects.postgresql.base import PGTypeCompiler
+from sqlalchemy.pool import QueuePool
+from sqlalchemy.util import LRUCache
+
+from controller.state_url import StateUrl
+from controller.store.databases.postgresql_tables import create_tables
+
+_COMPILED: LRUCache[Any, Compiled] = LRUCache(500)
+_CONNECT_SECONDS = 5
+_KEEPALIVE = {"keepalives_idle": 3, "keepalives_interval": 2, "keepalives_count": 2, "tcp_user_timeout": 8000}
+_WRITER = {"lock_timeout": "3s", "statement_timeout": "30s", "idle_in_transaction_session_timeout": "5s"}
+_READER = {"statement_timeout": "30s", "idle_in_transaction_session_timeout": "60s"}
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresqlDatabase:
+    """A database on a server."""
+
+    url: StateUrl
+
+    def exists(self) -> bool:
+        """Return whether the tables exist."""
+        with connect(self.url) as connection:
+            row = connection.execute("SELECT to_regclass('alembic_version')").fetchone()
+        return row is not None and row[0] is not None
+
+    def writer(self) -> Engine:
+        """Return an engine with exactly one connection. The first statement of a transaction takes the write lock."""
+        return _engine(self.url, _WRITER, pool_size=1, max_overflow=0)
+
+    def reader(self, count: int, overflow: int) -> Engine:
+        """Return an engine for transactions that read one snapshot, and can't write."""
+        engine = _engine(self.url, _READER, pool_size=count, max_overflow=overflow)
+
+        @event.listens_for(engine, "connect")
+        def _on_connect(connection: psycopg.Connection, _record: Any) -> None:
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            connection.read_only = True
+
+        return engine
+
+    def create(self, version: str) -> None:
+        """Create all tables, or none of them."""
+        engine = self.writer()
+        try:
+            with engine.begin() as connection:
+                create_tables(connection, version)
+        finally:
+            engine.dispose()
+
+
+def connect(url: StateUrl, settings: dict[str, str] | None = None) -> psycopg.Connection[tuple[Any, ...]]:
+    """Open a connection outside of the pools, in which each statement is a transaction."""
+    return psycopg.connect(**_parameters(url), **_arguments(url, settings or _READER), autocommit=True)
+
+
+class _TypeCompiler(PGTypeCompiler):
+    """Makes all integers large, as they are in SQLite: SQLAlchemy casts each parameter to the type of its column."""
+
+    def visit_INTEGER(self, type_: Any, **options: Any) -> str:  # noqa: ARG002
+        return "BIGINT"
+
+
+class _Text(StrDumperUnknown):
+    """Sends texts. PostgreSQL refuses NUL characters, which the reasons and results of flows may contain."""
+
+    def dump(self, obj: str) -> Any:
+        return super().dump(obj.replace("\0", "\ufffd"))
+
+
+def _engine(url: StateUrl, settings: dict[str, str], **pool: Any) -> Engine:
+    """Return a new engine with a connection pool of its own. All engines share one dialect and one cache."""
+    address = make_url(url.text).set(drivername="postgresql+psycopg")
+    new = create_engine(address, poolclass=QueuePool, connect_args=_arguments(url, settings), **pool).pool
+    engine = Engine(new, _dialect(url), address, execution_options={"compiled_cache": _COMPILED})
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: psycopg.Connection, _record: Any) -> None:
+        connection.adapters.register_dumper(str, _Text)
+
+    return engine
+
+
+@cache
+def _dialect(url: StateUrl) -> Dialect:
+    address = make_url(url.text).set(drivername="postgresql+psycopg")
+    engine = create_engine(address, paramstyle="format", connect_args=_arguments(url, _READER))
+    with engine.connect():  # initializes the dialect
+        pass
+    engine.dispose()
+    engine.dialect.type_compiler_instance = _TypeCompiler(engine.dialect)
+    return engine.dialect
+
+
+def _parameters(url: StateUrl) -> dict[str, Any]:
+    address = make_url(url.text).set(drivername="postgresql+psycopg")
+    _, parameters = create_engine(address).dialect.create_connect_args(address)
+    return dict(parameters)
+
+
+def _arguments(url: StateUrl, settings: dict[str, str]) -> dict[str, Any]:
+    """Return the connection parameters of libpq: those of the URL come first, except for the settings of sessions."""
+    query = make_url(url.text).query
+    values = {"TimeZone": "UTC", "client_min_messages": "warning", **settings}
+    options = " ".join(f"-c {name}={value}" for name, value in values.items())
+    defaults = {"connect_timeout": _CONNECT_SECONDS, "application_name": "controller", **_KEEPALIVE}
+    own = {name: value for name, value in defaults.items() if name not in query}
+    return {**own, "options": f"{query.get('options', '')} {options}".strip()}

@@ -1,0 +1,52 @@
+"""Creates all tables of a new database on a PostgreSQL server at once."""
+
+from typing import Any
+
+from sqlalchemy import Connection, MetaData, String, Text, text
+
+from controller.store import notification_tables, trigger_tables
+from controller.store.schema import metadata
+
+_EXTENSIONS = (notification_tables, trigger_tables)
+"""The modules that add tables to those of `schema` when they are imported."""
+
+_COUNT = """
+CREATE FUNCTION count_runs() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP <> 'INSERT' THEN
+        UPDATE run_counts SET count = count - 1 WHERE project = OLD.project AND state = OLD.state;
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        INSERT INTO run_counts (project, state, count) VALUES (NEW.project, NEW.state, 1)
+        ON CONFLICT (project, state) DO UPDATE SET count = run_counts.count + 1;
+    END IF;
+    RETURN NULL;
+END $$
+"""
+_CALL = "FOR EACH ROW EXECUTE FUNCTION count_runs()"
+_CHANGED = "FOR EACH ROW WHEN (OLD.state <> NEW.state OR OLD.project <> NEW.project) EXECUTE FUNCTION count_runs()"
+_TRIGGERS = (
+    f"CREATE TRIGGER run_counts_insert AFTER INSERT ON runs {_CALL}",
+    f"CREATE TRIGGER run_counts_delete AFTER DELETE ON runs {_CALL}",
+    f"CREATE TRIGGER run_counts_update AFTER UPDATE OF state, project ON runs {_CHANGED}",
+)
+
+
+def create_tables(connection: Connection, version: str) -> None:
+    """Create all tables and triggers in an empty database, as the migrations up to `version` do with SQLite."""
+    _tables().create_all(connection, checkfirst=False)
+    for statement in (_COUNT, *_TRIGGERS):
+        connection.exec_driver_sql(statement)
+    connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+    connection.execute(text("INSERT INTO alembic_version VALUES (:version)"), {"version": version})
+
+
+def _tables() -> MetaData:
+    """Return the tables with the types that behave as those of SQLite: texts have no length and no locale."""
+    copied = MetaData(naming_convention=metadata.naming_convention)
+    for table in metadata.sorted_tables:
+        copy: Any = table.to_metadata(copied)
+        for column in copy.columns:
+            if isinstance(column.type, String):
+                column.type = Text(collation="C")
+    return copied
