@@ -5,6 +5,7 @@
 
 import logging
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,8 +126,14 @@ def translate_errors() -> Iterator[None]:
         yield
     except exc.DBAPIError as error:
         raise _state_error(error.orig or error) from error
-    except (exc.SQLAlchemyError, sqlite3.Error) as error:
+    except _driver_errors() as error:
         raise _state_error(error) from error
+
+
+def _driver_errors() -> tuple[type[Exception], ...]:
+    """Return the errors of SQLAlchemy and of the drivers, which execute prepared statements without it."""
+    psycopg = sys.modules.get("psycopg")
+    return (exc.SQLAlchemyError, sqlite3.Error, *(() if psycopg is None else (psycopg.Error,)))
 
 
 def _state_error(error: BaseException) -> StateError:
