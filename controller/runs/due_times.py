@@ -13,15 +13,14 @@ from controller.manifests.active_deployments import ActiveDeployments
 from controller.model.deployments import Deployment
 from controller.model.policies import Overlap
 from controller.model.queues import ActiveRuns
-from controller.model.runs import ACTIVE, AUTOMATIC, Occurrence, Outcome, Run, RunId, RunState, Trigger
+from controller.model.runs import AUTOMATIC, Occurrence, Outcome, Run, RunId, RunState, Trigger
 from controller.model.status import Event, InventoryEntry
 from controller.runs.admission_policy import REPLACED, Decision, decide, refuse, start_by
-from controller.runs.outcomes import cancel, skip
+from controller.runs.outcomes import cancel, skip_all
 from controller.runs.skip_reports import report_skips
 from controller.runs.upstream_gates import create_gates, settle
 from controller.schedules import DueTimes, find_due
-from controller.store import Transaction, events, inventory, occurrences, queues, runs, source_status
-from controller.store.run_search import RunFilter, select_all
+from controller.store import Transaction, events, inventory, occurrences, queues, runs, source_status, upstream_lookup
 
 log = logging.getLogger(__name__)
 
@@ -62,11 +61,12 @@ class DueTimeAdmission:
             self._decide(tx, undecided, now)
         created = [run for each in undecided for run in each.runs]
         runs.insert_all(tx, created)
+        gated = [each for each in undecided if each.runs and each.deployment.after.upstreams]
+        if gated:
+            create_gates(tx, [(each.deployment, each.runs) for each in gated], self._deployments)
         upstreams = set(wanted)
-        for each in undecided:
-            if each.runs and each.deployment.after.upstreams:
-                create_gates(tx, each.deployment, each.runs, self._deployments)
-                upstreams.update(upstream.deployment for upstream in each.deployment.after.upstreams)
+        for each in gated:
+            upstreams.update(upstream.deployment for upstream in each.deployment.after.upstreams)
         settle(tx, self._deployments, now, upstreams)
         return created
 
@@ -124,9 +124,13 @@ class DueTimeAdmission:
                 self._record(tx, each, decision, revision)
         occurrences.append(tx, [row for each in due for row in each.ledger])
         reports: list[Event] = []
+        replacements = [
+            Replacement(deployment=each.entry.name, keep=each.deployment.overlap_limit - len(each.runs))
+            for each in due
+            if each.runs and each.deployment.overlap is Overlap.REPLACE
+        ]
+        replace_all(tx, replacements, now)
         for each in due:
-            if each.runs and each.deployment.overlap is Overlap.REPLACE:
-                replace_all(tx, each.entry.name, now, keep=each.deployment.overlap_limit - len(each.runs))
             reports += report_skips(tx, now, each.ledger, each.due_times.dropped, each.due_times.first)
         events.append(tx, reports)
 
@@ -177,19 +181,32 @@ def _skipped_entry(name: str, decision: Decision) -> Occurrence:
     )
 
 
-def replace_all(tx: Transaction, name: str, now: datetime, *, by: RunId | None = None, keep: int = 0) -> None:
-    """End all unfinished runs of this deployment but `by` and the newest `keep` ones. The run that replaces them waits.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replacement:
+    """The runs of a deployment that continue: `by`, which replaces the others, and the newest `keep` ones."""
+
+    deployment: str
+    by: RunId | None = None
+    keep: int = 0
+
+
+def replace_all(tx: Transaction, replacements: Sequence[Replacement], now: datetime) -> None:
+    """End all unfinished runs of these deployments but those that continue. The runs that replace them wait.
 
     It ends neither redo runs nor the runs that wait behind them. A cancelled run that has not ended is not kept.
     """
-    kept = 0
-    for run in select_all(tx, RunFilter(deployment=name, states=ACTIVE)):
-        is_behind = run.behind_backfill and run.state is RunState.PENDING
-        if run.is_redo or is_behind or run.id == by:
-            continue
-        if kept < keep and run.cancel_reason is None:
-            kept += 1
-        elif run.state is not RunState.PENDING:
-            cancel(tx, run, REPLACED, now)
-        elif run.trigger in AUTOMATIC:
-            skip(tx, run, "overlap", now)
+    unfinished = upstream_lookup.find_unfinished_runs(tx, {each.deployment for each in replacements})
+    skipped: list[Run] = []
+    for each in replacements:
+        kept = 0
+        for run in unfinished.get(each.deployment, ()):
+            is_behind = run.behind_backfill and run.state is RunState.PENDING
+            if run.is_redo or is_behind or run.id == each.by:
+                continue
+            if kept < each.keep and run.cancel_reason is None:
+                kept += 1
+            elif run.state is not RunState.PENDING:
+                cancel(tx, run, REPLACED, now)
+            elif run.trigger in AUTOMATIC:
+                skipped.append(run)
+    skip_all(tx, [(run, "overlap") for run in skipped], now)

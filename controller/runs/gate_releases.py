@@ -3,7 +3,7 @@
 `upstream_gates` and `upstream_redo` call it. The number of statements does not depend on the number of runs.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -12,11 +12,11 @@ from controller.manifests.upstream_references import MissingResultError
 from controller.model.deployments import Deployment
 from controller.model.gates import Gate
 from controller.model.runs import Run, RunId, RunOutcome, RunState, UpstreamRun
-from controller.model.status import InventoryEntry
+from controller.model.schedules import Schedule
 from controller.runs.admission_policy import delay_until_open, start_deadline
-from controller.runs.due_schedules import find_schedule
+from controller.runs.due_schedules import find_schedules
 from controller.runs.outcomes import record_outcomes
-from controller.runs.upstream_runs import missing_result, to_upstream_run, with_results
+from controller.runs.upstream_runs import missing_result, to_upstream_runs, with_results
 from controller.store import Transaction, gates, inventory, runs
 
 
@@ -41,12 +41,18 @@ def release_gated(
     gates.expire_runs(tx, [each.run.id for each in released])  # those that are not needed: another one was enough
     upstream_runs = _find_upstream_runs(tx, released)
     entries = {entry.name: entry for entry in inventory.find_many(tx, {each.run.deployment for each in released})}
+    built = {name: deployments.build(entry) for name, entry in entries.items()}
+    schedules = _find_schedules(tx, built, released)
     changed: list[Run] = []
     outcomes: list[tuple[Run, RunOutcome]] = []
     for each in released:
-        opened = [gate for gate in each.gates if gate.upstream_run_id in upstream_runs]
-        upstream = tuple(replace(upstream_runs[gate.upstream_run_id], deployment=gate.declared) for gate in opened)
-        run, outcome = _release(tx, _build(deployments, entries, each.run), each, upstream, now)
+        upstream = tuple(
+            replace(upstream_run, deployment=gate.declared)
+            for gate in each.gates
+            if (upstream_run := upstream_runs.get(gate.upstream_run_id or RunId(""))) is not None
+        )
+        window = schedules.get(each.run.id)
+        run, outcome = _release(each, window, upstream, now)
         changed.append(run)
         if outcome is not None:
             outcomes.append((run, outcome))
@@ -54,23 +60,36 @@ def release_gated(
     record_outcomes(tx, outcomes, now)
 
 
-def _find_upstream_runs(tx: Transaction, released: Collection[GatedRun]) -> dict[RunId | None, UpstreamRun]:
+def _find_upstream_runs(tx: Transaction, released: Collection[GatedRun]) -> dict[RunId, UpstreamRun]:
     opened = {gate.upstream_run_id for each in released for gate in each.gates if gate.upstream_run_id is not None}
-    return {run_id: to_upstream_run(tx, run) for run_id, run in runs.find_all(tx, sorted(opened)).items()}
+    return to_upstream_runs(tx, runs.find_all(tx, sorted(opened)))
 
 
-def _build(deployments: ActiveDeployments, entries: Mapping[str, InventoryEntry], run: Run) -> Deployment | None:
-    entry = entries.get(run.deployment)
-    return None if entry is None else deployments.build(entry)
+def _find_schedules(
+    tx: Transaction, deployments: Mapping[str, Deployment], released: Iterable[GatedRun]
+) -> dict[RunId, tuple[Deployment, Schedule]]:
+    """Return the schedule of each of these runs whose deployment has windows, with the deployment."""
+    wanted = []
+    for each in released:
+        deployment = deployments.get(each.run.deployment)
+        if deployment is not None and any(schedule.windows for schedule in deployment.schedules):
+            assert each.run.scheduled_for is not None
+            wanted.append((each.run.id, deployment, each.run.scheduled_for))
+    schedules = find_schedules(tx, [(deployment, due_time) for _, deployment, due_time in wanted])
+    return {
+        run_id: (deployment, schedule)
+        for (run_id, deployment, _), schedule in zip(wanted, schedules, strict=True)
+        if schedule is not None
+    }
 
 
 def _release(
-    tx: Transaction, deployment: Deployment | None, gated: GatedRun, upstream: tuple[UpstreamRun, ...], now: datetime
+    gated: GatedRun, window: tuple[Deployment, Schedule] | None, upstream: tuple[UpstreamRun, ...], now: datetime
 ) -> tuple[Run, RunOutcome | None]:
     """Return the released run, and its outcome if it can't start."""
     run, reason = gated.run, None
-    if deployment is not None:
-        run, reason = _start_in_window(tx, deployment, run, now)
+    if window is not None:
+        run, reason = _start_in_window(*window, run, now)
     if reason is not None and gated.may_skip:
         return replace(gated.run, upstream=upstream), RunOutcome(state=RunState.SKIPPED, reason=reason)
     try:
@@ -79,13 +98,9 @@ def _release(
         return replace(run, upstream=upstream), missing_result(error)
 
 
-def _start_in_window(tx: Transaction, deployment: Deployment, run: Run, now: datetime) -> tuple[Run, str | None]:
+def _start_in_window(deployment: Deployment, schedule: Schedule, run: Run, now: datetime) -> tuple[Run, str | None]:
     """Return the run with the start that windows allow, and the reason to skip it if `outside` says so."""
     assert run.scheduled_for is not None
-    has_windows = any(schedule.windows for schedule in deployment.schedules)
-    schedule = find_schedule(tx, deployment, run.scheduled_for) if has_windows else None
-    if schedule is None:
-        return run, None
     start = run.not_before or run.scheduled_for
     delay, reason = delay_until_open(run.scheduled_for, schedule, start - run.scheduled_for, now)
     opening = run.scheduled_for + delay

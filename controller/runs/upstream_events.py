@@ -18,10 +18,10 @@ from controller.model.runs import Run, RunId, RunOutcome, Trigger, UpstreamRun
 from controller.model.status import InventoryEntry
 from controller.model.triggers import OnRedo, Upstream
 from controller.runs.admission import Admission
-from controller.runs.due_times import replace_all
+from controller.runs.due_times import Replacement, replace_all
 from controller.runs.outcomes import record_outcomes, skip_all
-from controller.runs.upstream_runs import missing_result, nominal_time, to_upstream_run, with_results
-from controller.store import Transaction, releases, runs, source_status
+from controller.runs.upstream_runs import missing_result, nominal_time, to_upstream_runs, with_results
+from controller.store import Transaction, releases, runs, source_status, upstream_lookup
 from controller.store.releases import Release
 
 
@@ -92,7 +92,7 @@ def _create_runs(tx: Transaction, admission: Admission, released: Sequence[_Rele
         return
     existing = runs.ids_by_keys(tx, [(each.dependant.entry.name, each.key) for each in released])
     ids = {release.upstream_run_id for each in released for release in each.latest}
-    upstream_runs = {run_id: to_upstream_run(tx, run) for run_id, run in runs.find_all(tx, sorted(ids)).items()}
+    upstream_runs = to_upstream_runs(tx, runs.find_all(tx, sorted(ids)))
     revision = source_status.applied_revision(tx)
     created: list[tuple[_Released, Run]] = []
     failed: list[tuple[Run, RunOutcome]] = []
@@ -117,11 +117,18 @@ def _create_runs(tx: Transaction, admission: Admission, released: Sequence[_Rele
     runs.insert_all(tx, ready)
     releases.mark_released(tx, used)
     skip_all(tx, [(run, "suspended") for each, run in created if each.dependant.deployment.suspend], now)
-    for each, run in created:
-        deployment = each.dependant.deployment
-        if deployment.overlap is Overlap.REPLACE and not deployment.suspend:
-            replace_all(tx, run.deployment, now, by=run.id, keep=deployment.overlap_limit - 1)
+    replace_all(tx, [_replacement(each, run) for each, run in created if _replaces_others(each)], now)
     record_outcomes(tx, failed, now)
+
+
+def _replaces_others(released: _Released) -> bool:
+    deployment = released.dependant.deployment
+    return deployment.overlap is Overlap.REPLACE and not deployment.suspend
+
+
+def _replacement(released: _Released, run: Run) -> Replacement:
+    keep = released.dependant.deployment.overlap_limit - 1
+    return Replacement(deployment=run.deployment, by=run.id, keep=keep)
 
 
 def _new_run(
@@ -163,6 +170,12 @@ def chain_of(tx: Transaction, run: Run) -> str:
 
     The runs that upstream runs of the same chains have released are of one chain, too.
     """
-    if run.scheduled_for is not None:
-        return run.scheduled_for.isoformat()
-    return run.chain or runs.find_first(tx, run).id
+    return chains_of(tx, [run])[run.id]
+
+
+def chains_of(tx: Transaction, finished: Sequence[Run]) -> dict[RunId, str]:
+    """Return the chain of each of these runs: see `chain_of`."""
+    unknown = {run.id: run for run in finished if run.scheduled_for is None and run.chain is None}
+    chains = {run_id: first.id for run_id, first in upstream_lookup.find_first_runs(tx, unknown).items()}
+    due = {run.id: run.scheduled_for.isoformat() for run in finished if run.scheduled_for is not None}
+    return {**{run.id: run.chain for run in finished if run.chain is not None}, **chains, **due}

@@ -6,98 +6,80 @@ an upstream run has finished, and with every tick.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import cached_property
 
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.model.deployments import Deployment
-from controller.model.gates import UPSTREAM, Gate, GateState, are_closed, are_open, describe_late, is_fulfilled
-from controller.model.runs import ACTIVE, TERMINAL, Occurrence, Outcome, Run, RunId, RunState
+from controller.model.gates import UPSTREAM, Gate, GateState, are_closed, are_open, describe_late
+from controller.model.runs import Run, RunId, RunState
 from controller.runs.admission_policy import GATE_DEADLINE
+from controller.runs.gate_checks import GateCheck, check_all
 from controller.runs.gate_releases import GatedRun, release_gated
 from controller.runs.outcomes import skip_all
-from controller.runs.upstream_runs import latest_due_time, latest_recorded
+from controller.runs.upstream_runs import latest_due_times
 from controller.schedules import find_due
-from controller.store import Transaction, gates, inventory, occurrences, runs
+from controller.store import Transaction, gates, runs, upstream_lookup
 
 _INSTANT = timedelta(microseconds=1)
 _LOOKBACK = (timedelta(hours=1), timedelta(days=1), timedelta(days=32), timedelta(days=400))
 """How far back the previous fire time is searched, step by step, so that few fire times are computed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateCheck:
-    """The state that a gate has by what is recorded, the run that opened it, and why it is not open."""
-
-    state: GateState
-    run_id: RunId | None = None
-    reason: str = ""
-
-
-_WAITING = GateCheck(state=GateState.WAITING)
-
-
-class GateChecks:
-    """Checks gates within one transaction. Gates that wait for the same run are checked once."""
-
-    def __init__(self, tx: Transaction) -> None:
-        self._tx = tx
-        self._results: dict[tuple[object, ...], GateCheck] = {}
-
-    def check(self, gate: Gate) -> GateCheck:
-        """Return what is recorded about a gate."""
-        key = (gate.upstream, gate.condition, gate.due_time, gate.since)
-        if key not in self._results:
-            find = _check_runs if gate.due_time is None else _check_due_time
-            self._results[key] = find(self._tx, gate)
-        return self._results[key]
-
-
 def create_gates(
-    tx: Transaction, deployment: Deployment, created: Sequence[Run], deployments: ActiveDeployments
+    tx: Transaction, created: Collection[tuple[Deployment, Sequence[Run]]], deployments: ActiveDeployments
 ) -> None:
-    """Record what these new runs of a deployment wait for."""
-    new: list[Gate] = []
-    for run in created:
-        previous = _Previous(tx, deployment, run)
-        for upstream in deployment.after.upstreams:
-            due_time = latest_due_time(tx, upstream.deployment, previous.until, deployments)
-            gate = Gate(
-                run_id=run.id,
-                upstream=upstream.deployment,
-                condition=upstream.on,
-                due_time=due_time,
-                since=previous.due_time if due_time is None else None,
-                until=previous.start + (deployment.start_deadline or GATE_DEADLINE),
-                is_enough=deployment.after.any,
-                declared=upstream.deployment,
-            )
-            new.append(gate)
+    """Record what these new runs of each deployment wait for."""
+    awaited = [
+        (deployment, run, upstream)
+        for deployment, of_deployment in created
+        for run in of_deployment
+        for upstream in deployment.after.upstreams
+    ]
+    wanted = {(upstream.deployment, _scheduled_for(run)) for _, run, upstream in awaited}
+    due_times = latest_due_times(tx, wanted, deployments)
+    without = {
+        run.id: (deployment, run)
+        for deployment, run, upstream in awaited
+        if due_times[upstream.deployment, _scheduled_for(run)] is None
+    }
+    previous = _find_previous(tx, without.values())
+    new = []
+    for deployment, run, upstream in awaited:
+        due_time = due_times[upstream.deployment, _scheduled_for(run)]
+        gate = Gate(
+            run_id=run.id,
+            upstream=upstream.deployment,
+            condition=upstream.on,
+            due_time=due_time,
+            since=previous[run.id] if due_time is None else None,
+            until=(run.not_before or _scheduled_for(run)) + (deployment.start_deadline or GATE_DEADLINE),
+            is_enough=deployment.after.any,
+            declared=upstream.deployment,
+        )
+        new.append(gate)
     gates.insert_all(tx, new)
 
 
-class _Previous:
-    """The times of a run that its gates depend on."""
+def _scheduled_for(run: Run) -> datetime:
+    assert run.scheduled_for is not None
+    return run.scheduled_for
 
-    def __init__(self, tx: Transaction, deployment: Deployment, run: Run) -> None:
-        assert run.scheduled_for is not None
-        self.until = run.scheduled_for
-        self.start = run.not_before or run.scheduled_for
-        self._tx = tx
-        self._deployment = deployment
 
-    @cached_property
-    def due_time(self) -> datetime | None:
-        """The due time of the deployment before this one; None if there is none."""
-        recorded = latest_recorded(self._tx, self._deployment.name, self.until - _INSTANT)
-        if recorded is not None:
-            return recorded
-        for span in _LOOKBACK:
-            due = find_due(self._deployment.schedules, self.until - span, self.until - _INSTANT, 1).times
-            if due:
-                return due[-1][0]
-        return None
+def _find_previous(tx: Transaction, of: Collection[tuple[Deployment, Run]]) -> dict[RunId, datetime | None]:
+    """Return the due time of the deployment before that of each run; None if there is none."""
+    limits = {run.id: (deployment.name, _scheduled_for(run) - _INSTANT) for deployment, run in of}
+    recorded = upstream_lookup.find_latest_due(tx, set(limits.values()))
+    return {run.id: recorded.get(limits[run.id]) or _compute_previous(deployment, run) for deployment, run in of}
+
+
+def _compute_previous(deployment: Deployment, run: Run) -> datetime | None:
+    until = _scheduled_for(run)
+    for span in _LOOKBACK:
+        due = find_due(deployment.schedules, until - span, until - _INSTANT, 1).times
+        if due:
+            return due[-1][0]
+    return None
 
 
 def settle(
@@ -141,63 +123,8 @@ def _describe_waiting(of_run: Iterable[Gate]) -> str:
     return describe_late([gate for gate in of_run if gate.state is GateState.WAITING])
 
 
-def _decided(tx: Transaction, waiting: Iterable[Gate]) -> Iterator[tuple[Gate, GateCheck]]:
-    checks = GateChecks(tx)
-    for gate in waiting:
-        check = checks.check(gate)
+def _decided(tx: Transaction, waiting: Sequence[Gate]) -> Iterator[tuple[Gate, GateCheck]]:
+    """Yield the waiting gates that are open or closed by what is recorded."""
+    for gate, check in zip(waiting, check_all(tx, waiting), strict=True):
         if check.state is not GateState.WAITING:
             yield gate, check
-
-
-def _check_due_time(tx: Transaction, gate: Gate) -> GateCheck:
-    """Check a gate that waits for the run of a due time."""
-    assert gate.due_time is not None
-    recorded = occurrences.find_newest(tx, gate.upstream, 1, since=gate.due_time, until=gate.due_time)
-    if not recorded:
-        return _check_unrecorded(tx, gate)
-    [row] = recorded
-    state = RunState.SKIPPED if row.outcome is Outcome.SKIPPED else row.state
-    if state is not None and is_fulfilled(gate.condition, state):
-        return GateCheck(state=GateState.OPEN, run_id=row.run_id)
-    if occurrences.find_unfinished(tx, gate.upstream, gate.due_time, gate.due_time):
-        return _WAITING
-    return GateCheck(state=GateState.CLOSED, reason=f"{gate.upstream} {_how_it_ended(row, state)}")
-
-
-def _check_unrecorded(tx: Transaction, gate: Gate) -> GateCheck:
-    """Check a gate that waits for a due time without a row in the ledger."""
-    assert gate.due_time is not None
-    entry = inventory.find(tx, gate.upstream)
-    if entry is not None and entry.document.get("suspend") is True:
-        return GateCheck(state=GateState.CLOSED, reason=f"{gate.upstream} is suspended")
-    if entry is not None and entry.cursor >= gate.due_time:  # too many due times were missed to record each of them
-        return GateCheck(state=GateState.CLOSED, reason=f"{gate.upstream} was skipped (catch-up)")
-    return _WAITING
-
-
-def _check_runs(tx: Transaction, gate: Gate) -> GateCheck:
-    """Check a gate that waits for a run without a due time."""
-    fulfilling = [state for state in TERMINAL if is_fulfilled(gate.condition, state)]
-    run = runs.find_newest_since(tx, gate.upstream, gate.since, fulfilling)
-    if run is not None:
-        return GateCheck(state=GateState.OPEN, run_id=run.id)
-    if runs.find_newest_since(tx, gate.upstream, gate.since, ACTIVE) is not None:
-        return _WAITING
-    run = runs.find_newest_since(tx, gate.upstream, gate.since, TERMINAL)
-    if run is None:
-        return _WAITING
-    return GateCheck(state=GateState.CLOSED, reason=f"{gate.upstream} {_in_words(run.state, run.reason)}")
-
-
-def _how_it_ended(row: Occurrence, state: RunState | None) -> str:
-    """Return the predicate for the outcome of a due time: `failed`, or `was skipped (overlap)`."""
-    return "has no outcome" if state is None else _in_words(state, row.reason)
-
-
-def _in_words(state: RunState, reason: str | None) -> str:
-    match state:
-        case RunState.SKIPPED:
-            return f"was skipped ({reason})" if reason else "was skipped"
-        case RunState.CANCELLED:
-            return "was cancelled"
-    return state.value.replace("_", " ")

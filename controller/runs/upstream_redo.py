@@ -5,7 +5,8 @@ succeeds before the deadline. A due time that has had its run gets another one o
 `upstreams` calls this module.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -15,12 +16,13 @@ from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.model.status import Event, EventSeverity, InventoryEntry
 from controller.model.triggers import OnRedo
 from controller.runs.admission import Admission
-from controller.runs.due_schedules import find_schedule
+from controller.runs.due_schedules import find_schedules
 from controller.runs.due_times import ledger_entry
+from controller.runs.gate_checks import check_all
 from controller.runs.gate_releases import GatedRun, release_gated
-from controller.runs.upstream_events import Dependant, release_key
-from controller.runs.upstream_gates import GateChecks
-from controller.store import Transaction, events, gates, inventory, occurrences, runs
+from controller.runs.upstream_events import Dependant, chains_of
+from controller.store import Transaction, events, gates, inventory, occurrences, runs, source_status, upstream_lookup
+from controller.store.upstream_lookup import DueTime
 from controller.time_format import in_utc
 
 
@@ -30,12 +32,23 @@ def reopen(tx: Transaction, admission: Admission, now: datetime, upstreams: Coll
     A due time that still waits for another upstream deployment is released. With `upstreams`, only those whose gates
     these have closed.
     """
-    opened: dict[RunId, list[Gate]] = {}
-    for gate in _reopened(tx, now, upstreams):
-        gates.save_states(tx, [gate])
-        opened.setdefault(gate.run_id, []).append(gate)
-    for run_id, of_run in opened.items():
-        _reopen_run(tx, admission, run_id, of_run, now)
+    opened = list(_reopened(tx, now, upstreams))
+    if not opened:
+        return
+    gates.save_states(tx, opened)
+    by_run = _by_run(opened)
+    stored, of_runs = runs.find_all(tx, by_run), gates.find_of_runs(tx, by_run)
+    affected = [run for run_id, run in stored.items() if not are_closed(of_runs[run_id])]
+    waiting = [run for run in affected if run.state is RunState.PENDING]  # for others, of which one is enough
+    ended = [run for run in affected if run.state is not RunState.PENDING]
+    repeats = _find_repeatable(tx, ended)
+    repeated = {run.id for run in repeats}
+    gates.expire_runs(tx, [run.id for run in ended if run.id not in repeated])
+    new = {run.id: _reopened_run(admission, run, of_runs[run.id], now) for run in repeats}
+    _repeat_all(tx, [(run, new[run.id], f"is open again because of {_causes(by_run[run.id])}") for run in repeats], now)
+    released = [GatedRun(run, of_runs[run.id]) for run in waiting]
+    released += [GatedRun(new[run.id], _moved(of_runs[run.id], new[run.id])) for run in repeats]
+    release_gated(tx, admission.deployments, [each for each in released if are_open(each.gates)], now)
 
 
 def has_reopened(tx: Transaction, now: datetime) -> bool:
@@ -45,26 +58,15 @@ def has_reopened(tx: Transaction, now: datetime) -> bool:
 
 def _reopened(tx: Transaction, now: datetime, upstreams: Collection[str] | None) -> Iterator[Gate]:
     """Yield the closed gates that are now open."""
-    checks = GateChecks(tx)
-    for gate in gates.find_closed(tx, now, upstreams):
-        check = checks.check(gate)
+    closed = gates.find_closed(tx, now, upstreams)
+    for gate, check in zip(closed, check_all(tx, closed), strict=True):
         if check.state is GateState.OPEN:
             yield replace(gate, state=GateState.OPEN, upstream_run_id=check.run_id)
 
 
-def _reopen_run(tx: Transaction, admission: Admission, run_id: RunId, opened: list[Gate], now: datetime) -> None:
-    run, of_run = runs.find(tx, run_id), gates.find_of_run(tx, run_id)
-    if run is None or are_closed(of_run):
-        return
-    if run.state is RunState.PENDING:  # it still waits for another upstream deployment, of which one is enough
-        if are_open(of_run):
-            release_gated(tx, admission.deployments, [GatedRun(run, of_run)], now)
-        return
-    entry = _active(tx, run.deployment)
-    if not _is_repeatable(tx, run) or entry is None:
-        gates.expire_runs(tx, [run_id])
-        return
-    new = replace(
+def _reopened_run(admission: Admission, run: Run, of_run: Iterable[Gate], now: datetime) -> Run:
+    """Return the run that repeats a skipped one."""
+    return replace(
         run,
         id=admission.ids.new(now),
         state=RunState.PENDING,
@@ -74,128 +76,164 @@ def _reopen_run(tx: Transaction, admission: Admission, run_id: RunId, opened: li
         not_before=run.not_before if run.not_before is not None and run.not_before > now else None,
         start_by=min(gate.until for gate in of_run),
     )
-    causes = " and ".join(f"run {gate.upstream_run_id} of {gate.upstream}" for gate in opened)
-    _repeat(tx, run, new, now, f"is open again because of {causes}")
-    if are_open(of_run):
-        release_gated(tx, admission.deployments, [GatedRun(new, gates.find_of_run(tx, new.id))], now)
 
 
-def _is_repeatable(tx: Transaction, run: Run) -> bool:
-    """Return whether this skipped run is still the last one of its due time."""
-    assert run.scheduled_for is not None
-    recorded = occurrences.find_newest(tx, run.deployment, 1, since=run.scheduled_for, until=run.scheduled_for)
-    is_last = run.state is RunState.SKIPPED and bool(recorded) and recorded[0].run_id == run.id
-    return is_last and not occurrences.find_unfinished(tx, run.deployment, run.scheduled_for, run.scheduled_for)
-
-
-def mark_redone(tx: Transaction, dependants: Iterable[Dependant], run: Run) -> None:
-    """Mark the gates that an earlier run of the same due time or the same chain of retries has opened."""
-    asking = [each for each in dependants if each.upstream.on_redo is OnRedo.RUN]
-    names = {each.entry.name for each in asking if is_fulfilled(each.upstream.on, run.state)}
-    earlier = earlier_runs(tx, run) if names else []
-    opened = gates.find_opened_by(tx, earlier, names) if earlier else []
-    by_run = gates.find_of_runs(tx, [gate.run_id for gate in opened])
-    changed = []
-    for gate in opened:
-        state = GateState.REDONE if are_open(by_run[gate.run_id]) else GateState.OPEN
-        changed.append(replace(gate, state=state, upstream_run_id=run.id))
-    gates.save_states(tx, changed)
-
-
-def earlier_runs(tx: Transaction, run: Run) -> list[RunId]:
-    """Return the earlier runs of the same due time, those that this one retries, or those of the same release.
-
-    These are the runs that an earlier run of one of its upstream runs has released.
-    """
-    if run.scheduled_for is not None:
-        history = runs.history(tx, run.deployment, run.scheduled_for, run.scheduled_for)
-        return [other.run_id for other in history.get(run.scheduled_for, ()) if other.run_id < run.id]
-    retried: list[RunId] = []
-    while run.retry_of is not None and (earlier := runs.find(tx, run.retry_of)) is not None:
-        run = earlier
-        retried.append(run.id)
-    return [*retried, *_earlier_releases(tx, run)]
-
-
-def _earlier_releases(tx: Transaction, run: Run) -> list[RunId]:
-    if run.trigger is not Trigger.UPSTREAM:
-        return []
-    ids = {upstream.run_id for upstream in run.upstream}
-    stored = runs.find_all(tx, ids)
-    keys = [
-        release_key((ids - {upstream.id}) | {earlier})
-        for upstream in stored.values()
-        for earlier in earlier_runs(tx, upstream)
+def _find_repeatable(tx: Transaction, ended: Sequence[Run]) -> list[Run]:
+    """Return those of these runs that were skipped, are still the last ones of their due times, and may run again."""
+    times = {_due_time(run) for run in ended}
+    recorded = upstream_lookup.find_recorded(tx, times)
+    unfinished = upstream_lookup.find_unfinished(tx, times)
+    entries = _find_active(tx, {run.deployment for run in ended})
+    return [
+        run
+        for run in ended
+        if run.state is RunState.SKIPPED
+        and run.deployment in entries
+        and _due_time(run) not in unfinished
+        and (row := recorded.get(_due_time(run))) is not None
+        and row.run_id == run.id
     ]
-    return list(runs.ids_by_key(tx, run.deployment, keys[-500:]).values())
+
+
+def mark_redone(tx: Transaction, finished: Iterable[tuple[Run, Sequence[Dependant]]]) -> None:
+    """Mark the gates that an earlier run of the same due time or the same chain of retries has opened."""
+    asking: list[tuple[Run, set[str]]] = []
+    for run, dependants in finished:
+        names = {
+            each.entry.name
+            for each in dependants
+            if each.upstream.on_redo is OnRedo.RUN and is_fulfilled(each.upstream.on, run.state)
+        }
+        asking += [(run, names)] if names else []
+    earlier = _find_earlier(tx, [run for run, _ in asking])
+    ids = {run_id for some in earlier.values() for run_id in some}
+    if not ids:
+        return
+    opened = gates.find_opened_by(tx, ids, {name for _, names in asking for name in names})
+    of_runs = gates.find_of_runs(tx, {gate.run_id for _, gate in opened})
+    opened_by: dict[RunId | None, list[tuple[str, Gate]]] = defaultdict(list)
+    for deployment, gate in opened:
+        opened_by[gate.upstream_run_id].append((deployment, gate))
+    changed: dict[tuple[RunId, str], Gate] = {}
+    for run, names in asking:  # in their order: the second redo of a run replaces the first one
+        for run_id in earlier[run.id]:
+            for deployment, gate in opened_by.pop(run_id, ()):
+                is_redone = deployment in names
+                if is_redone:
+                    state = GateState.REDONE if are_open(of_runs[gate.run_id]) else GateState.OPEN
+                    gate = changed[gate.run_id, gate.upstream] = replace(gate, state=state, upstream_run_id=run.id)
+                opened_by[run.id if is_redone else run_id].append((deployment, gate))
+    gates.save_states(tx, changed.values())
+
+
+def _find_earlier(tx: Transaction, finished: Sequence[Run]) -> dict[RunId, list[RunId]]:
+    """Return the earlier runs of the same due time or the same chain as each of these runs, oldest first.
+
+    A chain consists of the retries of one run, or of the runs that upstream runs of the same chains have released.
+    """
+    of_times = upstream_lookup.find_runs_of_times(tx, {_due_time(run) for run in finished if run.scheduled_for})
+    chains = chains_of(tx, [run for run in finished if run.scheduled_for is None])
+    of_chains = upstream_lookup.find_of_chains(
+        tx, {(run.deployment, chains[run.id]) for run in finished if run.id in chains}
+    )
+    earlier = {}
+    for run in finished:
+        is_due = run.scheduled_for is not None
+        some = of_times.get(_due_time(run)) if is_due else of_chains.get((run.deployment, chains[run.id]))
+        earlier[run.id] = [run_id for run_id in some or () if run_id < run.id]
+    return earlier
 
 
 def repeat_redone(tx: Transaction, admission: Admission, now: datetime) -> None:
     """Create the runs of due times whose upstream run was repeated, unless a run of the due time is unfinished."""
-    redone: dict[RunId, list[Gate]] = {}
-    for gate in gates.find_redone(tx):
-        redone.setdefault(gate.run_id, []).append(gate)
-    for run_id, of_run in redone.items():
-        _repeat_run(tx, admission, run_id, of_run, now)
+    redone = _by_run(gates.find_redone(tx))
+    ready = _find_finished(tx, redone)
+    if not ready:
+        return
+    gates.save_states(tx, [replace(gate, state=GateState.OPEN) for run in ready for gate in redone[run.id]])
+    entries = _find_active(tx, {run.deployment for run in ready})
+    repeats = [run for run in ready if run.deployment in entries]
+    deployments = {name: admission.deployment(entry) for name, entry in entries.items()}
+    schedules = find_schedules(tx, [(deployments[run.deployment], _due_time(run)[1]) for run in repeats])
+    revision = source_status.applied_revision(tx)
+    new = {
+        run.id: admission.triggered_run(
+            tx,
+            entries[run.deployment],
+            Trigger.UPSTREAM,
+            schedule,
+            scheduled_for=run.scheduled_for,
+            serial=deployments[run.deployment].overlap is not Overlap.ALLOW,
+            revision=entries[run.deployment].pinned or revision or entries[run.deployment].revision,
+        )
+        for run, schedule in zip(repeats, schedules, strict=True)
+    }
+    _repeat_all(tx, [(run, new[run.id], f"is run again because of {_causes(redone[run.id])}") for run in repeats], now)
+    of_runs = gates.find_of_runs(tx, [run.id for run in new.values()])
+    released = []
+    for run in new.values():  # its code has the current names, and its due time has had its run
+        of_run = [replace(gate, declared=gate.upstream) for gate in of_runs[run.id]]
+        released.append(GatedRun(run, of_run, may_skip=False))
+    release_gated(tx, admission.deployments, released, now)
 
 
 def has_redone(tx: Transaction) -> bool:
     """Return whether `repeat_redone` would create a run."""
-    stored = runs.find_all(tx, {gate.run_id for gate in gates.find_redone(tx)})
-    return any(not _has_unfinished(tx, run) for run in stored.values())
+    return bool(_find_finished(tx, _by_run(gates.find_redone(tx))))
 
 
-def _repeat_run(tx: Transaction, admission: Admission, run_id: RunId, redone: list[Gate], now: datetime) -> None:
-    run = runs.find(tx, run_id)
-    if run is None or _has_unfinished(tx, run):
+def _find_finished(tx: Transaction, run_ids: Iterable[RunId]) -> list[Run]:
+    """Return those of these runs whose due times have no unfinished run."""
+    stored = runs.find_all(tx, run_ids) if run_ids else {}
+    unfinished = upstream_lookup.find_unfinished(tx, {_due_time(run) for run in stored.values()})
+    return [run for run in stored.values() if _due_time(run) not in unfinished]
+
+
+def _repeat_all(tx: Transaction, repeats: Sequence[tuple[Run, Run, str]], now: datetime) -> None:
+    """Record new runs of due times, each with the earlier run, whose gates it gets, and why it repeats that."""
+    if not repeats:
         return
-    gates.save_states(tx, [replace(gate, state=GateState.OPEN) for gate in redone])
-    entry = _active(tx, run.deployment)
-    if entry is None:
-        return
-    deployment = admission.deployment(entry)
-    assert run.scheduled_for is not None
-    new = admission.triggered_run(
-        tx,
-        entry,
-        Trigger.UPSTREAM,
-        find_schedule(tx, deployment, run.scheduled_for),
-        scheduled_for=run.scheduled_for,
-        serial=deployment.overlap is not Overlap.ALLOW,
-    )
-    causes = " and ".join(f"run {gate.upstream_run_id} of {gate.upstream}" for gate in redone)
-    _repeat(tx, run, new, now, f"is run again because of {causes}")
-    # Its code has the current names, and its due time has had its run.
-    of_run = [replace(gate, declared=gate.upstream) for gate in gates.find_of_run(tx, new.id)]
-    repeated = GatedRun(new, of_run, may_skip=False)
-    release_gated(tx, admission.deployments, [repeated], now)
+    runs.insert_all(tx, [new for _, new, _ in repeats])
+    gates.move_all(tx, {run.id: new.id for run, new, _ in repeats})
+    occurrences.record_runs(tx, [ledger_entry(new, "") for _, new, _ in repeats])
+    events.append(tx, [_event(run, new, text, now) for run, new, text in repeats])
 
 
-def _has_unfinished(tx: Transaction, run: Run) -> bool:
-    assert run.scheduled_for is not None
-    return bool(occurrences.find_unfinished(tx, run.deployment, run.scheduled_for, run.scheduled_for))
-
-
-def _repeat(tx: Transaction, run: Run, new: Run, now: datetime, text: str) -> None:
-    """Record a new run of a due time, which gets the gates of the earlier one."""
-    assert run.scheduled_for is not None
-    runs.insert_all(tx, [new])
-    gates.move(tx, run.id, new.id)
-    occurrences.record_runs(tx, [ledger_entry(new, "")])
-    event = Event(
+def _event(run: Run, new: Run, text: str, now: datetime) -> Event:
+    due_time = in_utc(_due_time(run)[1])
+    return Event(
         time=now,
         severity=EventSeverity.INFO,
         reason="DueTimeRepeated",
-        message=f"The due time {in_utc(run.scheduled_for)} of {run.deployment} {text}: run {new.id}.",
+        message=f"The due time {due_time} of {run.deployment} {text}: run {new.id}.",
         about=run.deployment,
         revision=new.revision,
         deployment=run.deployment,
         run_id=new.id,
     )
-    events.append(tx, [event])
 
 
-def _active(tx: Transaction, name: str) -> InventoryEntry | None:
-    """Return the entry of a deployment that is neither deleted nor suspended; otherwise None."""
-    entry = inventory.find(tx, name)
-    return None if entry is None or entry.document.get("suspend") is True else entry
+def _by_run(some: Iterable[Gate]) -> dict[RunId, list[Gate]]:
+    by_run: dict[RunId, list[Gate]] = {}
+    for gate in some:
+        by_run.setdefault(gate.run_id, []).append(gate)
+    return by_run
+
+
+def _causes(of_run: Iterable[Gate]) -> str:
+    return " and ".join(f"run {gate.upstream_run_id} of {gate.upstream}" for gate in of_run)
+
+
+def _moved(of_run: Iterable[Gate], new: Run) -> list[Gate]:
+    return [replace(gate, run_id=new.id) for gate in of_run]
+
+
+def _due_time(run: Run) -> DueTime:
+    assert run.scheduled_for is not None
+    return run.deployment, run.scheduled_for
+
+
+def _find_active(tx: Transaction, names: Collection[str]) -> dict[str, InventoryEntry]:
+    """Return the entries of those of these deployments that are neither deleted nor suspended."""
+    entries = inventory.find_many(tx, names) if names else ()
+    return {entry.name: entry for entry in entries if entry.document.get("suspend") is not True}

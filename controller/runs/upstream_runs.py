@@ -4,7 +4,7 @@ Used by `upstream_gates` and `upstream_events` when a run is released, and by `a
 requested: that one gets the latest upstream runs. `launch_preparation` calls `check_released` before a run is launched.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -14,42 +14,60 @@ from controller.manifests.run_names import complete_name
 from controller.manifests.upstream_references import MissingResultError, resolve_upstream_references
 from controller.model.deployments import Deployment
 from controller.model.gates import is_fulfilled
-from controller.model.runs import TERMINAL, Run, RunOutcome, RunState, Trigger, UpstreamRun
+from controller.model.runs import TERMINAL, Run, RunId, RunOutcome, RunState, Trigger, UpstreamRun
 from controller.model.triggers import Upstream
 from controller.runs.outcomes import record_outcomes
-from controller.schedules import EXCLUSIONS, find_latest_due
-from controller.store import Transaction, inventory, occurrences, runs
+from controller.schedules import find_latest_due
+from controller.store import Transaction, inventory, occurrences, runs, upstream_lookup
+from controller.store.upstream_lookup import DueTime
 
 
-def to_upstream_run(tx: Transaction, run: Run) -> UpstreamRun:
-    """Return what the runs of dependants get to know about this run."""
-    due_time = due_time_of(tx, run)
-    return UpstreamRun(deployment=run.deployment, run_id=run.id, due_time=due_time, state=run.state, result=run.result)
+def to_upstream_runs(tx: Transaction, stored: Mapping[RunId, Run]) -> dict[RunId, UpstreamRun]:
+    """Return what the runs of dependants get to know about these runs, by id."""
+    firsts = upstream_lookup.find_first_runs(tx, stored)
+    return {
+        run_id: UpstreamRun(
+            deployment=run.deployment,
+            run_id=run.id,
+            due_time=_due_time(run, firsts[run_id]),
+            state=run.state,
+            result=run.result,
+        )
+        for run_id, run in stored.items()
+    }
 
 
 def due_time_of(tx: Transaction, run: Run) -> datetime | None:
     """Return the due time of the run; for one that upstream runs released, or a retry of it, the latest of theirs."""
-    if run.scheduled_for is None and runs.find_first(tx, run).trigger is Trigger.UPSTREAM:
+    return _due_time(run, runs.find_first(tx, run))
+
+
+def _due_time(run: Run, first: Run) -> datetime | None:
+    if run.scheduled_for is None and first.trigger is Trigger.UPSTREAM:
         return nominal_time(run.upstream)
     return run.scheduled_for
 
 
-def latest_due_time(tx: Transaction, name: str, until: datetime, deployments: ActiveDeployments) -> datetime | None:
-    """Return the latest due time of this deployment at or before `until`; None without a schedule or a due time.
+def latest_due_times(
+    tx: Transaction, limits: Collection[DueTime], deployments: ActiveDeployments
+) -> dict[DueTime, datetime | None]:
+    """Return the latest due time of each of these deployments at or before the given time.
 
-    Times that a calendar or a window excludes are left out.
+    It is None without a schedule or a due time. Times that a calendar or a window excludes are left out.
     """
-    entry = inventory.find(tx, name)
-    schedules = () if entry is None else deployments.build(entry).schedules
-    if entry is None or not schedules:
-        return None
-    latest = find_latest_due(schedules, entry.cursor, until) if entry.cursor < until else None
-    return latest or latest_recorded(tx, name, until)
-
-
-def latest_recorded(tx: Transaction, name: str, until: datetime) -> datetime | None:
-    """Return the latest due time in the ledger at or before `until` that was not excluded; None if there is none."""
-    return occurrences.find_latest_due(tx, name, until, except_for=EXCLUSIONS)
+    entries = {entry.name: entry for entry in inventory.find_many(tx, {name for name, _ in limits})}
+    latest: dict[DueTime, datetime | None] = dict.fromkeys(limits)
+    unknown = set()
+    for name, until in limits:
+        entry = entries.get(name)
+        schedules = () if entry is None else deployments.build(entry).schedules
+        if entry is None or not schedules:
+            continue
+        due = find_latest_due(schedules, entry.cursor, until) if entry.cursor < until else None
+        if due is None:
+            unknown.add((name, until))
+        latest[name, until] = due
+    return {**latest, **upstream_lookup.find_latest_due(tx, unknown)}
 
 
 def find_latest(
@@ -59,12 +77,18 @@ def find_latest(
 
     For an upstream deployment with schedules, that is the run of its latest due time at or before `until`.
     """
-    latest = [_find_latest(tx, upstream, until, deployments) for upstream in deployment.after.upstreams]
-    return tuple(to_upstream_run(tx, run) for run in latest if run is not None)
+    names = [upstream.deployment for upstream in deployment.after.upstreams]
+    due_times = latest_due_times(tx, {(name, until) for name in names}, deployments)
+    latest = {
+        run.id: run
+        for upstream in deployment.after.upstreams
+        if (run := _find_latest(tx, upstream, due_times[upstream.deployment, until])) is not None
+    }
+    upstream_runs = to_upstream_runs(tx, latest)
+    return tuple(upstream_runs[run_id] for run_id in latest)
 
 
-def _find_latest(tx: Transaction, upstream: Upstream, until: datetime, deployments: ActiveDeployments) -> Run | None:
-    due_time = latest_due_time(tx, upstream.deployment, until, deployments)
+def _find_latest(tx: Transaction, upstream: Upstream, due_time: datetime | None) -> Run | None:
     if due_time is None:
         states = [state for state in TERMINAL if is_fulfilled(upstream.on, state)]
         return runs.find_newest_since(tx, upstream.deployment, None, states)

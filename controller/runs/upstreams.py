@@ -6,12 +6,13 @@ transactions that ended no run: only after others are there finished runs to loo
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from controller.clock import Clock
 from controller.errors import ControllerError
 from controller.model.runs import Run, RunId
+from controller.model.status import InventoryEntry
 from controller.runs import upstream_events, upstream_gates, upstream_redo
 from controller.runs.admission import Admission
 from controller.runs.upstream_events import Dependant
@@ -100,19 +101,27 @@ class Upstreams:
         with self._store.write() as tx:
             stored = runs.find_all(tx, finished.values())
             in_order = [stored[run_id] for run_id in finished.values() if run_id in stored]
-            for run in in_order:
-                self._release_dependants(tx, run, now)
+            self._release_dependants(tx, in_order, now)
             self._decide(tx, now, {run.deployment for run in in_order})
             finished_upstreams.remove(tx, finished)
 
-    def _release_dependants(self, tx: Transaction, run: Run, now: datetime) -> None:
-        started: list[Dependant] = []
-        gated: list[Dependant] = []
-        for entry in inventory.find_many(tx, dependencies.dependants_of(tx, run.deployment)):
-            deployment = self._admission.deployment(entry)
-            declared = {upstream.deployment: upstream for upstream in deployment.after.upstreams}
-            upstream = declared.get(run.deployment)
-            if upstream is not None:
-                (gated if deployment.schedules else started).append(Dependant(entry, deployment, upstream))
-        upstream_redo.mark_redone(tx, gated, run)
-        upstream_events.count_run(tx, self._admission, started, run, now)
+    def _release_dependants(self, tx: Transaction, finished: Sequence[Run], now: datetime) -> None:
+        dependants = dependencies.find_dependants(tx, {run.deployment for run in finished})
+        names = {name for some in dependants.values() for name in some}
+        entries = {entry.name: entry for entry in inventory.find_many(tx, names)}
+        started: list[tuple[Run, list[Dependant]]] = []
+        gated: list[tuple[Run, list[Dependant]]] = []
+        for run in finished:
+            active = [entries[name] for name in dependants.get(run.deployment, ()) if name in entries]
+            of_run = [each for entry in active if (each := self._dependant(entry, run.deployment)) is not None]
+            started.append((run, [each for each in of_run if not each.deployment.schedules]))
+            gated.append((run, [each for each in of_run if each.deployment.schedules]))
+        upstream_redo.mark_redone(tx, gated)
+        for run, interested in started:
+            upstream_events.count_run(tx, self._admission, interested, run, now)
+
+    def _dependant(self, entry: InventoryEntry, upstream: str) -> Dependant | None:
+        """Return what the deployment of this entry declares about an upstream deployment; None: nothing."""
+        deployment = self._admission.deployment(entry)
+        declared = {each.deployment: each for each in deployment.after.upstreams}
+        return Dependant(entry, deployment, declared[upstream]) if upstream in declared else None

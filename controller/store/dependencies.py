@@ -4,13 +4,20 @@
 deployments are evaluated.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 
 from controller.store import releases
+from controller.store.prepared import Prepared, listed
 from controller.store.store import Transaction
 from controller.store.trigger_tables import dependencies
+
+_DEPENDANTS = Prepared(
+    select(dependencies.c.upstream, dependencies.c.deployment)
+    .where(dependencies.c.project == bindparam("project"), dependencies.c.upstream.in_(listed("upstreams")))
+    .order_by(dependencies.c.upstream, dependencies.c.deployment)
+)
 
 
 def replace_all(tx: Transaction, upstreams: Mapping[str, Iterable[str]]) -> None:
@@ -55,10 +62,15 @@ def upstreams_of(tx: Transaction, deployment: str) -> list[str]:
 
 def dependants_of(tx: Transaction, upstream: str) -> list[str]:
     """Return the names of the deployments that have this upstream, sorted."""
-    query = select(dependencies.c.deployment).where(
-        dependencies.c.project == tx.project, dependencies.c.upstream == upstream
-    )
-    return list(tx.connection.execute(query.order_by(dependencies.c.deployment)).scalars())
+    return find_dependants(tx, [upstream]).get(upstream, [])
+
+
+def find_dependants(tx: Transaction, upstreams: Collection[str]) -> dict[str, list[str]]:
+    """Return the names of the deployments that have each of these upstreams, sorted."""
+    dependants: dict[str, list[str]] = {}
+    for row in _DEPENDANTS.fetch(tx, project=tx.project, upstreams=sorted(upstreams)):
+        dependants.setdefault(row.upstream, []).append(row.deployment)
+    return dependants
 
 
 def _find_pairs(tx: Transaction) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    literal,
     select,
     update,
 )
@@ -22,7 +23,7 @@ from sqlalchemy import (
 from controller.model.gates import Gate, GateState, join_texts
 from controller.model.runs import RunId, RunState
 from controller.model.triggers import UpstreamOutcome
-from controller.store.batches import batches
+from controller.store.prepared import Prepared, listed, one_of
 from controller.store.rows import from_row, to_row
 from controller.store.schema import runs
 from controller.store.store import Transaction
@@ -40,6 +41,18 @@ _SAVE_TIMES = (
     .where(gates.c.run_id == bindparam("of_run"), gates.c.upstream == bindparam("of_upstream"))
     .values(until=bindparam("new_until"), since=bindparam("new_since"))
 )
+_OF_RUNS = Prepared(
+    select(gates).where(gates.c.run_id.in_(listed("run_ids"))).order_by(gates.c.run_id, gates.c.upstream)
+)
+_EXPIRE_RUNS = Prepared(
+    update(gates)
+    .where(
+        gates.c.run_id.in_(listed("run_ids")),
+        one_of(gates.c.state, (GateState.WAITING.value, GateState.CLOSED.value)),
+    )
+    .values(state=literal(GateState.EXPIRED.value))
+)
+_MOVE = Prepared(update(gates).where(gates.c.run_id == bindparam("old")).values(run_id=bindparam("new")))
 _IS_UNSTARTED = and_(runs.c.id == gates.c.run_id, runs.c.state == RunState.PENDING.value)
 
 
@@ -73,10 +86,8 @@ def find_of_run(tx: Transaction, run_id: RunId) -> list[Gate]:
 def find_of_runs(tx: Transaction, run_ids: Collection[RunId]) -> dict[RunId, list[Gate]]:
     """Return the gates of these runs, by the name of the upstream. Runs without gates are left out."""
     by_run: dict[RunId, list[Gate]] = {}
-    for ids in batches(run_ids):
-        query = select(gates).where(gates.c.run_id.in_(ids)).order_by(gates.c.run_id, gates.c.upstream)
-        for row in tx.connection.execute(query):
-            by_run.setdefault(RunId(row.run_id), []).append(_from_row(row))
+    for row in _OF_RUNS.fetch(tx, run_ids=list(run_ids)):
+        by_run.setdefault(RunId(row.run_id), []).append(_from_row(row))
     return by_run
 
 
@@ -118,19 +129,24 @@ def find_redone(tx: Transaction) -> list[Gate]:
     return [_from_row(row) for row in tx.connection.execute(query.order_by(gates.c.run_id, gates.c.upstream))]
 
 
-def find_opened_by(tx: Transaction, upstream_runs: Collection[RunId], deployments: Collection[str]) -> list[Gate]:
-    """Return the gates of the runs of these deployments that one of these upstream runs has opened."""
+def find_opened_by(
+    tx: Transaction, upstream_runs: Collection[RunId], deployments: Collection[str]
+) -> list[tuple[str, Gate]]:
+    """Return the gates of the runs of these deployments that one of these runs has opened, with their deployments."""
     query = (
         select(gates, runs.c.deployment)
         .join(runs, runs.c.id == gates.c.run_id)
         .where(
-            gates.c.upstream_run_id.in_(upstream_runs),
+            gates.c.upstream_run_id.in_(listed("upstream_runs")),
             gates.c.state.in_([GateState.OPEN.value, GateState.REDONE.value]),
             runs.c.project == tx.project,
         )
     )
-    rows = tx.connection.execute(query.order_by(gates.c.run_id, gates.c.upstream))
-    return [_from_row(row) for row in rows if row.deployment in deployments]
+    rows = tx.connection.execute(
+        query.order_by(gates.c.run_id, gates.c.upstream), {"upstream_runs": list(upstream_runs)}
+    )
+    names = set(deployments)
+    return [(row.deployment, _from_row(row)) for row in rows if row.deployment in names]
 
 
 def find_late(tx: Transaction, now: datetime, limit: int) -> list[RunId]:
@@ -148,15 +164,13 @@ def expire(tx: Transaction, now: datetime) -> None:
 
 def expire_runs(tx: Transaction, run_ids: Collection[RunId]) -> None:
     """Mark the gates of these runs that nothing may open any more."""
-    is_undecided = gates.c.state.in_([GateState.WAITING.value, GateState.CLOSED.value])
-    for ids in batches(run_ids):
-        is_of_runs = (gates.c.run_id.in_(ids), is_undecided)
-        tx.connection.execute(update(gates).where(*is_of_runs).values(state=GateState.EXPIRED.value))
+    if run_ids:
+        _EXPIRE_RUNS.run(tx, run_ids=list(run_ids))
 
 
-def move(tx: Transaction, run_id: RunId, new_run_id: RunId) -> None:
-    """Give the gates of a run to the run that repeats it."""
-    tx.connection.execute(update(gates).where(gates.c.run_id == run_id).values(run_id=new_run_id))
+def move_all(tx: Transaction, new_ids: Mapping[RunId, RunId]) -> None:
+    """Give the gates of each run to the run that repeats it."""
+    _MOVE.execute(tx, ({"old": old, "new": new} for old, new in new_ids.items()))
 
 
 def shift(tx: Transaction, now: datetime, by: timedelta) -> None:

@@ -32,6 +32,7 @@ from controller.store.trigger_tables import finished_upstreams, gates, releases,
 _BATCH = 500
 _IS_LISTED = (inventory.c.project == bindparam("of_project"), inventory.c.name.in_(listed("names")))
 _FIND_MANY = Prepared(select(inventory).where(*_IS_LISTED, inventory.c.removed_at.is_(None)))
+_FIND_TAGS = Prepared(select(inventory.c.name, inventory.c.document["tags"].label("tags")).where(*_IS_LISTED))
 _FIND_SUSPENDED = Prepared(
     select(inventory.c.name, json_kind(inventory.c.document, "suspend").label("suspend")).where(
         *_IS_LISTED, inventory.c.removed_at.is_(None)
@@ -87,13 +88,8 @@ def find(tx: Transaction, name: str) -> InventoryEntry | None:
 
 def tags(tx: Transaction, names: Collection[str]) -> dict[str, list[str]]:
     """Return the declared tags of the deployments with these names, also of deleted ones."""
-    query = select(inventory.c.name, inventory.c.document["tags"].label("tags"))
-    in_order, declared = sorted(names), {}
-    for start in range(0, len(in_order), _BATCH):
-        is_named = (inventory.c.project == tx.project, inventory.c.name.in_(in_order[start : start + _BATCH]))
-        for row in tx.connection.execute(query.where(*is_named)):
-            declared[row.name] = [str(tag) for tag in row.tags or ()]
-    return declared
+    rows = _FIND_TAGS.fetch(tx, of_project=tx.project, names=sorted(names)) if names else ()
+    return {row.name: [str(tag) for tag in row.tags or ()] for row in rows}
 
 
 def find_removed(tx: Transaction, name: str) -> InventoryEntry | None:

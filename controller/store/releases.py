@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, bindparam, delete, exists, select, update
 
 from controller.model.runs import RunId
-from controller.store.batches import batches
+from controller.store.prepared import Prepared, listed
 from controller.store.rows import from_row, to_row
 from controller.store.schema import runs
 from controller.store.sql_functions import upsert
@@ -19,6 +19,15 @@ _NEW = upsert(releases)
 _SAVE = _NEW.on_conflict_do_update(
     index_elements=("project", "deployment", "upstream", "chain"),
     set_={name: _NEW.excluded[name] for name in ("upstream_run_id", "finished_at", "run_id")},
+)
+_PENDING = Prepared(
+    select(releases)
+    .where(
+        releases.c.project == bindparam("project"),
+        releases.c.deployment.in_(listed("names")),
+        releases.c.run_id.is_(None),
+    )
+    .order_by(releases.c.finished_at, releases.c.upstream_run_id)
 )
 _MARK_RELEASED = (
     update(releases)
@@ -65,11 +74,8 @@ def save_all(tx: Transaction, new: Iterable[Release]) -> None:
 def find_pending(tx: Transaction, deployments: Collection[str]) -> dict[str, list[Release]]:
     """Return the upstream runs that have not released a run of these deployments yet, in the order of their ends."""
     by_deployment: dict[str, list[Release]] = {}
-    for names in batches(deployments):
-        is_pending = (releases.c.project == tx.project, releases.c.deployment.in_(names), releases.c.run_id.is_(None))
-        query = select(releases).where(*is_pending).order_by(releases.c.finished_at, releases.c.upstream_run_id)
-        for row in tx.connection.execute(query):
-            by_deployment.setdefault(row.deployment, []).append(_from_row(row))
+    for row in _PENDING.fetch(tx, project=tx.project, names=sorted(deployments)):
+        by_deployment.setdefault(row.deployment, []).append(_from_row(row))
     return by_deployment
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, func, insert, or_, select, update
+from sqlalchemy import Row, Select, and_, bindparam, func, insert, or_, select, update
 
 from controller.model.policies import Retries, RetryOn
 from controller.model.python_environments import PythonSummary
@@ -21,7 +21,7 @@ from controller.model.runs import (
     first_id,
 )
 from controller.store.batches import batches
-from controller.store.prepared import Prepared, listed, one_of
+from controller.store.prepared import Prepared, listed, listed_rows, one_of
 from controller.store.schema import attempts, runs
 from controller.store.store import Transaction
 
@@ -39,6 +39,19 @@ _FIND_CANCELLED = Prepared(
         runs.c.project == bindparam("project"),
         one_of(runs.c.state, (RunState.LAUNCHING.value, RunState.RUNNING.value)),
         runs.c.cancel_reason.is_not(None),
+    )
+)
+_PAIRS = listed_rows("pairs", "deployment", "key").cte("pairs")
+_IDS_BY_KEYS = Prepared(
+    select(runs.c.deployment, runs.c.idempotency_key, runs.c.id).select_from(
+        _PAIRS.outerjoin(  # an outer join makes SQLite begin with the pairs, and look up each of them
+            runs,
+            and_(
+                runs.c.project == bindparam("project"),
+                runs.c.deployment == _PAIRS.c.deployment,
+                runs.c.idempotency_key == _PAIRS.c.key,
+            ),
+        )
     )
 )
 _FIND_ALL = Prepared(select(runs).where(runs.c.id.in_(listed("ids"))))
@@ -93,17 +106,9 @@ def ids_by_key(tx: Transaction, deployment: str, keys: Collection[str]) -> dict[
 
 def ids_by_keys(tx: Transaction, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], RunId]:
     """Return the ids of the runs that have these pairs of a deployment and an idempotency key, by pair."""
-    keys_of: dict[str, list[str]] = {}
-    for deployment, key in keys:
-        keys_of.setdefault(deployment, []).append(key)
-    matches: dict[tuple[str, str], RunId] = {}
-    columns = (runs.c.deployment, runs.c.idempotency_key, runs.c.id)
-    for names in batches(keys_of):
-        of_names = {key for name in names for key in keys_of[name]}
-        is_match = (runs.c.deployment.in_(names), runs.c.idempotency_key.in_(of_names))
-        rows = tx.connection.execute(select(*columns).where(runs.c.project == tx.project, *is_match))
-        matches.update({(row.deployment, row.idempotency_key): RunId(row.id) for row in rows})
-    return matches
+    pairs = [list(pair) for pair in set(keys)]
+    rows = _IDS_BY_KEYS.fetch(tx, pairs=pairs, project=tx.project) if pairs else ()
+    return {(row.deployment, row.idempotency_key): RunId(row.id) for row in rows if row.id is not None}
 
 
 def find_all(tx: Transaction, run_ids: Iterable[RunId]) -> dict[RunId, Run]:

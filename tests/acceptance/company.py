@@ -241,8 +241,7 @@ class World:
 
     def _report(self, chance: random.Random) -> None:
         """Report a new refund or, as often, one again: mostly one that was not answered."""
-        unanswered = [delivery for delivery in self.deliveries if not delivery.runs]
-        candidates = unanswered if chance.random() < 0.8 else self.deliveries
+        candidates = self.unanswered() if chance.random() < 0.8 else self.deliveries
         if candidates and chance.random() < 0.5:
             delivery = chance.choice(candidates)
         else:
@@ -250,6 +249,10 @@ class World:
             delivery = Delivery(id=f"delivery-{number}", order=f"A-{number}")
             self.deliveries.append(delivery)
         self.send(delivery, is_cut_off=chance.random() < 0.3)
+
+    def unanswered(self) -> list[Delivery]:
+        """Return the deliveries that the shop has to send again."""
+        return [delivery for delivery in self.deliveries if not delivery.runs]
 
     def send(self, delivery: Delivery, *, is_cut_off: bool = False) -> None:
         """Send a signed request, and remember the run of the answer. A sender that is cut off reads no answer."""

@@ -6,6 +6,7 @@ import pytest
 
 from controller.model.runs import Run, RunState
 from controller.operations.retry import retry_run
+from controller.operations.trigger import trigger_run
 from tests.conftest import NOW
 from tests.unit.runs.conftest import World
 from tests.unit.runs.upstreams import HOUR, deployment, due, finish, of, process, startable
@@ -77,3 +78,25 @@ def test_a_redo_passes_through_an_event_to_a_due_time(world: World, on_redo: str
     finish(world, retry_run(world.operations, first.id, author="me"))
     finish(world, of(world, "r1")[1])
     assert [len(of(world, name)) for name in ("r1", "report")] == [2, count]
+
+
+def test_each_retry_of_the_same_run_repeats_the_due_time(world: World) -> None:
+    world.declare(
+        r0=deployment("r0", schedule=""),
+        r1=deployment("r1", "after: {deployment: r0, on_redo: run}\n", schedule=""),
+        direct=deployment("direct", "after: {deployment: r0, on_redo: run}\n"),
+        report=deployment("report", "after: {deployment: r1, on_redo: run}\n"),
+    )
+    world.clock.turn(HOUR)
+    due(world, "direct", "report")
+    world.clock.turn(HOUR / 4)
+    first = trigger_run(world.operations, "r0", {}, author="me")
+    finish(world, first)
+    for number in range(3):
+        if number:
+            finish(world, retry_run(world.operations, first.id, author="me"))
+        for name in ("r1", "direct", "report"):
+            assert len(of(world, name)) == number + 1
+            finish(world, of(world, name)[-1])
+    assert [run.upstream[0].run_id for run in of(world, "direct")] == [run.id for run in of(world, "r0")]
+    assert [run.upstream[0].run_id for run in of(world, "report")] == [run.id for run in of(world, "r1")]

@@ -1,5 +1,6 @@
 """Lets due times come and runs end, as the engine does, for tests of upstream deployments."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -33,13 +34,19 @@ def process(world: World, *, everything: bool = False) -> None:
 
 def end(world: World, run: Run, state: RunState = RunState.SUCCEEDED, result: Any = None) -> Run:
     """Let a run start, and end like this."""
-    with world.store.write() as tx:
-        runs.move(tx, run.id, expect=RunState.PENDING, to=RunState.RUNNING, attempt=1, started_at=world.clock.now())
-        running = runs.find(tx, run.id)
-        assert running is not None
-        outcome = RunOutcome(state=state, result=result, reason=None if state is RunState.SUCCEEDED else "no")
-        record_outcomes(tx, [(running, outcome)], world.clock.now())
+    end_all(world, [run], state, result)
     return world.find(run)
+
+
+def end_all(world: World, waiting: Sequence[Run], state: RunState = RunState.SUCCEEDED, result: Any = None) -> None:
+    """Let runs start, and end like this."""
+    started = {"attempt": 1, "started_at": world.clock.now()}
+    outcome = RunOutcome(state=state, result=result, reason=None if state is RunState.SUCCEEDED else "no")
+    with world.store.write() as tx:
+        for run in waiting:
+            runs.move(tx, run.id, expect=RunState.PENDING, to=RunState.RUNNING, **started)
+        running = runs.find_all(tx, [run.id for run in waiting])
+        record_outcomes(tx, [(run, outcome) for run in running.values()], world.clock.now())
 
 
 def finish(world: World, run: Run, state: RunState = RunState.SUCCEEDED, result: Any = None) -> Run:
