@@ -80,10 +80,10 @@ def channels(context: click.Context, _: click.Parameter, incomplete: str) -> lis
 
 
 def codes(_context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    """Complete the code of a finding."""
+    """Complete the code of a finding, or a reason."""
     from controller.cli.formats import explanations
 
-    return _starting_with(incomplete, explanations.codes())
+    return _starting_with(incomplete, (*explanations.codes(), *(reason.code for reason in explanations.reasons())))
 
 
 def environments(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:

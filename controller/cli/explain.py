@@ -1,4 +1,4 @@
-"""`controller explain CODE`: explain the meaning of a finding and how to fix it. Reads no files."""
+"""`controller explain CODE`: explain the meaning of a finding or a reason, and what to do. Reads no files."""
 
 from typing import TYPE_CHECKING
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 @click.argument("code", required=False, shell_complete=complete.codes)
 @options.output
 def explain(code: str | None, output: str) -> None:
-    """Explain the code of a finding.
+    """Explain the code of a finding, or the reason of a skip, a condition or an event.
 
-    Without CODE, list all codes.
+    Without CODE, list all codes and reasons.
     """
     from controller.cli.formats import explanations
 
@@ -28,28 +28,33 @@ def explain(code: str | None, output: str) -> None:
         everything = [explanations.explain(each) for each in explanations.codes()]
         _print_all([entry for entry in everything if entry is not None], output)
         return
-    explanation = explanations.explain(code)
-    if explanation is None:
+    explanation, reason = explanations.explain(code), explanations.explain_reason(code)
+    if explanation is None and reason is None:
         raise _unknown_code_error(code)
     if output == "json":
-        print_json(explanation)
-    else:
+        print_json(explanation or reason)
+    elif explanation is not None:
         click.echo(explanations.as_text(explanation))
+    elif reason is not None:
+        click.echo(explanations.reason_as_text(reason))
 
 
 def _print_all(entries: "list[Explanation]", output: str) -> None:
+    from controller.cli.formats.explanations import reasons
+
     if output == "json":
         print_json(entries)
         return
     for entry in entries:
         click.echo(f"{entry.code:22} {entry.summary}")
+    click.echo("\nReasons of conditions, skipped due times, events and refused requests:")
+    for reason in reasons():
+        click.echo(f"{reason.code:22} {reason.summary}")
 
 
 def _unknown_code_error(code: str) -> UsageError:
-    from controller.cli.formats.explanations import codes, find_page
+    from controller.cli.formats.explanations import codes, reasons
 
-    page = find_page(code)
-    if page is not None:
-        return UsageError(f"{code} is the reason of a condition, not the code of a finding.", hint=f"see {page}")
-    hint = did_you_mean(code, codes()) or "`controller explain` lists all codes"
-    return UsageError(f"Unknown finding code {code}.", hint=hint)
+    names = (*codes(), *(reason.code for reason in reasons()))
+    hint = did_you_mean(code, names) or "`controller explain` lists all codes and reasons"
+    return UsageError(f"Unknown code or reason {code}.", hint=hint)

@@ -1584,12 +1584,14 @@ class RunDetail(Run):
     """All details of one run. `history` has its attempts so far, oldest first; `commit` is that of its revision.
 
     `author` is who triggered or retried it; None for a run of a schedule or of a backfill, or if that is not
-    recorded.
+    recorded. `waits_until` is when it is skipped if it still waits for upstream deployments then; None if it waits
+    for none.
     """
 
     history: list[Attempt]
     commit: Commit | None
     author: str | None
+    waits_until: str | None
 
 
 class RunningRun(Run):

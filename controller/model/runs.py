@@ -268,11 +268,13 @@ class RunDetail(Run):
     """All details of one run. `history` has its attempts so far, oldest first; `commit` is that of its revision.
 
     `author` is who triggered or retried it; None for a run of a schedule or of a backfill, or if that is not recorded.
+    `waits_until` is when it is skipped if it still waits for upstream deployments then; None if it waits for none.
     """
 
     history: tuple[Attempt, ...]
     commit: Commit | None = None
     author: str | None = None
+    waits_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from controller.errors import NotFoundError
 from controller.model import extend
+from controller.model.gates import GateState
 from controller.model.queues import missing_resource, schedule_queue
 from controller.model.runs import Attempt, Run, RunDetail, RunId, RunState, Trigger
 from controller.model.task_runs import TaskTree
-from controller.store import Transaction, commits, events, python_environments, queues, runs, task_trees
+from controller.store import Transaction, commits, events, gates, python_environments, queues, runs, task_trees
 from controller.store.run_search import RunFilter, runs_page, select_all, select_oldest
 from controller.store.task_reports import read_tree
 
@@ -75,7 +76,15 @@ def _detail(tx: Transaction, run: Run, directory: Path | None) -> RunDetail:
     history = tuple(replace(attempt, state=attempt.state.public) for attempt in attempts)
     commit = commits.find(tx, run.revision)
     whole = _with_task_tree(tx, run, attempts, directory)
-    return extend(RunDetail, whole, history=history, commit=commit, author=_author(tx, run))
+    until = _waits_until(tx, run)
+    return extend(RunDetail, whole, history=history, commit=commit, author=_author(tx, run), waits_until=until)
+
+
+def _waits_until(tx: Transaction, run: Run) -> datetime | None:
+    """Return when this run is skipped if it still waits for upstream deployments then."""
+    if run.state is not RunState.PENDING:
+        return None
+    return min((gate.until for gate in gates.find_of_run(tx, run.id) if gate.state is GateState.WAITING), default=None)
 
 
 def _author(tx: Transaction, run: Run) -> str | None:

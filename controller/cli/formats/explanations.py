@@ -1,34 +1,20 @@
-"""Explanations of the finding codes, for `controller explain` and SARIF.
+"""Explanations of the finding codes, for `controller explain` and SARIF, and of reasons.
 
 The texts are data in `explained`, which is imported on first use. docs/findings.md is generated from them.
 """
 
+from collections.abc import Iterable
 from functools import cache
+from typing import TYPE_CHECKING
 
 from controller.cli.formats.explained.entry import Explanation
 
-__all__ = ["Explanation", "as_markdown", "as_text", "codes", "explain", "find_page"]
+if TYPE_CHECKING:
+    from controller.cli.formats.explained.reasons import Reason
+
+__all__ = ["Explanation", "as_markdown", "as_text", "codes", "explain", "explain_reason", "reason_as_text", "reasons"]
 
 _WIDTH = 80
-_FILES = "docs/triggers.md, section When files start no runs"
-_CONDITIONS = "docs/reconcile.md, section Conditions"
-_PAGES = {
-    "UpstreamMissing": "docs/triggers.md, section Changes of an upstream deployment",
-    "WatchNotAllowed": _FILES,
-    "FolderMissing": _FILES,
-    "FolderUnreadable": _FILES,
-    "FileUnreadable": _FILES,
-    "FileUnsettled": _FILES,
-    "InvalidManifest": _CONDITIONS,
-    "PruneWithheld": _CONDITIONS,
-    "PruneDisabled": _CONDITIONS,
-    "PassOverdue": _CONDITIONS,
-    "StorageFull": _CONDITIONS,
-    "NotStarted": "docs/notifications.md, section Deadlines",
-    "NotFinished": "docs/notifications.md, section Deadlines",
-    "NoSuccess": "docs/notifications.md, section Deadlines",
-}
-"""Where the documentation explains the reasons of conditions, which are not codes of findings."""
 
 
 def explain(code: str) -> Explanation | None:
@@ -43,26 +29,45 @@ def codes() -> tuple[str, ...]:
     return tuple(explanation.code for explanation in DOCUMENTED)
 
 
-def find_page(reason: str) -> str | None:
-    """Return the page and section that explain the reason of a condition; None if it is not one."""
-    return _PAGES.get(reason)
+def explain_reason(text: str) -> "Reason | None":
+    """Return the explanation of a reason; of the reason of a due time, also if more follows it. None if unknown.
+
+    Examples: `FolderMissing`, `upstream`, `upstream: ingest failed`, `calendar DE-BY: Christmas Day`.
+    """
+    first = text.strip().partition(":")[0]
+    return next((reason for reason in reasons() if reason.code in (first, first.partition(" ")[0])), None)
+
+
+def reasons() -> "tuple[Reason, ...]":
+    """Return the explanations of all reasons."""
+    from controller.cli.formats.explained.reasons import REASONS
+
+    return REASONS
+
+
+def reason_as_text(reason: "Reason", width: int = _WIDTH) -> str:
+    """Return title, meaning, remedy and the page for a terminal, separated by empty lines; no newline at the end."""
+    title = f"{reason.code} ({reason.subject}): {reason.summary}"
+    return _paragraphs((title, reason.meaning, reason.remedy, f"See {reason.page}."), width)
 
 
 def as_text(explanation: Explanation, width: int = _WIDTH) -> str:
     """Return title, meaning, remedy and examples for a terminal, separated by empty lines; no newline at the end."""
-    from textwrap import fill
-
     title = f"{explanation.code} ({explanation.severity}): {explanation.summary}"
-    paragraphs = [
-        fill(text, width, break_on_hyphens=False) for text in (title, explanation.meaning, explanation.remedy)
-    ]
-    return "\n\n".join((*paragraphs, *(f"{name}:\n\n{_indent(yaml)}" for name, yaml in _examples(explanation))))
+    text = _paragraphs((title, explanation.meaning, explanation.remedy), width)
+    return "\n\n".join((text, *(f"{name}:\n\n{_indent(yaml)}" for name, yaml in _examples(explanation))))
 
 
 def as_markdown(explanation: Explanation) -> str:
     """Return meaning, remedy and examples as Markdown, without the title."""
     examples = (f"{name}:\n\n```yaml\n{yaml.rstrip()}\n```" for name, yaml in _examples(explanation))
     return "\n\n".join((explanation.meaning, explanation.remedy, *examples))
+
+
+def _paragraphs(texts: Iterable[str], width: int) -> str:
+    from textwrap import fill
+
+    return "\n\n".join(fill(text, width, break_on_hyphens=False) for text in texts)
 
 
 def _examples(explanation: Explanation) -> list[tuple[str, str]]:

@@ -95,7 +95,9 @@ class RunPage(Page):
         reason = (self.run["reason"] or "").strip().splitlines()
         lines += [plain(fit(line, width), BAD) for line in reason[:_MOST_REASON]]
         if self.run["waiting"] is not None:
-            lines.append(plain(f"waiting: {self.run['waiting']}"))
+            until = clock_time(self.run["waits_until"], now, self.run["timezone"])
+            limit = "" if self.run["waits_until"] is None else f"; skipped if it still waits at {until}"
+            lines.append(plain(f"waiting: {self.run['waiting']}{limit}"))
         commit = self.run["commit"]
         if commit is not None:
             lines.append(styled("commit ", DIM) + short_commit(commit, now))

@@ -71,6 +71,7 @@ def run_detail(run: RunDetail, now: datetime, zone: tzinfo | None) -> Renderable
         ("deployment", text_format.plain(run.deployment)),
         ("state", text_format.state(run.state)),
         ("waiting", text_format.plain(convert_times(run.waiting or "-", zone))),
+        *([("waits until", _waits_until(run.waits_until, zone))] if run.waits_until is not None else []),
         ("reason", text_format.lines(convert_times(_reason(run) or "-", zone))),
         ("result", text_format.plain(_result(run) or "-")),
         ("trigger", text_format.plain(run.trigger if run.author is None else f"{run.trigger}, by {run.author}")),
@@ -104,6 +105,10 @@ def run_detail(run: RunDetail, now: datetime, zone: tzinfo | None) -> Renderable
     if run.artifacts:
         parts += [Text(""), artifact_list(run.artifacts)]
     return Group(*parts)
+
+
+def _waits_until(time: datetime, zone: tzinfo | None) -> Text:
+    return text_format.local(time, zone) + Text(", then the run is skipped")
 
 
 def _upstream(run: UpstreamRun, zone: tzinfo | None) -> str:

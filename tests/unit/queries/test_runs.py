@@ -1,15 +1,19 @@
 """Runs as users see them: the time that their attempts have taken."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from rich.console import Console
 from sqlalchemy import insert
 
+from controller.cli.terminal.run_tables import run_detail
+from controller.model.gates import Gate, GateState
 from controller.model.runs import Attempt, RunId, RunState
 from controller.model.task_runs import TaskRun, TaskTree
+from controller.model.triggers import UpstreamOutcome
 from controller.queries.runs import find_run
-from controller.store import Store, runs, task_trees
+from controller.store import Store, gates, runs, task_trees
 from controller.store.rows import to_row
 from controller.store.schema import attempts
 from tests.conftest import NOW
@@ -75,3 +79,32 @@ def test_tasks_without_an_end_end_with_the_attempt(store: Store, state: RunState
     with store.read() as tx:
         shown = find_run(tx, "run-001", NOW + 100 * SECOND)
     assert [entry.finished_at for entry in shown.tasks] == [end, None]
+
+
+@pytest.mark.parametrize(
+    ("state", "until"),
+    [(GateState.WAITING, NOW + timedelta(hours=24)), (GateState.OPEN, None)],
+)
+def test_a_run_that_waits_for_other_deployments_has_the_end_of_the_wait(
+    store: Store, state: GateState, until: datetime | None
+) -> None:
+    gate = Gate(
+        run_id=RunId("run-001"),
+        upstream="ingest",
+        condition=UpstreamOutcome.SUCCEEDED,
+        due_time=NOW,
+        since=None,
+        until=NOW + timedelta(hours=24),
+        state=state,
+    )
+    with store.write() as tx:
+        runs.insert_all(tx, [run(1, scheduled_for=NOW)])
+        gates.insert_all(tx, [gate])
+    with store.read() as tx:
+        shown = find_run(tx, "run-001", NOW)
+    assert shown.waits_until == until
+    console = Console(width=120)
+    with console.capture() as capture:
+        console.print(run_detail(shown, NOW, UTC))
+    line = "waits until  2026-06-02 12:00:00 UTC, then the run is skipped"
+    assert (line in capture.get()) is (until is not None)

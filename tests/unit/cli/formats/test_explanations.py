@@ -7,11 +7,25 @@ from datetime import UTC, datetime
 
 import pytest
 
-from controller.cli.formats.explanations import Explanation, as_markdown, as_text, codes, explain, find_page
+from controller.cli.formats.explained.reasons import Reason
+from controller.cli.formats.explanations import (
+    Explanation,
+    as_markdown,
+    as_text,
+    codes,
+    explain,
+    explain_reason,
+    reason_as_text,
+    reasons,
+)
 from controller.flow_analysis.flow_problems import FlowCode, ParameterCode
 from controller.manifests.reader import ManifestReader
+from controller.model import status
 from controller.model.findings import Severity
+from controller.model.gates import UPSTREAM
 from controller.model.snapshots import ManifestFile
+from controller.notify.deadline_targets import POLICY_SKIPS
+from controller.schedules.exclusions import CALENDAR, WINDOW
 from tests.docs.pages import ROOT
 from tests.written_code import code_of
 
@@ -55,12 +69,65 @@ def test_exactly_the_existing_codes_are_explained() -> None:
     assert len(set(ALL)) == len(ALL)
 
 
-def test_reasons_of_conditions_are_explained_by_sections_of_the_documentation() -> None:
-    for reason in ("UpstreamMissing", "FolderMissing", "PassOverdue", "NotStarted"):
-        page, _, section = (find_page(reason) or "").partition(", section ")
-        assert f"# {section}\n" in (ROOT / page).read_text(encoding="utf-8")
-        assert reason not in ALL
-    assert find_page("UnknownKey") is None
+REASONS_IN = (
+    "triggers/*.py",
+    "runs/upstream*.py",
+    "runs/skip_reports.py",
+    "reconcile/holiday*.py",
+    "queries/deadline_*.py",
+)
+"""The modules in which every text in PascalCase is a reason."""
+
+
+def reasons_of_the_program() -> set[str]:
+    """The reasons of the triggers, of deadlines, of conditions, and those of skipped due times in the documentation."""
+    nodes = [
+        node
+        for pattern in REASONS_IN
+        for path in (ROOT / "controller").glob(pattern)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    texts = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    texts += [value for name, value in vars(status).items() if name.isupper() and isinstance(value, str)]
+    admission = (ROOT / "docs" / "runs.md").read_text(encoding="utf-8").partition("for each skip:")[2]
+    table = admission.partition("`UNIQUE")[0]
+    skips = {text.partition(":")[0].split()[0] for text in re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)}
+    assert {*POLICY_SKIPS, UPSTREAM.partition(":")[0], CALENDAR, WINDOW} < skips
+    return {text for text in texts if CODE.fullmatch(text)} | skips
+
+
+def test_every_reason_of_the_program_is_explained() -> None:
+    explained = [reason.code for reason in reasons()]
+    assert reasons_of_the_program() <= set(explained)
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "controller").glob("[!c]*/**/*.py"))
+    assert [code for code in explained if f'"{code}' not in sources] == []
+    assert len(set(explained)) == len(explained)
+    assert not set(explained) & set(ALL)
+
+
+@pytest.mark.parametrize("reason", reasons(), ids=lambda reason: reason.code)
+def test_a_reason_says_what_to_do_and_names_an_existing_section(reason: Reason) -> None:
+    page, _, section = reason.page.partition(", section ")
+    assert f"# {section}\n" in (ROOT / page).read_text(encoding="utf-8")
+    assert explain_reason(reason.code) == reason
+    title, meaning, remedy, see = reason_as_text(reason, 1000).split("\n\n")
+    assert title == f"{reason.code} ({reason.subject}): {reason.summary}"
+    assert (meaning, remedy, see) == (reason.meaning, reason.remedy, f"See {reason.page}.")
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("upstream: ingest was skipped (overlap)", "upstream"),
+        ("calendar DE-BY: Christmas Day", "calendar"),
+        ("window: outside 08:00-10:00", "window"),
+        ("upstreams", None),
+        ("", None),
+    ],
+)
+def test_a_reason_as_the_ledger_has_it_is_explained(text: str, code: str | None) -> None:
+    reason = explain_reason(text)
+    assert (None if reason is None else reason.code) == code
 
 
 def test_codes_of_the_negative_examples_are_explained() -> None:
