@@ -42,6 +42,8 @@ class Checker:
             ledger = [row for name in inventory.entries(tx) for row in occurrences.find_newest(tx, name, 1000)]
             policies = {name: entry.document.get("overlap", "skip") for name, entry in inventory.entries(tx).items()}
             self._note_forgotten(tx, by_id.values())
+            self._world.inbox.check(tx)
+            self._world.sender.check(tx)
         for run_id, run in self._final.items():
             assert by_id[run_id] == run, f"finished run {run_id} has changed"
         self._final = {run_id: run for run_id, run in by_id.items() if run.state.is_terminal}
@@ -70,6 +72,9 @@ class Checker:
                 assert run.state is RunState.SUCCEEDED or run.reason, f"{run.id} {run.state} without a reason"
             assert backfills.find_unfinished(tx) == []
             check_releases(tx)
+            self._world.inbox.check(tx)
+            self._world.inbox.check_end()
+            self._world.sender.check_end(tx)
             ended = backfills.find_newest(tx, 1000)
             for backfill_id, progress in backfills.count(tx, [backfill.id for backfill in ended]).items():
                 assert (progress.waiting, progress.running) == (0, 0), f"backfill {backfill_id} has not ended"

@@ -20,10 +20,12 @@ from controller.operations.retry import retry_run
 from controller.operations.trigger import trigger_run
 from controller.store import backfills, finished_upstreams, holds, inventory, occurrences, runs
 from controller.store.run_search import RunFilter, select_all
+from tests.simulation.arrivals import HOOKED, WATCHING
 from tests.simulation.checks import Checker
 from tests.simulation.world import Killed, World
 
 NAMES = ("a", "b", "c", "d")
+HOLDABLE = (*NAMES, WATCHING, HOOKED)
 EVENTS = {"e": "a", "f": [{"deployment": "a", "on_redo": "run"}, {"deployment": "b", "on": "finished"}]}
 """The deployments without schedules, which never change, with their upstream deployments."""
 GATES: tuple[Any, ...] = (
@@ -63,6 +65,8 @@ class History:
                 self._world.source.documents[name] = self._document(name)
             for name, after in EVENTS.items():
                 self._world.source.documents[name] = {"name": name, "command": ["true"], "after": after}
+            for document in (self._world.inbox.document, self._world.sender.document):
+                self._world.source.documents[document["name"]] = document
             self._world.source.limits = {"narrow": 1}
             self._span = (self._world.clock.now(), self._world.clock.now())
             self._guarded(self._world.boot)
@@ -79,7 +83,7 @@ class History:
 
     def _step(self) -> None:
         kinds: list[tuple[int, Callable[[], None]]] = [
-            (40, self._nothing),
+            (30, self._nothing),
             (8, self._trigger),
             (6, self._cancel),
             (4, self._retry),
@@ -93,6 +97,8 @@ class History:
             (3, self._set_clock),
             (1, self._wild_clock),
             (3, self._downtime),
+            (16, self._world.inbox.change),
+            (10, self._world.sender.send),
         ]
         [action] = self._random.choices([kind for _, kind in kinds], [weight for weight, _ in kinds])
         self.trace.append(f"{self._world.clock.now():%d %H:%M:%S} {action.__name__}")
@@ -119,13 +125,17 @@ class History:
         """Stop the faults, and let time pass until all runs have finished."""
         world = self._world
         world.kill_chance, world.machine.is_calm = 0.0, True
-        for name in NAMES:
+        for name in HOLDABLE:
             self._remove_hold(name)
         self._resume_backfills()
         self._reconcile()
+        for send in world.sender.unanswered():
+            world.pass_time(timedelta(seconds=1))
+            self._guarded(send)
         # Suspend all deployments, since otherwise their schedules would create new runs for ever.
-        world.pass_time(timedelta(seconds=90))
-        world.turn(is_tick=True)
+        for _ in range(3):
+            world.pass_time(timedelta(seconds=30))
+            world.turn(is_tick=True)
         self._span = (self._span[0], world.clock.now())
         for document in world.source.documents.values():
             document["suspend"] = True
@@ -237,12 +247,12 @@ class History:
     def _hold(self) -> None:
         now = self._world.clock.now()
         until = self._random.choice([None, now + timedelta(minutes=30)])
-        hold = Hold(deployment=self._random.choice(NAMES), reason="hold", author="me", since=now, until=until)
+        hold = Hold(deployment=self._random.choice(HOLDABLE), reason="hold", author="me", since=now, until=until)
         with self._world.store.write() as tx:
             holds.save(tx, hold)
 
     def _resume(self) -> None:
-        self._remove_hold(self._random.choice(NAMES))
+        self._remove_hold(self._random.choice(HOLDABLE))
 
     def _remove_hold(self, name: str) -> None:
         with self._world.store.write() as tx:

@@ -33,6 +33,7 @@ from controller.runs.retention import Sweeper
 from controller.sources.source import Change, WatchedPath
 from controller.store import Store, Transaction
 from tests.conftest import ManualClock
+from tests.simulation.arrivals import Inbox, Sender
 from tests.simulation.machine import Machine, SimulatedLauncher, SimulatedMonitor
 
 MAX_RUNNING = 3
@@ -40,6 +41,14 @@ MAX_RUNNING = 3
 
 class Killed(BaseException):
     """The simulated controller was killed."""
+
+
+class SimulatedClock(ManualClock):
+    """A clock whose monotonic time passes only with the manual one."""
+
+    def monotonic(self) -> float:
+        """Return the simulated time since the start."""
+        return self.elapsed()
 
 
 class MemorySource:
@@ -163,13 +172,15 @@ class World:
 
     def __init__(self, seed: int, path: Path) -> None:
         self.random = Random(seed)
-        self.clock = ManualClock()
+        self.clock = SimulatedClock()
         self.source = MemorySource()
         self.real_store = Store.open(path)
         assert self.real_store._writer is not None
         self.real_store._writer.raw_connection().cursor().execute("PRAGMA synchronous=OFF")
         self.store = cast("Store", FragileStore(self.real_store, self.fault))
         self.machine = Machine(self.random, self.clock)
+        self.inbox = Inbox(path.with_name("inbox"), self.random, self.clock)
+        self.sender = Sender(self.random, self.clock)
         self.kill_chance = 0.0
         self.kills = 0
         self._ticks = 0
@@ -207,6 +218,8 @@ class World:
             request_pass=Future[PassResult],
             test_channel=lambda _: Future[Message](),
         )
+        self.inbox.boot(self.store, self.operations)
+        self.sender.boot(self.operations)
         self.sweeper = Sweeper(self.store, self.clock, admission, self._path.parent)
         initial = SourceStatus(
             repo="/r", ref=None, revision=None, last_attempted_revision=None, last_applied_revision=None
@@ -228,6 +241,8 @@ class World:
         """Run one iteration of the engine; with `is_due`, the timetable has notified it about every deployment."""
         for name in self.source.documents if is_due else ():
             self.engine.notify_due(name)
+        self.sender.note_time()
+        self.inbox.turn()
         self.engine._clear_wakeups()
         self.engine._turn([], is_tick=is_tick)
 
