@@ -1,16 +1,19 @@
 """Fixtures of the dashboard tests: a browser, a page, and a controller that the stories share.
 
 A story gives its deployments names of its own, because others use the same repository. `OWN_CONTROLLER` marks a story
-that needs a repository without other deployments, or that stops the controller.
+that needs a repository without other deployments, or that stops the controller; `OWN_CONTEXT` marks one that changes
+the clock of its browser context.
 """
 
+import asyncio
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.acceptance.dashboard.visitor import FLOW
 from tests.acceptance.harness import DEADLINE_SECONDS, Machine, Repository, Running, until
@@ -76,33 +79,73 @@ def url(site: Site) -> str:
     return site.url
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A chromium. It waits as long as every test does."""
+@dataclass(frozen=True, slots=True)
+class Chromium:
+    """A browser, the context that stories share, and the event loop of Playwright."""
+
+    browser: Browser
+    context: BrowserContext
+    loop: asyncio.AbstractEventLoop
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Chromium]:
+    """A chromium for all stories of this process. It waits as long as every test does."""
     expect.set_options(timeout=DEADLINE_SECONDS * 1000)
     program = shutil.which("chromium")
     assert program is not None, "these tests drive chromium: `make browser` installs it"
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield found
-        found.close()
+        loop = asyncio.get_running_loop()
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        context = new_context(browser)
+        asyncio._set_running_loop(None)
+        yield Chromium(browser, context, loop)
+        asyncio._set_running_loop(loop)
+        browser.close()
+
+
+def new_context(browser: Browser) -> BrowserContext:
+    """Return a context in Berlin without motion."""
+    return browser.new_context(timezone_id="Europe/Berlin", reduced_motion="reduce")
 
 
 @pytest.fixture
-def page(browser: Browser, url: str) -> Iterator[Page]:
-    """A page; the test fails if a script raises an error or violates the security policy. It is closed before `url`."""
-    assert url
-    context = browser.new_context(timezone_id="Europe/Berlin", reduced_motion="reduce")
+def browser(chromium: Chromium) -> Iterator[Browser]:
+    """The browser. Playwright's event loop counts as running only in stories: other tests run loops of their own."""
+    asyncio._set_running_loop(chromium.loop)
+    yield chromium.browser
+    asyncio._set_running_loop(None)
+
+
+@pytest.fixture
+def has_own_context() -> bool:
+    """Whether the page has a context of its own, and not the one that stories share. `OWN_CONTEXT` overrides it."""
+    return False
+
+
+@pytest.fixture
+def page(chromium: Chromium, browser: Browser, url: str, *, has_own_context: bool) -> Iterator[Page]:
+    """A page; the test fails if a script raises an error or violates the security policy. It is closed before `url`.
+
+    The shared context keeps the static files in its cache. What else a story has stored in it is removed.
+    """
+    context = new_context(browser) if has_own_context else chromium.context
     opened = context.new_page()
     opened.set_default_timeout(DEADLINE_SECONDS * 1000)
     wrong: list[str] = []
 
     def record_error(message: ConsoleMessage) -> None:
         if message.type == "error":
-            wrong.append(message.text)
+            wrong.append(f"{message.text}: {message.location['url']}")
 
     opened.on("console", record_error)
     opened.on("pageerror", lambda error: wrong.append(str(error)))
     yield opened
-    context.close()
+    session = context.new_cdp_session(opened)
+    session.send("Storage.clearDataForOrigin", {"origin": url, "storageTypes": "local_storage"})
+    opened.close()
+    context.clear_cookies()
+    context.clear_permissions()
+    if has_own_context:
+        context.close()
     assert wrong == []

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.acceptance.dashboard.visitor import log_in
+from tests.acceptance.dashboard.visitor import log_in, log_in_by_link
 from tests.acceptance.harness import Repository
 
 pytestmark = pytest.mark.acceptance
@@ -177,7 +177,7 @@ def test_the_login_page_sends_no_rejected_request_and_redirects_open_sessions(
     with page.expect_response(lambda answer: answer.request.resource_type == "fetch"):
         page.goto(f"{url}/runs")
     expect(page.get_by_label("Token or login code")).to_be_visible()
-    log_in(page, repository, url)
+    log_in_by_link(page, repository, url)
     page.goto(f"{url}/login?next=/events")
     page.wait_for_url(f"{url}/events")
     elsewhere = url.replace("127.0.0.1", "localhost")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.acceptance.dashboard.visitor import log_in
+from tests.acceptance.dashboard.visitor import OWN_CONTEXT, log_in
 from tests.acceptance.harness import Repository, until
 
 pytestmark = pytest.mark.acceptance
@@ -93,6 +93,7 @@ def test_a_selection_survives_changes_and_its_region_is_updated_afterwards(
 
 def test_the_palette_jumps_to_a_deployment_and_offers_commands(page: Page, repository: Repository, url: str) -> None:
     log_in(page, repository, url)
+    page.goto(f"{url}/")
     expect(page.locator("#live")).to_have_text("live")
     palette, text = (
         page.get_by_role("dialog", name="Command palette"),
@@ -132,6 +133,7 @@ def test_the_palette_jumps_to_a_deployment_and_offers_commands(page: Page, repos
 def test_keys_move_through_pages_and_rows_and_can_be_switched_off(page: Page, repository: Repository, url: str) -> None:
     runs = [repository.trigger("greet")["run_id"] for _ in range(2)]
     log_in(page, repository, url)
+    page.goto(f"{url}/")
     page.keyboard.press("g")
     page.keyboard.press("r")
     page.wait_for_url(f"{url}/runs")
@@ -156,6 +158,7 @@ def test_keys_move_through_pages_and_rows_and_can_be_switched_off(page: Page, re
     expect(page.get_by_label("Deployment")).to_have_value("g?x")
 
 
+@OWN_CONTEXT
 def test_a_page_without_input_for_two_minutes_pauses_between_loads(
     page: Page, repository: Repository, url: str
 ) -> None:

@@ -81,6 +81,7 @@ def test_the_first_screen_answers_four_questions_on_a_desktop_and_on_a_phone(
     repository.write("deployments/broken.yaml", "name: broken\ncommand: 5\n")
     repository.commit("Remove the old marts")
     log_in(page, repository, url)
+    page.goto(f"{url}/")
     expect(page.locator("#source-bar")).to_contain_text("12 deletions withheld")
     for width, height in SIZES:
         page.set_viewport_size({"width": width, "height": height})

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Dialog, Page, expect
 
 from tests.acceptance.conftest import Start
 from tests.acceptance.dashboard.conftest import Site
-from tests.acceptance.dashboard.visitor import OWN_CONTROLLER, SHARDS, TASKS, log_in
+from tests.acceptance.dashboard.visitor import OWN_CONTROLLER, SHARDS, TASKS, log_in, log_in_by_link
 from tests.acceptance.harness import Repository
 
 pytestmark = pytest.mark.acceptance
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.acceptance
 def test_log_in_run_a_flow_and_follow_its_log(page: Page, repository: Repository, url: str) -> None:
     page.goto(url)
     expect(page.get_by_label("Token or login code")).to_be_visible()
-    log_in(page, repository, url)
+    log_in_by_link(page, repository, url)
     expect(page.locator("#live")).to_have_text("live")
     page.get_by_role("link", name="Deployments", exact=True).click()
     page.get_by_role("link", name="greet", exact=True).click()
@@ -50,6 +50,7 @@ def test_approve_withheld_deletions(page: Page, repository: Repository, url: str
         repository.write(f"deployments/m{number}.yaml", f"name: m{number}\ncommand: [echo]\n")
     repository.wait_for_revision(repository.commit())
     log_in(page, repository, url)
+    page.goto(f"{url}/")
     for number in range(10):
         repository.remove(f"deployments/m{number}.yaml")
     repository.commit()
@@ -319,6 +320,7 @@ def test_a_filter_applies_while_it_is_typed_and_survives_a_reload(page: Page, re
 
 def test_terminal_colours_become_css_classes(page: Page, repository: Repository, url: str) -> None:
     log_in(page, repository, url)
+    page.goto(f"{url}/settings")
     shown = """async (text) => {
         const { Style, append } = await import(document.querySelector("script[src]").src.replace(/[^/]+$/, "ansi.js"));
         const place = document.createElement("div");

@@ -1,4 +1,4 @@
-"""Pictures of every page at two widths, compared with stored images of a quarter of their size.
+"""Pictures of every page at two widths, compared with stored images of a quarter of their size, and checks with axe.
 
     UPDATE_SNAPSHOTS=1 python -m pytest tests/acceptance/dashboard/test_snapshots.py
 
@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from controller.api.http.application import PAGES as ROUTERS
+from tests.acceptance.dashboard.accessibility import AccessibilityCheck
 from tests.acceptance.dashboard.image_comparison import DIRECTORY, Snapshots
 from tests.acceptance.dashboard.prepared_site import BACKFILL, FAILED, PreparedSite
 from tests.conftest import NOW
@@ -119,7 +120,10 @@ def open_page(page: Page, site: PreparedSite, path: str) -> None:
     page.evaluate(FIXED_TEXT, [str(site.directory), site.url.rpartition(":")[2]])
 
 
-def test_every_page_looks_like_its_stored_image(visitor: Page, prepared: PreparedSite, snapshots: Snapshots) -> None:
+def test_every_page_and_dialog_looks_like_its_stored_image_and_is_accessible(
+    visitor: Page, prepared: PreparedSite, snapshots: Snapshots
+) -> None:
+    accessibility = AccessibilityCheck()
     problems: list[str] = []
     checked: list[str] = []
 
@@ -128,6 +132,7 @@ def test_every_page_looks_like_its_stored_image(visitor: Page, prepared: Prepare
         for width, (x, y) in list(WIDTHS.items())[slice(None) if IS_COMPLETE else slice(len(checked) % 2, None, 2)]:
             visitor.set_viewport_size({"width": x, "height": y})
             problems.extend(snapshots.compare(visitor, f"{name}-{width}", is_update=IS_UPDATE))
+        accessibility.run(visitor, name)
 
     for name, path in PATHS.items():
         open_page(visitor, prepared, path)
@@ -143,6 +148,7 @@ def test_every_page_looks_like_its_stored_image(visitor: Page, prepared: Prepare
     open_page(visitor, prepared, "/login")
     check("login")
     assert problems == []
+    assert accessibility.violations == [], "axe found something moderate or worse"
     assert sum(file.stat().st_size for file in DIRECTORY.iterdir()) < 400_000
 
 
