@@ -49,7 +49,7 @@ def count_supervisor(directory: Path) -> dict[str, int]:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         command = [sys.executable, "-I", "-S", "-c", COUNTING, str(package), str(directory), str(counts)]
-        process = subprocess.Popen(command, stdin=theirs, stdout=theirs)
+        process = subprocess.Popen(command, stdin=theirs.fileno(), stdout=theirs.fileno())
         theirs.close()
         ours.settimeout(PATIENCE_SECONDS)
         assert ours.recv(64) == b"READY\n"
