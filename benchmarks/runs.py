@@ -84,7 +84,7 @@ def start_world(kind: str, work: Path, schedule: str = 'cron: "0 0 1 1 *"') -> W
     ).run_pass()
     environment = flow_environment()
     engine = Engine(
-        store=store,
+        store=store.with_own_readers(2),  # as a controller does
         pinned_deployments=PinnedDeployments(source, store),
         clock=clock,
         admission=admission,

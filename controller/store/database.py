@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import Engine, exc, text
+from sqlalchemy import Connection, Engine, exc, text
 
 from controller.errors import StateError
 from controller.state_url import StateUrl
@@ -73,6 +73,35 @@ def exists(place: Place) -> bool:
     """Return whether the database was created. Raises StateError."""
     with translate_errors():
         return find_database(place).exists()
+
+
+class OpenConnection:
+    """A connection that stays open between its transactions: opening one costs more than a small transaction.
+
+    After a failed transaction it is closed, so that the next one begins with a new connection. Not thread-safe.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._connection: Connection | None = None
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """Open a transaction, which is committed if the block succeeds."""
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        try:
+            with self._connection.begin():
+                yield self._connection
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection, if it is open."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 def migrate(engine: Engine) -> None:

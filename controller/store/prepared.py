@@ -1,8 +1,8 @@
 """Statements that are compiled once and executed for many rows, for what every turn of the run engine does.
 
 SQLAlchemy otherwise builds a statement and looks up its compiled form at every call, which costs more than most of the
-statements themselves. So does its own execution of a text: the cursor of the driver executes it, unless somebody
-listens to statements. A list of values is one parameter (`listed`), so that the text of a statement does not depend on
+statements themselves. So does its own execution of a text: the cursor of the driver executes it, unless a listener
+counts statements. A list of values is one parameter (`listed`), so that the text of a statement does not depend on
 their number.
 """
 
@@ -120,7 +120,7 @@ def as_stored(instant: datetime) -> str:
 
 
 def _cursor(tx: Transaction) -> Any:
-    """Return a cursor of the driver; None if SQLAlchemy has to execute the statement, because somebody listens."""
+    """Return a cursor of the driver; None if SQLAlchemy has to execute the statement, for a listener."""
     connection = tx.connection
     return None if connection.dispatch.before_cursor_execute else connection.connection.cursor()
 

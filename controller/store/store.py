@@ -42,6 +42,7 @@ class _Writing:
     listeners: set[Callable[[], None]] = field(default_factory=set)
     durations: Histogram = field(default_factory=lambda: Histogram(_WRITE_SECONDS))
     commits: int = 0
+    connection: database.OpenConnection | None = None
 
 
 class Store:
@@ -59,6 +60,8 @@ class Store:
         project: str,
         check: Callable[[], None] = lambda: None,
         writing: _Writing | None = None,
+        *,
+        keeps_reading_connection: bool = False,
     ) -> None:
         self.check = check
         self.place = place
@@ -66,6 +69,8 @@ class Store:
         self._writer = writer
         self._project = project
         self._writing = writing or _Writing()
+        self._reading = database.OpenConnection(reader) if keeps_reading_connection else None
+        self._reading_lock = threading.Lock()
 
     @property
     def writes(self) -> Histogram:
@@ -91,10 +96,20 @@ class Store:
         """Return a store for one part of the process, with up to `count` reading connections of its own.
 
         Readers elsewhere then can't use up the connections that this part needs. Write transactions still wait for
-        those of all other parts. Close it before this store.
+        those of all other parts. Close it before this store. One of several connections stays open: the first thread
+        that reads uses it.
         """
         reader = database.reader(self.place, count, overflow=0)
-        return Store(self.place, reader, self._writer, self._project, self.check, self._writing)
+        is_open = count > 1
+        return Store(
+            self.place,
+            reader,
+            self._writer,
+            self._project,
+            self.check,
+            self._writing,
+            keeps_reading_connection=is_open,
+        )
 
     @classmethod
     def open_read_only(cls, place: Place, *, project: str = "default") -> "Store":
@@ -136,8 +151,10 @@ class Store:
         with writing.lock:
             self.check()
             began = time.monotonic()
+            if writing.connection is None:
+                writing.connection = database.OpenConnection(self._writer)
             try:
-                with database.translate_errors(), self._writer.begin() as connection:
+                with database.translate_errors(), writing.connection.begin() as connection:
                     tx = Transaction(connection, self._project, writing.commits + 1)
                     yield tx
                 writing.commits = tx.number
@@ -159,18 +176,34 @@ class Store:
     def read(self) -> Iterator[Transaction]:
         """Open a read transaction, which sees one consistent snapshot. Raises StateError."""
         try:
-            with database.translate_errors(), self._reader.begin() as connection:
+            with database.translate_errors(), self._begin_reading() as connection:
                 yield Transaction(connection, self._project)
         except StateError:
             self.check()  # raises a more precise error if the files were removed or replaced
             raise
 
+    @contextmanager
+    def _begin_reading(self) -> Iterator[Connection]:
+        if self._reading is None or not self._reading_lock.acquire(blocking=False):
+            with self._reader.begin() as connection:
+                yield connection
+            return
+        try:
+            with self._reading.begin() as connection:
+                yield connection
+        finally:
+            self._reading_lock.release()
+
     def close_readers(self) -> None:
         """Close the reading connections only."""
+        if self._reading is not None:
+            self._reading.close()
         self._reader.dispose()
 
     def close(self) -> None:
         """Close all connections."""
-        self._reader.dispose()
+        self.close_readers()
+        if self._writing.connection is not None:
+            self._writing.connection.close()
         if self._writer is not None:
             self._writer.dispose()

@@ -49,7 +49,7 @@ class SqliteDatabase:
 
         @event.listens_for(engine, "begin")
         def _on_begin(connection: Connection) -> None:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            _execute(connection, "BEGIN IMMEDIATE")
 
         return engine
 
@@ -66,7 +66,7 @@ class SqliteDatabase:
         @event.listens_for(engine, "begin")
         def _on_begin(connection: Connection) -> None:
             # The driver does not begin a transaction for SELECT, so two of them could read different snapshots.
-            connection.exec_driver_sql("BEGIN")
+            _execute(connection, "BEGIN")
 
         return engine
 
@@ -110,6 +110,11 @@ def _engine(url: URL, **options: Any) -> Engine:
     """
     pool = create_engine(url, **options).pool
     return Engine(pool, _dialect(), url, execution_options={"compiled_cache": _COMPILED})
+
+
+def _execute(connection: Connection, statement: str) -> None:
+    """Execute a statement without parameters on the driver's connection, which costs a tenth of SQLAlchemy's way."""
+    connection.connection.cursor().execute(statement).close()
 
 
 @cache

@@ -1,4 +1,4 @@
-"""A prepared statement does the same whether the driver executes it or SQLAlchemy, for somebody who listens."""
+"""A prepared statement does the same whether the driver executes it or SQLAlchemy, for a listener."""
 
 from collections.abc import Iterator
 
@@ -16,8 +16,8 @@ DELETED = Prepared(delete(queues).where(queues.c.limit < bindparam("below")))
 
 
 @pytest.fixture(params=["the driver", "SQLAlchemy"])
-def heard(request: pytest.FixtureRequest) -> Iterator[list[str]]:
-    """The statements that a listener hears, if there is one."""
+def received(request: pytest.FixtureRequest) -> Iterator[list[str]]:
+    """The statements that a listener receives, if there is one."""
     statements: list[str] = []
     if request.param == "the driver":
         yield statements
@@ -32,7 +32,7 @@ def heard(request: pytest.FixtureRequest) -> Iterator[list[str]]:
     assert statements
 
 
-@pytest.mark.usefixtures("heard")
+@pytest.mark.usefixtures("received")
 def test_rows_are_written_read_and_deleted(store: Store) -> None:
     rows = [{"project": "default", "name": name, "limit": limit} for limit, name in enumerate("abc")]
     with store.write() as tx:
@@ -46,7 +46,7 @@ def test_rows_are_written_read_and_deleted(store: Store) -> None:
         assert [row.name for row in FOUND.fetch(tx, names=["a", "b", "c"])] == ["c"]
 
 
-@pytest.mark.usefixtures("heard")
+@pytest.mark.usefixtures("received")
 def test_a_failed_statement_is_a_state_error_and_nothing_of_its_transaction_remains(store: Store) -> None:
     row = {"project": "default", "name": "a", "limit": 1}
     with pytest.raises(StateError), store.write() as tx:

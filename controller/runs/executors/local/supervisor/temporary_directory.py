@@ -98,6 +98,8 @@ def _remove(temporary: Temporary, *, is_left_behind: bool) -> bool:
     Symbolic links are not followed. With `is_left_behind`, a directory that a supervisor has locked is kept: it may
     belong to a running supervisor if the state directory was copied.
     """
+    if not is_left_behind and _remove_empty(temporary):
+        return False
     parent, name = os.path.split(temporary.path)
     try:
         base = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -106,6 +108,17 @@ def _remove(temporary: Temporary, *, is_left_behind: bool) -> bool:
     is_remaining = _remove_below(base, name, temporary, is_left_behind=is_left_behind)
     os.close(base)
     return is_remaining
+
+
+def _remove_empty(temporary: Temporary) -> bool:
+    """Remove the directory if the flow has left nothing in it, which needs no descriptors. Return whether it worked."""
+    try:
+        if not _is_ours(os.lstat(temporary.path), temporary):
+            return False
+        os.rmdir(temporary.path)
+    except OSError:
+        return False
+    return True
 
 
 def _forget(lock: int) -> None:

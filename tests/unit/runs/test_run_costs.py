@@ -1,0 +1,90 @@
+"""The cost of one run of a no-op flow: files, forks, flushes to disk and commits. More of them change a number here.
+
+Times depend on the machine; these numbers do not. `make bench` measures the times.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from controller.model.runs import RunState
+from controller.runs.executors.local.supervisor.cold_start import IMPORT
+from tests.conftest import PATIENCE_SECONDS
+from tests.unit.runs.conftest import Supervised, World
+
+pytestmark = pytest.mark.integration
+
+# Count audit events (sys.addaudithook), and fsync, which has none, until the supervisor ends or the flow is executed.
+COUNTING = f"""
+{IMPORT}
+import collections, json, os
+from controller.runs.executors.local.supervisor import supervise
+counts = collections.Counter()
+fsync, leave = os.fsync, os._exit
+sys.addaudithook(lambda name, arguments: counts.update([name]))
+def counted_fsync(descriptor):
+    counts["fsync"] += 1
+    fsync(descriptor)
+def leave_with_counts(code):
+    counted = json.dumps(counts)
+    with open(sys.argv[3], "w") as stream:
+        stream.write(counted)
+    leave(code)
+os.fsync, os._exit = counted_fsync, leave_with_counts
+supervise.main(sys.argv[2])
+"""
+COUNTED = ("os.fork", "fsync", "open", "os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.listdir")
+
+
+def count_supervisor(directory: Path) -> dict[str, int]:
+    """Run a supervisor that counts what it does. Return the counts of `COUNTED`."""
+    one = Supervised(directory)
+    one.prepare(["true"])
+    counts, package = directory.with_name("counts"), Path(__file__).parents[3]
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        command = [sys.executable, "-I", "-S", "-c", COUNTING, str(package), str(directory), str(counts)]
+        process = subprocess.Popen(command, stdin=theirs.fileno(), stdout=theirs.fileno())
+        theirs.close()
+        ours.settimeout(PATIENCE_SECONDS)
+        assert ours.recv(64) == b"READY\n"
+        ours.sendall(b"GO\n")
+        ours.shutdown(socket.SHUT_WR)
+        assert process.wait(PATIENCE_SECONDS) == 0
+    assert json.loads((directory / "exit").read_bytes())["outcome"] == "succeeded"
+    counted = json.loads(counts.read_text())
+    return {name: counted.get(name, 0) for name in COUNTED}
+
+
+def test_a_supervisor_forks_once_and_flushes_only_the_outcome_and_its_directory(tmp_path: Path) -> None:
+    assert count_supervisor(tmp_path / "run") == {
+        "os.fork": 1,
+        "fsync": 2,
+        "open": 10,
+        "os.rename": 2,
+        "os.mkdir": 1,
+        "os.rmdir": 1,
+        "os.remove": 0,
+        "os.listdir": 0,
+    }
+
+
+@pytest.mark.usefixtures("own_server")
+@pytest.mark.parametrize("start", ["warm"])
+def test_a_run_has_three_commits_after_its_request_and_five_files(world: World) -> None:
+    world.write("flows/a.py", "def f():\n    pass\n")
+    world.declare(a="name: a\nflow: flows/a.py:f\n")
+    engine = world.start()
+    assert world.run("a").state is RunState.SUCCEEDED
+    before, launches = world.store.commits, engine.statistics.warm_launches
+    run = world.run("a")
+    assert run.state is RunState.SUCCEEDED
+    assert world.store.commits - before == 4
+    [attempt] = (world.runs_directory / run.id).iterdir()
+    assert sorted(os.listdir(attempt)) == ["exit", "lock", "log", "run.json", "started"]  # noqa: PTH208
+    assert engine.statistics.warm_launches == launches + 1
