@@ -92,7 +92,11 @@ def _run_server(control: socket.socket) -> NoReturn:
         state = os.fsdecode(control.recv(4096))
         if state:
             with _listen(state) as listener:
-                _serve(listener, control, state)
+                bound = os.lstat(f"{state}/{SOCKET}")
+                try:
+                    _serve(listener, control, state)
+                finally:
+                    _remove_socket(state, bound)
     except OSError:
         os._exit(1)
     os._exit(0)
@@ -109,6 +113,14 @@ def _listen(state: str) -> socket.socket:
     os.chdir("/")
     listener.listen(64)
     return listener
+
+
+def _remove_socket(state: str, bound: os.stat_result) -> None:
+    """Remove the socket, unless the server of another controller listens there by now."""
+    with suppress(OSError):
+        current = os.lstat(f"{state}/{SOCKET}")
+        if (current.st_dev, current.st_ino) == (bound.st_dev, bound.st_ino):
+            os.unlink(f"{state}/{SOCKET}")
 
 
 def _serve(listener: socket.socket, control: socket.socket, state: str) -> None:

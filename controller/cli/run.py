@@ -168,8 +168,8 @@ def run(location: Location, once: bool, log_format: Any, prebuild: bool, plain: 
             else:
                 _show_live_view(controller, stop_signal, needs_log=values["drain"])
     finally:
+        server.stop()  # first: it removes its socket while no other controller can have this state
         controller.stop(STOP_SECONDS)
-        server.stop()
         if is_live:
             write_to_terminal(_farewell(controller.running_flows))
     if controller.failure is not None:

@@ -5,12 +5,14 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from controller.cli import command_client
 from tests.acceptance.conftest import Start
 from tests.acceptance.harness import Repository, Running, is_alive, until
 from tests.command_server import CONTROLLER
@@ -203,3 +205,44 @@ def test_the_server_ends_with_its_controller(repository: Repository, controller:
     controller.kill()
     until(lambda: not is_alive(server), "the server to end")
     assert b"not running" in ask(repository, "status")[1]
+    assert not commands_socket(repository).exists()
+
+
+def test_a_controller_that_stops_removes_its_socket_and_no_other(repository: Repository, running: Start) -> None:
+    for is_own in (True, False):
+        started = running(repository)
+        until(commands_socket(repository).is_socket, "the command server")
+        if not is_own:
+            commands_socket(repository).unlink()
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as other:
+                other.bind(str(commands_socket(repository)))
+        started.stop()
+        assert commands_socket(repository).exists() is not is_own
+
+
+@pytest.mark.usefixtures("controller")
+def test_the_server_refuses_requests_of_another_version_or_for_another_state(
+    repository: Repository, tmp_path: Path
+) -> None:
+    own = json.loads(command_client._request(["next", "good"], str(repository.state)))
+    other = os.stat(tmp_path)  # noqa: PTH116
+    refused = [
+        {"version": "0.0.0"},
+        {"state": [str(tmp_path), other.st_dev, other.st_ino]},
+        {"state": [str(tmp_path), *own["state"][1:]]},
+        {"state": None},
+    ]
+    assert [request(repository, own | changes) for changes in ({}, *refused)] == [b"started", *[b"refused"] * 4]
+    assert request(repository, None) == b"refused"
+    assert ask(repository, "status")[0] == 0
+
+
+def request(repository: Repository, message: object) -> bytes:
+    """Send a request to the server and return its first answer."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection, Path(os.devnull).open("r+b") as null:
+        connection.settimeout(60)
+        connection.connect(str(commands_socket(repository)))
+        directory = os.open("/", os.O_RDONLY)
+        socket.send_fds(connection, [json.dumps(message).encode()], [*[null.fileno()] * 3, directory])
+        os.close(directory)
+        return connection.recv(16)

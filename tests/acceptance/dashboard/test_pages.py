@@ -318,6 +318,20 @@ def test_a_filter_applies_while_it_is_typed_and_survives_a_reload(page: Page, re
     expect(page.get_by_label("Sync")).to_have_value("Synced")
 
 
+def test_a_list_is_sorted_with_the_filters_of_the_form_before_it_shows_them(
+    page: Page, repository: Repository, url: str
+) -> None:
+    log_in(page, repository, url)
+    page.goto(f"{url}/deployments")
+    page.route("**/deployments?*", lambda route: None if route.request.resource_type == "fetch" else route.continue_())
+    page.get_by_label("Sync").select_option("Synced")
+    page.wait_for_url(f"{url}/deployments?sync=Synced")
+    page.get_by_role("link", name="Next run").click()
+    page.wait_for_url(f"{url}/deployments?sync=Synced&sort=next")
+    expect(page.get_by_label("Sync")).to_have_value("Synced")
+    page.unroute_all(behavior="ignoreErrors")
+
+
 def test_terminal_colours_become_css_classes(page: Page, repository: Repository, url: str) -> None:
     log_in(page, repository, url)
     page.goto(f"{url}/settings")

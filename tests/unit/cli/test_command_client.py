@@ -1,8 +1,15 @@
 """Only commands that read, and that end by themselves, are forwarded to the controller."""
 
+import json
+import os
+import socket
+from pathlib import Path
+
 import pytest
 
-from controller.cli.command_client import is_forwarded
+from controller import __version__
+from controller.cli.command_client import SOCKET, is_forwarded, run_in_server
+from controller.cli.command_server import _read_request
 from controller.cli.main import GROUPS
 from tests.generated.option_tables import leaves
 
@@ -40,3 +47,29 @@ def test_a_group_without_a_subcommand_lists_and_is_forwarded() -> None:
     assert is_forwarded(["runs"])
     assert is_forwarded(["runs", "--state", "failed"])
     assert not is_forwarded([])
+
+
+def test_a_server_of_another_user_is_not_used_and_gets_no_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONTROLLER_STATE_DIR", str(tmp_path))
+    own = os.geteuid()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        monkeypatch.chdir(tmp_path)
+        listener.bind(SOCKET)
+        listener.listen()
+        monkeypatch.setattr(os, "geteuid", lambda: own + 1)
+        assert run_in_server(["status"]) is None
+        with listener.accept()[0] as connection:
+            assert connection.recv(1 << 20) == b""
+
+
+def test_a_request_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    status, own = tmp_path.stat(), os.geteuid()
+    state = [str(tmp_path), status.st_dev, status.st_ino]
+    message = json.dumps({"version": __version__, "state": state}).encode()
+    client, server = socket.socketpair()
+    with client, server:
+        assert _read_request(message, server, state) is not None
+        monkeypatch.setattr(os, "geteuid", lambda: own + 1)
+        assert _read_request(message, server, state) is None

@@ -26,6 +26,19 @@ function addressOf(form) {
   return location.pathname + (text ? `?${text}` : "");
 }
 
+// Return the address of a link that sorts the list or chooses a state, with the filters of the form: the list, which has the link,
+// may still show earlier ones.
+function addressOfLink(link, form) {
+  const linked = new URL(link.href).searchParams;
+  const address = new URL(addressOf(form), location.href);
+  for (const name of ["sort", "state"]) {
+    if (form.elements[name] && form.elements[name].type !== "hidden") continue;
+    address.searchParams.delete(name);
+    for (const value of linked.getAll(name)) address.searchParams.append(name, value);
+  }
+  return address.pathname + address.search;
+}
+
 export function bindFilter(form) {
   if (!form) return;
   let timer = 0;
@@ -44,6 +57,10 @@ export function bindFilter(form) {
     clearTimeout(timer);
     timer = setTimeout(apply, event.target.matches("input:not([type=checkbox])") ? pause : 0);
   });
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("[data-live] th a[href], nav.chips[data-live] a[href]");
+    if (link && link.pathname === location.pathname) link.href = addressOfLink(link, form);
+  }, true);
   form.addEventListener("submit", (event) => { event.preventDefault(); apply(); });
   document.addEventListener("click", (event) => {
     for (const menu of form.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
