@@ -86,7 +86,7 @@ def find_of_run(tx: Transaction, run_id: RunId) -> list[Gate]:
 def find_of_runs(tx: Transaction, run_ids: Collection[RunId]) -> dict[RunId, list[Gate]]:
     """Return the gates of these runs, by the name of the upstream. Runs without gates are left out."""
     by_run: dict[RunId, list[Gate]] = {}
-    for row in _OF_RUNS.fetch(tx, run_ids=list(run_ids)):
+    for row in _OF_RUNS.fetch(tx, run_ids=list(run_ids)) if run_ids else ():
         by_run.setdefault(RunId(row.run_id), []).append(_from_row(row))
     return by_run
 
