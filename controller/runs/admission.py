@@ -25,7 +25,7 @@ from controller.runs.clock_skew import record_time
 from controller.runs.due_schedules import find_schedule
 from controller.runs.due_times import DueTimeAdmission, ledger_entry
 from controller.runs.ids import RunIds
-from controller.runs.outcomes import skip
+from controller.runs.outcomes import skip_all
 from controller.runs.upstream_runs import (
     due_time_of,
     find_latest,
@@ -34,9 +34,8 @@ from controller.runs.upstream_runs import (
     with_results,
     with_upstream,
 )
-from controller.store import Transaction, holds, inventory, occurrences, runs, source_status
+from controller.store import Transaction, holds, inventory, occurrences, runs, source_status, upstream_lookup
 from controller.store.name_lookup import not_active
-from controller.store.run_search import RunFilter, select_all
 
 log = logging.getLogger(__name__)
 
@@ -80,10 +79,9 @@ class Admission:
     @staticmethod
     def _skip_waiting(tx: Transaction, names: list[str], now: datetime) -> None:
         """Skip the runs of these deployments that wait for their first start, and that no user requested."""
-        for name in names:
-            for run in select_all(tx, RunFilter(deployment=name, states=(RunState.PENDING,))):
-                if run.trigger in AUTOMATIC and not run.attempt:
-                    skip(tx, run, "pruned", now)
+        unfinished = upstream_lookup.find_unfinished_runs(tx, names)
+        waiting = [run for name in names for run in unfinished.get(name, ()) if run.state is RunState.PENDING]
+        skip_all(tx, [(run, "pruned") for run in waiting if run.trigger in AUTOMATIC and not run.attempt], now)
 
     def create_run(
         self,

@@ -12,7 +12,7 @@ from controller.clock import Clock
 from controller.model.queues import QueuedRun, missing_resource
 from controller.model.runs import AUTOMATIC, Run, RunId, RunState
 from controller.runs import upstream_gates
-from controller.runs.outcomes import log_outcome, skip
+from controller.runs.outcomes import log_outcome, skip_all
 from controller.runs.waiting_runs import Turns, WaitingRuns
 from controller.store import Store, Transaction, inventory, queues, runs
 
@@ -85,8 +85,8 @@ class Queue:
         with self._store.write() as tx:
             queues.queue_due_retries(tx, now)
             skipped = upstream_gates.skip_late(tx, now, MAX_LATE)
-            late = [runs.find(tx, run_id) for run_id, _ in queues.find_late(tx, now, MAX_LATE)]
-            skipped += [skip(tx, run, "deadline", now) for run in late if run is not None]
+            late = runs.find_all(tx, [run_id for run_id, _ in queues.find_late(tx, now, MAX_LATE)])
+            skipped += skip_all(tx, [(run, "deadline") for run in late.values()], now)
         for run in skipped:
             log_outcome(run)
 
@@ -148,7 +148,7 @@ class Queue:
         with self._store.write() as tx:
             obsolete = runs.find_all(tx, reasons).values()
             now = self._clock.now()
-            skipped = [skip(tx, run, reasons[run.id], now) for run in obsolete]
+            skipped = skip_all(tx, [(run, reasons[run.id]) for run in obsolete], now)
         for run in skipped:
             log_outcome(run)
 

@@ -48,28 +48,49 @@ class _Released:
         return release_key(release.upstream_run_id for release in self.latest)
 
 
-def count_run(tx: Transaction, admission: Admission, dependants: Iterable[Dependant], run: Run, now: datetime) -> None:
-    """Count a finished run of an upstream deployment of these, and create the runs that it releases."""
-    interested = [each for each in dependants if is_fulfilled(each.upstream.on, run.state)]
+def count_runs(
+    tx: Transaction, admission: Admission, finished: Iterable[tuple[Run, Sequence[Dependant]]], now: datetime
+) -> None:
+    """Count finished runs, each of an upstream deployment of its dependants, and create the runs that they release.
+
+    The runs are counted in their order. Those with different dependants are counted together.
+    """
+    together: list[tuple[Run, Dependant]] = []
+    names: set[str] = set()
+    for run, dependants in finished:
+        interested = [(run, each) for each in dependants if is_fulfilled(each.upstream.on, run.state)]
+        of_run = {each.entry.name for _, each in interested}
+        if names & of_run:
+            _count_together(tx, admission, together, now)
+            together, names = [], set()
+        together += interested
+        names |= of_run
+    _count_together(tx, admission, together, now)
+
+
+def _count_together(
+    tx: Transaction, admission: Admission, interested: Sequence[tuple[Run, Dependant]], now: datetime
+) -> None:
+    """Count these runs, each for one dependant. No dependant occurs twice."""
     if not interested:
         return
-    chain = chain_of(tx, run)
-    earlier = releases.find_of_chain(tx, run.deployment, chain)
+    chains = chains_of(tx, list({run.id: run for run, _ in interested}.values()))
+    earlier = releases.find_all(tx, {(each.entry.name, run.deployment, chains[run.id]) for run, each in interested})
     counted: dict[str, Release] = {}
-    for each in interested:
-        before = earlier.get(each.entry.name)
+    for run, each in interested:
+        before = earlier.get((each.entry.name, run.deployment, chains[run.id]))
         if before is not None and before.run_id is not None and each.upstream.on_redo is OnRedo.IGNORE:
             continue
         counted[each.entry.name] = Release(
             deployment=each.entry.name,
             upstream=run.deployment,
-            chain=chain,
+            chain=chains[run.id],
             upstream_run_id=run.id,
             finished_at=run.finished_at or now,
             first_run_id=run.id if before is None else before.first_run_id,
         )
     releases.save_all(tx, counted.values())
-    _create_runs(tx, admission, _find_released(tx, interested, counted), now)
+    _create_runs(tx, admission, _find_released(tx, [each for _, each in interested], counted), now)
 
 
 def _find_released(tx: Transaction, interested: Iterable[Dependant], counted: Mapping[str, Release]) -> list[_Released]:

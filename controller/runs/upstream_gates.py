@@ -109,14 +109,14 @@ def has_decided(tx: Transaction) -> bool:
     return next(_decided(tx, gates.find_waiting(tx)), None) is not None
 
 
-def skip_late(tx: Transaction, now: datetime, limit: int) -> list[Run | None]:
+def skip_late(tx: Transaction, now: datetime, limit: int) -> list[Run]:
     """Skip up to `limit` runs whose upstream deployments have not finished by the deadline. Return these runs."""
     late = gates.find_late(tx, now, limit)
     by_run = gates.find_of_runs(tx, late)
     reasons = {run_id: f"{UPSTREAM}{_describe_waiting(by_run[run_id])} before the deadline" for run_id in late}
     skipped = skip_all(tx, [(run, reasons[run_id]) for run_id, run in runs.find_all(tx, late).items()], now)
     gates.expire(tx, now)
-    return [*skipped]
+    return skipped
 
 
 def _describe_waiting(of_run: Iterable[Gate]) -> str:

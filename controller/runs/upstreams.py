@@ -117,8 +117,7 @@ class Upstreams:
             started.append((run, [each for each in of_run if not each.deployment.schedules]))
             gated.append((run, [each for each in of_run if each.deployment.schedules]))
         upstream_redo.mark_redone(tx, gated)
-        for run, interested in started:
-            upstream_events.count_run(tx, self._admission, interested, run, now)
+        upstream_events.count_runs(tx, self._admission, started, now)
 
     def _dependant(self, entry: InventoryEntry, upstream: str) -> Dependant | None:
         """Return what the deployment of this entry declares about an upstream deployment; None: nothing."""

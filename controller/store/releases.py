@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, exists, select, update
+from sqlalchemy import Row, and_, bindparam, delete, exists, select, update
 
 from controller.model.runs import RunId
-from controller.store.prepared import Prepared, listed
+from controller.store.prepared import Prepared, listed, listed_rows
 from controller.store.rows import from_row, to_row
 from controller.store.schema import runs
 from controller.store.sql_functions import upsert
@@ -19,6 +19,20 @@ _NEW = upsert(releases)
 _SAVE = _NEW.on_conflict_do_update(
     index_elements=("project", "deployment", "upstream", "chain"),
     set_={name: _NEW.excluded[name] for name in ("upstream_run_id", "finished_at", "run_id")},
+)
+_KEYS = listed_rows("keys", "deployment", "upstream", "chain").cte("keys")
+_FIND_ALL = Prepared(
+    select(releases).select_from(
+        _KEYS.outerjoin(  # an outer join makes SQLite begin with the keys, and look up each of them
+            releases,
+            and_(
+                releases.c.project == bindparam("project"),
+                releases.c.deployment == _KEYS.c.deployment,
+                releases.c.upstream == _KEYS.c.upstream,
+                releases.c.chain == _KEYS.c.chain,
+            ),
+        )
+    )
 )
 _PENDING = Prepared(
     select(releases)
@@ -58,10 +72,14 @@ class Release:
     run_id: RunId | None = None
 
 
-def find_of_chain(tx: Transaction, upstream: str, chain: str) -> dict[str, Release]:
-    """Return what is recorded for this chain of upstream runs, by deployment."""
-    of_chain = (releases.c.project == tx.project, releases.c.upstream == upstream, releases.c.chain == chain)
-    return {row.deployment: _from_row(row) for row in tx.connection.execute(select(releases).where(*of_chain))}
+def find_all(tx: Transaction, keys: Collection[tuple[str, str, str]]) -> dict[tuple[str, str, str], Release]:
+    """Return what is recorded for each of these deployments about a chain of an upstream deployment.
+
+    A key consists of the deployment, the upstream deployment and the chain.
+    """
+    rows = _FIND_ALL.fetch(tx, project=tx.project, keys=[list(key) for key in keys]) if keys else ()
+    found = [_from_row(row) for row in rows if row.deployment is not None]
+    return {(each.deployment, each.upstream, each.chain): each for each in found}
 
 
 def save_all(tx: Transaction, new: Iterable[Release]) -> None:

@@ -166,10 +166,11 @@ def test_due_times_are_repeated_with_as_many_statements_as_one(world: World, sch
     assert counts[1][2] <= batches * counts[0][2]
 
 
+@pytest.mark.parametrize("each", [False, True])
 @pytest.mark.parametrize("overlap", ["skip", "allow", "replace"])
-def test_the_dependants_of_one_upstream_are_started_with_as_many_statements_as_one(world: World, overlap: str) -> None:
+def test_dependants_are_started_with_as_many_statements_as_one(world: World, overlap: str, *, each: bool) -> None:
     counts = []
-    for group in declare(world, "", f"after: UP\noverlap: {overlap}\n"):
+    for group in declare(world, "", f"after: UP\noverlap: {overlap}\n", each=each):
         of_group = []
         for _ in range(2):  # the second run of each replaces the first one
             trigger_upstreams(group)
@@ -177,6 +178,35 @@ def test_the_dependants_of_one_upstream_are_started_with_as_many_statements_as_o
             of_group.append(count(lambda: process(world)))
         counts.append(of_group)
         assert len(group.runs_of(group.dependants)) == 2 * len(group.dependants)
+    batches = -(-MANY_UPSTREAMS // BATCH) if each else 1
+    assert all(many <= batches * one for one, many in zip(*counts, strict=True))
+
+
+def test_due_times_that_did_not_start_in_time_are_skipped_with_as_many_statements_as_one(world: World) -> None:
+    counts = []
+    for group in declare(world, HOURLY, f"after: UP\nstart_deadline: 10m\n{HOURLY}"):
+        group.due()
+        group.end_upstreams()
+        process(world)
+        assert group.states() == {(RunState.PENDING, 1)}
+        world.clock.turn(HOUR / 2)
+        counts.append(count(lambda: process(world)))
+        for _ in range(MANY // MAX_LATE):
+            process(world)
+        assert group.states() == {(RunState.SKIPPED, 1)}
+        world.clock.turn(HOUR / 2)
+    assert counts[0] == counts[1]
+
+
+def test_waiting_due_times_of_pruned_deployments_are_skipped_with_as_many_statements_as_one(world: World) -> None:
+    counts = []
+    for group in declare(world, HOURLY, f"after: UP\n{HOURLY}"):
+        group.due()
+        now = world.clock.now()
+        with counted() as statements, world.store.write() as tx:
+            world.admission.settle_before_change(tx, group.dependants, now, pruned=True)
+        assert group.states() == {(RunState.SKIPPED, 0)}
+        counts.append(len(statements))
     assert counts[0] == counts[1]
 
 

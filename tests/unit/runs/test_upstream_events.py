@@ -299,4 +299,5 @@ def sweep(world: World) -> None:
 
 def remembered(world: World, chains: Sequence[str]) -> list[str]:
     with world.store.read() as tx:
-        return [chain for chain in chains if releases.find_of_chain(tx, "ingest", chain)]
+        found = releases.find_all(tx, [("load", "ingest", chain) for chain in chains])
+    return [chain for chain in chains if ("load", "ingest", chain) in found]

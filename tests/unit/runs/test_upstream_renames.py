@@ -162,5 +162,5 @@ def test_a_deployment_gets_the_name_of_a_deleted_one_that_had_the_same_upstream_
     redo(world, first)
     assert [run.idempotency_key for run in of(world, "one")] == [None, f"upstream: {first.id}"]
     with world.store.read() as tx:
-        release = releases.find_of_chain(tx, "up", first.id)["one"]
+        [release] = releases.find_all(tx, [("one", "up", first.id)]).values()
     assert release.run_id == of(world, "one")[1].id
