@@ -286,9 +286,12 @@ def test_a_commit_that_the_server_does_not_know_yet_is_tried_again_for_a_day(
     assert desk.status("commit-status").message == (
         "Rejected: The git server responded 422 Unprocessable Entity (No commit found for SHA)."
     )
-    desk.pass_time(timedelta(hours=25))
-    assert desk.message(written).delivery is MessageState.UNDELIVERABLE
+    desk.pass_time(timedelta(hours=2))
     assert receiver.attempts > 10
+    desk.skip_time(timedelta(hours=21, minutes=30))
+    assert desk.message(written).delivery is MessageState.WAITING
+    desk.pass_time(timedelta(hours=1))
+    assert desk.message(written).delivery is MessageState.UNDELIVERABLE
 
 
 def test_a_redirect_is_not_followed_so_the_token_reaches_no_other_server(
