@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 from benchmarks.web import Server
 from controller.client import Client
 
+PROGRAM = shutil.which("chromium") or shutil.which("chromium-headless-shell")
 IDLE_SECONDS = 60
 LOG_LINES = 50_000
 _PAGES = {"overview": "/", "deployments": "/deployments", "runs": "/runs"}
@@ -56,7 +57,7 @@ class _Tab:
 def measure_pages(server: Server) -> Iterator[tuple[str, float, str]]:
     """Yield labels, values and units: of the first load of each page, then of an idle minute of the overview."""
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = driver.chromium.launch(executable_path=PROGRAM, args=["--no-sandbox"])
         base = f"http://{server.host}:{server.port}"
         for name, path in _PAGES.items():
             tab = _Tab(browser, server)
@@ -78,7 +79,7 @@ def measure_pages(server: Server) -> Iterator[tuple[str, float, str]]:
 def measure_log(server: Server, run_id: str) -> Iterator[tuple[str, float, str]]:
     """Yield labels, values and units of opening the log of a run with `LOG_LINES` lines."""
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = driver.chromium.launch(executable_path=PROGRAM, args=["--no-sandbox"])
         tab = _Tab(browser, server)
         tab.page.goto(f"http://{server.host}:{server.port}/runs/{run_id}", wait_until="load")
         tab.page.locator("#log .line").first.wait_for()

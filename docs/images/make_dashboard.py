@@ -173,7 +173,8 @@ LEGACY = """
 def main() -> None:
     """Draw the pictures."""
     with tempfile.TemporaryDirectory() as directory, dashboard(Path(directory)) as client, sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        program = shutil.which("chromium") or shutil.which("chromium-headless-shell")
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
         for scheme in ("light", "dark"):
             context = browser.new_context(
                 color_scheme=scheme,

@@ -19,6 +19,9 @@ from tests.acceptance.dashboard.visitor import FLOW
 from tests.acceptance.harness import DEADLINE_SECONDS, Machine, Repository, Running, until
 from tests.command_server import CommandServer
 
+PROGRAMS = ("chromium-headless-shell", "chromium")
+"""The first has no user interface, and needs half of the CPU time."""
+
 
 class Site:
     """A repository with the deployment `greet`, and a controller that serves it."""
@@ -92,7 +95,7 @@ class Chromium:
 def chromium() -> Iterator[Chromium]:
     """A chromium for all stories of this process. It waits as long as every test does."""
     expect.set_options(timeout=DEADLINE_SECONDS * 1000)
-    program = shutil.which("chromium")
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     assert program is not None, "these tests drive chromium: `make browser` installs it"
     with sync_playwright() as playwright:
         loop = asyncio.get_running_loop()

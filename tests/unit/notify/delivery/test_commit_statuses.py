@@ -186,7 +186,8 @@ def test_a_status_waits_until_it_is_known_where_it_goes(desk: Desk, repository: 
     desk.repository = repository
     desk.open()
     written = write(desk)
-    desk.pass_time(timedelta(days=2))
+    desk.pass_time(timedelta(minutes=10))
+    desk.skip_time(timedelta(days=2))
     status = desk.status("commit-status")
     assert (status.state, status.message) == (ChannelState.MISCONFIGURED, message)
     assert desk.message(written).delivery is MessageState.WAITING
@@ -225,11 +226,12 @@ def test_a_token_that_the_server_rejects_makes_the_channel_misconfigured_until_i
     desk.open()
     receiver.status, receiver.body = status, body
     written = write(desk)
-    desk.pass_time(timedelta(days=3))
+    desk.pass_time(timedelta(hours=1))
+    assert 1 < receiver.attempts <= 4 + 1  # each 15 minutes
+    desk.skip_time(timedelta(days=3))
     channel = desk.status("commit-status")
     assert (channel.state, channel.message) == (ChannelState.MISCONFIGURED, message)
     assert desk.message(written).delivery is MessageState.WAITING
-    assert receiver.attempts <= 3 * 24 * 4 + 1  # each 15 minutes
     receiver.status, receiver.body = 201, b""
     desk.pass_time(timedelta(minutes=15))
     assert desk.message(written).delivery is MessageState.SENT
@@ -284,9 +286,12 @@ def test_a_commit_that_the_server_does_not_know_yet_is_tried_again_for_a_day(
     assert desk.status("commit-status").message == (
         "Rejected: The git server responded 422 Unprocessable Entity (No commit found for SHA)."
     )
-    desk.pass_time(timedelta(hours=25))
-    assert desk.message(written).delivery is MessageState.UNDELIVERABLE
+    desk.pass_time(timedelta(hours=2))
     assert receiver.attempts > 10
+    desk.skip_time(timedelta(hours=21, minutes=30))
+    assert desk.message(written).delivery is MessageState.WAITING
+    desk.pass_time(timedelta(hours=1))
+    assert desk.message(written).delivery is MessageState.UNDELIVERABLE
 
 
 def test_a_redirect_is_not_followed_so_the_token_reaches_no_other_server(
