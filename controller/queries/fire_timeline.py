@@ -28,7 +28,7 @@ _REST_FACTOR = 10
 """After a count in the background, the next one starts no sooner than this multiple of its duration."""
 _FEW = 500
 _OFTEN_FOR = timedelta(hours=1)
-"""For so long, a deployment that fires often is not computed again."""
+"""For this long, a deployment that fires often is not computed again."""
 
 FiringDeployment = tuple[str, tuple[Schedule, ...], Hold | None]
 """The name of a deployment, its schedules, and its hold."""
