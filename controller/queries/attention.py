@@ -3,7 +3,8 @@
 The overview page of the dashboard and the live view on the terminal show them.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -64,14 +65,18 @@ class Attention:
 
 
 def find_attention(
-    source: SourceStatus | None, views: Iterable[DeploymentView], notifications: NotificationStatus | None = None
+    source: SourceStatus | None, views: Sequence[DeploymentView], notifications: NotificationStatus | None = None
 ) -> Iterator[Attention]:
-    """Yield the problems in the order of `rank`: those of the source, of all its files and of notifications first."""
+    """Yield the problems in the order of `rank`: those of the source, of all its files and of notifications first.
+
+    The deployments must be in the order of `sort_key`, problems first.
+    """
     yield from _source(source)
     if notifications is not None:
         yield from _notifications(notifications)
     errors, only_upstreams = errors_of_never_valid(source, ()), _lacking_only_upstreams(source)
-    by_rank = {place: list(members) for place, members in groupby(views, key=rank)}
+    urgent = views[: bisect_right(views, Rank.LATE, key=rank)]
+    by_rank = {place: list(members) for place, members in groupby(urgent, key=rank)}
     for view in by_rank.get(Rank.INVALID, ()):
         if view.name in only_upstreams and _condition(view, ConditionType.STALLED) is not None:
             continue  # `_of_conditions` yields the problem
@@ -88,7 +93,8 @@ def find_attention(
         )
     yield from filter(None, map(_failing, by_rank.get(Rank.FAILING, ())))
     for view in views:
-        yield from _of_conditions(view)
+        if any(condition.type in _OF_CONDITIONS for condition in view.conditions):
+            yield from _of_conditions(view)
     yield from _withheld(source)
     for view in by_rank.get(Rank.LATE, ()):
         yield from _late(view)
@@ -109,6 +115,10 @@ def _lacking_only_upstreams(source: SourceStatus | None) -> set[str | None]:
     errors = [finding for finding in (source.findings if source else ()) if finding.severity is Severity.ERROR]
     others = {finding.deployment for finding in errors if finding.code != _UNKNOWN_UPSTREAM}
     return {finding.deployment for finding in errors} - others
+
+
+_OF_CONDITIONS = (ConditionType.PYTHON_READY, ConditionType.STALLED, ConditionType.FILES_WATCHED)
+"""The conditions that `_of_conditions` looks for."""
 
 
 def _of_conditions(view: DeploymentView) -> Iterator[Attention]:

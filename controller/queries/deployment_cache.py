@@ -21,6 +21,7 @@ from controller.queries.deployments import (
     DeploymentView,
     base_row,
     complete_row,
+    depends_on_same_source,
     errors_of_never_valid,
     never_valid_row,
     read_moment,
@@ -54,6 +55,7 @@ class DeploymentCache:
         self._missed: Mapping[str, tuple[MissedDeadline, ...]] = {}
         self._unwatched: Mapping[str, tuple[WatchProblem, ...]] = {}
         self._rows = _Rows()
+        self._never_valid: set[str] = set()
         self._timeline = Timeline(clock)
         self._attention: list[Attention] = []
         self._attention_of: list[DeploymentView] | None = None
@@ -114,12 +116,15 @@ class DeploymentCache:
         stale |= _differing(moment.unwatched, self._unwatched)
         stale |= self._rows.due(now)
         bases = self._entries.bases
-        if self._source != moment.source or now < self._at:
+        if not depends_on_same_source(self._source, moment.source) or now < self._at:
             stale = {*bases, *self._rows.names()}
+        if self._source != moment.source:
+            stale |= self._never_valid
         errors = errors_of_never_valid(moment.source, bases)
         rows = {name: complete_row(bases[name], self._newest.runs.get(name), moment) for name in stale if name in bases}
         rows |= {name: never_valid_row(finding) for name, finding in errors.items()}
         self._rows.replace(stale | errors.keys(), rows)
+        self._never_valid = set(errors)
         self._source, self._holds, self._missed = moment.source, moment.holds, moment.missed
         self._unwatched = moment.unwatched
         ends = [hold.until for hold in moment.holds.values() if hold.until is not None]

@@ -338,6 +338,11 @@ def _state(view: DeploymentView) -> DeploymentState:
     return _STATES.get(place, DeploymentState.OK)
 
 
+def depends_on_same_source(before: SourceStatus | None, after: SourceStatus | None) -> bool:
+    """Return whether all rows that were complete with `before` are with `after`, too."""
+    return _sync(None, before) is _sync(None, after)
+
+
 def _sync(reason: str | None, source: SourceStatus | None) -> Sync:
     if source is None or any(condition.reason in SOURCE_REASONS for condition in source.conditions):
         return Sync.UNKNOWN

@@ -1,7 +1,7 @@
 """The fire times of the next 24 hours: by half hour, and the names of the deployments that fire often.
 
-A deployment that fires more than four times a day fires often. With many deployments, all this is computed in the
-background.
+A deployment that fires more than four times a day fires often. The fire times of each deployment are kept until its
+schedules change or another fire time comes within 24 hours. With many deployments, all this is done in the background.
 """
 
 import threading
@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice, takewhile
+from itertools import islice
 
 from controller.clock import Clock
 from controller.model.schedules import Schedule
@@ -27,6 +27,8 @@ _FRESH_SECONDS = 60.0
 _REST_FACTOR = 10
 """After a count in the background, the next one starts no sooner than this multiple of its duration."""
 _FEW = 500
+_OFTEN_FOR = timedelta(hours=1)
+"""For this long, a deployment that fires often is not computed again."""
 
 FiringDeployment = tuple[str, tuple[Schedule, ...], Hold | None]
 """The name of a deployment, its schedules, and its hold."""
@@ -48,6 +50,27 @@ class Upcoming:
     frequent: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class _NextDay:
+    """The fire times of a deployment in the 24 hours after the time at which they were computed.
+
+    They are more than four only if it fires often, and then only the first of them. There are no others within 24 hours
+    of any time before `until`, None for ever.
+    """
+
+    schedules: tuple[Schedule, ...]
+    hold: Hold | None
+    times: tuple[datetime, ...]
+    until: datetime | None
+
+    def is_current(self, schedules: tuple[Schedule, ...], hold: Hold | None, now: datetime) -> bool:
+        """Return whether the times are those of these schedules, and complete."""
+        is_same = self.schedules is schedules and self.hold is hold
+        return (is_same or (self.schedules, self.hold) == (schedules, hold)) and (
+            self.until is None or now < self.until
+        )
+
+
 NOTHING = Upcoming(rare={}, frequent=frozenset())
 
 
@@ -59,6 +82,8 @@ class Timeline:
         self._lock = threading.Lock()
         self._upcoming: Upcoming | None = None
         self._counted: Sequence[FiringDeployment] = ()
+        self._days: dict[str, _NextDay] = {}
+        self._begun: datetime | None = None
         self._fresh_until = self._rest_until = 0.0
         self._is_counting = False
 
@@ -91,8 +116,12 @@ class Timeline:
 
     def _count(self, deployments: Sequence[FiringDeployment], pause: float) -> None:
         begin = self._clock.monotonic()
-        upcoming = find_upcoming(deployments, self._clock.now(), pause)
+        at = self._clock.now()
+        known, self._begun = ({} if self._begun is None or at < self._begun else self._days), at
+        days = read_next_days(deployments, at, known, pause)
+        upcoming = _by_slot(days, at)
         with self._lock:
+            self._days = days
             now = self._clock.monotonic()
             self._upcoming, self._counted = upcoming, deployments
             self._fresh_until = now + _FRESH_SECONDS
@@ -104,22 +133,41 @@ def floor(moment: datetime) -> datetime:
     return datetime.fromtimestamp(moment.timestamp() // SLOT.total_seconds() * SLOT.total_seconds(), UTC)
 
 
-def find_upcoming(deployments: Iterable[FiringDeployment], now: datetime, pause: float = 0) -> Upcoming:
-    """Return the fire times in the next 24 hours.
+def find_upcoming(deployments: Iterable[FiringDeployment], now: datetime) -> Upcoming:
+    """Return the fire times in the next 24 hours."""
+    return _by_slot(read_next_days(deployments, now, {}), now)
 
-    Between batches of deployments it sleeps for `pause` seconds, so that other threads can run.
+
+def read_next_days(
+    deployments: Iterable[FiringDeployment], now: datetime, known: Mapping[str, _NextDay], pause: float = 0
+) -> dict[str, _NextDay]:
+    """Return the next day of each deployment by name: that in `known` if it is current.
+
+    Between batches of those that are computed it sleeps for `pause` seconds, so that other threads can run.
     """
+    days: dict[str, _NextDay] = {}
+    idle, computed = threading.Event(), 0
+    for name, schedules, hold in deployments:
+        day = known.get(name)
+        if day is None or not day.is_current(schedules, hold, now):
+            day = _next_day(schedules, hold, now)
+            computed += 1
+            if pause and not computed % _DEPLOYMENTS_BETWEEN_PAUSES:
+                idle.wait(pause)
+        days[name] = day
+    return days
+
+
+def _by_slot(days: Mapping[str, _NextDay], now: datetime) -> Upcoming:
     fires: dict[datetime, list[tuple[datetime, str]]] = defaultdict(list)
-    frequent, idle = set(), threading.Event()
-    for number, (name, schedules, hold) in enumerate(deployments, 1):
-        times = _next_day(schedules, hold, now)
-        if len(times) > _RARE:
+    frequent = set()
+    for name, day in days.items():
+        if len(day.times) > _RARE:
             frequent.add(name)
-        else:
-            for time in times:
+            continue
+        for time in day.times:
+            if time > now:
                 fires[floor(time)].append((time, name))
-        if pause and not number % _DEPLOYMENTS_BETWEEN_PAUSES:
-            idle.wait(pause)
     rare = {
         slot: SlotFires(count=len(times), first=tuple(sorted(times)[:_MAX_NAMED]))
         for slot, times in sorted(fires.items())
@@ -127,11 +175,16 @@ def find_upcoming(deployments: Iterable[FiringDeployment], now: datetime, pause:
     return Upcoming(rare=rare, frequent=frozenset(frequent))
 
 
-def _next_day(schedules: Iterable[Schedule], hold: Hold | None, now: datetime) -> list[datetime]:
-    """Return the fire times in the next 24 hours; if they are more than a few, only the first of them."""
+def _next_day(schedules: tuple[Schedule, ...], hold: Hold | None, now: datetime) -> _NextDay:
     begin, end = fires_after(hold, now), now + DAY
     times: set[datetime] = set()
+    later: list[datetime] = []
     for schedule in schedules:
         if begin is not None and not schedule.suspend and len(times) <= _RARE:
-            times.update(islice(takewhile(lambda time: time <= end, fire_times(schedule, begin)), _RARE + 1))
-    return sorted(times)
+            for time in islice(fire_times(schedule, begin), _RARE + 1):
+                if time > end:
+                    later.append(time)
+                    break
+                times.add(time)
+    until = now + _OFTEN_FOR if len(times) > _RARE else min(later) - DAY if later else None
+    return _NextDay(schedules, hold, tuple(sorted(times)), until)

@@ -67,8 +67,8 @@ def entry_hashes(tx: Transaction) -> dict[str, int]:
         cast(inventory.c.conditions, Text),
     )
     is_active = (inventory.c.project == tx.project, inventory.c.removed_at.is_(None))
-    rows = tx.connection.execute(select(inventory.c.name, *columns).where(*is_active))
-    return {row[0]: hash(tuple(row[1:])) for row in rows}
+    rows = tx.connection.execute(select(inventory.c.name, *columns).where(*is_active)).all()
+    return {row[0]: hash(row[1:]) for row in rows}
 
 
 def find_many(tx: Transaction, names: Collection[str]) -> Iterator[InventoryEntry]:

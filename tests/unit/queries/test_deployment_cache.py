@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -15,7 +16,7 @@ from sqlalchemy import event
 
 from controller.model.findings import Finding
 from controller.model.notifications import DeadlineKind, DeadlineRecord, MissedDeadline
-from controller.model.runs import Run, RunId, RunState, Trigger
+from controller.model.runs import LastRun, Run, RunId, RunState, Trigger
 from controller.model.status import (
     Condition,
     ConditionStatus,
@@ -25,8 +26,18 @@ from controller.model.status import (
     PassRecord,
     SourceStatus,
 )
+from controller.queries import deployment_cache
 from controller.queries.deployment_cache import DeploymentCache
-from controller.queries.deployments import build_entry, find_streak, list_deployments
+from controller.queries.deployments import (
+    BaseRow,
+    DeploymentView,
+    Moment,
+    Sync,
+    build_entry,
+    complete_row,
+    find_streak,
+    list_deployments,
+)
 from controller.queries.fire_timeline import find_upcoming
 from controller.queries.graph import read_graph
 from controller.runs.ids import RunIds
@@ -330,3 +341,26 @@ def test_a_schedule_that_fires_often_is_computed_only_as_far_as_needed() -> None
     upcoming = find_upcoming([(f"d{number}", every_second.schedules, None) for number in range(3000)], NOW)
     assert len(upcoming.frequent) == 3000
     assert not upcoming.rare
+
+
+def test_a_commit_completes_only_the_rows_that_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(tmp_path)
+    with world.reconcile_pass() as tx:
+        inventory.save(tx, [entry(f"d{number}") for number in range(20)])
+    world.cache.deployments()
+    completed: list[str] = []
+
+    def count(base: BaseRow, run: LastRun | None, moment: Moment) -> DeploymentView:
+        completed.append(base.row.name)
+        return complete_row(base, run, moment)
+
+    monkeypatch.setattr(deployment_cache, "complete_row", count)
+    with world.reconcile_pass(revision="r2", last_attempted_revision="r2", last_applied_revision="r2") as tx:
+        inventory.save(tx, [entry("d7", generation=2)])
+    assert {view.name for view in world.cache.deployments() if view.generation == 2} == {"d7"}
+    assert completed == ["d7"]
+    with world.reconcile_pass(last_attempted_revision="r3"):
+        pass
+    assert {view.sync for view in world.cache.deployments()} == {Sync.OUT_OF_SYNC}
+    assert len(completed) == 21
+    world.close()
