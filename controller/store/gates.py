@@ -23,7 +23,7 @@ from sqlalchemy import (
 from controller.model.gates import Gate, GateState, join_texts
 from controller.model.runs import RunId, RunState
 from controller.model.triggers import UpstreamOutcome
-from controller.store.prepared import Prepared, listed, one_of
+from controller.store.prepared import Prepared, listed, listed_rows, one_of
 from controller.store.rows import from_row, to_row
 from controller.store.schema import runs
 from controller.store.store import Transaction
@@ -53,6 +53,21 @@ _EXPIRE_RUNS = Prepared(
     .values(state=literal(GateState.EXPIRED.value))
 )
 _MOVE = Prepared(update(gates).where(gates.c.run_id == bindparam("old")).values(run_id=bindparam("new")))
+_OPENERS = listed_rows("upstream_runs", "run_id").cte("openers")
+_OPENED_BY = Prepared(
+    select(gates, runs.c.deployment)
+    .select_from(
+        _OPENERS.outerjoin(  # outer joins make SQLite begin with the list, and look up each of its rows
+            gates,
+            and_(
+                gates.c.project == bindparam("project"),
+                gates.c.upstream_run_id == _OPENERS.c.run_id,
+                one_of(gates.c.state, (GateState.OPEN.value, GateState.REDONE.value)),
+            ),
+        ).outerjoin(runs, runs.c.id == gates.c.run_id)
+    )
+    .order_by(gates.c.run_id, gates.c.upstream)
+)
 _IS_UNSTARTED = and_(runs.c.id == gates.c.run_id, runs.c.state == RunState.PENDING.value)
 
 
@@ -133,19 +148,8 @@ def find_opened_by(
     tx: Transaction, upstream_runs: Collection[RunId], deployments: Collection[str]
 ) -> list[tuple[str, Gate]]:
     """Return the gates of the runs of these deployments that one of these runs has opened, with their deployments."""
-    query = (
-        select(gates, runs.c.deployment)
-        .join(runs, runs.c.id == gates.c.run_id)
-        .where(
-            gates.c.upstream_run_id.in_(listed("upstream_runs")),
-            gates.c.state.in_([GateState.OPEN.value, GateState.REDONE.value]),
-            runs.c.project == tx.project,
-        )
-    )
-    rows = tx.connection.execute(
-        query.order_by(gates.c.run_id, gates.c.upstream), {"upstream_runs": list(upstream_runs)}
-    )
     names = set(deployments)
+    rows = _OPENED_BY.fetch(tx, upstream_runs=[[run_id] for run_id in upstream_runs], project=tx.project)
     return [(row.deployment, _from_row(row)) for row in rows if row.deployment in names]
 
 

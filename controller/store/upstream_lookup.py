@@ -14,7 +14,7 @@ from controller.store.prepared import Prepared, as_stored, listed, listed_rows, 
 from controller.store.rows import from_row
 from controller.store.runs import find_all
 from controller.store.runs import from_row as run_from_row
-from controller.store.schema import occurrences, runs
+from controller.store.schema import occurrences, runs, without_index
 from controller.store.store import Transaction
 
 DueTime = tuple[str, datetime]
@@ -80,11 +80,23 @@ _NEWEST = Prepared(
         .label("newest"),
     )
 )
-_IS_OF_NAMES = and_(runs.c.project == bindparam("project"), runs.c.deployment.in_(listed("names")))
-_UNFINISHED_RUNS = Prepared(select(runs).where(_IS_OF_NAMES, one_of(runs.c.state, _ACTIVE)).order_by(runs.c.id.desc()))
+_UNFINISHED_RUNS = Prepared(
+    select(runs)
+    .where(
+        runs.c.project == bindparam("project"),
+        one_of(runs.c.state, _ACTIVE),
+        without_index(runs.c.deployment).in_(listed("names")),  # few runs are unfinished, but a history is long
+    )
+    .order_by(runs.c.id.desc())
+)
 _OF_CHAINS = Prepared(
     select(runs.c.deployment, runs.c.id, func.coalesce(runs.c.chain, runs.c.id).label("chain"))
-    .where(_IS_OF_NAMES, func.coalesce(runs.c.chain, runs.c.id).in_(listed("chains")))
+    .where(
+        runs.c.project == bindparam("project"),
+        runs.c.deployment.in_(listed("names")),
+        runs.c.scheduled_for.is_(None),
+        func.coalesce(runs.c.chain, runs.c.id).in_(listed("chains")),
+    )
     .order_by(runs.c.id)
 )
 
@@ -156,7 +168,7 @@ def find_unfinished_runs(tx: Transaction, names: Collection[str]) -> dict[str, l
 def find_of_chains(tx: Transaction, chains: Collection[tuple[str, str]]) -> dict[tuple[str, str], list[RunId]]:
     """Return the runs of each of these deployments that belong to the given chain, oldest first.
 
-    A chain of retries has the id of its first run, which belongs to it. It reads all runs of the deployments.
+    A chain of retries has the id of its first run, which belongs to it. It reads all runs without a due time.
     """
     wanted = {"names": sorted({name for name, _ in chains}), "chains": sorted({chain for _, chain in chains})}
     found: dict[tuple[str, str], list[RunId]] = {}
