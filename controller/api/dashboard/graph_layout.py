@@ -20,7 +20,7 @@ GAP_X, GAP_Y = 76, 16
 _PASSING = 10
 """The height of the place that a passing curve has in a layer."""
 _MARGIN = 4
-_PATH_LENGTH = 24
+_PATH_LENGTH = 19
 """The characters of a path that fit into a box."""
 _SWEEPS = 8
 
