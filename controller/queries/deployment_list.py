@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from controller.model.graph import EdgeKind
 from controller.model.names import name_order
 from controller.model.runs import RunState
 from controller.model.schedules import Schedule
@@ -16,6 +17,11 @@ from controller.store import Transaction, run_statistics
 from controller.store.run_statistics import Bar
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
+_STARTS = {
+    EdgeKind.EVENT: "starts after other deployments",
+    EdgeKind.FILE: "starts for new files",
+    EdgeKind.WEBHOOK: "starts for requests to a webhook",
+}
 _FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -33,7 +39,8 @@ class DeploymentRow:
     """One deployment with descriptions of its schedules and its last 10 runs, oldest first.
 
     - `state`: its state in one word; `running` or `waiting` if it has no problem and a run is in progress.
-    - `since`, `why`: when the problem began and its cause, if it has one.
+    - `since`, `why`: when the problem began and its cause, if it has one; without one, what its run waits for.
+    - `schedules`: descriptions of its schedules; without any, what else starts its runs.
     - `zone`: the time zone of the first schedule, empty without schedules.
     """
 
@@ -98,12 +105,16 @@ def _row(
     view: DeploymentView, problem: Attention | None, schedules: Sequence[Schedule], bars: Sequence[Bar]
 ) -> DeploymentRow:
     since, why = (problem.since, problem.message) if problem else _unapplied(view)
+    run = view.last_run
+    if not why and run is not None and run.waits_for is not None:
+        why = f"waits for {run.waits_for}"
+    texts = [describe(schedule) for schedule in schedules] or [_STARTS[kind] for kind in sorted(view.triggers)]
     return DeploymentRow(
         view=view,
         state=_state(view),
         since=since,
         why=why,
-        schedules=tuple(describe(schedule) for schedule in schedules),
+        schedules=tuple(texts),
         zone=schedules[0].timezone if schedules else "",
         bars=tuple(bars),
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from controller.model.graph import Edge, Graph, describe_edge, layer_nodes
+from controller.model.graph import Edge, Graph, NodeKind, describe_edge, layer_nodes
 from controller.model.triggers import UpstreamOutcome
 from controller.queries.graph import GraphNode, GraphView
 
@@ -20,6 +20,8 @@ GAP_X, GAP_Y = 76, 16
 _PASSING = 10
 """The height of the place that a passing curve has in a layer."""
 _MARGIN = 4
+_PATH_LENGTH = 19
+"""The characters of a path that fit into a box."""
 _SWEEPS = 8
 
 
@@ -30,6 +32,12 @@ class Box:
     node: GraphNode
     x: float
     y: float
+
+    @property
+    def name(self) -> str:
+        """The name that fits into the box. The end of a path is kept, because it has the pattern of the files."""
+        name = self.node.name
+        return f"…{name[1 - _PATH_LENGTH :]}" if self.node.kind is NodeKind.FILE and len(name) > _PATH_LENGTH else name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

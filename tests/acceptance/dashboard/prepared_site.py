@@ -58,8 +58,14 @@ schedules:
   - {cron: "0 9 * * mon-fri", timezone: America/New_York}
   - {id: weekly, cron: "0 18 * * sun", timezone: America/New_York, parameters: {threshold: 0.9}}
 """
+AFTER = {
+    "slow-export": "\nafter: {deployments: [stock-levels, {deployment: heartbeat, on: finished}], any: true}",
+    "train-recommendations-for-all-markets": "\nafter: [slow-export, {deployment: stock-levels, on: failed}]",
+    "archive": "\non: [{webhook: {name: full-disk, secret: {env: FULL_DISK}}}]",
+    "cleanup": "\nafter: [train-recommendations-for-all-markets, {deployment: archive, on: finished}]",
+}
 OTHERS = "\n---\n".join(
-    f"name: {name}\ncommand: [echo, {name}]\ntags: [{tag}]\nschedules: [{schedule}]"
+    f"name: {name}\ncommand: [echo, {name}]\ntags: [{tag}]\nschedules: [{schedule}]{AFTER.get(name, '')}"
     for name, tag, schedule in (
         ("archive", "disk", '{cron: "0 */4 * * *"}'),
         ("heartbeat", "ops", "{interval: 30m}"),

@@ -83,3 +83,12 @@ def test_the_part_of_a_large_graph_that_is_drawn_is_around_its_hub() -> None:
     )
     assert "hub" in {box.node.name for box in drawing.boxes}
     assert len(drawing.curves) == MAX_NODES - 1
+
+
+def test_the_box_of_a_long_path_shows_its_pattern() -> None:
+    names = ["/srv/a/*.csv", "/srv/exports/of/all/regions/*.csv"]
+    files = [Edge(source=name, target="load", kind=EdgeKind.FILE) for name in names]
+    graph = build_graph(["load"], files)
+    nodes = tuple(GraphNode(name=node.name, kind=node.kind) for node in graph.nodes)
+    boxes = draw_graph(GraphView(nodes=nodes, edges=graph.edges, independent=0)).boxes
+    assert {box.name for box in boxes} == {"/srv/a/*.csv", "…/all/regions/*.csv", "load"}

@@ -109,6 +109,17 @@ def test_the_page_of_a_deployment_links_its_upstreams_and_dependants(ordered: Se
     assert 'class="dependencies"' not in ordered.get("/deployments/add", Accept="text/html").text
 
 
+def test_the_list_of_deployments_says_what_starts_them(ordered: Served) -> None:
+    page = ordered.get("/deployments", Accept="text/html").text
+    rows = {
+        name: re.search(rf'href="/deployments/{name}".*?</tr>', page, re.DOTALL) for name in ("alert", "refund", "add")
+    }
+    texts = {name: row[0] for name, row in rows.items() if row}
+    assert "starts after other deployments" in texts["alert"]
+    assert "starts for requests to a webhook" in texts["refund"]
+    assert "no schedule" in texts["add"]
+
+
 def test_a_deployment_whose_upstream_is_deleted_says_so(ordered: Served) -> None:
     ordered.repository.git("rm", "--quiet", "deployments/ingest.yaml")
     ordered.commit({})
