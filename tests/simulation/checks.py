@@ -5,7 +5,7 @@ They are checked with the store alone.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -41,6 +41,7 @@ class Checker:
             attempts = {run.id: runs.attempts_of(tx, run.id) for run in by_id.values() if run.attempt}
             ledger = [row for name in inventory.entries(tx) for row in occurrences.find_newest(tx, name, 1000)]
             policies = {name: entry.document.get("overlap", "skip") for name, entry in inventory.entries(tx).items()}
+            gated = set(gates.find_waiting_by_run(tx))
             self._note_forgotten(tx, by_id.values())
             self._world.inbox.check(tx)
             self._world.sender.check(tx)
@@ -54,7 +55,9 @@ class Checker:
             numbers = [attempt.number for attempt in attempts.get(run.id, [])]
             assert numbers == sorted(set(numbers))
         check_serial_runs(by_id)
-        self._skips.check_step(by_id, ledger, policies, self._world.clock.now())
+        now = self._world.clock.now()
+        unready = gated | {run.id for run in by_id.values() if run.not_before is not None and run.not_before > now}
+        self._skips.check_step(by_id, ledger, policies, unready)
 
     def check_end(
         self, span: tuple[datetime, datetime], gaps: list[tuple[datetime, datetime]], stable: set[str]
@@ -136,9 +139,13 @@ class SkipChecker:
         self._known: set[RunId] = set()
 
     def check_step(
-        self, by_id: dict[RunId, Run], ledger: Iterable[Occurrence], policies: dict[str, Any], now: datetime
+        self,
+        by_id: dict[RunId, Run],
+        ledger: Iterable[Occurrence],
+        policies: dict[str, Any],
+        unready: Collection[RunId],
     ) -> None:
-        """Check the due times that were skipped in this step."""
+        """Check the due times that were skipped in this step. The `unready` runs would wait without any redo run."""
         before, self._undelayed = self._undelayed, {}
         created = {run.deployment for run in by_id.values() if run.id not in self._known and not run.is_redo}
         self._known |= set(by_id)
@@ -146,9 +153,8 @@ class SkipChecker:
         redoing = {run.deployment for run in by_id.values() if run.is_redo and run.is_in_progress}
         is_waiting = [run for run in live if run.serial and run.state is RunState.PENDING]
         for run in sorted(is_waiting, key=lambda run: run.id):
-            is_ready = run.not_before is None or run.not_before <= now
             is_behind = any(other.id in self._delayed for other in live if other.deployment == run.deployment)
-            if (is_ready and run.deployment in redoing) or is_behind:
+            if run.id not in unready and (run.deployment in redoing or is_behind):
                 self._delayed.add(run.id)
         for run in live:
             if run.id not in self._delayed:
