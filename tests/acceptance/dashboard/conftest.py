@@ -114,7 +114,7 @@ def new_context(browser: Browser) -> BrowserContext:
 
 @pytest.fixture
 def browser(chromium: Chromium) -> Iterator[Browser]:
-    """The browser. Playwright's event loop counts as running only in stories: other tests run loops of their own."""
+    """The browser. Playwright's event loop is the running one only in stories: other tests run loops of their own."""
     asyncio._set_running_loop(chromium.loop)
     yield chromium.browser
     asyncio._set_running_loop(None)
@@ -130,7 +130,7 @@ def has_own_context() -> bool:
 def page(chromium: Chromium, browser: Browser, url: str, *, has_own_context: bool) -> Iterator[Page]:
     """A page; the test fails if a script raises an error or violates the security policy. It is closed before `url`.
 
-    The shared context keeps the static files in its cache. What else a story has stored in it is removed.
+    The cache of the shared context keeps the static files. Cookies and other stored values are removed.
     """
     context = new_context(browser) if has_own_context else chromium.context
     opened = context.new_page()
