@@ -152,7 +152,8 @@ class Web:
         from controller.runs.log_search import LogSearcher
 
         streams = Streams()
-        deployment_cache = DeploymentCache(self._store, CommitCounter(self._state.database), self._clock)
+        built = self._operations.admission.deployments.build
+        deployment_cache = DeploymentCache(self._store, CommitCounter(self._state.database), self._clock, built)
         server.on_close = streams.closing.set
         dependencies = Dependencies(
             store=self._store,

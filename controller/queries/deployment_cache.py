@@ -18,6 +18,7 @@ from controller.model.triggers import WatchProblem
 from controller.queries.attention import Attention, find_attention
 from controller.queries.deployments import (
     BaseRow,
+    Build,
     DeploymentView,
     base_row,
     complete_row,
@@ -39,16 +40,19 @@ _MANY = 500
 
 
 class DeploymentCache:
-    """The cached list. Safe to use from several threads."""
+    """The cached list. Safe to use from several threads.
 
-    def __init__(self, store: Store, changes: CommitCounter, clock: Clock) -> None:
+    `build` returns the deployments that the controller has built already, so that they are in memory once.
+    """
+
+    def __init__(self, store: Store, changes: CommitCounter, clock: Clock, build: Build | None = None) -> None:
         self._store = store
         self._changes = changes
         self._clock = clock
         self._lock = threading.Lock()
         self._stamp: int | None = None
         self._at = self._until = datetime.min.replace(tzinfo=UTC)
-        self._entries = _Entries()
+        self._entries = _Entries(build)
         self._newest = _NewestRuns()
         self._source: SourceStatus | None = None
         self._holds: Mapping[str, Hold] = {}
@@ -134,8 +138,9 @@ class DeploymentCache:
 class _Entries:
     """The rows' parts that come from the inventory. Read again when a pass may have changed it."""
 
-    def __init__(self) -> None:
+    def __init__(self, build: Build | None) -> None:
         self.bases: dict[str, BaseRow] = {}
+        self._build = build
         self._hashes: dict[str, int] = {}
         self._key: tuple[SourceStatus | None, int | None] | None = None
 
@@ -148,7 +153,7 @@ class _Entries:
         changed = {name for name, value in hashes.items() if self._hashes.get(name) != value}
         removed = self._hashes.keys() - hashes.keys()
         for entry in inventory.find_many(tx, changed):
-            self.bases[entry.name] = base_row(entry)
+            self.bases[entry.name] = base_row(entry, self._build)
         for name in removed:
             del self.bases[name]
         self._hashes, self._key = hashes, key

@@ -1,7 +1,7 @@
 """Deployments as all user interfaces show them: declared and applied versions, sync status, health and last run."""
 
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import IntEnum, StrEnum
@@ -148,6 +148,9 @@ class BaseRow:
     edges: tuple[Edge, ...] = ()
 
 
+Build = Callable[[InventoryEntry], Deployment]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
     """The data that all rows share: the status of the source, the active holds, and the current time.
@@ -181,9 +184,9 @@ def read_moment(tx: Transaction, now: datetime) -> Moment:
     return Moment(source=source_status.find(tx), holds=active, now=now, missed=missed, unwatched=unwatched)
 
 
-def base_row(entry: InventoryEntry) -> BaseRow:
+def base_row(entry: InventoryEntry, build: Build | None = None) -> BaseRow:
     """Build the part of a row that depends on this entry only."""
-    deployment = build_entry(entry)
+    deployment = build_entry(entry, build)
     target = None if deployment is None else deployment.target
     edges = () if deployment is None else tuple(edges_of(deployment))
     is_command = isinstance(target, CommandTarget)
@@ -268,10 +271,13 @@ def never_valid_row(finding: Finding) -> DeploymentView:
     )
 
 
-def build_entry(entry: InventoryEntry) -> Deployment | None:
-    """Build the deployment that this entry declares; None if this version of controller can't read the document."""
+def build_entry(entry: InventoryEntry, build: Build | None = None) -> Deployment | None:
+    """Build the deployment that this entry declares; None if this version of controller can't read the document.
+
+    `build` may return one that was built before, as that of `ActiveDeployments` does.
+    """
     try:
-        return build_deployment(entry.document, entry.file, entry.line)
+        return build_deployment(entry.document, entry.file, entry.line) if build is None else build(entry)
     except ControllerError:
         return None
 

@@ -16,7 +16,6 @@ from controller.clock import Clock
 from controller.errors import ControllerError, SourceError
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.manifests.reader import DesiredState, ManifestReader
-from controller.model.deployments import Deployment
 from controller.model.findings import Finding
 from controller.model.python_environments import PythonEnvironment, PythonRequest
 from controller.model.schedules import Agenda
@@ -166,7 +165,8 @@ class Reconciler:
         )
         stages.finish_stage("apply")
         self._deployments.add((*plan.create, *(change.after for change in plan.update)))
-        self._deployments.add(self._unchanged(desired))
+        if self._is_fresh:
+            self._share_unchanged(desired)
         self.project(applied)
         stages.finish_stage("project")
         self._collect()
@@ -241,14 +241,13 @@ class Reconciler:
         schedules = active_schedules(deployment)
         return Agenda(schedules=schedules, after=entry.cursor) if schedules else None
 
-    def _unchanged(self, desired: DesiredState) -> Iterator[Deployment]:
-        """Yield the deployments that are declared as they are recorded, so that these are not built again."""
-        if not self._is_fresh:
-            return  # a later pass builds nothing but what it changes
+    def _share_unchanged(self, desired: DesiredState) -> None:
+        """Use the deployments that are declared as they are recorded, so that each is built and in memory once."""
         for name, deployment in desired.deployments.items():
             entry = self._recorded.get(name)
             if entry is not None and (entry.spec_digest, entry.file) == (deployment.spec_digest, deployment.file):
-                yield deployment
+                self._recorded[name] = replace(entry, document=deployment.document)
+                self._deployments.add([deployment])
 
     def _rewritten(self, old: str | None, new: str) -> Iterator[Event]:
         """Return an event if history was rewritten. The new history is followed all the same."""

@@ -145,3 +145,10 @@ def test_the_parts_of_a_controller_load_nothing_that_only_requests_metrics_or_tr
     loaded = {name.partition(".")[0] for name in loaded_by("import controller.app.controller", tmp_path)}
     assert "apscheduler" in loaded
     assert not loaded & {"prometheus_client", "opentelemetry", "requests", "fastapi", "apprise"}
+
+
+def test_the_dashboard_loads_the_reader_of_markdown_only_to_show_markdown(tmp_path: Path) -> None:
+    program = "import controller.api.http.application"
+    assert "markdown_it" not in loaded_by(program, tmp_path)
+    program += "\nfrom controller.api.dashboard.artifact_views import markdown\nmarkdown('# a')"
+    assert "markdown_it" in loaded_by(program, tmp_path)

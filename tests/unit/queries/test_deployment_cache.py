@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -14,6 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import event
 
+from controller.manifests import active_deployments
+from controller.manifests.active_deployments import ActiveDeployments
+from controller.manifests.build import build_deployment
+from controller.manifests.canonical_json import digest
+from controller.model.deployments import Deployment
 from controller.model.findings import Finding
 from controller.model.notifications import DeadlineKind, DeadlineRecord, MissedDeadline
 from controller.model.runs import LastRun, Run, RunId, RunState, Trigger
@@ -26,7 +32,7 @@ from controller.model.status import (
     PassRecord,
     SourceStatus,
 )
-from controller.queries import deployment_cache
+from controller.queries import deployment_cache, deployments
 from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.deployments import (
     BaseRow,
@@ -363,4 +369,29 @@ def test_a_commit_completes_only_the_rows_that_it_changes(tmp_path: Path, monkey
         pass
     assert {view.sync for view in world.cache.deployments()} == {Sync.OUT_OF_SYNC}
     assert len(completed) == 21
+    world.close()
+
+
+def test_rows_use_the_deployments_that_the_controller_has_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path)
+    with world.reconcile_pass() as tx:
+        new = [entry(f"d{number}", schedules=[{"interval": "1h"}]) for number in range(20)]
+        inventory.save(tx, [replace(each, spec_digest=digest(each.document)) for each in new])
+    shared, built = ActiveDeployments(), []
+
+    def count(*arguments: Any) -> Deployment:
+        built.append(arguments)
+        return build_deployment(*arguments)
+
+    monkeypatch.setattr(active_deployments, "build_deployment", count)
+    monkeypatch.setattr(deployments, "build_deployment", count)
+    with world.store.read() as tx:
+        schedules = {name: shared.build(each).schedules for name, each in inventory.entries(tx).items()}
+    cached = DeploymentCache(world.store, CommitCounter(tmp_path / "state.db"), world.clock, shared.build)
+    assert cached.deployments() == world.cache.deployments()
+    assert len(built) == 20 + 20  # by us, and by the cache of `world`, which shares nothing
+    assert all(cached.schedules(name) is each for name, each in schedules.items())
+    cached.close()
     world.close()

@@ -59,6 +59,8 @@ def test_no_deployment_is_built_to_restore_the_jobs_or_by_a_first_pass_without_c
     assert (len(restored), built) == (30, [])
     world.reconciler.run_pass()
     assert (world.projected, built) == (restored, [])
+    read = world.reconciler._reader._state.deployments
+    assert all(entry.document is read[name].document for name, entry in world.reconciler._recorded.items())
 
 
 def test_restoring_stops_when_the_controller_does(world: World) -> None:
