@@ -4,9 +4,9 @@ Each takes as many statements for thousands of deployments as for one. `runs` us
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
-from sqlalchemy import Text, and_, bindparam, exists, func, or_, select, type_coerce
+from sqlalchemy import and_, bindparam, exists, func, or_, select
 
 from controller.model.runs import ACTIVE, Occurrence, Outcome, Run, RunId, RunState, first_id
 from controller.schedules import EXCLUSIONS
@@ -14,9 +14,11 @@ from controller.store.prepared import Prepared, as_stored, listed, listed_rows, 
 from controller.store.rows import from_row
 from controller.store.runs import find_all
 from controller.store.runs import from_row as run_from_row
-from controller.store.schema import occurrences, runs, without_index
+from controller.store.schema import occurrences, runs
+from controller.store.sql_functions import as_time, without_index
 from controller.store.store import Transaction
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
 DueTime = tuple[str, datetime]
 """A deployment, and a due time of it."""
 
@@ -25,12 +27,12 @@ _TIMES = listed_rows("times", "deployment", "due_time").cte("times")
 _IS_RECORDED = and_(
     occurrences.c.project == bindparam("project"),
     occurrences.c.deployment == _TIMES.c.deployment,
-    type_coerce(occurrences.c.scheduled_for, Text) == _TIMES.c.due_time,
+    occurrences.c.scheduled_for == as_time(_TIMES.c.due_time),
 )
 _IS_OF_TIME = and_(
     runs.c.project == bindparam("project"),
     runs.c.deployment == _TIMES.c.deployment,
-    type_coerce(runs.c.scheduled_for, Text) == _TIMES.c.due_time,
+    runs.c.scheduled_for == as_time(_TIMES.c.due_time),
 )
 # Outer joins make SQLite begin with the list, and look up each of its rows.
 _RECORDED = Prepared(select(occurrences).select_from(_TIMES.outerjoin(occurrences, _IS_RECORDED)))
@@ -51,7 +53,7 @@ _LATEST = Prepared(
         .where(
             occurrences.c.project == bindparam("project"),
             occurrences.c.deployment == _TIMES.c.deployment,
-            type_coerce(occurrences.c.scheduled_for, Text) <= _TIMES.c.due_time,
+            occurrences.c.scheduled_for <= as_time(_TIMES.c.due_time),
             _IS_DUE,
         )
         .order_by(occurrences.c.scheduled_for.desc())
@@ -71,7 +73,7 @@ _NEWEST = Prepared(
             runs.c.deployment == _SINCE.c.deployment,
             runs.c.state.in_(listed("states")),
             runs.c.id >= _SINCE.c.first_id,
-            type_coerce(runs.c.created_at, Text) > _SINCE.c.since,
+            runs.c.created_at > as_time(_SINCE.c.since),
         )
         .order_by(runs.c.id.desc())
         .limit(1)
@@ -147,7 +149,7 @@ def find_newest(
     With None as the time, it may have been created at any time.
     """
     by_text = {
-        (name, "" if since is None else as_stored(since), "" if since is None else first_id(since)): (name, since)
+        (name, as_stored(since or _EPOCH), "" if since is None else first_id(since)): (name, since)
         for name, since in created
     }
     values = [state.value for state in states]

@@ -10,6 +10,7 @@ from sqlalchemy import event
 from controller.model.runs import ACTIVE, RunId
 from controller.store import Store, Transaction, dependencies, gates, releases, runs, upstream_lookup
 from tests.conftest import NOW
+from tests.unit.store.conftest import ONLY_SQLITE
 
 TIMES = [("one", NOW), ("two", NOW + timedelta(hours=1))]
 LOOKUPS: dict[str, tuple[Callable[[Transaction], object], str]] = {
@@ -30,6 +31,14 @@ LOOKUPS: dict[str, tuple[Callable[[Transaction], object], str]] = {
 }
 
 
+@pytest.mark.parametrize("name", LOOKUPS)
+def test_a_lookup_of_an_empty_state_finds_nothing(store: Store, name: str) -> None:
+    look_up, _ = LOOKUPS[name]
+    with store.write() as tx:
+        assert not look_up(tx)
+
+
+@ONLY_SQLITE
 @pytest.mark.parametrize("name", LOOKUPS)
 def test_a_lookup_reads_tables_by_an_index(store: Store, name: str) -> None:
     look_up, expected = LOOKUPS[name]
