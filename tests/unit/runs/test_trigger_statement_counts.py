@@ -166,8 +166,7 @@ def test_due_times_are_repeated_with_as_many_statements_as_one(world: World, sch
     assert counts[1][2] <= batches * counts[0][2]
 
 
-@pytest.mark.parametrize("each", [False, True])
-@pytest.mark.parametrize("overlap", ["skip", "allow", "replace"])
+@pytest.mark.parametrize(("overlap", "each"), [("skip", False), ("replace", False), ("replace", True)])
 def test_dependants_are_started_with_as_many_statements_as_one(world: World, overlap: str, *, each: bool) -> None:
     counts = []
     for group in declare(world, "", f"after: UP\noverlap: {overlap}\n", each=each):
