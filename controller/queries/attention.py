@@ -199,13 +199,14 @@ def _late(view: DeploymentView) -> Iterator[Attention]:
         )
     if not missed:
         run = view.last_run
-        wait = "It has not started." if run is None or run.waits_for is None else f"It waits for {run.waits_for}."
+        waits_for = None if run is None else run.waits_for
+        late = "It has not started, and a later due time has passed already."
         yield _of_deployment(
             view,
             code=AttentionCode.LATE,
             kind="warning",
             title=f"{view.name}: a run is late",
-            message=f"{wait} A later due time has passed already.",
+            message=late if waits_for is None else f"It waits for {waits_for}.",
             since=None if run is None else run.scheduled_for,
         )
 
