@@ -11,16 +11,17 @@ from datetime import datetime
 
 from controller.model.gates import Gate, GateState, are_closed, are_open, is_fulfilled
 from controller.model.policies import Overlap
+from controller.model.queues import ActiveRuns
 from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.model.status import Event, EventSeverity, InventoryEntry
 from controller.model.triggers import OnRedo
 from controller.runs.admission import Admission
 from controller.runs.due_schedules import find_schedule
-from controller.runs.due_times import ledger_entry
+from controller.runs.due_times import behind_redo_runs, ledger_entry
 from controller.runs.gate_releases import GatedRun, release_gated
 from controller.runs.upstream_events import Dependant, release_key
 from controller.runs.upstream_gates import GateChecks
-from controller.store import Transaction, events, gates, inventory, occurrences, runs
+from controller.store import Transaction, events, gates, inventory, occurrences, queues, runs
 from controller.time_format import in_utc
 
 
@@ -74,6 +75,7 @@ def _reopen_run(tx: Transaction, admission: Admission, run_id: RunId, opened: li
         not_before=run.not_before if run.not_before is not None and run.not_before > now else None,
         start_by=min(gate.until for gate in of_run),
     )
+    new = behind_redo_runs(new, queues.count_active(tx, [run.deployment]).get(run.deployment, ActiveRuns()))
     causes = " and ".join(f"run {gate.upstream_run_id} of {gate.upstream}" for gate in opened)
     _repeat(tx, run, new, now, f"is open again because of {causes}")
     if are_open(of_run):
