@@ -151,12 +151,18 @@ class DueTimeAdmission:
             serial=decision.serial,
             revision=each.entry.pinned or revision or each.entry.revision,
         )
-        is_behind = each.counts.delays_others(each.deployment.overlap_limit)
-        is_counted = not is_behind or each.counts.behind + len(each.runs) >= MAX_BEHIND
-        if run.serial and not is_counted:
-            run = replace(run, behind_backfill=True, start_by=None)
+        run = behind_redo_runs(run, each.counts, len(each.runs))
         each.runs.append(run)
         each.ledger.append(ledger_entry(run, decision.schedule.id))
+
+
+def behind_redo_runs(run: Run, counts: ActiveRuns, created: int = 0) -> Run:
+    """Return this new run as one that waits behind redo runs, if they delay it and not too many runs wait already.
+
+    `created` is the number of runs that were created since `counts` was read.
+    """
+    is_behind = run.serial and counts.delays_others(run.overlap_limit) and counts.behind + created < MAX_BEHIND
+    return replace(run, behind_backfill=is_behind, start_by=None if is_behind else run.start_by)
 
 
 def ledger_entry(run: Run, schedule_id: str) -> Occurrence:

@@ -12,16 +12,27 @@ from datetime import datetime
 
 from controller.model.gates import Gate, GateState, are_closed, are_open, is_fulfilled
 from controller.model.policies import Overlap
+from controller.model.queues import ActiveRuns
 from controller.model.runs import Run, RunId, RunState, Trigger
 from controller.model.status import Event, EventSeverity, InventoryEntry
 from controller.model.triggers import OnRedo
 from controller.runs.admission import Admission
 from controller.runs.due_schedules import find_schedules
-from controller.runs.due_times import ledger_entry
+from controller.runs.due_times import behind_redo_runs, ledger_entry
 from controller.runs.gate_checks import check_all
 from controller.runs.gate_releases import GatedRun, release_gated
 from controller.runs.upstream_events import Dependant, chains_of
-from controller.store import Transaction, events, gates, inventory, occurrences, runs, source_status, upstream_lookup
+from controller.store import (
+    Transaction,
+    events,
+    gates,
+    inventory,
+    occurrences,
+    queues,
+    runs,
+    source_status,
+    upstream_lookup,
+)
 from controller.store.upstream_lookup import DueTime
 from controller.time_format import in_utc
 
@@ -44,7 +55,13 @@ def reopen(tx: Transaction, admission: Admission, now: datetime, upstreams: Coll
     repeats = _find_repeatable(tx, ended)
     repeated = {run.id for run in repeats}
     gates.expire_runs(tx, [run.id for run in ended if run.id not in repeated])
-    new = {run.id: _reopened_run(admission, run, of_runs[run.id], now) for run in repeats}
+    active = queues.count_active(tx, {run.deployment for run in repeats}) if repeats else {}
+    new = {
+        run.id: behind_redo_runs(
+            _reopened_run(admission, run, of_runs[run.id], now), active.get(run.deployment, ActiveRuns())
+        )
+        for run in repeats
+    }
     _repeat_all(tx, [(run, new[run.id], f"is open again because of {_causes(by_run[run.id])}") for run in repeats], now)
     released = [GatedRun(run, of_runs[run.id]) for run in waiting]
     released += [GatedRun(new[run.id], _moved(of_runs[run.id], new[run.id])) for run in repeats]

@@ -9,7 +9,8 @@ from controller.operations.retry import retry_run
 from controller.operations.trigger import trigger_run
 from tests.conftest import NOW
 from tests.unit.runs.conftest import World
-from tests.unit.runs.upstreams import HOUR, deployment, due, finish, of, process, startable
+from tests.unit.runs.test_queueing import begin
+from tests.unit.runs.upstreams import HOUR, deployment, due, finish, ledger, of, process, startable
 
 pytestmark = pytest.mark.parametrize("start", ["cold"])
 
@@ -60,6 +61,23 @@ def test_a_due_time_that_opens_again_waits_for_a_window(
     schedule = "{cron: '0 13 * * *', windows: [{from: '07:00', to: '14:00'}], outside: wait}"
     assert reopened(world, schedule, after).not_before == not_before
     assert startable(world) == ([] if not_before else ["report"])
+
+
+def test_a_due_time_that_opens_again_and_waits_for_a_redo_makes_no_other_due_time_skip(world: World) -> None:
+    world.declare(up=deployment("up"), report=deployment("report", "after: up\n"))
+    world.clock.turn(HOUR)
+    due(world, "up", "report")
+    failed = finish(world, of(world, "up")[0], RunState.FAILED)
+    with world.store.write() as tx:
+        redo = world.admission.create_run(tx, "report", {}, due_time=NOW)
+    begin(world, [redo])
+    finish(world, retry_run(world.operations, failed.id, author="me"))
+    again = of(world, "report")[-1]
+    assert (again.state, again.scheduled_for) == (RunState.PENDING, NOW + HOUR)
+    assert startable(world) == []
+    world.clock.turn(HOUR)
+    due(world, "up", "report")
+    assert [row.reason for row in ledger(world, "report") if row.scheduled_for == NOW + 2 * HOUR] == [None]
 
 
 @pytest.mark.parametrize(("on_redo", "count"), [("ignore", 1), ("run", 2)])
