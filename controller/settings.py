@@ -20,7 +20,6 @@ from controller.notification_settings import NotificationSettings
 from controller.remotes import Access, RemoteUrl, looks_like_url, parse_url
 from controller.trigger_settings import TriggerSettings
 
-DEFAULT_PATH = "deployments"
 STATE_IN_GIT = "controller"
 STATE_BESIDE = ".controller"
 PROJECT = "default"

@@ -11,7 +11,6 @@ import click
 from controller.cli import complete
 from controller.cli.help_pages import Group
 from controller.errors import UsageError
-from controller.settings import DEFAULT_PATH, Location, locate
 from controller.text import visible
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -93,7 +92,7 @@ def location(command: Callable[..., Any]) -> Callable[..., Any]:
         "--path",
         metavar="DIR",
         envvar="CONTROLLER_PATH",
-        default=DEFAULT_PATH,
+        default=complete.DEFAULT_PATH,
         show_default=True,
         help="Directory of the deployments, relative to the repository root.",
     )
@@ -120,6 +119,8 @@ def location(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_location(
         repo: str | None, path: str, ref: str | None, environment: str | None, state_dir: str | None, **arguments: Any
     ) -> Any:
+        from controller.settings import locate  # not for --help and completion
+
         return command(location=locate(repo, path, ref, state_dir, environment), **arguments)
 
     return with_location
@@ -183,4 +184,4 @@ def parse_time_option(option: str, text: str, now: datetime, zone: tzinfo | None
         raise UsageError(message, hint=error.hint) from error
 
 
-__all__ = ["ListByDefault", "Location", "NearChoice", "location", "output", "parse_time_option", "uv"]
+__all__ = ["ListByDefault", "NearChoice", "location", "output", "parse_time_option", "uv"]
