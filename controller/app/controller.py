@@ -380,6 +380,7 @@ class Controller:
     def _tick(self) -> None:
         """Do the periodic work. The engine's thread calls this every ten seconds."""
         self._timetable.wake(self._clock.now())
+        self._prepare_code()
         self._pass_deadline.check()
         if not self._pass_deadline.is_overdue:
             self._notifications.record_progress()
@@ -390,4 +391,10 @@ class Controller:
         """Update the timetable, and wake the engine for runs that were created just before the change."""
         drifted = self._timetable.project(agendas, removed)
         self._engine.wake()
+        self._prepare_code()
         return drifted
+
+    def _prepare_code(self) -> None:
+        """Have the code exported before it is due, so that the first run of a new revision does not wait for it."""
+        if self._timetable.is_due_soon():
+            self._engine.prepare_code()

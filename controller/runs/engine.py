@@ -12,7 +12,6 @@ import os
 import selectors
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from controller.backoff import Backoff
@@ -23,6 +22,7 @@ from controller.runs.active_run import ActiveRun, Launchable
 from controller.runs.admission import Admission
 from controller.runs.backfill_runs import REFILL, BackfillRuns
 from controller.runs.clock_skew import ClockMonitor
+from controller.runs.due_announcements import DueAnnouncements
 from controller.runs.executors.local.launcher import Launcher
 from controller.runs.file_descriptors import launch_capacity, soft_limit
 from controller.runs.launch_preparation import LaunchPreparation
@@ -33,7 +33,7 @@ from controller.runs.python_runtimes import PythonRuntimes
 from controller.runs.queue import Queue
 from controller.runs.storage_check import StorageMonitor
 from controller.runs.upstreams import Upstreams
-from controller.store import Store, backfills, inventory, queues, runs
+from controller.store import Store, backfills, inventory, queues, runs, source_status
 
 log = logging.getLogger(__name__)
 
@@ -80,13 +80,14 @@ class Engine:
         self.storage = StorageMonitor(store, clock)
         self._turns = Backoff(clock, first=RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS)
         self._launches = Backoff(clock, first=RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS)
-        self._due: deque[str] = deque()
+        self._announcements = DueAnnouncements(admission.deployments)
         self._cancelled: list[RunId] = []
         self._reads = 0
         self._has_launched = False
         self._shortage: str | None = None
         self._stopping = threading.Event()
         self._draining = threading.Event()
+        self._needs_code = threading.Event()
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         for descriptor in (self._wake_read, self._wake_write):
             weakref.finalize(self, os.close, descriptor).atexit = False  # the end of the process closes it
@@ -140,7 +141,12 @@ class Engine:
 
     def notify_due(self, name: str) -> None:
         """Record that this deployment may be due, and wake the thread."""
-        self._due.append(name)
+        self._announcements.add(name)
+        self.wake()
+
+    def prepare_code(self) -> None:
+        """Export the applied revision before a deployment is due, and wake the thread."""
+        self._needs_code.set()
         self.wake()
 
     def _run(self) -> None:
@@ -212,7 +218,8 @@ class Engine:
 
     def _take_turn(self, ready: Sequence[ActiveRun], *, is_tick: bool) -> None:
         if is_tick:
-            self._due.extend(self._find_expired_holds())
+            for name in self._find_expired_holds():
+                self._announcements.add(name)
             self._queue.forget()
         self._queue.refresh()
         if self._clock_monitor.check(is_tick=is_tick):
@@ -234,6 +241,8 @@ class Engine:
             self.wake()  # a slot is free, or a run waits again
         self._record_shortage()
         self._stop_cancelled()
+        if self._needs_code.is_set():
+            self._export_ahead()
 
     def _advance_backfills(self, ended: Collection[str | None], *, everything: bool) -> None:
         """Create further runs of backfills, if one of their runs has `ended`, or with `everything`."""
@@ -296,20 +305,20 @@ class Engine:
             return inventory.with_expired_hold(tx, self._clock.now())
 
     def _process_announcements(self) -> None:
-        names: list[str] = []
-        while self._due:
-            names.append(self._due.popleft())
+        names = self._announcements.take(self._max_running - len(self._monitor))
         if not names:
             return
         try:
-            self._process_due(dict.fromkeys(names))
+            self._process_due(names)
         except ControllerError:
-            self._due.extendleft(names)
+            self._announcements.put_back(names)
             raise
         except Exception:
             log.exception("Due times can't be processed together; processing each deployment separately")
-            for name in dict.fromkeys(names):
+            for name in names:
                 self._process_due_separately(name)
+        if self._announcements:
+            self.wake()
 
     def _process_due(self, names: Iterable[str]) -> None:
         with self._store.write() as tx:
@@ -346,6 +355,13 @@ class Engine:
         prepared = self._preparation.take(min(free, capacity))
         self._has_launched = self._has_launched or bool(prepared)
         return prepared
+
+    def _export_ahead(self) -> None:
+        self._needs_code.clear()
+        with self._store.read() as tx:
+            revision = source_status.applied_revision(tx)
+        if revision is not None:
+            self._preparation.export(revision)
 
     def _refuse(self, run: Run, reason: str) -> None:
         """Record the run as failed; its slot is free for another one."""
