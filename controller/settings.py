@@ -18,6 +18,7 @@ from controller.errors import UsageError
 from controller.git_directory import git_directory
 from controller.notification_settings import NotificationSettings
 from controller.remotes import Access, RemoteUrl, looks_like_url, parse_url
+from controller.state_url import StateUrl
 from controller.trigger_settings import TriggerSettings
 
 STATE_IN_GIT = "controller"
@@ -39,6 +40,7 @@ class Location:
 
     All paths are absolute except `path`: the deployments path relative to the repository root, with `/`, and empty for
     the whole repository. `environment` names the environment whose overlays are applied to the documents, if any.
+    `state_url` is the database with the state; None: a file in the state directory.
     """
 
     repo: Path | RemoteUrl
@@ -46,6 +48,7 @@ class Location:
     ref: str | None
     state_dir: Path
     environment: str | None = None
+    state_url: StateUrl | None = None
 
     @property
     def directory(self) -> Path:

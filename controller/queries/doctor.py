@@ -10,12 +10,14 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from controller.errors import ControllerError, StateError
 from controller.sources.git import find_git
+from controller.state_url import StateUrl
 from controller.store.history_check import check_presence
-from controller.store.integrity_check import SQLITE_VERSION, check_integrity
+from controller.store.integrity_check import SQLITE_VERSION, check_integrity, check_server
 from controller.store.state_directory import StateDirectory
 
 LEAST_FREE_BYTES = 100 * 2**20
@@ -154,8 +156,10 @@ def _state(state: StateDirectory) -> Iterator[Check]:
     except StateError as error:
         yield Check(name="history", status="error", message=error.message, hint=error.hint)
     else:
-        if state.database.exists():
-            yield _database(state)
+        if isinstance(state.database, StateUrl):
+            yield _server(state.database)
+        elif state.file.exists():
+            yield _database(state.file)
     holder = state.holder()
     message = "not running" if holder is None else f"pid {holder.pid}, version {holder.version}"
     yield Check(name="controller", status="ok", message=message)
@@ -167,8 +171,19 @@ def _space(state: StateDirectory) -> Check:
     return Check(name="disk", status=status, message=f"{free // 2**20} MiB free")
 
 
-def _database(state: StateDirectory) -> Check:
-    report = check_integrity(state.database)
+def _server(url: StateUrl) -> Check:
+    try:
+        report = check_server(url)
+    except StateError as error:
+        return Check(name="database", status="error", message=error.message, hint=error.hint)
+    if not report.is_current:
+        message = f"{url}: schema {report.schema} is not that of this version of controller"
+        return Check(name="database", status="warning", message=message, hint="`controller run` migrates it")
+    return Check(name="database", status="ok", message=f"{url}: PostgreSQL {report.server}, schema {report.schema}")
+
+
+def _database(file: Path) -> Check:
+    report = check_integrity(file)
     if report.problem is not None:
         return Check(name="database", status="error", message=report.problem, hint="restore it from a backup")
     if not report.is_current:
