@@ -79,7 +79,7 @@ def test_a_controller_that_is_killed_continues_with_the_state_on_the_server(
     assert (shared.root / "starts").read_text() == "started\n"
     assert not (shared.state / "state.db").exists()
     assert "PostgreSQL 18" in shared.ask("doctor").out
-    for command in ("deployments list", "runs list", "events", "status", "graph"):
+    for command in ("deployments list", "runs list", "events", "status"):
         answer = shared.ask(*command.split())
         assert answer.code == 0, answer
         assert "slow" in answer.out
