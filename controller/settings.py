@@ -28,6 +28,7 @@ PROJECT = "default"
 _PUBLIC_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?")
 _PASSED_ON = ("HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME")
 STATE_NAMES = frozenset({"state.db", "controller.lock", "runs", "token", "token.sha256", "exports"})
+_DEPOSED = "CONTROLLER_DEPOSED"
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 DEFAULT_MAX_RUNNING = 2 * (os.cpu_count() or 1)
@@ -109,7 +110,8 @@ class Settings:
     state that was written for another repository. `flow_user`: the name of the user that flows run as, None for the
     controller's own user. `listen`: where HTTP is served, None for no HTTP server. `uv`: how Python environments are
     built. `web_url_template`: the URL of the web page of a commit, with `{commit}`; None: guessed from the remote.
-    `notifications`: who is notified, and metrics. `triggers`: what files and requests may start.
+    `notifications`: who is notified, and metrics. `triggers`: what files and requests may start. `waits`: wait while
+    another controller leads the project, instead of failing.
     """
 
     location: Location
@@ -127,6 +129,7 @@ class Settings:
     web_url_template: str | None = None
     notifications: NotificationSettings = field(default_factory=NotificationSettings)
     triggers: TriggerSettings = field(default_factory=TriggerSettings)
+    waits: bool = True
 
 
 def parse_listen(
@@ -293,6 +296,16 @@ def is_debugging() -> bool:
 def wants_colours() -> bool:
     """Return whether to use colours on a terminal, according to NO_COLOR (no-color.org) and TERM."""
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def mark_deposed() -> None:
+    """Record for the program that this process executes next that it led the project before."""
+    os.environ[_DEPOSED] = "1"
+
+
+def was_deposed() -> bool:
+    """Return whether this process led the project before it executed this program."""
+    return _DEPOSED in os.environ
 
 
 def crashpoints() -> list[str]:

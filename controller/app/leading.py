@@ -12,7 +12,7 @@ from controller.clock import Clock
 from controller.errors import DeposedError, StateError, StoppingError
 from controller.settings import PROJECT
 from controller.state_url import StateUrl
-from controller.store.leadership import GIVE_UP, Leadership, deposed
+from controller.store.leadership import GIVE_UP, Leadership, already_leading, silent
 
 log = logging.getLogger(__name__)
 
@@ -20,23 +20,26 @@ _POLL_SECONDS = 1.0
 
 
 class Leading:
-    """The leadership of this process. `failure` is set, and `on_failure` called, when it no longer leads."""
+    """The leadership of this process. `failure` is set when it no longer leads."""
 
-    def __init__(self, url: StateUrl, clock: Clock, on_failure: Callable[[], None]) -> None:
+    def __init__(self, url: StateUrl, clock: Clock) -> None:
         self.leadership = Leadership(url, PROJECT)
         self.failure: DeposedError | None = None
         self._clock = clock
-        self._on_failure = on_failure
+        self._on_failure: Callable[[], None] = lambda: None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="lease")
 
-    def wait(self, stop_signal: StopSignal) -> None:
-        """Wait until no other controller leads. Raises StoppingError if the stop signal arrives.
+    def wait(self, stop_signal: StopSignal | None) -> None:
+        """Wait until no other controller leads, or until the stop signal arrives (StoppingError).
 
-        Raises StateError if the server can't be used at the first attempt: a later failure may pass.
+        Raises AlreadyRunningError without a stop signal if another controller leads, and StateError if the server can't
+        be used at the first attempt: a later failure may pass.
         """
         if self.leadership.try_lock():
             return
+        if stop_signal is None:
+            raise already_leading(self.leadership.url)
         log.info("Another controller leads the project; waiting as a standby")
         while not stop_signal.wait(_POLL_SECONDS):
             try:
@@ -47,8 +50,9 @@ class Leading:
                 log.warning("The state database can't be used; retrying", extra={"error": error.message})
         raise StoppingError
 
-    def start(self) -> None:
-        """Start to renew the lease."""
+    def start(self, on_failure: Callable[[], None]) -> None:
+        """Start to renew the lease. Call `on_failure` when the process no longer leads."""
+        self._on_failure = on_failure
         self._thread.start()
 
     def stop(self) -> None:
@@ -69,7 +73,7 @@ class Leading:
             except StateError as error:
                 if self._clock.elapsed() - last >= GIVE_UP.total_seconds() or self.leadership.has_lost_lock:
                     log.warning("The lease of the project can't be renewed", extra={"error": error.message})
-                    self._give_up(deposed())
+                    self._give_up(silent())
                     return
 
     def _give_up(self, error: DeposedError) -> None:

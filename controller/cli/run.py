@@ -154,7 +154,7 @@ def run(location: Location, once: bool, log_format: Any, prebuild: bool, plain: 
     is_live = has_screen() and log_format is None and not once
     server = None if once else CommandServer()
     stop_signal = StopSignal(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    controller = _create(_settings(location, values), stop_signal, log_format)
+    controller = _create(_settings(location, {**values, "once": once}), stop_signal, log_format)
     if controller is None:
         return 0
     log_file = controller.state.log if is_live else None
@@ -191,7 +191,7 @@ def _create(settings: "Settings", stop_signal: "StopSignal", log_format: Any) ->
     from controller.app.controller import Controller
     from controller.settings import is_debugging
 
-    if settings.location.state_url is not None:  # a standby logs that it waits
+    if settings.waits and settings.location.state_url is not None:  # a standby logs that it waits
         logs.configure(log_format or "text", to=None, with_tracebacks=is_debugging())
     try:
         return Controller(settings, stop_signal)
@@ -201,10 +201,13 @@ def _create(settings: "Settings", stop_signal: "StopSignal", log_format: Any) ->
 
 def _fail(failure: BaseException) -> NoReturn:
     """Raise the error that stopped the controller. One that another controller has deposed becomes a standby."""
+    from controller.settings import mark_deposed
+
     if not isinstance(failure, DeposedError):
         raise failure
     log.warning("%s", failure.message)
     logging.shutdown()
+    mark_deposed()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # nothing of the old state remains
 
 
@@ -259,6 +262,7 @@ def _settings(location: Location, values: dict[str, Any]) -> Any:
         uv=values["uv"],
         notifications=values["notifications"],
         triggers=values["triggers"],
+        waits=not values["once"],
         otlp_endpoint=values["otlp_endpoint"] or None,
         listen=parse_listen(
             values["listen"],

@@ -48,8 +48,13 @@ def find_database(place: Place, application_name: str = "controller") -> Databas
     """Return the database at this place, which may not exist yet. Sessions with a server have the name."""
     if isinstance(place, Path):
         return sqlite.SqliteDatabase(place)
-    from controller.store.databases.postgresql import PostgresqlDatabase
-
+    try:
+        from controller.store.databases.postgresql import PostgresqlDatabase
+    except ImportError as error:
+        raise StateError(
+            "--state-url needs psycopg, which is not installed.",
+            hint="Install it with `pip install 'flow-controller[postgresql]'`.",
+        ) from error
     return PostgresqlDatabase(place, application_name)
 
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from controller.state_url import StateUrl
-from controller.store import database
 from controller.store.database import SCHEMA_HEAD
 
 SQLITE_VERSION = sqlite3.sqlite_version
@@ -24,30 +22,6 @@ class IntegrityReport:
     def is_current(self) -> bool:
         """Whether the schema is that of this version of controller."""
         return self.schema == SCHEMA_HEAD
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerReport:
-    """The version of a PostgreSQL server, and that of the schema in the database, None if there are no tables."""
-
-    server: str
-    schema: str | None
-
-    @property
-    def is_current(self) -> bool:
-        """Whether the schema is that of this version of controller, or will be."""
-        return self.schema in (None, SCHEMA_HEAD)
-
-
-def check_server(url: StateUrl) -> ServerReport:
-    """Connect to a database on a server. Raises StateError."""
-    engine = database.reader(url)
-    try:
-        with database.translate_errors(), engine.connect() as connection:
-            server = str(connection.exec_driver_sql("SHOW server_version").scalar())
-        return ServerReport(server=server, schema=database.schema_version(engine))
-    finally:
-        engine.dispose()
 
 
 def check_integrity(path: Path) -> IntegrityReport:

@@ -18,13 +18,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import psycopg
-from sqlalchemy import Connection, bindparam, exc, func, select
+from sqlalchemy import Connection, exc
 
 from controller import __version__
 from controller.errors import AlreadyRunningError, DeposedError, StateError
@@ -32,11 +31,8 @@ from controller.state_url import StateUrl
 from controller.store.database import OpenConnection
 from controller.store.databases.postgresql import connect
 from controller.store.databases.postgresql_errors import translate_driver_errors
-from controller.store.leadership_tables import leadership, leases
-from controller.store.schema import Instant
-from controller.store.store import Transaction
+from controller.store.leaders import LEASE
 
-LEASE = timedelta(seconds=6)
 GIVE_UP = timedelta(seconds=5)
 _SETTLE_SECONDS = 5.0
 _PAUSE_SECONDS = 0.1
@@ -62,28 +58,6 @@ SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a JOIN leases l ON l.pr
 WHERE a.application_name = 'controller:' || l.holder AND l.renewed_at < clock_timestamp() - make_interval(secs => %s)
 """
 _END_LEASE = "DELETE FROM leases WHERE project = %s AND holder = %s"
-_LEADER = (
-    select(leadership, leases.c.renewed_at, func.current_timestamp(type_=Instant).label("now"))
-    .select_from(leadership.outerjoin(leases, leases.c.holder == leadership.c.holder))
-    .where(leadership.c.project == bindparam("project"))
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leader:
-    """The controller that led last. `silent_for`: how long ago it renewed its lease, None if it stopped."""
-
-    host: str
-    pid: int
-    version: str
-    since: datetime
-    term: int
-    silent_for: timedelta | None
-
-    @property
-    def is_leading(self) -> bool:
-        """Whether its lease is valid."""
-        return self.silent_for is not None and self.silent_for < LEASE
 
 
 class Leadership:
@@ -194,24 +168,25 @@ def lead(url: StateUrl, project: str) -> Leadership:
     leadership = Leadership(url, project)
     try:
         if not leadership.try_lock():
-            raise AlreadyRunningError(
-                f"Another controller is already using {url}.", hint="Stop it, or use another database."
-            )
+            raise already_leading(url)
     except BaseException:
         leadership.release()
         raise
     return leadership
 
 
-def find_leader(tx: Transaction) -> Leader | None:
-    """Return the controller that leads the project, or led it last; None before the first one."""
-    row = tx.connection.execute(_LEADER, {"project": tx.project}).first()
-    if row is None:
-        return None
-    silent_for = None if row.renewed_at is None else row.now - row.renewed_at
-    return Leader(
-        host=row.host, pid=row.pid, version=row.version, since=row.since, term=row.term, silent_for=silent_for
+def silent() -> DeposedError:
+    """Return the error of a controller that can't show the others that it lives."""
+    return DeposedError(
+        "The state database can't be reached, so another controller may lead this project now. This one starts no more"
+        " runs; running flows continue.",
+        hint="It leads again when it reaches the database and no other controller leads.",
     )
+
+
+def already_leading(url: StateUrl) -> AlreadyRunningError:
+    """Return the error for a command that would have to wait for another controller."""
+    return AlreadyRunningError(f"Another controller is already using {url}.", hint="Stop it, or use another database.")
 
 
 def deposed() -> DeposedError:

@@ -78,7 +78,9 @@ def test_a_controller_that_is_killed_continues_with_the_state_on_the_server(
     assert select(url, "SELECT count(*) FROM attempts") == [(1,)]
     assert (shared.root / "starts").read_text() == "started\n"
     assert not (shared.state / "state.db").exists()
-    assert "PostgreSQL 18" in shared.ask("doctor").out
+    doctor = shared.ask("doctor").out
+    assert "PostgreSQL 18" in doctor
+    assert "term 2" in doctor
     for command in ("deployments list", "runs list", "events", "status"):
         answer = shared.ask(*command.split())
         assert answer.code == 0, answer
@@ -141,6 +143,28 @@ def test_a_standby_takes_over_without_skipping_a_due_time_or_starting_an_attempt
     assert len(set(terms)) > 1
 
 
-def has_ticked_since(url: StateUrl) -> list[tuple[Any, ...]]:
-    """Whether the leader has decided due times of its own term."""
-    return select(url, "SELECT 1 FROM occurrences, leadership WHERE scheduled_for > since + interval '2 s' LIMIT 1")
+def test_a_controller_leads_again_after_the_server_was_restarted(repository: Repository, running: Start) -> None:
+    server = Server(fsync="on", synchronous_commit="on")
+    try:
+        url = server.create_database("restarted")
+        repository.machine.environment["CONTROLLER_STATE_URL"] = url.text
+        repository.write("deployments/tick.yaml", TICK.format(root=repository.root))
+        repository.commit()
+        controller = running(repository)
+        until(lambda: (repository.root / "ticks").exists(), "the first tick")
+        server.stop()
+        until(lambda: "waiting" in controller.output or "can't be" in controller.output, "the failure to be noticed")
+        server.start()
+        until(lambda: has_ticked_since(url, "now() - interval '3 s'"), "due times after the restart")
+        controller.stop()
+        times = select(url, "SELECT scheduled_for FROM occurrences WHERE deployment = 'tick' ORDER BY 1")
+        assert_every_second([time.isoformat() for (time,) in times])
+        ticks = Counter((repository.root / "ticks").read_text().splitlines())
+        assert set(ticks.values()) == {1}
+    finally:
+        server.close()
+
+
+def has_ticked_since(url: StateUrl, instant: str = "since + interval '2 s'") -> list[tuple[Any, ...]]:
+    """Whether due times after an instant are decided, by default those of the term of the leader."""
+    return select(url, f"SELECT 1 FROM occurrences, leadership WHERE scheduled_for > {instant} LIMIT 1")

@@ -11,7 +11,8 @@ from controller.model.status import Event, EventSeverity
 from controller.state_url import StateUrl
 from controller.store import Store, events
 from controller.store.databases.postgresql import connect
-from controller.store.leadership import Leadership, find_leader, lead
+from controller.store.leaders import find_leader
+from controller.store.leadership import Leadership, lead
 from tests.conftest import NOW, wait_until
 
 EVENT = Event(time=NOW, severity=EventSeverity.INFO, reason="Applied", message="done", about="source")

@@ -10,8 +10,8 @@ from controller.errors import StateError
 from controller.model.status import Event, EventSeverity
 from controller.state_url import StateUrl, parse_state_url
 from controller.store import Store, events, queues
-from controller.store.integrity_check import check_server
 from controller.store.schema import metadata
+from controller.store.server_check import check_server
 from tests.conftest import NOW
 from tests.postgresql import Server
 
