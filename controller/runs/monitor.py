@@ -189,16 +189,16 @@ class RunMonitor:
             attempts = {run.id: runs.attempts_of(tx, run.id) for run in left}
         for run in reversed(left):
             attempt = attempts[run.id][-1] if attempts[run.id] else self._attempt(run)
-            directory = self._launcher.attempt_directory(run.id, attempt.number, attempt.nonce)
+            directory = self._launcher.find_directory(attempt)
+            if directory is None and run.state is RunState.RUNNING:
+                continue  # its flow may be running on another host; without GO, it certainly is not
+            directory = directory or self._launcher.attempt_directory(run.id, attempt.number, attempt.nonce)
             self._active[run.id] = ActiveRun(run=run, attempt=attempt, directory=directory, launch=None)
 
     def _attempt(self, run: Run) -> Attempt:
+        state, place = RunState.LAUNCHING, self._launcher.place
         return Attempt(
-            run_id=run.id,
-            number=run.attempt or 1,
-            nonce=new_nonce(),
-            boot_id=self._boot_id,
-            state=RunState.LAUNCHING,
+            run_id=run.id, number=run.attempt or 1, nonce=new_nonce(), boot_id=self._boot_id, state=state, place=place
         )
 
     def _start_all(self, claimed: Sequence[tuple[Launchable, Attempt]]) -> None:
