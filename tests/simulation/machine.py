@@ -1,6 +1,6 @@
 """The simulated machine: flows are entries of a table, which survive restarts of the controller.
 
-`Machine` replaces the launcher and the supervisors, and `SimulatedMonitor` replaces `RunMonitor`. The simulated monitor
+`Machine` replaces the executor and the supervisors, and `SimulatedMonitor` replaces `RunMonitor`. The simulated monitor
 writes to the store in the same order, and reads outcomes of attempts from the table instead of from directories.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 from controller.model.deployments import Deployment
 from controller.model.queues import EVERYTHING
 from controller.model.runs import Attempt, Run, RunOutcome, RunState
-from controller.runs.active_run import Launchable
+from controller.runs.executors.executor import Launchable
 from controller.runs.outcomes import record_outcomes
 from controller.store import Store, queues, run_transitions, runs
 from controller.store.run_search import RunFilter, select_all
@@ -69,11 +69,15 @@ class Machine:
             flow.ends, flow.outcome = self._clock.elapsed() + self._random.random(), RunState.CANCELLED
 
 
-class SimulatedLauncher:
+class SimulatedExecutor:
     """Has no fork servers: the simulated monitor starts the flows."""
 
-    def stop_idle_servers(self) -> None:
+    def maintain(self) -> None:
         """Do nothing."""
+
+    def capacity(self) -> int:
+        """Return a number that limits nothing."""
+        return 1 << 20
 
 
 @dataclass(slots=True)

@@ -25,7 +25,7 @@ from controller.queries.parameter_form import Forms
 from controller.reconcile.reconciler import PassResult, Reconciler
 from controller.runs.admission import Admission
 from controller.runs.engine import Engine
-from controller.runs.executors.local.launcher import Launcher
+from controller.runs.executors.executor import Executor
 from controller.runs.ids import RunIds
 from controller.runs.monitor import RunMonitor
 from controller.runs.pinned_deployments import PinnedDeployments
@@ -34,7 +34,7 @@ from controller.sources.source import Change, WatchedPath
 from controller.store import Store, Transaction
 from tests.conftest import ManualClock
 from tests.simulation.arrivals import Inbox, Sender
-from tests.simulation.machine import Machine, SimulatedLauncher, SimulatedMonitor
+from tests.simulation.machine import Machine, SimulatedExecutor, SimulatedMonitor
 
 MAX_RUNNING = 3
 
@@ -201,7 +201,7 @@ class World:
             pinned_deployments=PinnedDeployments(self.source, self.store),
             clock=self.clock,
             admission=admission,
-            launcher=cast("Launcher", SimulatedLauncher()),
+            executor=cast("Executor", SimulatedExecutor()),
             max_running=MAX_RUNNING,
             on_tick=self._tick,
             on_failure=lambda: None,
