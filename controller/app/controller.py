@@ -3,14 +3,12 @@
 import contextlib
 import logging
 import os
-import socket
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
-from pathlib import Path
 
 from controller import __version__
+from controller.app.executors import LocalExecution
 from controller.app.metrics import running_parts
 from controller.app.notifications import Notifications
 from controller.app.opened_state import open_state
@@ -39,14 +37,8 @@ from controller.remotes import RemoteUrl
 from controller.runs import file_descriptors
 from controller.runs.admission import Admission
 from controller.runs.engine import Engine
-from controller.runs.executors.local.cgroup_parent import own_group
-from controller.runs.executors.local.fork_server_client import ForkServer
-from controller.runs.executors.local.launcher import Launcher
-from controller.runs.executors.local.python_servers import PythonServers
-from controller.runs.executors.local.supervisor import flow_main
-from controller.runs.executors.local.users import FlowUser, check_access, find_user, grant_traversal
+from controller.runs.executors.local.users import FlowUser, find_user
 from controller.runs.export_protection import Protection, find_protection
-from controller.runs.flow_environment import usable_bases
 from controller.runs.ids import RunIds
 from controller.runs.lost_output import mark_lost_output
 from controller.runs.pinned_deployments import PinnedDeployments
@@ -54,7 +46,7 @@ from controller.runs.python_runtimes import PythonRuntimes
 from controller.runs.retention import Sweeper
 from controller.runs.storage_check import StorageMonitor
 from controller.scheduler import Timetable
-from controller.settings import Settings, flow_environment, secret_variables, temporary_bases
+from controller.settings import Settings
 from controller.sources.git import find_git
 from controller.sources.open_source import open_source
 from controller.store import runs
@@ -82,9 +74,8 @@ class Controller:
     running_flows: int | None = None
 
     def __init__(self, settings: Settings, stop_signal: StopSignal, clock: Clock | None = None) -> None:
-        self._open_files = file_descriptors.raise_limit()
-        self._settings = settings
-        self._stop_signal = stop_signal
+        open_files = file_descriptors.raise_limit()
+        self._settings, self._stop_signal = settings, stop_signal
         self._clock = clock or SystemClock()
         location = settings.location
         user = None if settings.flow_user is None else find_user(settings.flow_user)
@@ -101,12 +92,13 @@ class Controller:
         self.python.on_change = self._on_python_change
         admission = Admission(self._clock, self._run_ids(), deployments)
         self._timetable = Timetable(lambda name: self._engine.notify_due(name), self._clock)
+        self._local = self._local_execution(user, open_files)
         self._engine = Engine(
             store=self._engine_store,
             pinned_deployments=PinnedDeployments(self._source, self._engine_store, location.environment),
             clock=self._clock,
             admission=admission,
-            launcher=self._launcher(user),
+            executor=self._local.executor,
             max_running=settings.max_running,
             on_tick=self._tick,
             on_failure=stop_signal.set,
@@ -142,6 +134,18 @@ class Controller:
         self._tracing.connect(self._loop, self._engine)
         self._make_surfaces(admission)
 
+    def _local_execution(self, user: FlowUser | None, open_files: int) -> LocalExecution:
+        return LocalExecution(
+            self._settings,
+            self.state,
+            self._clock,
+            user,
+            is_pinned=self._source.is_pinned,
+            is_shared=self._leading is not None,
+            open_files=open_files,
+            run_variables=self._tracing.flow_variables,
+        )
+
     def _run_ids(self) -> RunIds:
         """Return a generator of ids that sort after every recorded one, even one made while the clock was ahead."""
         with self._store.read() as tx:
@@ -164,34 +168,12 @@ class Controller:
             self._loop,
             self._engine,
             self.python,
+            self._local.python_servers,
             self._source,
             self._notifications,
             has_deployment_series=self._settings.notifications.has_deployment_metrics,
         )
         self._web = Web(self._settings, self.state, self._source, self._operations, parts)
-
-    def _launcher(self, user: FlowUser | None) -> Launcher:
-        environment = flow_environment()
-        if user is not None:
-            environment = {**environment, **user.environment}
-            code = [] if self._source.is_pinned else [self._settings.location.directory / "any"]
-            check_access(user, self.state.path, Path(sys.executable).resolve(), Path(flow_main.__file__), *code)
-            self.state.python.mkdir(exist_ok=True)
-            grant_traversal(user, self.state.path, self.state.runs, self.state.python)
-        return Launcher(
-            directory=self.state.runs,
-            environment=environment,
-            grace=self._settings.grace,
-            variables=secret_variables(),
-            group=own_group(),
-            user=user,
-            server=ForkServer(environment, self._clock),
-            python_servers=PythonServers(environment, self._clock),
-            open_files=self._open_files,
-            temporary_bases=usable_bases(temporary_bases(), user),
-            run_variables=self._tracing.flow_variables,
-            place=None if self._leading is None else f"{socket.gethostname()}:{self.state.runs}",
-        )
 
     def check(self) -> None:
         """Check the settings against the source before the controller starts.
@@ -273,7 +255,7 @@ class Controller:
 
     def _warn_if_exports_are_writable(self) -> None:
         """Log a warning at start if flows can change the exported code."""
-        user = self._engine.launcher.user
+        user = self._local.user
         is_root = os.geteuid() == 0 and (user is None or user.uid == 0)
         if self._source.is_pinned and is_root and find_protection() is not Protection.MOUNT:
             log.warning(

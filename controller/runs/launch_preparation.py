@@ -11,8 +11,8 @@ from controller.clock import Clock
 from controller.errors import ControllerError, StateError, StoppingError, shortage
 from controller.model.python_environments import WAITING
 from controller.model.runs import Run
-from controller.runs.active_run import Launchable
 from controller.runs.code_exports import CodeExports
+from controller.runs.executors.executor import Launchable
 from controller.runs.pinned_deployments import PinnedDeployments
 from controller.runs.python_runtimes import PythonRuntimes
 from controller.runs.queue import Queue
