@@ -56,8 +56,8 @@ prefect: $(VENV)/dev.stamp  ## install Prefect into .venv-prefect, and run its o
 faults: $(VENV)/dev.stamp  ## cut the power of a disk under the controller, and make system calls fail (needs root)
 	$(BIN)/python -m pytest -q -m faults tests/faults
 
-bench: $(VENV)/dev.stamp browser  ## measure, print a table, write benchmarks/results.json
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/dev.stamp $(if $(QUICK),,browser)  ## measure everything, print a table, write benchmarks/results.json; QUICK=1 takes three minutes
+	$(BIN)/python -m benchmarks $(if $(QUICK),quick,full)
 
 thorough: $(VENV)/dev.stamp browser  ## pass the tests with five times as many random examples, all pairs of crash points, and axe in all looks
 	THOROUGH=1 $(BIN)/python -m pytest -n 3 --dist worksteal -q

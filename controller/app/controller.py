@@ -11,6 +11,7 @@ from controller import __version__
 from controller.app.executors import LocalExecution
 from controller.app.metrics import running_parts
 from controller.app.notifications import Notifications
+from controller.app.opened_state import open_state
 from controller.app.python_builds import read_declared
 from controller.app.source_parts import first_status, new_renderer
 from controller.app.stop_signal import StopSignal, exit_after
@@ -45,13 +46,11 @@ from controller.runs.python_runtimes import PythonRuntimes
 from controller.runs.retention import Sweeper
 from controller.runs.storage_check import StorageMonitor
 from controller.scheduler import Timetable
-from controller.settings import PROJECT, Settings
+from controller.settings import Settings
 from controller.sources.git import find_git
 from controller.sources.open_source import open_source
-from controller.store import Store, runs
+from controller.store import runs
 from controller.store.condition_file import NOTICES, Notices
-from controller.store.history_check import check_history
-from controller.store.ownership import claim
 from controller.store.state_directory import StateDirectory
 
 log = logging.getLogger(__name__)
@@ -81,9 +80,9 @@ class Controller:
         location = settings.location
         user = None if settings.flow_user is None else find_user(settings.flow_user)
         self._tracing = Tracing(settings.otlp_endpoint)
-        self.state = StateDirectory(location.state_dir)
+        self.state = StateDirectory.at(location)
         self.state.hold(version=__version__, now=self._clock.now(), pause=threading.Event().wait)
-        self._store = self._open_store()
+        self._store, self._leading = open_state(self.state, settings, self._clock, stop_signal)
         self._notices = Notices(self.state.path / NOTICES)
         self._engine_store = self._store.with_own_readers(2)
         self._reconciler_store = self._store.with_own_readers(2)
@@ -142,30 +141,10 @@ class Controller:
             self._clock,
             user,
             is_pinned=self._source.is_pinned,
+            is_shared=self._leading is not None,
             open_files=open_files,
             run_variables=self._tracing.flow_variables,
         )
-
-    def _open_store(self) -> Store:
-        """Open the database, once it is sure to be complete and to belong to this repository.
-
-        Raises StateError, UsageError.
-        """
-        try:
-            check_history(self.state)
-            store = Store.open(self.state.database, project=PROJECT, check=self.state.check)
-            self.state.remember()
-        except BaseException:
-            self.state.release()
-            raise
-        try:
-            with store.write() as tx:
-                claim(tx, self._settings.location, self._clock.now(), is_adopted=self._settings.adopt_state)
-        except BaseException:
-            store.close()
-            self.state.release()
-            raise
-        return store
 
     def _run_ids(self) -> RunIds:
         """Return a generator of ids that sort after every recorded one, even one made while the clock was ahead."""
@@ -291,7 +270,8 @@ class Controller:
     @property
     def failure(self) -> BaseException | None:
         """The error because of which the controller can't continue, if any."""
-        return self._loop.failure or self._engine.failure
+        deposed = None if self._leading is None else self._leading.failure
+        return deposed or self._loop.failure or self._engine.failure
 
     def stop(self, at_most: float | None = None) -> None:
         """Stop launching runs, record all results received so far, and close everything. Running flows continue.
@@ -352,6 +332,8 @@ class Controller:
         self._notices.close()
         self._engine_store.close_readers()
         self._reconciler_store.close_readers()
+        if self._leading is not None:
+            self._leading.stop()
         self._store.close()
         self.state.release()
 

@@ -1,5 +1,6 @@
 """Creates the executor of flows. `controller.app.controller` calls it; only `app` knows which executors there are."""
 
+import socket
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,8 +22,9 @@ from controller.store.state_directory import StateDirectory
 class LocalExecution:
     """The local executor of a controller, with the fork servers that it uses.
 
-    `is_pinned`: flows run from exports and not from the working tree. `open_files`: the soft limit of open files of
-    flows. `run_variables`: further variables of the flow of a run. Raises UsageError if `user` can't read the code.
+    `is_pinned`: flows run from exports and not from the working tree. `is_shared`: controllers on several hosts share
+    the state. `open_files`: the soft limit of open files of flows. `run_variables`: further variables of the flow of a
+    run. Raises UsageError if `user` can't read the code.
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class LocalExecution:
         user: FlowUser | None,
         *,
         is_pinned: bool,
+        is_shared: bool,
         open_files: int,
         run_variables: Callable[[Run], Mapping[str, str]],
     ) -> None:
@@ -57,5 +60,6 @@ class LocalExecution:
             open_files=open_files,
             temporary_bases=usable_bases(temporary_bases(), user),
             run_variables=run_variables,
+            place=f"{socket.gethostname()}:{state.runs}" if is_shared else None,
         )
         self.executor = LocalExecutor(launcher)

@@ -34,14 +34,14 @@ class _Fires(NamedTuple):
     """The next fire times, and the zone to show them in; None is the machine's.
 
     `skipped` are the due times before the last one that a calendar or a window skips, with the reasons; `delayed` the
-    fire times outside of windows, with the times of their starts; `causes` what else starts the runs of the deployment;
-    `waits` the upstream deployments that each due time waits for.
+    fire times outside of windows, with the times of their starts; `absence` is printed if there are no fire times;
+    `waits` are the upstream deployments that each due time waits for.
     """
 
     times: list[datetime]
     skipped: list[tuple[datetime, str]]
     zone: tzinfo | None
-    causes: tuple[str, ...] = ()
+    absence: str = "No more fire times."
     delayed: Sequence[tuple[datetime, datetime]] = ()
     waits: "After | None" = None
 
@@ -110,13 +110,11 @@ def next_(location: Location, name: str | None, count: int, after: str | None, o
         raise UsageError(message, hint=hint)
     _check_options(kinds, expression)
     if name is None:
-        _print(_expression_times(kinds[0], expression, after, count), output, "")
+        _print(_expression_times(kinds[0], expression, after, count), output)
     else:
         source = click.get_current_context().get_parameter_source("timezone")
         timezone = expression["timezone"] if source is not ParameterSource.DEFAULT else None
-        fires = _deployment_times(location, name, after, timezone, count)
-        starts = f" {name} runs {'; '.join(fires.causes)}." if fires.causes else ""
-        _print(fires, output, f"{starts} `controller trigger {name}` runs {name} now.")
+        _print(_deployment_times(location, name, after, timezone, count), output)
 
 
 def _check_options(kinds: list[str], expression: dict[str, Any]) -> None:
@@ -169,19 +167,34 @@ def _deployment_times(location: Location, name: str, after: str | None, timezone
 
 def _fires(deployment: "Deployment | None", start: datetime, times: list[datetime], local: tzinfo | None) -> _Fires:
     """Return these fire times of a deployment, with what skips, delays and holds them back."""
-    from controller.model.trigger_texts import trigger_texts
     from controller.queries.deployment_details import delayed_starts, skipped_due_times
 
-    if deployment is None or deployment.suspend:
+    if deployment is None:
         return _Fires(times, [], local)
-    return _Fires(
-        times,
-        skipped_due_times(deployment, start, times),
-        local,
-        trigger_texts(deployment),
-        delayed_starts(deployment, times),
-        deployment.gate,
-    )
+    absence = _absence_text(deployment)
+    if deployment.suspend:
+        return _Fires(times, [], local, absence)
+    skipped = skipped_due_times(deployment, start, times)
+    return _Fires(times, skipped, local, absence, delayed_starts(deployment, times), deployment.gate)
+
+
+def _absence_text(deployment: "Deployment") -> str:
+    """Return why a deployment has no fire times, what else starts its runs, and the command that starts one."""
+    from controller.model.trigger_texts import trigger_texts
+
+    name, causes = deployment.name, () if deployment.suspend else trigger_texts(deployment)
+    reason = "No more fire times."
+    if deployment.suspend:
+        reason = f"{name} is suspended."
+    elif not deployment.schedules:
+        reason = f"{name} has no schedule."
+    elif all(schedule.suspend for schedule in deployment.schedules):
+        reason = f"The schedules of {name} are suspended."
+    starts = f" It runs {'; '.join(causes)}." if causes else ""
+    needed = [file.parameter for file in deployment.files if file.parameter is not None]
+    needed += [parameter for webhook in deployment.webhooks for parameter in webhook.parameters]
+    values = [f" --param {each}=VALUE" for each in dict.fromkeys(needed) if each not in deployment.parameters]
+    return f"{reason}{starts} `controller trigger {name}{''.join(values)}` runs {name} now."
 
 
 def _instant(after: str | None, local: tzinfo | None) -> datetime:
@@ -228,7 +241,7 @@ def _calendars(codes: tuple[str, ...]) -> "tuple[Calendar, ...]":
     return tuple(Calendar(name=code, holidays=Holidays(code=code)) for code in codes)
 
 
-def _print(fires: _Fires, output: str, hint: str) -> None:
+def _print(fires: _Fires, output: str) -> None:
     times, skipped = fires.times, fires.skipped
     if output == "json":
         rows = [{"due_time": time, "reason": reason} for time, reason in skipped]
@@ -238,7 +251,7 @@ def _print(fires: _Fires, output: str, hint: str) -> None:
     for time in times:
         click.echo(_local(time, fires))
     if not times:
-        click.echo(f"No more fire times.{hint}", err=True)
+        click.echo(fires.absence, err=True)
     elif fires.waits is not None:
         from controller.model.trigger_texts import after_text
 

@@ -27,6 +27,8 @@ REFERENCES = ("except", "only", "calendar")
 """The keys of a schedule that name calendars."""
 _INVALID = "InvalidCalendar"
 _DATES = re.compile(r"(\d{4}-\d{2}-\d{2})(?:/(\d{4}-\d{2}-\d{2}))?(?:\s+(\S.*))?", re.ASCII)
+_TWO_DATES = re.compile(r"(\d{4}-\d{2}-\d{2})\s*(?:[^\w\s]{1,3}|to|until|till|through|and)?\s*(\d{4}-\d{2}-\d{2})\b.*")
+"""Two dates in other spellings than that of a range, such as `2026-12-24 to 2026-12-27`."""
 _HINT = "write a day such as 2026-12-24, or a range such as 2026-12-27/2027-01-03, and then its name"
 _MAX_NAME = 200
 _MAX_REPEATED = 200
@@ -153,8 +155,10 @@ def _range(context: ValidationContext, path: Path, item: str | Mapping[str, Any]
     last = first if match is None or match[2] is None else _day(match[2])
     name = fields.get("name") or (match and match[3]) or ""
     exdates = [_day(text) for text in fields.get("except", ())]
-    if first is None or last is None or None in exdates:
-        context.add(_INVALID, f"{shorten(fields['date'])} is not a day or a range of days", path, hint=_HINT)
+    two = _TWO_DATES.fullmatch(fields["date"].strip()) if match is None or match[2] is None else None
+    if first is None or last is None or None in exdates or two is not None:
+        hint = _HINT if two is None else f"write {two[1]}/{two[2]} for a range, or each day as an item of its own"
+        context.add(_INVALID, f"{shorten(fields['date'])} is not a day or a range of days", path, hint=hint)
         return None
     rrule = fields.get("rrule", "")
     longest = LONGEST_REPEATED if rrule else LONGEST_RANGE

@@ -3,6 +3,7 @@
 Pure; `document_findings` calls it for all documents of a revision together.
 """
 
+import re
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -56,6 +57,9 @@ def _unknown_upstreams(
             if upstream.name not in names:
                 others = names - {name}
                 hint = did_you_mean(upstream.name, others) or "declare it, or remove it from after"
+                parts = re.split(r"[\s,]+", upstream.name)
+                if len(parts) > 1 and others.issuperset(parts):
+                    hint = f"write a list: [{', '.join(parts)}]"
                 if upstream.name in new_names:
                     hint = f"it was renamed: write {new_names[upstream.name]}"
                 message = f"there is no deployment named {shorten(upstream.name)}"

@@ -243,7 +243,8 @@ def _missing_file(context: ValidationContext, target: FlowTarget, key: str) -> N
 def _check_parameters(context: ValidationContext, flow: flow_analysis.Flow) -> None:
     """Check the parameters of the call by each schedule and each trigger under `on`.
 
-    Without any, a missing parameter is only a warning, because the request for a run may supply it.
+    Without any, a missing parameter is only a warning, because the request for a run may supply it. It is none if the
+    only triggers are invalid: they may set it.
     """
     shared: dict[str, Any] = context.value.get("parameters") or {}
     calls = [*_calls(context), *trigger_calls(context)]
@@ -259,6 +260,8 @@ def _check_parameters(context: ValidationContext, flow: flow_analysis.Flow) -> N
             if (place, problem.message) not in reported:
                 reported.add((place, problem.message))
                 _add(context, problem, place, severity=Severity.ERROR if problem.is_certain else Severity.WARNING)
+    if not calls and not context.is_clean(("on",)):
+        return
     for problem, paths in missing.items():
         everywhere = len(paths) == max(len(calls), 1)
         for path in [_parameters_path(context)] if everywhere else paths:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from controller.manifests.command_checks import yaml_word
+from controller.manifests.foreign_triggers import trigger_type_hint, upstream_key_hint
 from controller.manifests.foreign_values import (
     NO_SCHEDULE,
     RULES,
@@ -96,7 +97,7 @@ def foreign_key_hint(path: Path, key: str, value: Any, document: Any) -> str | N
     """Return the hint for an unknown key below `path`; None if no other program uses that key."""
     word = plain_key(key)
     if path[:1] == ("after",):
-        return _entry_hint("deployment", _same, value) if word in _UPSTREAM_WORDS and isinstance(value, str) else None
+        return upstream_key_hint(key, value)
     if path[:1] == ("calendars",) and word == "file":
         return "only a calendar in controller.yaml can be a file: move it there, or write dates"
     place = path[-1] if path and isinstance(path[-1], str) else path[-2] if len(path) > 1 else ""
@@ -104,6 +105,8 @@ def foreign_key_hint(path: Path, key: str, value: Any, document: Any) -> str | N
         return _deployment_hint(word, value, document)
     if path[0] == "on" and len(path) < 3:
         return _trigger_hint(word, value)
+    if place in ("schedule", "schedules") and word in ("holidays", "holiday", "skipholidays"):
+        return "write except: [NAME] here, and calendars: {NAME: {holidays: DE}} at the top"
     table = _INSIDE.get(str(place), {})
     entry = table.get(word)
     return None if entry is None else _entry_hint(*entry, value)
@@ -143,8 +146,8 @@ def foreign_type_hint(path: Path, value: Any) -> str | None:
         return _if_short(f"write {written}") if rules else None
     if path[:1] == ("notify",) and len(path) > 1:
         return _rule_type_hint(path, value)
-    if path[:1] == ("on",) and len(path) < 3:
-        return "write what starts a run: [{files: {path: /srv/inbox}}] or [{webhook: {name: …, secret: {env: …}}}]"
+    if path[0] in ("after", "on") or "windows" in path:
+        return trigger_type_hint(path, value)
     if path[-1:] in (("interval",), ("timeout",), ("start_deadline",), ("delay",), ("max_delay",), ("jitter",)):
         return _entry_hint(str(path[-1]), duration_of, value)
     builder = _TYPES.get(str(path[-1])) if len(path) == 1 else None
@@ -314,7 +317,6 @@ _WORDS: tuple[tuple[str, str, Builder], ...] = (
     ("history_limit hist_retention_days histretentiondays", "retention", lambda value: {"days": value}),
     ("successfuljobshistorylimit", "retention", lambda value: {"runs": value}),
 )
-_UPSTREAM_WORDS = frozenset({"name", "job", "flow", "task", "upstream", "id"})
 _WORDS += (
     ("depends_on depends dependson needs upstream upstreams requires wait_for", "after", upstreams_of),
     ("sla slo", "expect", lambda value: {"finish_within": duration_of(value)}),

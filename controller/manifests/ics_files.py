@@ -22,6 +22,9 @@ _UNTIL = re.compile(r"(UNTIL=\d{8})T\d{6}Z?", re.ASCII)
 _MAX_NAME = 200
 
 
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
 def read_dates(content: bytes) -> list[str | dict[str, Any]]:
     """Return the dates of all events that are not cancelled, as the values of `dates` in controller.yaml.
 
@@ -112,11 +115,13 @@ def _merged(spans: list[Span]) -> Iterator[str]:
             last = (last[0], max(last[1], span[1]), last[2])
             continue
         if last is not None:
-            yield f"{_text(last[0], last[1])} {last[2]}".strip()
+            yield _text(*last)
         last = span
     if last is not None:
-        yield f"{_text(last[0], last[1])} {last[2]}".strip()
+        yield _text(*last)
 
 
-def _text(first: date, last: date) -> str:
-    return first.isoformat() if first == last else f"{first.isoformat()}/{last.isoformat()}"
+def _text(first: date, last: date, name: str = "") -> str:
+    """Return the days and the name. A day whose name contains a date is written as a range, to be unambiguous."""
+    is_day = first == last and not _DATE.search(name)
+    return f"{first.isoformat() if is_day else f'{first.isoformat()}/{last.isoformat()}'} {name}".strip()

@@ -25,6 +25,8 @@ _TYPES = {
     "object": "a mapping",
 }
 _SECRET = "write where the value comes from: {env: NAME} or {file: /path}"
+_MAY_BE_SECRET = frozenset({"env", "heartbeat"})
+"""Keys whose values no hint repeats, besides those of `_hides_value`."""
 _LABEL = "use lower-case letters, digits and hyphens, at most 63 characters, with no hyphen at either end"
 _PATTERNS = {
     "to": "write the name of a channel of the operator: lower-case letters, digits and hyphens",
@@ -71,7 +73,11 @@ _SHIFTS = {
 }
 """Hints for words in `shift` of a schedule."""
 _CONTEXT = "write letters, digits and punctuation, with single spaces between words"
-_DEPENDENCY_HINTS = {"skip_exit_code": 'remove it; a flow says that there is nothing to do with: raise Skip("reason")'}
+_DEPENDENCY_HINTS = {
+    "skip_exit_code": 'remove it; a flow says that there is nothing to do with: raise Skip("reason")',
+    "calendar": "add shift: next_business_day, or write except instead to leave out the days of the calendar",
+    "outside": 'remove it, or add windows: [{days: mon-fri, from: "06:00", to: "20:00"}]',
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,9 +198,9 @@ def _missing_dependency(fault: SchemaFault, root: Node, path: Path) -> Iterator[
 
 def _type(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     allowed = fault.rule if isinstance(fault.rule, list) else [fault.rule]
-    expected = join_or([_TYPES[name] for name in allowed])
+    expected = join_or([_TYPES[name] if len(allowed) == 1 or name != "boolean" else "a boolean" for name in allowed])
     node, actual = root.at(path), kind_of(fault.instance)
-    if node.text and not _hides_value(path):
+    if node.text not in ("", actual) and not _hides_value(path):
         actual = f"{actual} ({shorten(node.text)})"
     if not path:
         message = f"a deployment must be a mapping, not {actual}"
@@ -244,10 +250,11 @@ def _type_hint(value: Any, text: str, allowed: list[str], path: Path) -> str | N
         return f"write {key}{'true' if value.lower() in ('yes', 'on', 'true') else 'false'}"
     if "array" in allowed and isinstance(value, str):
         return _list_hint(value, path)
+    is_only = isinstance(value, list) and len(value) == 1 and isinstance(value[0], str)
+    if "string" in allowed and is_only and not _MAY_BE_SECRET.intersection(path):
+        return f"write {yaml_word(value[0])}, without brackets"
     if value is None and isinstance(path[-1], int):
         return "write a value, or remove the item"
-    if "array" in allowed and isinstance(value, dict) and path[-1] == "windows":
-        return 'write a list: windows: [{days: mon-fri, from: "06:00", to: "20:00"}]'
     if value is None and path == ("python",):
         return _NO_PYTHON
     if value is None:

@@ -71,7 +71,7 @@ def _check(
     if name is None:
         if not is_upstream_reference(mapping):
             return  # a literal mapping
-        undeclared = source.rpartition(f".{_RESULT}.")[0] or source.removesuffix(f".{_RESULT}")
+        undeclared = _named_deployment(source)
         message = f"{quote(source)} refers to {shorten(undeclared)}, which `after` does not list"
         plain = source.removeprefix("upstream.")
         is_prefixed = plain != source and _upstream_name(plain, names) is not None
@@ -85,7 +85,7 @@ def _check(
         context.add(
             _CODE, message, (*path, others[0]), hint="a reference to a result has only the key from", at_key=True
         )
-    elif not is_upstream_reference(mapping):
+    elif not is_upstream_reference(mapping) or "" in source.removeprefix(f"{name}.").split("."):
         message = f"{quote(source)} is not a result of {shorten(name)}"
         hint = f"write {name}.{_RESULT}, or {name}.{_RESULT}.KEY for a part of it"
         context.add(_CODE, message, (*path, "from"), hint=hint)
@@ -109,6 +109,11 @@ def _upstream_name(source: str, names: Iterable[str]) -> str | None:
     matches = [name for name in names if source.startswith(f"{name}.")]
     results = [name for name in matches if source == f"{name}.{_RESULT}" or source.startswith(f"{name}.{_RESULT}.")]
     return max(results or matches, key=len, default=None)
+
+
+def _named_deployment(source: str) -> str:
+    """Return the name in a `from` that refers to no upstream deployment."""
+    return source.rpartition(f".{_RESULT}.")[0] or source.removesuffix(f".{_RESULT}")
 
 
 def _find(value: Any, path: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
@@ -140,7 +145,7 @@ def _value_of(source: str, path: Path, results: Mapping[str, Any]) -> Any:
     parameter = f"parameter {label(path)}: {quote(source)}"
     name = _upstream_name(source, results)
     if name is None:
-        raise MissingResultError(f"{parameter} refers to a deployment of which no run released this one")
+        raise MissingResultError(f"{parameter}: this run has no upstream run of {shorten(_named_deployment(source))}")
     value = results[name]
     if value is None:
         raise MissingResultError(f"{parameter}: the run of {name} has no result")

@@ -4,6 +4,7 @@ Every layer imports it. The JSON Schema repeats `NAME_PATTERN`; a test compares 
 """
 
 import re
+from unicodedata import combining, normalize
 
 MAX_NAME = 100
 """The greatest length of a name, in characters."""
@@ -63,5 +64,6 @@ def name_from_title(title: str) -> str | None:
     """Return the title if it is a name, otherwise a name that resembles it; None if it has no letter or digit."""
     if is_name(title):
         return title
-    name = _NOT_ALLOWED.sub("-", title).strip("-_.")
+    plain = "".join(char for char in normalize("NFKD", title) if not combining(char))
+    name = _NOT_ALLOWED.sub("-", plain).strip("-_.")
     return name[:MAX_NAME].strip("-_.") or None

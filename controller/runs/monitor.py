@@ -186,15 +186,14 @@ class RunMonitor:
             attempts = {run.id: runs.attempts_of(tx, run.id) for run in left}
         for run in reversed(left):
             attempt = attempts[run.id][-1] if attempts[run.id] else self._attempt(run)
-            self._active[run.id] = self._executor.adopt(run, attempt)
+            active = self._executor.adopt(run, attempt)
+            if active is not None:
+                self._active[run.id] = active
 
     def _attempt(self, run: Run) -> Attempt:
+        state, place = RunState.LAUNCHING, self._executor.place
         return Attempt(
-            run_id=run.id,
-            number=run.attempt or 1,
-            nonce=new_nonce(),
-            boot_id=self._boot_id,
-            state=RunState.LAUNCHING,
+            run_id=run.id, number=run.attempt or 1, nonce=new_nonce(), boot_id=self._boot_id, state=state, place=place
         )
 
     def _start_all(self, claimed: Sequence[tuple[Launchable, Attempt]]) -> None:

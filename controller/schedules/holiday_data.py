@@ -69,7 +69,7 @@ def _load(holidays: Holidays, year: int) -> "HolidayBase":
     markets = package.list_supported_financial(include_aliases=True)
     countries = package.list_supported_countries(include_aliases=True)
     if len(holidays.code) > _MAX_LENGTH or code not in {**markets, **countries}:
-        similar = _code_hint(code, {*markets, *countries}) if len(code) <= _MAX_LENGTH else None
+        similar = _code_hint(holidays.code, {*markets, *countries}) if len(holidays.code) <= _MAX_LENGTH else None
         raise ScheduleError(f"unknown holidays {quote(holidays.code)}", hint=similar or _HINT)
     create: Any = package.country_holidays if code in countries else package.financial_holidays
     base = create(code)
@@ -99,7 +99,15 @@ def _load(holidays: Holidays, year: int) -> "HolidayBase":
 
 def _code_hint(code: str, codes: Collection[str]) -> str | None:
     """Return the hint for a code that is unknown: that of the country with this name, or a similar one."""
+    import holidays as package
     from holidays.registry import COUNTRIES
 
     name = "_".join(code.lower().split())
-    return f"write {COUNTRIES[name][1]}" if name in COUNTRIES else did_you_mean(code.upper(), codes)
+    if name in COUNTRIES:
+        return f"write {COUNTRIES[name][1]}"
+    country, _, part = code.upper().partition("-")
+    parts = package.list_supported_countries().get(country, ()) if part else ()
+    for known in parts:
+        if known.upper() == part:
+            return f"write {country}-{known}"
+    return did_you_mean(country, codes)

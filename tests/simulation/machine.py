@@ -184,6 +184,7 @@ class SimulatedExecutor:
     """Launches attempts on the machine. `fault` is called wherever the controller may be killed."""
 
     ready_seconds = 2.0
+    place = None
 
     def __init__(self, store: Store, clock: Clock, machine: Machine, fault: Callable[[], None]) -> None:
         self._store = store

@@ -130,6 +130,10 @@ class Executor(Protocol):
 
     ready_seconds: float
 
+    @property
+    def place(self) -> str | None:
+        """The host and directory that new attempts record; None if the state has only one place for them."""
+
     def open(self) -> None:
         """Prepare for launches."""
 
@@ -145,5 +149,8 @@ class Executor(Protocol):
     def launch(self, launchable: Launchable, attempt: Attempt) -> Handle:
         """Launch an attempt that is claimed. Raises OSError, ValueError: it was not launched and never will be."""
 
-    def adopt(self, run: Run, attempt: Attempt) -> Handle:
-        """Return the handle of an attempt that an earlier controller claimed. This changes nothing."""
+    def adopt(self, run: Run, attempt: Attempt) -> Handle | None:
+        """Return the handle of an attempt that another controller claimed. This changes nothing.
+
+        None while nothing can be found out about the attempt from here, although its flow may be running.
+        """

@@ -17,6 +17,7 @@ MAX_LENGTH = 6500
 """The maximum number of characters of a rule text."""
 
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
+_FREQUENCIES = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY", "MINUTELY")
 _PROPERTIES = ("DTSTART", "RRULE", "RDATE", "EXDATE")
 _LISTS = {
     "BYMONTH": (1, 12),
@@ -140,6 +141,7 @@ def _parts(text: str) -> dict[str, str]:
         name, equals, value = part.upper().partition("=")
         if not equals or name not in {*_LISTS, *_SINGLES, *_WORDS}:
             hint = did_you_mean(name, [*_LISTS, *_SINGLES, *_WORDS], 3) or "write parts such as FREQ=WEEKLY;BYDAY=MO,FR"
+            hint = f"write FREQ={name}" if name in _FREQUENCIES else hint
             raise ScheduleError(f"unknown part {quote(part)} in rrule", hint=hint)
         if name in parts:
             raise ScheduleError(f"duplicate {name} in rrule", hint="write it once, with the values separated by commas")

@@ -272,9 +272,41 @@ def test_next_names_the_deployments_that_due_times_wait_for(command: Command, tm
     ]
     assert command("next", "ingest", *asked, "-o", "json").json.keys() == {"fire_times"}
     assert command("next", "audit", *asked, "-o", "json").json == {"fire_times": []}
-    assert " audit runs after ingest (succeeded). " in command("next", "audit", *asked).err
-    started = "alert runs after ingest (failed) or report (failed); for new files in /srv/inbox that match *.csv."
+    started = "audit has no schedule. It runs after ingest (succeeded). `controller trigger audit` runs audit now.\n"
+    assert command("next", "audit", *asked).err == started
+    started = "It runs after ingest (failed) or report (failed); for new files in /srv/inbox that match *.csv."
     assert started in command("next", "alert", *asked).err
+
+
+UNSCHEDULED = """\
+- {name: files, command: [a], on: {files: {path: /a, parameter: path}}}
+- name: hook
+  command: [a]
+  parameters: {x: 1}
+  on: {webhook: {name: h, secret: {env: H}, parameters: {x: $.x, y: $.y}}}
+- {name: paused, command: [a], suspend: true, schedule: "@daily"}
+- {name: asleep, command: [a], schedule: {cron: "@daily", suspend: true}}
+- {name: ended, command: [a], schedule: {at: 2020-01-01}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "files",
+            "files has no schedule. It runs for new files in /a. `controller trigger files --param path=VALUE`",
+        ),
+        ("hook", "hook has no schedule. It runs for requests to /hooks/h. `controller trigger hook --param y=VALUE`"),
+        ("paused", "paused is suspended. `controller trigger paused`"),
+        ("asleep", "The schedules of asleep are suspended. `controller trigger asleep`"),
+        ("ended", "No more fire times. `controller trigger ended`"),
+    ],
+)
+def test_next_says_why_there_are_no_fire_times(command: Command, tmp_path: Path, name: str, text: str) -> None:
+    repository = new_repository(tmp_path / "declared")
+    repository.commit({"deployments/all.yaml": UNSCHEDULED})
+    assert command("next", name, "--repo", str(repository.path)).err == f"{text} runs {name} now.\n"
 
 
 def test_next_names_what_due_times_of_an_active_deployment_wait_for(followed: Followed) -> None:

@@ -142,6 +142,11 @@ def test_events_are_read_as_whole_days(event: str, expected: list[Any]) -> None:
     assert read_dates(ics(event)) == expected
 
 
+def test_an_event_may_have_a_date_in_its_name() -> None:
+    content = ics("DTSTART;VALUE=DATE:20260620 SUMMARY:2026-06-22")
+    assert read_dates(content) == ["2026-06-20/2026-06-20 2026-06-22"]
+
+
 def test_cancelled_and_moved_events_are_left_out() -> None:
     content = ics(
         "UID:1 DTSTART;VALUE=DATE:20260601 RRULE:FREQ=DAILY;COUNT=5",
@@ -170,6 +175,22 @@ def test_cancelled_and_moved_events_are_left_out() -> None:
 def test_an_invalid_calendar_is_reported_once_and_in_the_project(definition: str, path: str) -> None:
     state = read(DAILY + "except: x}\n", f"calendars:\n  x: {definition}\n")
     assert findings(state) == [("InvalidCalendar", "controller.yaml", 2, f"$.calendars.x{path}")]
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [
+        "2026-12-24 to 2026-12-27",
+        "2026-12-24 / 2026-12-27 Christmas",
+        "2026-12-24 2026-12-27",
+        "2026-12-24..2026-12-27",
+        "2026-12-24 - 2026-12-27",
+    ],
+)
+def test_a_range_in_another_spelling_is_not_a_day_with_a_name(dates: str) -> None:
+    [finding] = read(DAILY + "except: [own]}\ncalendars: {own: {dates: ['" + dates + "']}}\n").findings
+    assert (finding.code, finding.path) == ("InvalidCalendar", "$.calendars.own.dates[0]")
+    assert finding.hint == "write 2026-12-24/2026-12-27 for a range, or each day as an item of its own"
 
 
 def test_an_unknown_calendar_is_reported_where_it_is_used() -> None:

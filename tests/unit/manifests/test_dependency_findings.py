@@ -53,6 +53,11 @@ def test_a_renamed_upstream_is_named_in_the_hint(read: Read) -> None:
     assert only(state).hint == "it was renamed: write load"
 
 
+def test_several_upstreams_in_one_string_get_the_list_as_a_hint(read: Read) -> None:
+    state = read(a_yaml=document("a"), b_yaml=document("b"), c_yaml=document("c", '"a, b"'))
+    assert only(state).hint == "write a list: [a, b]"
+
+
 def test_names_that_cannot_all_be_read_are_not_unknown(read: Read) -> None:
     state = read(a_yaml="{", b_yaml=document("report", "ingest"))
     assert "UnknownUpstream" not in {finding.code for finding in state.findings}

@@ -9,6 +9,7 @@ from controller.model.findings import Severity
 from tests.unit.manifests.conftest import NOW, Read, manifest
 
 BASE = "name: a\nflow: f.py:m\n"
+OUTSIDE_HINT = 'remove it, or add windows: [{days: mon-fri, from: "06:00", to: "20:00"}]'
 
 
 def hint_of(read: Read, text: str, key: str) -> str:
@@ -265,11 +266,63 @@ def test_a_key_of_a_deployment_in_the_project_file_belongs_under_defaults(writte
         ("disabled: false", "write suspend: false"),
         ("calendars: {de: {holidays: Germany}}", "write DE"),
         ("calendars: {de: {holidays: DE-by}}", "did you mean DE-BY?"),
+        ("calendars: {de: {holidays: de-by}}", "write DE-BY"),
+        ("calendars: {de: {holidays: de-augsburg}}", "write DE-Augsburg"),
+        ("calendars: {de: {holidays: [DE-BY]}}", "write DE-BY, without brackets"),
+        ("calendars: {w: {dates: [{date: 2026-12-24, rrule: YEARLY}]}}", "write FREQ=YEARLY"),
+        (
+            "schedule: {cron: 0 9 * * *, windows: mon-fri 8:00-18:00}",
+            'write windows: [{days: mon-fri, from: "08:00", to: "18:00"}]',
+        ),
+        (
+            'schedule: {cron: 0 9 * * *, windows: "sat, sun 22:00 to 06:00"}',
+            'write windows: [{days: [sat, sun], from: "22:00", to: "06:00"}]',
+        ),
+        (
+            "schedule: {cron: 0 9 * * *, windows: always}",
+            'write a list: windows: [{days: mon-fri, from: "06:00", to: "20:00"}]',
+        ),
+        (
+            "schedule: {cron: 0 9 * * *, windows: [{days: [mon, 6]}]}",
+            "write days: mon-fri, or a list such as [mon, wed, fri]",
+        ),
+        ("schedule: {cron: 0 9 * * *, outside: skip}", OUTSIDE_HINT),
+        (
+            "schedule: {cron: 0 9 * * *, calendar: de}",
+            "add shift: next_business_day, or write except instead to leave out the days of the calendar",
+        ),
+        (
+            "schedule: {cron: 0 9 * * *, holidays: DE}",
+            "write except: [NAME] here, and calendars: {NAME: {holidays: DE}} at the top",
+        ),
+        ("on: {files: /srv/inbox}", "write files: {path: /srv/inbox}"),
+        ("on: {webhook: shop}", "write webhook: {name: shop, secret: {env: NAME}}"),
+        (
+            "on: {files: {path: /srv, pattern: [a, b]}}",
+            "write one pattern in each trigger, and a list of triggers: [{files: {…}}, {files: {…}}]",
+        ),
     ],
 )
 def test_a_common_mistake_has_a_hint_that_works(read: Read, written: str, hint: str) -> None:
     hints = [finding.hint for finding in read(f"{BASE.replace('flow: f.py:m', 'command: [a]')}{written}\n").findings]
     assert hints == [hint]
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("after: {deployments: [b], all: true}", "remove it: without any: true, all of the deployments are needed"),
+        ("after: {deployment: b, timeout: 2h}", "remove it, and write start_deadline beside after"),
+        ("after: {deployment: b, state: failed}", "write on: failed"),
+        (
+            "after: [{deployment: b, on: [failed, succeeded]}]",
+            "write on: finished for every outcome; failed includes timed out and crashed runs",
+        ),
+    ],
+)
+def test_a_wrong_form_of_after_has_a_hint(read: Read, written: str, hint: str) -> None:
+    found = read(f"name: a\ncommand: [a]\n{written}\n---\nname: b\ncommand: [b]\n").findings
+    assert [finding.hint for finding in found] == [hint]
 
 
 def test_a_secret_in_place_of_its_source_is_not_repeated(read: Read) -> None:

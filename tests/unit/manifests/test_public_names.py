@@ -83,3 +83,8 @@ def test_a_name_is_proposed_for_its_file_in_the_same_way_in_each_environment() -
         digest="1",
     )
     assert set(proposals(ManifestReader().read([file], NOW))) == {"my-flow"}
+
+
+@pytest.mark.parametrize(("title", "name"), [("Ünder Wörk", "Under-Work"), ("café", "cafe"), ("日本", None)])
+def test_a_proposed_name_keeps_letters_without_their_accents(title: str, name: str | None) -> None:
+    assert name_from_title(title) == name

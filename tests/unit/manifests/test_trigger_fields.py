@@ -123,3 +123,9 @@ def test_a_parameter_that_a_trigger_sets_is_not_missing(text: str) -> None:
 @pytest.mark.parametrize("pattern", ["[[]a", "[]]", "[!]a]*", "a[0-9].csv", "a]"])
 def test_a_pattern_with_closed_brackets_is_valid(read: Read, pattern: str) -> None:
     assert read(f"{CAT}on: {{files: {{path: /a, pattern: '{pattern}'}}}}\n").findings == ()
+
+
+@pytest.mark.parametrize("trigger", ["{path: /a, parameter: path, settle: 2d}", "/a", "{path: a, parameter: path}"])
+def test_a_parameter_is_not_missing_if_the_trigger_that_may_set_it_is_invalid(trigger: str) -> None:
+    [finding] = read_with_code(f"on: {{files: {trigger}}}").findings
+    assert finding.path.startswith("$.on.files")

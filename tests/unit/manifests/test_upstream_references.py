@@ -63,7 +63,7 @@ def test_a_reference_gives_a_part_of_the_result(source: str, value: object) -> N
             "parameter x[0]: 'ingest.result.path.x': 'path' in the result of ingest has no key 'x': it is the number 7",
         ),
         ("empty.result", "parameter x[0]: 'empty.result': the run of empty has no result"),
-        ("audit.result", "parameter x[0]: 'audit.result' refers to a deployment of which no run released this one"),
+        ("audit.result", "parameter x[0]: 'audit.result': this run has no upstream run of audit"),
     ],
 )
 def test_a_missing_value_is_an_error(source: str, message: str) -> None:
@@ -107,6 +107,14 @@ def test_references_are_listed_with_their_paths() -> None:
             "InvalidReference",
             "$.parameters.x.from",
             "'ingest.path' is not a result of ingest",
+            "write ingest.result, or ingest.result.KEY for a part of it",
+        ),
+        (
+            "ingest",
+            "{from: ingest.result..path}",
+            "InvalidReference",
+            "$.parameters.x.from",
+            "'ingest.result..path' is not a result of ingest",
             "write ingest.result, or ingest.result.KEY for a part of it",
         ),
         (

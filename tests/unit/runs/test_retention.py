@@ -12,7 +12,7 @@ from controller.model.status import Event, EventSeverity
 from controller.runs import retention
 from controller.runs.retention import DAYS, LEDGER_DAYS, Sweeper
 from controller.store import events, occurrences, runs
-from tests.conftest import NOW
+from tests.conftest import NOW, ManualClock
 from tests.unit.runs.conftest import World
 
 DAY = timedelta(days=1)
@@ -159,6 +159,29 @@ def test_sweeps_are_bounded_and_eventually_delete_everything(world: World, monke
             before = len(kept(world))
         if before == 5:
             break
+
+
+class SlowClock(ManualClock):
+    """Time passes whenever somebody looks at it, as if each step before that took a fifth of a second."""
+
+    def elapsed(self) -> float:
+        self._elapsed += 0.2
+        return super().elapsed()
+
+
+def test_slow_removal_of_directories_is_spread_over_the_ticks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "ROWS_PER_TICK", 5)
+    world.declare(a="name: a\ncommand: ['true']\nretention: {runs: 1}\n")
+    made = [ended(world) for _ in range(13)]
+    clock = SlowClock(world.clock.now())
+    cleaner = Sweeper(world.store, clock, world.admission, world.runs_directory)
+    clock.turn(retention.TRUST)
+    left: list[tuple[int, int]] = []
+    while not left or left[-1] != (1, 1):
+        cleaner.sweep()
+        left.append((len(world.all_runs()), len(list(world.runs_directory.iterdir()))))
+    assert left == [(8, 11), (6, 9), (4, 7), (2, 5), (1, 3), (1, 1)]
+    assert kept(world) == [made[-1].id]
 
 
 def test_after_a_clock_jump_nothing_is_deleted_by_age(world: World) -> None:

@@ -67,7 +67,7 @@ def test_a_run_without_its_upstream_run_is_not_launched(world: World) -> None:
         unreleased = world.admission.triggered_run(tx, entry, Trigger.UPSTREAM)
         runs.insert_all(tx, [unreleased])
     world.start()
-    reference = "parameter path: 'ingest.result.path' refers to a deployment of which no run released this one"
+    reference = "parameter path: 'ingest.result.path': this run has no upstream run of ingest"
     assert world.wait(unreleased).reason == f"not launched: {reference}"
 
 

@@ -1,7 +1,7 @@
 """The local executor: each attempt is a supervisor process on this machine. Created by `app`, used by the monitor."""
 
 from controller.errors import ResourceError
-from controller.model.runs import Attempt, Run
+from controller.model.runs import Attempt, Run, RunState
 from controller.runs.executors.executor import Launchable
 from controller.runs.executors.local.handle import LocalHandle
 from controller.runs.executors.local.launcher import Launcher
@@ -19,6 +19,11 @@ class LocalExecutor:
     def __init__(self, launcher: Launcher) -> None:
         self._launcher = launcher
         self._boot_id = boot_id()
+
+    @property
+    def place(self) -> str | None:
+        """The host and the directory of the runs, if controllers on several hosts share the state."""
+        return self._launcher.place
 
     def open(self) -> None:
         """Start the fork server."""
@@ -57,12 +62,18 @@ class LocalExecutor:
             launch=launch,
         )
 
-    def adopt(self, run: Run, attempt: Attempt) -> LocalHandle:
-        """Return the handle of an attempt whose supervisor an earlier controller has started, if it got that far."""
+    def adopt(self, run: Run, attempt: Attempt) -> LocalHandle | None:
+        """Return the handle of an attempt whose supervisor another controller has started, if it got that far.
+
+        None if its flow may be running on another host. Without GO it certainly is not.
+        """
+        directory = self._launcher.find_directory(attempt)
+        if directory is None and run.state is RunState.RUNNING:
+            return None
         return LocalHandle(
             run=run,
             attempt=attempt,
-            directory=self._launcher.attempt_directory(run.id, attempt.number, attempt.nonce),
+            directory=directory or self._launcher.attempt_directory(run.id, attempt.number, attempt.nonce),
             launcher=self._launcher,
             same_boot=attempt.boot_id == self._boot_id,
         )
