@@ -22,9 +22,9 @@ from controller.store.state_directory import StateDirectory
 class LocalExecution:
     """The local executor of a controller, with the fork servers that it uses.
 
-    `is_pinned`: flows run from exports and not from the working tree. `is_shared`: controllers on several hosts may
-    share the state. `open_files`: the soft limit of open files of flows. `run_variables`: further variables of the flow
-    of a run. Raises UsageError if `user` can't read the code.
+    `is_pinned`: flows run from exports and not from the working tree. `is_shared`: controllers on several hosts share
+    the state. `open_files`: the soft limit of open files of flows. `run_variables`: further variables of the flow of a
+    run. Raises UsageError if `user` can't read the code.
     """
 
     def __init__(

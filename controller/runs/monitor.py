@@ -186,8 +186,9 @@ class RunMonitor:
             attempts = {run.id: runs.attempts_of(tx, run.id) for run in left}
         for run in reversed(left):
             attempt = attempts[run.id][-1] if attempts[run.id] else self._attempt(run)
-            if (handle := self._executor.adopt(run, attempt)) is not None:
-                self._active[run.id] = handle
+            active = self._executor.adopt(run, attempt)
+            if active is not None:
+                self._active[run.id] = active
 
     def _attempt(self, run: Run) -> Attempt:
         state, place = RunState.LAUNCHING, self._executor.place

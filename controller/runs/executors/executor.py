@@ -125,16 +125,14 @@ class Handle(Protocol):
 class Executor(Protocol):
     """Runs attempts in one place. Closing it ends no attempt: a later controller adopts them.
 
-    - `ready_seconds`: how long the monitor listens for an attempt to become ready until it abandons the launch.
-    - `place`: recorded with each attempt, so that a controller elsewhere knows whether it can adopt it. None if only
-      one controller can use the state.
+    `ready_seconds`: how long the monitor listens for an attempt to become ready until it abandons the launch.
     """
 
     ready_seconds: float
 
     @property
     def place(self) -> str | None:
-        """Where attempts run."""
+        """The host and directory that new attempts record; None if the state has only one place for them."""
 
     def open(self) -> None:
         """Prepare for launches."""
@@ -152,7 +150,7 @@ class Executor(Protocol):
         """Launch an attempt that is claimed. Raises OSError, ValueError: it was not launched and never will be."""
 
     def adopt(self, run: Run, attempt: Attempt) -> Handle | None:
-        """Return the handle of an attempt that an earlier controller claimed; None if it may be running elsewhere.
+        """Return the handle of an attempt that another controller claimed. This changes nothing.
 
-        This changes nothing.
+        None while nothing can be found out about the attempt from here, although its flow may be running.
         """

@@ -60,7 +60,13 @@ class LocalInstallation:
         environment = {"PATH": PATH}
         server = ForkServer(environment, SystemClock()) if self._start == "warm" else None
         executor = LocalExecutor(
-            Launcher(directory=self._directory, environment=environment, grace=GRACE, server=server)
+            Launcher(
+                directory=self._directory,
+                environment=environment,
+                grace=GRACE,
+                server=server,
+                place=f"here:{self._directory}",
+            )
         )
         executor.open()
         if server is not None:
@@ -113,7 +119,8 @@ class Place:
             spec_digest="d",
         )
         nonce = new_nonce()
-        attempt = Attempt(run_id=run.id, number=1, nonce=nonce, boot_id=boot_id(), state=RunState.LAUNCHING)
+        state, place = RunState.LAUNCHING, self.executor.place
+        attempt = Attempt(run_id=run.id, number=1, nonce=nonce, boot_id=boot_id(), state=state, place=place)
         names = {"MARKS": self.marks, "PID": self.pid_file, "GATE": self.gate}
         env = {name: str(path) for name, path in names.items()}
         deployment = deployment_of(["sh", "-c", WAITS], env=env, timeout=timedelta(seconds=PATIENCE_SECONDS))
@@ -375,6 +382,16 @@ def test_attempts_of_an_earlier_boot_cannot_be_proven_not_to_have_run(place: Pla
     found = place.adopt(handle)
     assert found.read_status() == NotStarted()
     assert found.why_uncertain() == "the machine was restarted while the run was being launched"
+
+
+def test_an_attempt_in_another_place_is_adopted_only_if_it_cannot_be_running(place: Place) -> None:
+    handle = place.launch()
+    handle.abandon()
+    elsewhere = replace(handle.attempt, place="elsewhere:/runs")
+    assert place.executor.adopt(replace(handle.run, state=RunState.RUNNING, started_at=NOW), elsewhere) is None
+    adopted = place.executor.adopt(handle.run, elsewhere)
+    assert adopted is not None
+    assert wait_until_ended(adopted) == NotStarted()
 
 
 def test_closing_the_executor_ends_no_flow_and_launches_open_it_again(place: Place) -> None:

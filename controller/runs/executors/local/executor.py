@@ -63,9 +63,9 @@ class LocalExecutor:
         )
 
     def adopt(self, run: Run, attempt: Attempt) -> LocalHandle | None:
-        """Return the handle of an attempt whose supervisor an earlier controller has started, if it got that far.
+        """Return the handle of an attempt whose supervisor another controller has started, if it got that far.
 
-        None if the flow may be running on another host. Without GO, it certainly is not.
+        None if its flow may be running on another host. Without GO it certainly is not.
         """
         directory = self._launcher.find_directory(attempt)
         if directory is None and run.state is RunState.RUNNING:
