@@ -45,7 +45,7 @@ def _print_all(entries: "list[Explanation]", output: str) -> None:
     if output == "json":
         print_json([*entries, *reasons()])
         return
-    width = max(len(entry.code) for entry in (*entries, *reasons()))
+    width = max(len(code) for code in (*(entry.code for entry in entries), *(reason.code for reason in reasons())))
     for entry in entries:
         click.echo(f"{entry.code:{width}} {entry.summary}")
     click.echo("\nReasons of conditions, skipped due times, events and refused requests:")
