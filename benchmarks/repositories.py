@@ -1,9 +1,20 @@
 """Creates repositories of a given size for the benchmarks."""
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 DOING_NOTHING = "def main(region: str, days: int = 1, tables: list[str] | None = None) -> None:\n    pass\n"
+# A flow that appends its run id and the time to a file next to the repository: one line per start.
+COUNTING = """
+import os, time
+
+def main(region: str = "eu", days: int = 1, tables: list[str] | None = None) -> None:
+    line = f"{os.environ['CONTROLLER_RUN_ID']}={time.time()}\\n"
+    descriptor = os.open(%r, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.write(descriptor, line.encode())
+    os.close(descriptor)
+"""
 _DEPLOYMENT = """\
 # yaml-language-server: $schema=../schemas/deployment.v1.schema.json
 name: d{index:05}
@@ -36,7 +47,11 @@ environments:
 """
 
 
-def make_repository(root: Path, count: int, schedule: str, flow: str = DOING_NOTHING) -> Path:
+Schedule = str | Callable[[int], str]
+"""The YAML of a schedule, or a function that returns that of a deployment by its index."""
+
+
+def make_repository(root: Path, count: int, schedule: Schedule, flow: str = DOING_NOTHING) -> Path:
     """Create a git repository with `count` deployments of one flow, each with this schedule.
 
     `flow` is the source of the flow, which does nothing by default; `%r` in it is replaced by the path `started`.
@@ -45,7 +60,7 @@ def make_repository(root: Path, count: int, schedule: str, flow: str = DOING_NOT
         (root / folder).mkdir(parents=True)
     (root / "flows/noop.py").write_text(flow.replace("%r", repr(str(started(root)))))
     for index in range(count):
-        times = schedule.format(minute=index % 60, hour=index % 24)
+        times = schedule(index) if callable(schedule) else schedule.format(minute=index % 60, hour=index % 24)
         (root / f"deployments/d{index:05}.yaml").write_text(_DEPLOYMENT.format(index=index, schedule=times))
     git(root, "init", "-q", "-b", "main")
     commit(root)

@@ -1,7 +1,8 @@
 """Measures the total cost of one no-op run: the engine and its store in this process, and supervisors and flows.
 
 `python -m benchmarks.runs warm|cold COUNT DIRECTORY` makes COUNT runs and prints one line of JSON: the CPU time of all
-processes in milliseconds per run, and the rate in runs per second. `benchmarks.__main__` starts it as a subprocess.
+processes and of this one in milliseconds per run, and the rate in runs per second. `benchmarks.quick` starts it as a
+subprocess.
 """
 
 import json
@@ -23,6 +24,7 @@ from controller.model.status import SourceStatus
 from controller.reconcile.reconciler import Reconciler
 from controller.runs.admission import Admission
 from controller.runs.engine import Engine
+from controller.runs.executors.local.executor import LocalExecutor
 from controller.runs.executors.local.fork_server_client import ForkServer
 from controller.runs.executors.local.launcher import Launcher
 from controller.runs.ids import RunIds
@@ -40,6 +42,7 @@ class World:
     """An engine that executes the deployment `d00000`, whose flow does nothing. No scheduler runs beside it."""
 
     engine: Engine
+    server: ForkServer | None
     store: Store
     source: GitSource
     clock: SystemClock
@@ -50,16 +53,18 @@ def main(kind: str, count: int, work: Path) -> None:
     """Measure, and print the result."""
     world = start_world(kind, work)
     finish(world, 20)
+    before = time.process_time()
     cpu, wall = measure(world, lambda: finish(world, count))
+    own = time.process_time() - before
     world.engine.stop()
-    print(json.dumps({"cpu": cpu / count * 1000, "rate": count / wall}))
+    print(json.dumps({"cpu": cpu / count * 1000, "own": own / count * 1000, "rate": count / wall}))
 
 
 def measure(world: World, action: Callable[[], None]) -> tuple[float, float]:
     """Return the CPU time of all processes and the wall time of an action, in seconds."""
-    before, since = cpu_used(world.engine), time.perf_counter()
+    before, since = cpu_used(world.server), time.perf_counter()
     action()
-    return cpu_used(world.engine) - before, time.perf_counter() - since
+    return cpu_used(world.server) - before, time.perf_counter() - since
 
 
 def start_world(kind: str, work: Path, schedule: str = 'cron: "0 0 1 1 *"') -> World:
@@ -83,23 +88,20 @@ def start_world(kind: str, work: Path, schedule: str = 'cron: "0 0 1 1 *"') -> W
         project=lambda *_: (),
     ).run_pass()
     environment = flow_environment()
+    server = ForkServer(environment, clock) if kind == "warm" else None
+    launcher = Launcher(directory=work / "runs", environment=environment, grace=timedelta(seconds=10), server=server)
     engine = Engine(
         store=store.with_own_readers(2),  # as a controller does
         pinned_deployments=PinnedDeployments(source, store),
         clock=clock,
         admission=admission,
-        launcher=Launcher(
-            directory=work / "runs",
-            environment=environment,
-            grace=timedelta(seconds=10),
-            server=ForkServer(environment, clock) if kind == "warm" else None,
-        ),
+        executor=LocalExecutor(launcher),
         max_running=2 * (os.cpu_count() or 1),
         on_tick=lambda: None,
         on_failure=lambda: os._exit(1),
     )
     engine.start()
-    return World(engine=engine, store=store, source=source, clock=clock, admission=admission)
+    return World(engine=engine, server=server, store=store, source=source, clock=clock, admission=admission)
 
 
 def finish(world: World, count: int) -> None:
@@ -121,11 +123,10 @@ def finish(world: World, count: int) -> None:
         raise RuntimeError(f"{count - len(succeeded)} runs did not succeed")
 
 
-def cpu_used(engine: Engine) -> float:
+def cpu_used(server: ForkServer | None) -> float:
     """Return the CPU time in seconds of this process, the fork server, and all of their reaped children."""
     own, below = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = own.ru_utime + own.ru_stime + below.ru_utime + below.ru_stime
-    server = engine.launcher.server
     if server is not None and server.pid is not None:
         fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
         seconds += sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")

@@ -142,6 +142,12 @@ class StateLostError(StateError):
     reason = "StateLost"
 
 
+class DeposedError(StateLostError):
+    """Another controller leads the project now, so this one can't write to the state any more."""
+
+    reason = "Deposed"
+
+
 class StorageFullError(StateError):
     """The disk that holds the state is full: nothing can be recorded until space is freed."""
 

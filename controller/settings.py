@@ -18,9 +18,9 @@ from controller.errors import UsageError
 from controller.git_directory import git_directory
 from controller.notification_settings import NotificationSettings
 from controller.remotes import Access, RemoteUrl, looks_like_url, parse_url
+from controller.state_url import StateUrl
 from controller.trigger_settings import TriggerSettings
 
-DEFAULT_PATH = "deployments"
 STATE_IN_GIT = "controller"
 STATE_BESIDE = ".controller"
 PROJECT = "default"
@@ -28,6 +28,7 @@ PROJECT = "default"
 _PUBLIC_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?")
 _PASSED_ON = ("HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME")
 STATE_NAMES = frozenset({"state.db", "controller.lock", "runs", "token", "token.sha256", "exports"})
+_DEPOSED = "CONTROLLER_DEPOSED"
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 DEFAULT_MAX_RUNNING = 2 * (os.cpu_count() or 1)
@@ -40,6 +41,7 @@ class Location:
 
     All paths are absolute except `path`: the deployments path relative to the repository root, with `/`, and empty for
     the whole repository. `environment` names the environment whose overlays are applied to the documents, if any.
+    `state_url` is the database with the state; None: a file in the state directory.
     """
 
     repo: Path | RemoteUrl
@@ -47,6 +49,7 @@ class Location:
     ref: str | None
     state_dir: Path
     environment: str | None = None
+    state_url: StateUrl | None = None
 
     @property
     def directory(self) -> Path:
@@ -107,7 +110,8 @@ class Settings:
     state that was written for another repository. `flow_user`: the name of the user that flows run as, None for the
     controller's own user. `listen`: where HTTP is served, None for no HTTP server. `uv`: how Python environments are
     built. `web_url_template`: the URL of the web page of a commit, with `{commit}`; None: guessed from the remote.
-    `notifications`: who is notified, and metrics. `triggers`: what files and requests may start.
+    `notifications`: who is notified, and metrics. `triggers`: what files and requests may start. `waits`: wait while
+    another controller leads the project, instead of failing.
     """
 
     location: Location
@@ -125,6 +129,7 @@ class Settings:
     web_url_template: str | None = None
     notifications: NotificationSettings = field(default_factory=NotificationSettings)
     triggers: TriggerSettings = field(default_factory=TriggerSettings)
+    waits: bool = True
 
 
 def parse_listen(
@@ -291,6 +296,16 @@ def is_debugging() -> bool:
 def wants_colours() -> bool:
     """Return whether to use colours on a terminal, according to NO_COLOR (no-color.org) and TERM."""
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def mark_deposed() -> None:
+    """Record for the program that this process executes next that it led the project before."""
+    os.environ[_DEPOSED] = "1"
+
+
+def was_deposed() -> bool:
+    """Return whether this process led the project before it executed this program."""
+    return _DEPOSED in os.environ
 
 
 def crashpoints() -> list[str]:

@@ -234,6 +234,7 @@ def postgresql_store(postgresql_url: StateUrl) -> Iterator[Store]:
 
 
 @pytest.fixture
-def store(sqlite_store: Store) -> Store:
-    """An empty state database, open to write."""
-    return sqlite_store
+def store(request: pytest.FixtureRequest) -> Store:
+    """An empty state database, open to write: a file of SQLite, unless `BOTH_DATABASES` marks the test."""
+    opened: Store = request.getfixturevalue(f"{getattr(request, 'param', 'sqlite')}_store")
+    return opened

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from controller.state_url import StateUrl, parse_state_url
 from controller.store.databases.postgresql import connect
@@ -40,6 +41,10 @@ def _programs() -> Path:
     assert spec is not None
     assert spec.origin is not None
     return Path(spec.origin).parent / "pginstall18" / "bin"
+
+
+BOTH_DATABASES = pytest.mark.parametrize("store", ["sqlite", "postgresql"], indirect=True)
+"""Marks tests that use the fixture `store`, to run them with each kind of database."""
 
 
 class Server:

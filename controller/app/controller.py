@@ -3,15 +3,15 @@
 import contextlib
 import logging
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
-from pathlib import Path
 
 from controller import __version__
+from controller.app.executors import LocalExecution
 from controller.app.metrics import running_parts
 from controller.app.notifications import Notifications
+from controller.app.opened_state import open_state
 from controller.app.python_builds import read_declared
 from controller.app.source_parts import first_status, new_renderer
 from controller.app.stop_signal import StopSignal, exit_after
@@ -37,14 +37,8 @@ from controller.remotes import RemoteUrl
 from controller.runs import file_descriptors
 from controller.runs.admission import Admission
 from controller.runs.engine import Engine
-from controller.runs.executors.local.cgroup_parent import own_group
-from controller.runs.executors.local.fork_server_client import ForkServer
-from controller.runs.executors.local.launcher import Launcher
-from controller.runs.executors.local.python_servers import PythonServers
-from controller.runs.executors.local.supervisor import flow_main
-from controller.runs.executors.local.users import FlowUser, check_access, find_user, grant_traversal
+from controller.runs.executors.local.users import FlowUser, find_user
 from controller.runs.export_protection import Protection, find_protection
-from controller.runs.flow_environment import usable_bases
 from controller.runs.ids import RunIds
 from controller.runs.lost_output import mark_lost_output
 from controller.runs.pinned_deployments import PinnedDeployments
@@ -52,13 +46,11 @@ from controller.runs.python_runtimes import PythonRuntimes
 from controller.runs.retention import Sweeper
 from controller.runs.storage_check import StorageMonitor
 from controller.scheduler import Timetable
-from controller.settings import PROJECT, Settings, flow_environment, secret_variables, temporary_bases
+from controller.settings import Settings
 from controller.sources.git import find_git
 from controller.sources.open_source import open_source
-from controller.store import Store, runs
+from controller.store import runs
 from controller.store.condition_file import NOTICES, Notices
-from controller.store.history_check import check_history
-from controller.store.ownership import claim
 from controller.store.state_directory import StateDirectory
 
 log = logging.getLogger(__name__)
@@ -82,16 +74,15 @@ class Controller:
     running_flows: int | None = None
 
     def __init__(self, settings: Settings, stop_signal: StopSignal, clock: Clock | None = None) -> None:
-        self._open_files = file_descriptors.raise_limit()
-        self._settings = settings
-        self._stop_signal = stop_signal
+        open_files = file_descriptors.raise_limit()
+        self._settings, self._stop_signal = settings, stop_signal
         self._clock = clock or SystemClock()
         location = settings.location
         user = None if settings.flow_user is None else find_user(settings.flow_user)
         self._tracing = Tracing(settings.otlp_endpoint)
-        self.state = StateDirectory(location.state_dir)
+        self.state = StateDirectory.at(location)
         self.state.hold(version=__version__, now=self._clock.now(), pause=threading.Event().wait)
-        self._store = self._open_store()
+        self._store, self._leading = open_state(self.state, settings, self._clock, stop_signal)
         self._notices = Notices(self.state.path / NOTICES)
         self._engine_store = self._store.with_own_readers(2)
         self._reconciler_store = self._store.with_own_readers(2)
@@ -101,12 +92,13 @@ class Controller:
         self.python.on_change = self._on_python_change
         admission = Admission(self._clock, self._run_ids(), deployments)
         self._timetable = Timetable(lambda name: self._engine.notify_due(name), self._clock)
+        self._local = self._local_execution(user, open_files)
         self._engine = Engine(
             store=self._engine_store,
             pinned_deployments=PinnedDeployments(self._source, self._engine_store, location.environment),
             clock=self._clock,
             admission=admission,
-            launcher=self._launcher(user),
+            executor=self._local.executor,
             max_running=settings.max_running,
             on_tick=self._tick,
             on_failure=stop_signal.set,
@@ -142,26 +134,17 @@ class Controller:
         self._tracing.connect(self._loop, self._engine)
         self._make_surfaces(admission)
 
-    def _open_store(self) -> Store:
-        """Open the database, once it is sure to be complete and to belong to this repository.
-
-        Raises StateError, UsageError.
-        """
-        try:
-            check_history(self.state)
-            store = Store.open(self.state.database, project=PROJECT, check=self.state.check)
-            self.state.remember()
-        except BaseException:
-            self.state.release()
-            raise
-        try:
-            with store.write() as tx:
-                claim(tx, self._settings.location, self._clock.now(), is_adopted=self._settings.adopt_state)
-        except BaseException:
-            store.close()
-            self.state.release()
-            raise
-        return store
+    def _local_execution(self, user: FlowUser | None, open_files: int) -> LocalExecution:
+        return LocalExecution(
+            self._settings,
+            self.state,
+            self._clock,
+            user,
+            is_pinned=self._source.is_pinned,
+            is_shared=self._leading is not None,
+            open_files=open_files,
+            run_variables=self._tracing.flow_variables,
+        )
 
     def _run_ids(self) -> RunIds:
         """Return a generator of ids that sort after every recorded one, even one made while the clock was ahead."""
@@ -185,33 +168,12 @@ class Controller:
             self._loop,
             self._engine,
             self.python,
+            self._local.python_servers,
             self._source,
             self._notifications,
             has_deployment_series=self._settings.notifications.has_deployment_metrics,
         )
         self._web = Web(self._settings, self.state, self._source, self._operations, parts)
-
-    def _launcher(self, user: FlowUser | None) -> Launcher:
-        environment = flow_environment()
-        if user is not None:
-            environment = {**environment, **user.environment}
-            code = [] if self._source.is_pinned else [self._settings.location.directory / "any"]
-            check_access(user, self.state.path, Path(sys.executable).resolve(), Path(flow_main.__file__), *code)
-            self.state.python.mkdir(exist_ok=True)
-            grant_traversal(user, self.state.path, self.state.runs, self.state.python)
-        return Launcher(
-            directory=self.state.runs,
-            environment=environment,
-            grace=self._settings.grace,
-            variables=secret_variables(),
-            group=own_group(),
-            user=user,
-            server=ForkServer(environment, self._clock),
-            python_servers=PythonServers(environment, self._clock),
-            open_files=self._open_files,
-            temporary_bases=usable_bases(temporary_bases(), user),
-            run_variables=self._tracing.flow_variables,
-        )
 
     def check(self) -> None:
         """Check the settings against the source before the controller starts.
@@ -293,7 +255,7 @@ class Controller:
 
     def _warn_if_exports_are_writable(self) -> None:
         """Log a warning at start if flows can change the exported code."""
-        user = self._engine.launcher.user
+        user = self._local.user
         is_root = os.geteuid() == 0 and (user is None or user.uid == 0)
         if self._source.is_pinned and is_root and find_protection() is not Protection.MOUNT:
             log.warning(
@@ -308,7 +270,8 @@ class Controller:
     @property
     def failure(self) -> BaseException | None:
         """The error because of which the controller can't continue, if any."""
-        return self._loop.failure or self._engine.failure
+        deposed = None if self._leading is None else self._leading.failure
+        return deposed or self._loop.failure or self._engine.failure
 
     def stop(self, at_most: float | None = None) -> None:
         """Stop launching runs, record all results received so far, and close everything. Running flows continue.
@@ -369,6 +332,8 @@ class Controller:
         self._notices.close()
         self._engine_store.close_readers()
         self._reconciler_store.close_readers()
+        if self._leading is not None:
+            self._leading.stop()
         self._store.close()
         self.state.release()
 
@@ -380,6 +345,7 @@ class Controller:
     def _tick(self) -> None:
         """Do the periodic work. The engine's thread calls this every ten seconds."""
         self._timetable.wake(self._clock.now())
+        self._prepare_code()
         self._pass_deadline.check()
         if not self._pass_deadline.is_overdue:
             self._notifications.record_progress()
@@ -390,4 +356,10 @@ class Controller:
         """Update the timetable, and wake the engine for runs that were created just before the change."""
         drifted = self._timetable.project(agendas, removed)
         self._engine.wake()
+        self._prepare_code()
         return drifted
+
+    def _prepare_code(self) -> None:
+        """Have the code exported before it is due, so that the first run of a new revision does not wait for it."""
+        if self._timetable.is_due_soon():
+            self._engine.prepare_code()

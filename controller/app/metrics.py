@@ -9,12 +9,14 @@ from controller.python_environments import PythonEnvironments
 from controller.python_specs import RenderedSource
 from controller.reconcile.loop import Loop
 from controller.runs.engine import Engine
+from controller.runs.executors.local.python_servers import PythonServers
 
 
 def running_parts(
     loop: Loop,
     engine: Engine,
     python: PythonEnvironments,
+    python_servers: PythonServers,
     source: RenderedSource,
     notifications: Notifications,
     *,
@@ -23,8 +25,7 @@ def running_parts(
     """Return the statistics of these parts."""
 
     def python_statistics() -> PythonStatistics:
-        servers = engine.launcher.python_servers
-        return replace(python.statistics, fork_servers=0 if servers is None else servers.count())
+        return replace(python.statistics, fork_servers=python_servers.count())
 
     return RunningParts(
         passes=loop.statistics,

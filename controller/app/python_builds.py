@@ -66,7 +66,7 @@ def open_environments(location: Location, settings: UvSettings, clock: Clock) ->
     logging.getLogger("controller.python_environments").addHandler(logging.NullHandler())  # callers print failures
     mask = os.umask(0o077)
     try:
-        state = StateDirectory(location.state_dir)
+        state = StateDirectory.at(location)
         store = _open_store(state, location, clock)
         environments = PythonEnvironments(store, clock, state.python, settings)
         try:
@@ -101,7 +101,7 @@ def _open_beside(state: StateDirectory, location: Location) -> Store | None:
     if store is None:
         return None
     store.close()
-    return Store.open(state.database, project=PROJECT)
+    return Store.open_beside(state.database, project=PROJECT)
 
 
 def _open_alone(state: StateDirectory, location: Location, clock: Clock) -> Store:

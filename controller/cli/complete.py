@@ -6,18 +6,21 @@ little as possible, because a shell waits for them. Every error means that there
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from controller.settings import DEFAULT_PATH, Location, locate
-
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from click.shell_completion import CompletionItem
+
+    from controller.settings import Location
 
 Item = TypeVar("Item")
 
+DEFAULT_PATH = "deployments"
+"""The default of --path."""
 _MOST_IDS = 50
 _MOST_MANIFESTS = 200
 _ACTIVE = ("pending", "launching", "running", "retrying")
@@ -97,13 +100,15 @@ def environments(context: click.Context, _: click.Parameter, incomplete: str) ->
     return _starting_with(incomplete, sorted({*declared, *_read(context, completion_names.applied_environments)}))
 
 
-def _location(context: click.Context) -> Location:
+def _location(context: click.Context) -> "Location":
     """Return the location that the options before the cursor and the environment variables select."""
+    from controller.settings import locate
+
     options = context.params
     return locate(options.get("repo"), options.get("path") or DEFAULT_PATH, None, options.get("state_dir"))
 
 
-def _read(context: click.Context, names: Callable[[Path], list[Item]]) -> list[Item]:
+def _read(context: click.Context, names: "Callable[[Path], list[Item]]") -> list[Item]:
     try:
         return names(_location(context).state_dir / "state.db")
     except Exception:  # noqa: BLE001 - a message would destroy the line that is being edited
@@ -132,7 +137,7 @@ def _ids(incomplete: str, entries: Iterable[tuple[str, str]]) -> "list[Completio
     return items
 
 
-def _declared_environments(location: Location) -> set[str]:
+def _declared_environments(location: "Location") -> set[str]:
     """Return the environments in `controller.yaml` and in the deployments of the files on disk."""
     from controller.manifests.yaml.loader import load
     from controller.model.snapshots import PROJECT_FILE

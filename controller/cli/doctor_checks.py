@@ -21,7 +21,7 @@ from controller.store.state_directory import StateDirectory
 
 def examine(location: Location, max_running: int | None = None, uv: UvSettings | None = None) -> list[Check]:
     """Run the checks of `controller doctor`. `max_running` is the value to check for, by default that of the option."""
-    state = StateDirectory(location.state_dir)
+    state = StateDirectory.at(location)
     results = checks(
         state,
         lambda: _revision(location),

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-LOCATION = frozenset({"repo", "path", "ref", "environment", "state_dir"})
+LOCATION = frozenset({"repo", "path", "ref", "environment", "state_dir", "state_url"})
 """The names of the options that `options.location` adds."""
 _LONGEST_SUMMARY = 300
 _ALL = "controller.help_all"

@@ -15,7 +15,7 @@ def open_page(location: Location, path: str) -> None:
     from controller.cli.state_access import connected_client
     from controller.store.state_directory import StateDirectory
 
-    url = StateDirectory(location.state_dir).dashboard_url()
+    url = StateDirectory.at(location).dashboard_url()
     with connected_client(location) as client:
         link = client.login_link()
     if url is None:

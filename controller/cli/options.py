@@ -4,15 +4,18 @@ import shlex
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, tzinfo
 from functools import wraps
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from controller.cli import complete
 from controller.cli.help_pages import Group
 from controller.errors import UsageError
-from controller.settings import DEFAULT_PATH, Location, locate
 from controller.text import visible
+
+if TYPE_CHECKING:
+    from controller.state_url import StateUrl
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -80,6 +83,24 @@ class ListByDefault(Group):
         return super().resolve_command(ctx, args)
 
 
+def _parse_state_url(context: click.Context, parameter: click.Parameter, value: str | None) -> "StateUrl | None":
+    if not value:
+        return None
+    from controller.state_url import parse_state_url
+
+    is_argument = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+    return parse_state_url(value, is_argument=is_argument)
+
+
+_state_url = click.option(
+    "--state-url",
+    metavar="URL",
+    envvar="CONTROLLER_STATE_URL",
+    callback=_parse_state_url,
+    help="PostgreSQL database with the state. [default: a file in the state directory]",
+)
+
+
 def location(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --repo, --path, --ref, --environment and --state-dir, and pass them to the command as one `location`."""
 
@@ -93,7 +114,7 @@ def location(command: Callable[..., Any]) -> Callable[..., Any]:
         "--path",
         metavar="DIR",
         envvar="CONTROLLER_PATH",
-        default=DEFAULT_PATH,
+        default=complete.DEFAULT_PATH,
         show_default=True,
         help="Directory of the deployments, relative to the repository root.",
     )
@@ -116,11 +137,23 @@ def location(command: Callable[..., Any]) -> Callable[..., Any]:
         envvar="CONTROLLER_STATE_DIR",
         help="Directory for state, logs and exports. [default: .git/controller, or .controller without git]",
     )
+    @_state_url
     @wraps(command)
     def with_location(
-        repo: str | None, path: str, ref: str | None, environment: str | None, state_dir: str | None, **arguments: Any
+        repo: str | None,
+        path: str,
+        ref: str | None,
+        environment: str | None,
+        state_dir: str | None,
+        state_url: "StateUrl | None",
+        **arguments: Any,
     ) -> Any:
-        return command(location=locate(repo, path, ref, state_dir, environment), **arguments)
+        from dataclasses import replace
+
+        from controller.settings import locate  # not for --help and completion
+
+        place = locate(repo, path, ref, state_dir, environment)
+        return command(location=replace(place, state_url=state_url), **arguments)
 
     return with_location
 
@@ -183,4 +216,4 @@ def parse_time_option(option: str, text: str, now: datetime, zone: tzinfo | None
         raise UsageError(message, hint=error.hint) from error
 
 
-__all__ = ["ListByDefault", "Location", "NearChoice", "location", "output", "parse_time_option", "uv"]
+__all__ = ["ListByDefault", "NearChoice", "location", "output", "parse_time_option", "uv"]

@@ -1,8 +1,11 @@
 """`controller run`: run the controller. On a terminal it shows the live view, elsewhere it prints log lines."""
 
 import gc
+import logging
+import os
 import signal
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -10,11 +13,15 @@ from controller.cli import notification_options, options, trigger_options
 from controller.cli.help_pages import Command
 from controller.cli.standard_streams import can_show_live_view, has_screen, write_to_terminal
 from controller.clock import SystemClock
+from controller.errors import DeposedError, StoppingError
 from controller.settings import Location
 
 if TYPE_CHECKING:
     from controller.app.controller import Controller
     from controller.app.stop_signal import StopSignal
+    from controller.settings import Settings
+
+log = logging.getLogger(__name__)
 
 LIVE_SECONDS = 1.0
 STOP_SECONDS = 9.0
@@ -137,7 +144,6 @@ def run(location: Location, once: bool, log_format: Any, prebuild: bool, plain: 
     them over.
     """
     from controller import logs
-    from controller.app.controller import Controller
     from controller.app.stop_signal import StopSignal
     from controller.cli.command_server import CommandServer
     from controller.runs.orphan_reaper import leave_reaper_behind
@@ -148,7 +154,9 @@ def run(location: Location, once: bool, log_format: Any, prebuild: bool, plain: 
     is_live = has_screen() and log_format is None and not once
     server = None if once else CommandServer()
     stop_signal = StopSignal(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    controller = Controller(_settings(location, values), stop_signal)
+    controller = _create(_settings(location, {**values, "once": once}), stop_signal, log_format)
+    if controller is None:
+        return 0
     log_file = controller.state.log if is_live else None
     logs.configure(log_format or "text", to=log_file, with_tracebacks=is_debugging())
     controller.check()
@@ -173,8 +181,34 @@ def run(location: Location, once: bool, log_format: Any, prebuild: bool, plain: 
         if is_live:
             write_to_terminal(_farewell(controller.running_flows))
     if controller.failure is not None:
-        raise controller.failure
+        _fail(controller.failure)
     return 0
+
+
+def _create(settings: "Settings", stop_signal: "StopSignal", log_format: Any) -> "Controller | None":
+    """Create the controller, as soon as no other one leads the project; None if the stop signal arrived before."""
+    from controller import logs
+    from controller.app.controller import Controller
+    from controller.settings import is_debugging
+
+    if settings.waits and settings.location.state_url is not None:  # a standby logs that it waits
+        logs.configure(log_format or "text", to=None, with_tracebacks=is_debugging())
+    try:
+        return Controller(settings, stop_signal)
+    except StoppingError:
+        return None
+
+
+def _fail(failure: BaseException) -> NoReturn:
+    """Raise the error that stopped the controller. One that another controller has deposed becomes a standby."""
+    from controller.settings import mark_deposed
+
+    if not isinstance(failure, DeposedError):
+        raise failure
+    log.warning("%s", failure.message)
+    logging.shutdown()
+    mark_deposed()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # nothing of the old state remains
 
 
 def _show_live_view(controller: "Controller", stop_signal: "StopSignal", *, needs_log: bool) -> None:
@@ -228,6 +262,7 @@ def _settings(location: Location, values: dict[str, Any]) -> Any:
         uv=values["uv"],
         notifications=values["notifications"],
         triggers=values["triggers"],
+        waits=not values["once"],
         otlp_endpoint=values["otlp_endpoint"] or None,
         listen=parse_listen(
             values["listen"],

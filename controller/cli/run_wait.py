@@ -85,7 +85,7 @@ def _wait(
     follow: Callable[[Client, OnChange], None],
     on_change: OnChange,
 ) -> dict[str, Any]:
-    state, pause = StateDirectory(location.state_dir), threading.Event()
+    state, pause = StateDirectory.at(location), threading.Event()
     while True:
         # Checked before the state is read: a run may finish at the same time as its controller exits.
         is_last = state.holder() is None
@@ -109,7 +109,7 @@ def follow_run(location: Location, run_id: str, *, logs: "LogPrinter | None" = N
     With `logs`, print its output as it arrives. On a terminal, `with_tree` draws its tasks on standard output, else
     a line on standard error shows its state. In a pipe, nothing is shown.
     """
-    state = StateDirectory(location.state_dir)
+    state = StateDirectory.at(location)
 
     def read_run() -> "RunDetail":
         return get_run(location, run_id)[0]

@@ -28,7 +28,7 @@ def connected_client(location: Location) -> "Iterator[Client]":
     from controller.store.access_check import check_access, check_owner
     from controller.store.state_directory import StateDirectory
 
-    directory = StateDirectory(location.state_dir)
+    directory = StateDirectory.at(location)
     check_access(location)
     check_owner(location)
     try:
@@ -79,7 +79,7 @@ def get_run(location: Location, run_id: str) -> "tuple[RunDetail, Path]":
     from controller.queries.runs import find_run
     from controller.store.state_directory import StateDirectory
 
-    directory = StateDirectory(location.state_dir).runs
+    directory = StateDirectory.at(location).runs
     with read_state_if_any(location) as tx:
         if tx is None:
             raise NotFoundError(f"There is no run {run_id!r}.", hint="See `controller runs list`.")

@@ -66,7 +66,7 @@ def _watch_on_terminal(location: Location, clock: Clock, *, is_plain: bool) -> N
 
     check_access(location)
     check_owner(location)
-    show_live_view(StateDirectory(location.state_dir).path, clock)
+    show_live_view(StateDirectory.at(location).path, clock)
 
 
 def _print_changes(read_status: "Callable[[], StatusView]", clock: "Clock", output: str) -> None:

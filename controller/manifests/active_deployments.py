@@ -26,6 +26,11 @@ class ActiveDeployments:
             built = self._built[entry.name] = build_deployment(entry.document, entry.file, entry.line)
         return built
 
+    def priority(self, name: str) -> int | None:
+        """Return the priority of a deployment, as far as it has been built; None if it has not."""
+        built = self._built.get(name)
+        return None if built is None else built.priority
+
     def add(self, deployments: Iterable[Deployment]) -> None:
         """Add deployments that were just applied."""
         self._built.update((deployment.name, deployment) for deployment in deployments)

@@ -71,7 +71,7 @@ def command_words(text: str) -> list[str]:
 
 def yaml_word(word: str) -> str:
     """Return `word` as an item of a YAML list in brackets, in double quotes if it would not be read as this string."""
-    if _PLAIN.fullmatch(word) and word[0] not in "@%=" and plain_scalar(word) == word and word != "-":
+    if _PLAIN.fullmatch(word) and word[0] not in "@%=:" and plain_scalar(word) == word and word != "-":
         return word
     characters = (
         json.dumps(c, ensure_ascii=False)[1:-1] if c.isprintable() or c in "\n\t" else f"\\U{ord(c):08x}" for c in word

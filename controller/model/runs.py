@@ -261,6 +261,8 @@ class Attempt:
     exit_code: int | None = None
     signal: int | None = None
     reason: str | None = None
+    place: str | None = field(default=None, metadata=INTERNAL)
+    """The host and the directory of its files, if hosts share the state; only a controller there can read them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

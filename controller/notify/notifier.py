@@ -9,12 +9,12 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from controller.backoff import Backoff
 from controller.clock import Clock
 from controller.errors import ControllerError, StateError
 from controller.store.commit_counter import CommitCounter
+from controller.store.database import Place
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Notifier:
     It polls the count of commits once a second, which reads no row.
     """
 
-    def __init__(self, steps: Sequence[Step], *, database: Path, clock: Clock) -> None:
+    def __init__(self, steps: Sequence[Step], *, database: Place, clock: Clock) -> None:
         self._clock = clock
         self._database = database
         self._turns = [_Turn(step, clock) for step in steps]

@@ -10,13 +10,18 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from controller.errors import ControllerError, StateError
 from controller.sources.git import find_git
+from controller.state_url import StateUrl
 from controller.store.history_check import check_presence
 from controller.store.integrity_check import SQLITE_VERSION, check_integrity
+from controller.store.leaders import Leader
+from controller.store.server_check import check_server
 from controller.store.state_directory import StateDirectory
+from controller.time_format import format_time
 
 LEAST_FREE_BYTES = 100 * 2**20
 NEEDED_DESCRIPTORS = 90
@@ -154,8 +159,10 @@ def _state(state: StateDirectory) -> Iterator[Check]:
     except StateError as error:
         yield Check(name="history", status="error", message=error.message, hint=error.hint)
     else:
-        if state.database.exists():
-            yield _database(state)
+        if isinstance(state.database, StateUrl):
+            yield from _server(state.database)
+        elif state.file.exists():
+            yield _database(state.file)
     holder = state.holder()
     message = "not running" if holder is None else f"pid {holder.pid}, version {holder.version}"
     yield Check(name="controller", status="ok", message=message)
@@ -167,8 +174,31 @@ def _space(state: StateDirectory) -> Check:
     return Check(name="disk", status=status, message=f"{free // 2**20} MiB free")
 
 
-def _database(state: StateDirectory) -> Check:
-    report = check_integrity(state.database)
+def _server(url: StateUrl) -> Iterator[Check]:
+    try:
+        report = check_server(url)
+    except StateError as error:
+        yield Check(name="database", status="error", message=error.message, hint=error.hint)
+        return
+    if not report.is_current:
+        message = f"{url}: schema {report.schema} is not that of this version of controller"
+        yield Check(name="database", status="warning", message=message, hint="`controller run` migrates it")
+        return
+    schema = "no tables yet" if report.schema is None else f"schema {report.schema}"
+    yield Check(name="database", status="ok", message=f"{url}: PostgreSQL {report.server}, {schema}")
+    yield _leader(report.leader)
+
+
+def _leader(leader: Leader | None) -> Check:
+    if leader is None or not leader.is_leading:
+        return Check(name="leader", status="warning", message="no controller leads: no flow starts")
+    since = format_time(leader.since, None)
+    message = f"pid {leader.pid} on {leader.host}, version {leader.version}, term {leader.term}, since {since}"
+    return Check(name="leader", status="ok", message=message)
+
+
+def _database(file: Path) -> Check:
+    report = check_integrity(file)
     if report.problem is not None:
         return Check(name="database", status="error", message=report.problem, hint="restore it from a backup")
     if not report.is_current:

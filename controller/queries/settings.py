@@ -199,7 +199,7 @@ def _usage(tx: Transaction, state: StateDirectory) -> StateUsage:
         path=str(state.path),
         bytes=size,
         is_complete=count <= MAX_FILES,
-        database_bytes=sum(_size(state.database.with_name(f"{state.database.name}{end}")) for end in ("", "-wal")),
+        database_bytes=sum(_size(state.file.with_name(f"{state.file.name}{end}")) for end in ("", "-wal")),
         python_bytes=python_environments.bytes_on_disk(tx),
         free_bytes=_free(state.path),
     )

@@ -85,7 +85,7 @@ def read_status(location: Location, now: datetime) -> StatusView:
 
     Raises StateError, UsageError: see `open_read_only`.
     """
-    state = StateDirectory(location.state_dir)
+    state = StateDirectory.at(location)
     store = open_read_only(location)
     if store is None:
         return _empty(read_controller(state), location)

@@ -29,6 +29,11 @@ class CodeExports:
             future.add_done_callback(lambda _: self._on_done())
         return future.result() if future.done() else None
 
+    def prepare(self, revision: str) -> None:
+        """Export a revision that will soon be needed. Its first run still compares it, or exports it again."""
+        if revision not in self._exports and not self._source.has_checkout(revision):
+            self._executor.submit(self._source.checkout, revision)
+
     def done(self) -> list[str]:
         """Return the revisions whose export has ended."""
         return [revision for revision, future in self._exports.items() if future.done()]

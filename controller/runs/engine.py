@@ -1,9 +1,9 @@
-"""The thread that takes runs from their due time to their outcome. Only it starts supervisors and commits outcomes.
+"""The thread that takes runs from their due time to their outcome. Only it launches attempts and commits outcomes.
 
-The timetable, requests and supervisors wake it. It never waits longer than 10 seconds, nor past the time at which a
+The timetable, requests and attempts wake it. It never waits longer than 10 seconds, nor past the time at which a
 waiting run may start. Each turn processes the due times, records the runs that have ended, and launches the next ones:
-the engine asks the queue and passes the runs to the monitor. A wake-up carries no information: `recovery` reads the
-disk.
+the engine asks the queue and passes the runs to the monitor. A wake-up carries no information: the handles
+of attempts read their status.
 """
 
 import contextlib
@@ -12,19 +12,17 @@ import os
 import selectors
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from controller.backoff import Backoff
 from controller.clock import Clock
 from controller.errors import ControllerError, ResourceError, StateLostError, shortage
 from controller.model.runs import Run, RunId, RunOutcome
-from controller.runs.active_run import ActiveRun, Launchable
 from controller.runs.admission import Admission
 from controller.runs.backfill_runs import REFILL, BackfillRuns
 from controller.runs.clock_skew import ClockMonitor
-from controller.runs.executors.local.launcher import Launcher
-from controller.runs.file_descriptors import launch_capacity, soft_limit
+from controller.runs.due_announcements import DueAnnouncements
+from controller.runs.executors.executor import Executor, Handle, Launchable
 from controller.runs.launch_preparation import LaunchPreparation
 from controller.runs.monitor import LISTENING_SECONDS, RunMonitor
 from controller.runs.outcomes import is_final
@@ -33,7 +31,7 @@ from controller.runs.python_runtimes import PythonRuntimes
 from controller.runs.queue import Queue
 from controller.runs.storage_check import StorageMonitor
 from controller.runs.upstreams import Upstreams
-from controller.store import Store, backfills, inventory, queues, runs
+from controller.store import Store, backfills, inventory, queues, runs, source_status
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +54,7 @@ class Engine:
         pinned_deployments: PinnedDeployments,
         clock: Clock,
         admission: Admission,
-        launcher: Launcher,
+        executor: Executor,
         max_running: int,
         on_tick: Callable[[], None],
         on_failure: Callable[[], None],
@@ -64,11 +62,11 @@ class Engine:
         self._store = store
         self._clock = clock
         self._admission = admission
-        self.launcher = launcher
+        self._executor = executor
         self._max_running = max_running
         self._on_tick = on_tick
         self._on_failure = on_failure
-        self._monitor = RunMonitor(store, clock, launcher)
+        self._monitor = RunMonitor(store, clock, executor)
         self.statistics = self._monitor.statistics
         self._clock_monitor = ClockMonitor(store, clock)
         self._queue = Queue(store, clock, max_running)
@@ -80,13 +78,14 @@ class Engine:
         self.storage = StorageMonitor(store, clock)
         self._turns = Backoff(clock, first=RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS)
         self._launches = Backoff(clock, first=RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS)
-        self._due: deque[str] = deque()
+        self._announcements = DueAnnouncements(admission.deployments)
         self._cancelled: list[RunId] = []
         self._reads = 0
         self._has_launched = False
         self._shortage: str | None = None
         self._stopping = threading.Event()
         self._draining = threading.Event()
+        self._needs_code = threading.Event()
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         for descriptor in (self._wake_read, self._wake_write):
             weakref.finalize(self, os.close, descriptor).atexit = False  # the end of the process closes it
@@ -95,7 +94,7 @@ class Engine:
 
     def start(self) -> None:
         """Take over the runs of an earlier controller, then start the thread."""
-        self.launcher.open()
+        self._executor.open()
         self._clock_monitor.repair()
         self._queue.record_limit()
         with contextlib.suppress(ResourceError):  # each turn retries it
@@ -140,7 +139,12 @@ class Engine:
 
     def notify_due(self, name: str) -> None:
         """Record that this deployment may be due, and wake the thread."""
-        self._due.append(name)
+        self._announcements.add(name)
+        self.wake()
+
+    def prepare_code(self) -> None:
+        """Export the applied revision before a deployment is due, and wake the thread."""
+        self._needs_code.set()
         self.wake()
 
     def _run(self) -> None:
@@ -167,7 +171,7 @@ class Engine:
         self._on_failure()
 
     def _listen(self, selector: selectors.BaseSelector, next_tick: float) -> list[tuple[selectors.SelectorKey, int]]:
-        """Wait for a wake-up. Only this time counts against supervisors, not the time that a turn takes."""
+        """Wait for a wake-up. Only this time counts against launches, not the time that a turn takes."""
         began = self._clock.monotonic()
         ready = selector.select(self._pause(next_tick))
         self._monitor.count_listening(self._clock.monotonic() - began)
@@ -187,7 +191,7 @@ class Engine:
             seconds = min(seconds, LISTENING_SECONDS)
         return max(0.0, seconds)
 
-    def _turn(self, ready: Sequence[ActiveRun], *, is_tick: bool) -> None:
+    def _turn(self, ready: Sequence[Handle], *, is_tick: bool) -> None:
         try:
             self._store.check()
             self._take_turn(ready, is_tick=is_tick)
@@ -210,9 +214,10 @@ class Engine:
             if self._turns.succeed():
                 log.info("Run engine resumed")
 
-    def _take_turn(self, ready: Sequence[ActiveRun], *, is_tick: bool) -> None:
+    def _take_turn(self, ready: Sequence[Handle], *, is_tick: bool) -> None:
         if is_tick:
-            self._due.extend(self._find_expired_holds())
+            for name in self._find_expired_holds():
+                self._announcements.add(name)
             self._queue.forget()
         self._queue.refresh()
         can_decide = self._clock_monitor.check(is_tick=is_tick)
@@ -236,6 +241,8 @@ class Engine:
             self.wake()  # a slot is free, a run waits again, or a run was released
         self._record_shortage()
         self._stop_cancelled()
+        if self._needs_code.is_set():
+            self._export_ahead()
 
     def _advance_backfills(self, ended: Collection[str | None], *, everything: bool) -> None:
         """Create further runs of backfills, if one of their runs has `ended`, or with `everything`."""
@@ -262,7 +269,7 @@ class Engine:
     def _tick(self) -> None:
         """Do the periodic work. A failure in it delays no run."""
         self.python.notify()
-        self.launcher.stop_idle_servers()
+        self._executor.maintain()
         try:
             self._on_tick()
         except ControllerError:
@@ -298,20 +305,20 @@ class Engine:
             return inventory.with_expired_hold(tx, self._clock.now())
 
     def _process_announcements(self) -> None:
-        names: list[str] = []
-        while self._due:
-            names.append(self._due.popleft())
+        names = self._announcements.take(self._max_running - len(self._monitor))
         if not names:
             return
         try:
-            self._process_due(dict.fromkeys(names))
+            self._process_due(names)
         except ControllerError:
-            self._due.extendleft(names)
+            self._announcements.put_back(names)
             raise
         except Exception:
             log.exception("Due times can't be processed together; processing each deployment separately")
-            for name in dict.fromkeys(names):
+            for name in names:
                 self._process_due_separately(name)
+        if self._announcements:
+            self.wake()
 
     def _process_due(self, names: Iterable[str]) -> None:
         with self._store.write() as tx:
@@ -325,7 +332,7 @@ class Engine:
             log.exception("Due times of a deployment can't be processed", extra={"deployment": name})
 
     def _stop_cancelled(self) -> None:
-        """Ask the supervisors of cancelled runs to stop, until they have ended."""
+        """Request the end of cancelled runs, until they have ended."""
         if self._reads != self._queue.reads:
             self._reads = self._queue.reads
             with self._store.read() as tx:
@@ -341,13 +348,21 @@ class Engine:
         self._preparation.refresh()
         if not self._queue.has_waiting:
             return []
-        capacity = launch_capacity()
-        if not capacity:
-            self._shortage = f"no file descriptors (limit {soft_limit()})"
+        try:
+            capacity = self._executor.capacity()
+        except ResourceError as error:
+            self._shortage = error.message
             return []
         prepared = self._preparation.take(min(free, capacity))
         self._has_launched = self._has_launched or bool(prepared)
         return prepared
+
+    def _export_ahead(self) -> None:
+        self._needs_code.clear()
+        with self._store.read() as tx:
+            revision = source_status.applied_revision(tx)
+        if revision is not None:
+            self._preparation.export(revision)
 
     def _refuse(self, run: Run, reason: str) -> None:
         """Record the run as failed; its slot is free for another one."""

@@ -5,13 +5,14 @@ Used by the engine's thread. Other threads do the work that takes long; until th
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 from controller.clock import Clock
 from controller.errors import ControllerError, StateError, StoppingError, shortage
 from controller.model.python_environments import WAITING
 from controller.model.runs import Run
-from controller.runs.active_run import Launchable
 from controller.runs.code_exports import CodeExports
+from controller.runs.executors.executor import Launchable
 from controller.runs.pinned_deployments import PinnedDeployments
 from controller.runs.python_runtimes import PythonRuntimes
 from controller.runs.queue import Queue
@@ -52,6 +53,12 @@ class LaunchPreparation:
             return [launchable for run in waiting if (launchable := self._prepare_or_return(run)) is not None]
         finally:
             self._exports.forget(exported)
+
+    def export(self, revision: str) -> None:
+        """Export a revision before a run needs it. An error is ignored: it is that of the run, if it persists."""
+        if self._source.is_pinned:
+            with suppress(ControllerError, OSError):
+                self._exports.prepare(revision)
 
     def refresh(self) -> None:
         """Let runs try again that wait for a Python environment, if one has become ready or has failed."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from stat import S_ISREG
 
-from controller.runs.recovery import read_mark
+from controller.runs.executors.attempt_files import read_mark
 from controller.time_format import format_time
 
 _OUTCOMES = ("succeeded", "failed", "timed_out", "cancelled", "skipped")

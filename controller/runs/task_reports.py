@@ -12,7 +12,7 @@ from pathlib import Path
 from controller.model.failure_cause import find_cause
 from controller.model.runs import Run, RunOutcome, RunState
 from controller.model.task_runs import TaskTree
-from controller.runs.recovery import AttemptStatus
+from controller.runs.executors.executor import AttemptStatus
 from controller.store import Transaction, task_trees
 from controller.store.task_reports import read_tree
 

@@ -49,6 +49,13 @@ class HeapJobStore(BaseJobStore):  # type: ignore[misc]
             heapq.heappop(self._heap)
         return None
 
+    def earliest(self) -> datetime | None:
+        """Return a time before which no job runs; None without jobs. Any thread may call this."""
+        try:
+            return self._heap[0][0]
+        except IndexError:
+            return None
+
     def get_all_jobs(self) -> list[Job]:
         """Return all jobs, unordered."""
         return list(self._jobs.values())

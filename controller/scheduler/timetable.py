@@ -19,6 +19,8 @@ from controller.scheduler.schedule_trigger import ScheduleTrigger
 OVERLAP = timedelta(seconds=30)
 """After the clock was set back, jobs count from this long before now: longer than it takes to detect the jump."""
 _NEVER = datetime.max.replace(tzinfo=UTC)
+SOON = timedelta(seconds=25)
+"""How long before a due time its code is exported: more than twice the interval at which `app` checks this."""
 TOLERANCE = timedelta(seconds=1)
 """A job may count from at most this long after now: the due times until then have been announced already."""
 
@@ -72,6 +74,11 @@ class Timetable:
             future = [name for name, trigger in self._triggers.items() if trigger.counted_from > now + TOLERANCE]
             self._replace_jobs({name: Agenda(schedules=self._projected[name], after=now) for name in future})
         self._scheduler.wakeup()
+
+    def is_due_soon(self) -> bool:
+        """Return whether a deployment may be due within `SOON`."""
+        earliest = self._store.earliest()
+        return earliest is not None and earliest <= self._clock.now() + SOON
 
     def close(self) -> None:
         """Stop firing."""

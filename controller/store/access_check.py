@@ -14,12 +14,13 @@ from controller.errors import NoStateError, StateError, UsageError
 from controller.git_directory import git_directory
 from controller.remotes import RemoteUrl, canonical, local_path
 from controller.settings import PROJECT, STATE_BESIDE, STATE_IN_GIT, Location
+from controller.state_url import StateUrl
 from controller.store.state_directory import StateDirectory
 
 
 def check_access(location: Location) -> None:
     """Raise NoStateError if no controller has ever run here, and StateError if only another user may read the state."""
-    state = StateDirectory(location.state_dir)
+    state = StateDirectory.at(location)
     try:
         status = state.path.stat()
         is_used = state.is_used()
@@ -48,9 +49,13 @@ def check_access(location: Location) -> None:
 def check_owner(location: Location) -> None:
     """Raise UsageError if the state belongs to another repository. Errors while reading the state are ignored.
 
+    The controller itself checks the owner of a state on a server.
+
     Reads one column through the driver: importing SQLAlchemy would take longer than the rest of the command.
     """
-    database = StateDirectory(location.state_dir).database
+    database = StateDirectory.at(location).database
+    if isinstance(database, StateUrl):
+        return
     try:
         with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True)) as connection:
             row = connection.execute("SELECT repo FROM source WHERE project = ?", (PROJECT,)).fetchone()
@@ -64,9 +69,16 @@ def check_repository(owner: str, location: Location) -> None:
     """Raise UsageError if the state, which belongs to the repository `owner`, is not that of this location."""
     if not is_of_repository(owner, location) and not has_moved(owner, location):
         raise UsageError(
-            f"The state directory {location.state_dir} belongs to the repository {owner}, not to {location.repo}.",
+            f"{name_state(location)} belongs to the repository {owner}, not to {location.repo}.",
             hint=f"Add --repo {owner} to read the state of that one, or choose another --state-dir.",
         )
+
+
+def name_state(location: Location) -> str:
+    """Return how messages name the state, as the beginning of a sentence."""
+    if location.state_url is not None:
+        return f"The database {location.state_url}"
+    return f"The state directory {location.state_dir}"
 
 
 def is_of_repository(owner: str, location: Location) -> bool:

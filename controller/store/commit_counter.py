@@ -1,18 +1,44 @@
-"""Detects commits to the state database without reading a row, so that it can be polled often.
+"""Detects commits to the state database without reading a row of the state, so that it can be polled often.
 
-It uses SQLite's count of commits by other connections (`PRAGMA data_version`). Live views of the state use it.
+It uses SQLite's count of commits by other connections (`PRAGMA data_version`), or the count that every write
+transaction changes in a database on a server. Live views of the state use it.
 """
 
 import sqlite3
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import quote
 
 from controller.errors import StateError
+from controller.settings import PROJECT
+from controller.state_url import StateUrl
+from controller.store.database import Place
+
+
+class _Counter(Protocol):
+    def read(self) -> int:
+        """Return the count. Raises StateError."""
+
+    def close(self) -> None:
+        """Close the connection."""
 
 
 class CommitCounter:
     """A read-only connection that returns the count. Use it from one thread at a time."""
 
+    def __init__(self, place: Place) -> None:
+        self._counter: _Counter = _FileCounter(place) if isinstance(place, Path) else _server_counter(place)
+
+    def stamp(self) -> int:
+        """Return a number that changes with every commit. Raises StateError."""
+        return self._counter.read()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._counter.close()
+
+
+class _FileCounter:
     def __init__(self, path: Path) -> None:
         try:
             self._connection = sqlite3.connect(
@@ -21,13 +47,17 @@ class CommitCounter:
         except sqlite3.Error as error:
             raise StateError(f"The state database can't be used: {error}.") from error
 
-    def stamp(self) -> int:
-        """Return a number that changes with every commit. Raises StateError."""
+    def read(self) -> int:
         try:
             return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
         except sqlite3.Error as error:
             raise StateError(f"The state database can't be used: {error}.") from error
 
     def close(self) -> None:
-        """Close the connection."""
         self._connection.close()
+
+
+def _server_counter(url: StateUrl) -> _Counter:
+    from controller.store.databases.postgresql import ServerCounter
+
+    return ServerCounter(url, PROJECT)

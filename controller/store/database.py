@@ -19,7 +19,7 @@ from controller.store.databases import sqlite
 
 READERS = 4
 """The number of reading connections kept open for user interfaces; up to twice as many may be open at once."""
-SCHEMA_HEAD = "0019"
+SCHEMA_HEAD = "0020"
 
 Place = Path | StateUrl
 """Where a state database is: a file of SQLite, or a database on a PostgreSQL server."""
@@ -44,13 +44,18 @@ class Database(Protocol):
         """Return a read-only engine that keeps `count` connections, with snapshots of the whole database."""
 
 
-def find_database(place: Place) -> Database:
-    """Return the database at this place, which may not exist yet."""
+def find_database(place: Place, application_name: str = "controller") -> Database:
+    """Return the database at this place, which may not exist yet. Sessions with a server have the name."""
     if isinstance(place, Path):
         return sqlite.SqliteDatabase(place)
-    from controller.store.databases.postgresql import PostgresqlDatabase
-
-    return PostgresqlDatabase(place)
+    try:
+        from controller.store.databases.postgresql import PostgresqlDatabase
+    except ImportError as error:
+        raise StateError(
+            "--state-url needs psycopg, which is not installed.",
+            hint="Install it with `pip install 'flow-controller[postgresql]'`.",
+        ) from error
+    return PostgresqlDatabase(place, application_name)
 
 
 def writer(place: Place) -> Engine:
@@ -100,8 +105,11 @@ class OpenConnection:
     def close(self) -> None:
         """Close the connection, if it is open."""
         connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        if connection is None:
+            return
+        if not connection.invalidated and getattr(connection.connection.dbapi_connection, "closed", False):
+            connection.invalidate()  # the server has ended the session: there is nothing to roll back
+        connection.close()
 
 
 def migrate(engine: Engine) -> None:

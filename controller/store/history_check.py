@@ -20,11 +20,11 @@ _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 def check_history(state: StateDirectory) -> None:
     """Raise StateLostError if runs are missing from the database, and StateError if the state can't be read."""
     check_presence(state)
-    if not state.database.exists():
+    if not database.exists(state.database):
         return
     newest = database.newest_run(state.database)
     if newest is None:
-        raise _lost(state, f"{state.database.name} has no tables")
+        raise _lost(state, f"{state.file.name} has no tables")
     missing = [name for name in _run_ids(state) if name > newest]
     if missing:
         raise StateLostError(
@@ -36,6 +36,8 @@ def check_history(state: StateDirectory) -> None:
 
 def check_presence(state: StateDirectory) -> None:
     """Check only which files exist, without opening the database. Raises the same errors as `check_history`."""
+    if state.database != state.file:
+        return
     try:
         problem = _missing_file(state)
     except OSError as error:
@@ -52,13 +54,13 @@ def _lost(state: StateDirectory, problem: str) -> StateLostError:
 
 
 def _missing_file(state: StateDirectory) -> str | None:
-    name = state.database.name
-    if state.database.exists():
-        return None if state.database.stat().st_size else f"{name} is empty"
+    name = state.file.name
+    if state.file.exists():
+        return None if state.file.stat().st_size else f"{name} is empty"
     runs = list(_run_ids(state))
     if runs:
         return f"{name} is missing, but {state.runs.name} has the files of {_count(runs)}"
-    wal = state.database.with_name(f"{name}-wal")
+    wal = state.file.with_name(f"{name}-wal")
     leftover = next((file.name for file in (wal, state.path / "token.sha256") if file.exists()), None)
     return None if leftover is None else f"{name} is missing, but {leftover} exists"
 

@@ -202,24 +202,6 @@ def find_newest(
     return [_from_row(row) for row in rows]
 
 
-def find_latest_due(tx: Transaction, deployment: str, until: datetime, *, except_for: Iterable[str]) -> datetime | None:
-    """Return the latest due time at or before `until` whose reason has none of these prefixes; None if there is none.
-
-    It reads only the rows after that due time.
-    """
-    is_excluded = or_(*(occurrences.c.reason.startswith(prefix, autoescape=True) for prefix in except_for))
-    query = select(occurrences.c.scheduled_for).where(
-        occurrences.c.project == tx.project,
-        occurrences.c.deployment == deployment,
-        occurrences.c.scheduled_for <= until,
-        or_(occurrences.c.reason.is_(None), ~is_excluded),
-    )
-    due_time: datetime | None = tx.connection.execute(
-        query.order_by(occurrences.c.scheduled_for.desc()).limit(1)
-    ).scalar()
-    return due_time
-
-
 def _from_row(row: Row[Any]) -> Occurrence:
     state = None if row.state is None else RunState(row.state)
     return from_row(Occurrence, row, runs=(), outcome=Outcome(row.outcome), state=state)

@@ -1,6 +1,6 @@
 """Opens the state read-only for commands, and explains why it can't be opened or belongs to another repository."""
 
-from controller.errors import ControllerError
+from controller.errors import ControllerError, NoStateError
 from controller.settings import Location
 from controller.store import source_status
 from controller.store.access_check import check_access, check_repository
@@ -17,10 +17,16 @@ def open_read_only(location: Location) -> Store | None:
         StateError: the state can't be read, or has lost its history.
         UsageError: the state belongs to another repository.
     """
-    state = StateDirectory(location.state_dir)
-    check_access(location)
-    check_presence(state)
+    state = StateDirectory.at(location)
+    if location.state_url is None:
+        check_access(location)
+        check_presence(state)
     store = Store.open_existing(state.database)
+    if store is None and location.state_url is not None:
+        raise NoStateError(
+            f"No controller has ever run with the database {location.state_url}.",
+            hint="Start one with `controller run`, or correct --state-url.",
+        )
     if store is not None:
         try:
             with store.read() as tx:

@@ -27,6 +27,9 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from controller.store.sql_functions import elements, rows
 from controller.store.store import Transaction
 
+_FLOAT8 = 701
+"""PostgreSQL's number of the type of floats. The conversion of no other type of our columns depends on the number."""
+
 
 class _Compiled(NamedTuple):
     """The text of a statement, its parameters in order, and how to convert its rows.
@@ -139,7 +142,7 @@ def _compile(statement: Executable, dialect: Dialect) -> _Compiled:
             value = parameter.effective_value
             parameters.append((None, value if convert is None else convert(value)))
     columns = compiled._result_columns
-    found = [entry.type.dialect_impl(dialect).result_processor(dialect, None) for entry in columns]
+    found = [entry.type.dialect_impl(dialect).result_processor(dialect, _FLOAT8) for entry in columns]
     conversions = [(index, convert) for index, convert in enumerate(found) if convert is not None]
     row = namedtuple("Row", [entry.keyname for entry in columns])  # type: ignore[misc]
     return _Compiled(str(compiled), parameters, row._make, conversions)

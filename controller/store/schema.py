@@ -282,6 +282,7 @@ attempts = Table(
     Column("exit_code", Integer),
     Column("signal", Integer),
     Column("reason", Text),
+    Column("place", Text),
 )
 
 task_trees = Table(

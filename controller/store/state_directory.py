@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from controller.errors import AlreadyRunningError, StateError, StateLostError
-from controller.settings import STATE_NAMES
+from controller.settings import STATE_NAMES, Location
+from controller.state_url import StateUrl
 from controller.time_format import format_time
 
 _LOCK_ATTEMPTS = 20
@@ -31,11 +32,15 @@ class Holder:
 
 
 class StateDirectory:
-    """A state directory. It is private to its user, and has a .gitignore that excludes all of it."""
+    """A state directory. It is private to its user, and has a .gitignore that excludes all of it.
 
-    def __init__(self, path: Path) -> None:
+    `database` is its file `file`, or a database on a server.
+    """
+
+    def __init__(self, path: Path, url: StateUrl | None = None) -> None:
         self.path = path
-        self.database = path / "state.db"
+        self.file = path / "state.db"
+        self.database: Path | StateUrl = url or self.file
         self.socket = path / "control.sock"
         self.runs = path / "runs"
         self.exports = path / "exports"
@@ -47,6 +52,11 @@ class StateDirectory:
         self._lock: int | None = None
         self._directory_lock: int | None = None
         self._identities: dict[Path, tuple[int, int]] = {}
+
+    @classmethod
+    def at(cls, location: Location) -> "StateDirectory":
+        """Return the state directory of a location."""
+        return cls(location.state_dir, location.state_url)
 
     def hold(self, *, version: str, now: datetime, pause: Any) -> None:
         """Create the directory if necessary and lock it until this process ends.
@@ -110,8 +120,8 @@ class StateDirectory:
 
     def remember(self) -> None:
         """Record the files whose identity `check` verifies. Call it again once the database is open."""
-        wal = self.database.with_name(f"{self.database.name}-wal")
-        identities = {path: _identity(path) for path in (self._lock_file, self.runs, self.database, wal)}
+        files = (self.file, self.file.with_name(f"{self.file.name}-wal")) if self.file == self.database else ()
+        identities = {path: _identity(path) for path in (self._lock_file, self.runs, *files)}
         self._identities = {path: identity for path, identity in identities.items() if identity is not None}
 
     def check(self) -> None:

@@ -3,8 +3,9 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine
 
@@ -13,6 +14,9 @@ from controller.errors import StateError, StateLostError
 from controller.state_url import StateUrl
 from controller.store import database
 from controller.store.database import Place
+
+if TYPE_CHECKING:
+    from controller.store.leadership import Leadership
 
 _WRITE_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0)
 
@@ -60,11 +64,13 @@ class Store:
         project: str,
         check: Callable[[], None] = lambda: None,
         writing: _Writing | None = None,
+        leadership: "Leadership | None" = None,
         *,
         keeps_reading_connection: bool = False,
     ) -> None:
         self.check = check
         self.place = place
+        self._leadership = leadership
         self._reader = reader
         self._writer = writer
         self._project = project
@@ -83,14 +89,64 @@ class Store:
         return self._writing.commits
 
     @classmethod
-    def open(cls, place: Place, *, project: str = "default", check: Callable[[], None] = lambda: None) -> "Store":
-        """Open for writing; create and migrate the database if necessary. Raises StateError."""
+    def open(
+        cls,
+        place: Place,
+        *,
+        project: str = "default",
+        check: Callable[[], None] = lambda: None,
+        leadership: "Leadership | None" = None,
+    ) -> "Store":
+        """Open for writing; create and migrate the database if necessary. Raises StateError.
+
+        `leadership` is the one of a project in a database on a server, with the lock; None: get it, and release it at
+        the end. Raises AlreadyRunningError if another controller leads the project.
+        """
+        if isinstance(place, StateUrl):
+            from controller.store.leadership import lead
+
+            own = lead(place, project) if leadership is None else leadership
+            try:
+                return cls._open_leading(place, project, check, own)
+            except BaseException:
+                own.release()
+                raise
         if not database.exists(place):
             database.create(place)
         engine = database.writer(place)
         with database.translate_errors():
             database.migrate(engine)
         return cls(place, database.reader(place), engine, project, check)
+
+    @classmethod
+    def _open_leading(
+        cls, place: StateUrl, project: str, check: Callable[[], None], leadership: "Leadership"
+    ) -> "Store":
+        own = database.find_database(place, leadership.application_name)
+        with database.translate_errors():
+            if not own.exists():
+                own.create(database.SCHEMA_HEAD)
+            engine = own.writer()
+        try:
+            with database.translate_errors():
+                database.migrate(engine)
+                reader = own.reader(database.READERS, database.READERS)
+            leadership.begin()
+        except BaseException:
+            engine.dispose()
+            raise
+        return cls(place, reader, engine, project, check, leadership=leadership)
+
+    @classmethod
+    def open_beside(cls, place: Place, *, project: str = "default") -> "Store":
+        """Open for writing beside the controller that is running. Raises StateError."""
+        if not isinstance(place, StateUrl):
+            return cls.open(place, project=project)
+        from controller.store.leadership import Leadership
+
+        leadership = Leadership(place, project)
+        leadership.join()
+        return cls(place, database.reader(place), database.writer(place), project, leadership=leadership)
 
     def with_own_readers(self, count: int) -> "Store":
         """Return a store for one part of the process, with up to `count` reading connections of its own.
@@ -100,7 +156,6 @@ class Store:
         that reads uses it.
         """
         reader = database.reader(self.place, count, overflow=0)
-        is_open = count > 1
         return Store(
             self.place,
             reader,
@@ -108,7 +163,8 @@ class Store:
             self._project,
             self.check,
             self._writing,
-            keeps_reading_connection=is_open,
+            self._leadership,
+            keeps_reading_connection=count > 1,
         )
 
     @classmethod
@@ -154,7 +210,7 @@ class Store:
             if writing.connection is None:
                 writing.connection = database.OpenConnection(self._writer)
             try:
-                with database.translate_errors(), writing.connection.begin() as connection:
+                with database.translate_errors(), self._begin(writing.connection) as connection:
                     tx = Transaction(connection, self._project, writing.commits + 1)
                     yield tx
                 writing.commits = tx.number
@@ -162,6 +218,9 @@ class Store:
                 writing.durations.observe(time.monotonic() - began)
         for callback in (*tx._committed, *writing.listeners):
             callback()
+
+    def _begin(self, opened: database.OpenConnection) -> AbstractContextManager[Connection]:
+        return opened.begin() if self._leadership is None else self._leadership.transaction(opened)
 
     @contextmanager
     def on_commit(self, callback: Callable[[], None]) -> Iterator[None]:
@@ -207,3 +266,5 @@ class Store:
             self._writing.connection.close()
         if self._writer is not None:
             self._writer.dispose()
+        if self._leadership is not None:
+            self._leadership.release()

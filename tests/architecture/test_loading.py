@@ -60,6 +60,9 @@ def test_importing_a_part_of_the_model_loads_no_other_package(tmp_path: Path) ->
     assert not {name.partition(".")[0] for name in loaded} & HEAVY
 
 
+_OF_ERRORS = ("errors", "sdk", "sdk.messages", "sdk.run_states", "text")
+
+
 def command(*arguments: str) -> str:
     return f"from controller.cli.main import run\ntry:\n    run({list(arguments)!r})\nexcept SystemExit:\n    pass"
 
@@ -69,6 +72,21 @@ def test_help_loads_no_heavy_package(arguments: list[str], tmp_path: Path) -> No
     loaded = {name.partition(".")[0] for name in loaded_by(command(*arguments), tmp_path)}
     assert "click" in loaded
     assert not loaded & HEAVY
+
+
+@pytest.mark.parametrize("words", ["controller ", "controller sta", "controller --"])
+def test_completing_a_command_loads_no_command(words: str, tmp_path: Path) -> None:
+    variables = {"_CONTROLLER_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": "1"}
+    loaded = loaded_by(f"import os\nos.environ.update({variables!r})\n{command()}", tmp_path)
+    assert "click.shell_completion" in loaded
+    own = {name for name in loaded if name.startswith("controller.")}
+    assert own == {f"controller.{name}" for name in ("cli", "cli.main", "cli.standard_streams", *_OF_ERRORS)}
+
+
+def test_help_loads_the_options_but_no_settings(tmp_path: Path) -> None:
+    loaded = loaded_by(command("--help"), tmp_path)
+    assert "controller.cli.options" in loaded
+    assert not loaded & {"controller.settings", "controller.remotes", "ipaddress", "urllib.parse", "dataclasses"}
 
 
 @pytest.mark.parametrize("options", [[], ["--verbose"]])

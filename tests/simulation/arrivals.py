@@ -1,4 +1,4 @@
-"""What arrives from outside in a simulation: files in a watched folder, and deliveries to a webhook.
+"""The events from outside in a simulation: files in a watched folder, and deliveries to a webhook.
 
 The folder is a real one, and so are its scans and the handling of requests; only the threads are missing. Each version
 of a file must start one run, and so must each delivery, across kills of the controller.

@@ -31,7 +31,7 @@ class Checker:
         self._world = world
         self._final: dict[RunId, Run] = {}
         self._skips = SkipChecker()
-        self._forgotten: set[RunId] = set()
+        self._deleted: set[RunId] = set()
         self._last_event = 0
 
     def check_step(self) -> None:
@@ -42,7 +42,7 @@ class Checker:
             ledger = [row for name in inventory.entries(tx) for row in occurrences.find_newest(tx, name, 1000)]
             policies = {name: entry.document.get("overlap", "skip") for name, entry in inventory.entries(tx).items()}
             gated = set(gates.find_waiting_by_run(tx))
-            self._note_forgotten(tx, by_id.values())
+            self._note_deleted(tx, by_id.values())
             self._world.inbox.check(tx)
             self._world.sender.check(tx)
         for run_id, run in self._final.items():
@@ -68,7 +68,7 @@ class Checker:
         those in `gaps`.
         """
         with self._world.real_store.read() as tx:
-            self._note_forgotten(tx, select_all(tx, RunFilter()))
+            self._note_deleted(tx, select_all(tx, RunFilter()))
             unfinished = select_all(tx, RunFilter(states=ACTIVE))
             assert unfinished == [], f"not resolved: {[(run.id, run.state, run.reason) for run in unfinished]}"
             for run in select_all(tx, RunFilter()):
@@ -93,16 +93,16 @@ class Checker:
                     assert missing == [], f"{name} misses {missing}"
                     check_exclusions(tx, rows, dict(times))
 
-    def _note_forgotten(self, tx: Transaction, all_runs: Iterable[Run]) -> None:
+    def _note_deleted(self, tx: Transaction, all_runs: Iterable[Run]) -> None:
         """Note the runs that were skipped for times after one to which the clock was set back.
 
-        Unless a redo of such a due time is unfinished, the skip is forgotten, so that the time is decided when it is
+        Unless a redo of such a due time is unfinished, its row is deleted, so that the time is decided again when it is
         due.
         """
         for number, event in events.after(tx, self._last_event, limit=100_000):
             self._last_event = number
             if event.reason == "ClockJumped" and "set back" in event.message:
-                self._forgotten |= {
+                self._deleted |= {
                     run.id
                     for run in all_runs
                     if run.state is RunState.SKIPPED
@@ -120,8 +120,8 @@ class Checker:
         assert (run.deployment, run.scheduled_for) == (row.deployment, row.scheduled_for)
         assert (run.state is RunState.SKIPPED) is (row.outcome is Outcome.SKIPPED)
         history = runs.history(tx, row.deployment, row.scheduled_for, row.scheduled_for)[row.scheduled_for]
-        remembered = [run for run in history if run.run_id not in self._forgotten]
-        latest = [find_latest(some) for some in (history, remembered) if some]
+        kept = [run for run in history if run.run_id not in self._deleted]
+        latest = [find_latest(some) for some in (history, kept) if some]
         assert (row.run_id, row.state) in [(run.run_id, run.state) for run in latest], (row, latest)
 
 

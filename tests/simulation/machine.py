@@ -1,24 +1,31 @@
 """The simulated machine: flows are entries of a table, which survive restarts of the controller.
 
-`Machine` replaces the launcher and the supervisors, and `SimulatedMonitor` replaces `RunMonitor`. The simulated monitor
-writes to the store in the same order, and reads outcomes of attempts from the table instead of from directories.
+`Machine` has the flows. `SimulatedExecutor` is an executor that starts them there, with an entry instead of a process,
+and reads the outcomes of attempts from the table instead of from directories. The monitor and the engine are the real
+ones.
 """
 
+import errno
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
+from pathlib import Path
 from random import Random
-from typing import Any
 
-from controller.model.deployments import Deployment
+from controller.clock import Clock
 from controller.model.queues import EVERYTHING
 from controller.model.runs import Attempt, Run, RunOutcome, RunState
-from controller.runs.active_run import Launchable
-from controller.runs.outcomes import record_outcomes
-from controller.store import Store, queues, run_transitions, runs
-from controller.store.run_search import RunFilter, select_all
+from controller.runs.executors.executor import Alive, AttemptStatus, Launchable, NotStarted, Phase
+from controller.store import Store, queues
 from tests.conftest import ManualClock
+
+LOST_CHANCE = 0.03
+"""How often a supervisor exits before it receives GO."""
+HANG_CHANCE = 0.03
+"""How often a supervisor never becomes ready."""
+SHORTAGE_CHANCE = 0.03
+"""How often a launch fails, because the machine lacks file descriptors."""
 
 
 @dataclass(slots=True)
@@ -40,8 +47,19 @@ class Machine:
         self._clock = clock
         self.flows: dict[str, Flow] = {}
         self.starts: Counter[tuple[str, int]] = Counter()
-        self.nonces = 0
         self.is_calm = False
+
+    def has_bad_luck(self, chance: float) -> bool:
+        """Whether something that happens with this probability happens now. Never while the machine is calm."""
+        return not self.is_calm and self._random.random() < chance
+
+    def elapsed(self) -> float:
+        """Return the time since the machine was started, in seconds."""
+        return self._clock.elapsed()
+
+    def delay(self, most: float) -> float:
+        """Return the time after a random delay."""
+        return self.elapsed() + most * self._random.random()
 
     def start(self, run: Run, attempt: Attempt, timeout: timedelta | None) -> None:
         """Start a flow with a random duration and outcome."""
@@ -69,127 +87,155 @@ class Machine:
             flow.ends, flow.outcome = self._clock.elapsed() + self._random.random(), RunState.CANCELLED
 
 
-class SimulatedLauncher:
-    """Has no fork servers: the simulated monitor starts the flows."""
+@dataclass(slots=True, kw_only=True)
+class SimulatedHandle:
+    """One attempt. `ready_at`: when its supervisor becomes ready, on the scale of `Clock.elapsed`.
 
-    def stop_idle_servers(self) -> None:
-        """Do nothing."""
-
-
-@dataclass(slots=True)
-class ActiveRun:
-    """One run that is monitored, with its current attempt."""
+    `timeout`: None for an adopted attempt, which receives no GO, and for a flow without one. `is_launched`: this
+    controller has launched it, and has not abandoned it. `is_watched`: it may wake the engine up.
+    """
 
     run: Run
     attempt: Attempt
+    directory: Path
+    machine: Machine
+    fault: Callable[[], None]
+    timeout: timedelta | None = None
+    ready_at: float = 0.0
+    ready_by: float = 0.0
+    is_launched: bool = False
+    is_watched: bool = True
+    is_ready: bool = False
+    has_go: bool = False
+    ended_on_its_own: bool = False
+    is_cold: bool = True
+    lacking: str | None = None
+
+    @property
+    def phase(self) -> Phase:
+        """The next step of the attempt."""
+        if not self.is_launched or self.has_go:
+            return Phase.AWAITING_END
+        return Phase.READY if self.is_ready else Phase.STARTING
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the engine is woken up for this attempt."""
+        if not self.is_watched:
+            return False
+        if self.phase is Phase.AWAITING_END:
+            return not isinstance(self.read_status(), Alive)
+        return self.phase is Phase.STARTING and self.ready_at <= self.machine.elapsed()
+
+    def fileno(self) -> None:
+        """Return None: `World.turn` passes readable attempts to the engine."""
+
+    def receive(self) -> bool:
+        """Become ready, or exit without becoming ready."""
+        if self.ready_at <= self.machine.elapsed():
+            if self.machine.has_bad_luck(LOST_CHANCE):
+                return False
+            self.is_ready = True
+        return True
+
+    def send_go(self) -> None:
+        """Start the flow, unless the supervisor has exited. The controller may be killed before and after that."""
+        self.fault()
+        self.has_go = True
+        if not self.machine.has_bad_luck(LOST_CHANCE):
+            self.machine.start(self.run, self.attempt, self.timeout)
+        self.fault()
+
+    def abandon(self) -> None:
+        """Make sure that the flow never starts."""
+        self.is_launched = self.is_watched = False
+
+    def request_stop(self) -> None:
+        """End the flow as cancelled, if it was started."""
+        self.machine.end(self.attempt.nonce)
+
+    def read_status(self) -> AttemptStatus:
+        """Return the status of the flow, according to the machine's table."""
+        flow = self.machine.flows.get(self.attempt.nonce)
+        if flow is None:
+            if self.phase is not Phase.AWAITING_END:
+                return Alive(started=False)
+            self.ended_on_its_own = self.ended_on_its_own or self.has_go
+            return NotStarted()
+        if flow.is_lost:
+            return RunOutcome(state=RunState.CRASHED, reason="outcome unknown")
+        if flow.ends > self.machine.elapsed():
+            return Alive(started=True)
+        code = 0 if flow.outcome is RunState.SUCCEEDED else 1
+        return RunOutcome(state=flow.outcome, reason=flow.outcome.value, exit_code=code)
+
+    def why_uncertain(self) -> None:
+        """Return None: the table is never wrong."""
+
+    def clean_up(self, status: RunOutcome | NotStarted) -> None:
+        """Do nothing: an ended flow leaves nothing behind."""
+
+    def release(self) -> None:
+        """End the connection, without any effect on a flow that was started."""
+        self.is_launched = self.is_watched = False
 
 
-class SimulatedMonitor:
-    """Monitors the runs in progress. `fault` is called wherever the controller may be killed."""
+class SimulatedExecutor:
+    """Launches attempts on the machine. `fault` is called wherever the controller may be killed."""
 
-    def __init__(self, store: Store, clock: ManualClock, machine: Machine, fault: Callable[[], None]) -> None:
+    ready_seconds = 2.0
+    place = None
+
+    def __init__(self, store: Store, clock: Clock, machine: Machine, fault: Callable[[], None]) -> None:
         self._store = store
         self._clock = clock
         self._machine = machine
         self._fault = fault
-        self._active: dict[str, ActiveRun] = {}
-        self._ended: list[tuple[Any, None]] = []
+        self._handles: list[SimulatedHandle] = []
 
-    def __len__(self) -> int:
-        return len(self._active) + len(self._ended)
+    def open(self) -> None:
+        """Do nothing: there is nothing that launches use."""
 
-    def take_shortage(self) -> str | None:
-        """Return None: launches lack nothing in a simulation."""
-        return None
+    def close(self) -> None:
+        """Do nothing."""
 
-    def recover(self) -> None:
-        """Take over the runs of the previous controller."""
-        self.commit(self.find_ended([], everything=True), [])
+    def maintain(self) -> None:
+        """Drop the attempts that can't wake the engine up any more."""
+        self._handles = [handle for handle in self._handles if handle.is_watched]
 
-    def find_ended(self, _ready: Sequence[Any], *, everything: bool) -> list[tuple[Any, None]]:
-        """Record the outcomes of finished attempts, and return the attempts as pairs, as the monitor does."""
-        if everything:
-            self._take_over()
-        before = list(self._active.values())
-        for active in before:
-            self._record_outcome(active)
-        self._ended = [(active, None) for active in before if active.run.id not in self._active]
-        return self._ended
+    def capacity(self) -> int:
+        """Return more than any limit of runs."""
+        return 1 << 20
 
-    def commit(self, _ended: Sequence[tuple[Any, None]], batch: Sequence[Launchable]) -> None:
-        """Launch these runs."""
-        self._ended = []
-        for launch in batch:
-            self._launch(launch.run, launch.deployment)
+    def readable(self) -> list[SimulatedHandle]:
+        """Return the attempts that wake the engine up."""
+        return [handle for handle in self._handles if handle.is_readable]
 
-    def _take_over(self) -> None:
+    def launch(self, launchable: Launchable, attempt: Attempt) -> SimulatedHandle:
+        """Launch an attempt, which exceeds no limit. The controller may be killed before and after that."""
+        self._fault()
         with self._store.read() as tx:
-            claimed = select_all(tx, RunFilter(states=(RunState.LAUNCHING, RunState.RUNNING)))
-            for run in claimed:
-                if run.id not in self._active:
-                    self._active[run.id] = ActiveRun(run, runs.attempts_of(tx, run.id)[-1])
-
-    def _launch(self, run: Run, deployment: Deployment) -> None:
-        """Claim a run, record its start and send GO. The controller may be killed between these steps."""
-        self._machine.nonces += 1
-        attempt = Attempt(
-            run_id=run.id,
-            number=run.attempt or 1,
-            nonce=f"n{self._machine.nonces}",
-            boot_id="b",
-            state=RunState.LAUNCHING,
-        )
-        with self._store.write() as tx:
-            if not run_transitions.claim(tx, [attempt]):
-                return
-            claimed = runs.find(tx, run.id)
-            assert claimed is not None
-            self._check_limits(claimed, queues.read_load(tx, self._clock.now()))
-        self._fault()
-        with self._store.write() as tx:
-            run_transitions.start(tx, [attempt], self._clock.now())
-        self._fault()
-        self._machine.start(claimed, attempt, deployment.timeout)
-        self._active[run.id] = ActiveRun(claimed, attempt)
-
-    def _check_limits(self, run: Run, load: Any) -> None:
-        """Check that this start exceeds no limit."""
-        for name in (run.queue, EVERYTHING):
+            load = queues.read_load(tx, self._clock.now())
+        for name in (launchable.run.queue, EVERYTHING):
             limit = load.limits.get(name)
             assert limit is None or load.running[name] <= limit, f"queue {name}: {load.running[name]} of {limit}"
+        if self._machine.has_bad_luck(SHORTAGE_CHANCE):
+            raise OSError(errno.EMFILE, "Too many open files")
+        handle = self._add(launchable.run, attempt)
+        handle.is_launched = True
+        handle.timeout = launchable.deployment.timeout
+        handle.ready_at = float("inf") if self._machine.has_bad_luck(HANG_CHANCE) else self._machine.delay(0.5)
+        self._fault()
+        return handle
 
-    def refuse(self, run: Run, reason: str) -> None:
-        """Record that a run can't be launched."""
-        outcome = RunOutcome(state=RunState.FAILED, reason=f"not launched: {reason}")
-        with self._store.write() as tx:
-            record_outcomes(tx, [(run, outcome)], self._clock.now())
+    def adopt(self, run: Run, attempt: Attempt) -> SimulatedHandle:
+        """Return the handle of an attempt of an earlier controller."""
+        return self._add(run, attempt)
 
-    def request_stop(self, run_id: str) -> None:
-        """Ask the supervisor of a run to stop it."""
-        active = self._active.get(run_id)
-        if active is not None:
-            self._machine.end(active.attempt.nonce)
-
-    def _record_outcome(self, active: ActiveRun) -> None:
-        """Record the outcome of an attempt that is not running any more, according to the machine's table."""
-        flow = self._machine.flows.get(active.attempt.nonce)
-        now = self._clock.now()
-        if flow is not None and not flow.is_lost and flow.ends > self._clock.elapsed():
-            return
-        with self._store.write() as tx:
-            run = runs.find(tx, active.run.id)
-            assert run is not None
-            if flow is None and run.cancel_reason is None:
-                runs.move(tx, run.id, expect=run.state, to=RunState.PENDING, started_at=None)
-            else:
-                record_outcomes(tx, [(run, _outcome(flow, run, now))], now)
-        del self._active[active.run.id]
-
-
-def _outcome(flow: Flow | None, run: Run, now: datetime) -> RunOutcome:
-    if flow is None:
-        return RunOutcome(state=RunState.CANCELLED, reason=run.cancel_reason)
-    if flow.is_lost:
-        return RunOutcome(state=RunState.CRASHED, reason="outcome unknown")
-    code = 0 if flow.outcome is RunState.SUCCEEDED else 1
-    return RunOutcome(state=flow.outcome, reason=flow.outcome.value, exit_code=code, finished_at=now)
+    def _add(self, run: Run, attempt: Attempt) -> SimulatedHandle:
+        directory = Path("/nowhere/runs", run.id, f"{attempt.number}-{attempt.nonce}")
+        handle = SimulatedHandle(
+            run=run, attempt=attempt, directory=directory, machine=self._machine, fault=self._fault
+        )
+        self._handles.append(handle)
+        return handle

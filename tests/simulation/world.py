@@ -25,18 +25,18 @@ from controller.queries.parameter_form import Forms
 from controller.reconcile.reconciler import PassResult, Reconciler
 from controller.runs.admission import Admission
 from controller.runs.engine import Engine
-from controller.runs.executors.local.launcher import Launcher
 from controller.runs.ids import RunIds
-from controller.runs.monitor import RunMonitor
 from controller.runs.pinned_deployments import PinnedDeployments
 from controller.runs.retention import Sweeper
 from controller.sources.source import Change, WatchedPath
 from controller.store import Store, Transaction
 from tests.conftest import ManualClock
 from tests.simulation.arrivals import Inbox, Sender
-from tests.simulation.machine import Machine, SimulatedLauncher, SimulatedMonitor
+from tests.simulation.machine import Machine, SimulatedExecutor
 
 MAX_RUNNING = 3
+MAX_WAKEUPS = 3
+"""The most iterations in one turn that attempts cause."""
 
 
 class Killed(BaseException):
@@ -196,18 +196,17 @@ class World:
         """Start a new controller."""
         deployments = ActiveDeployments()
         admission = Admission(self.clock, self._ids, deployments)
+        self.executor = SimulatedExecutor(self.store, self.clock, self.machine, self.fault)
         self.engine = Engine(
             store=self.store,
             pinned_deployments=PinnedDeployments(self.source, self.store),
             clock=self.clock,
             admission=admission,
-            launcher=cast("Launcher", SimulatedLauncher()),
+            executor=self.executor,
             max_running=MAX_RUNNING,
             on_tick=self._tick,
             on_failure=lambda: None,
         )
-        monitor = SimulatedMonitor(self.store, self.clock, self.machine, self.fault)
-        self.engine._monitor = cast("RunMonitor", monitor)
         self.operations = OperationContext(
             store=self.store,
             clock=self.clock,
@@ -235,16 +234,28 @@ class World:
         )
         self.engine._clock_monitor.repair()
         self.engine._queue.record_limit()
-        monitor.recover()
+        self.engine._monitor.recover()
 
     def turn(self, *, is_tick: bool, is_due: bool = True) -> None:
-        """Run one iteration of the engine; with `is_due`, the timetable has notified it about every deployment."""
+        """Run an iteration of the engine, and more while attempts become ready or end.
+
+        With `is_due`, the timetable has notified it about every deployment.
+        """
         for name in self.source.documents if is_due else ():
             self.engine.notify_due(name)
         self.sender.note_time()
         self.inbox.turn()
+        self._iterate(is_tick=is_tick)
+        for _ in range(MAX_WAKEUPS):
+            self.pass_time(timedelta(seconds=1))
+            if not self.executor.readable():
+                break
+            self._iterate(is_tick=False)
+
+    def _iterate(self, *, is_tick: bool) -> None:
         self.engine._clear_wakeups()
-        self.engine._turn([], is_tick=is_tick)
+        self.engine._monitor.count_listening(1.0)
+        self.engine._turn(self.executor.readable(), is_tick=is_tick)
 
     def close(self) -> None:
         """Close the store."""

@@ -41,7 +41,7 @@ class Exposition:
         notices = read_notices(self._state.path / NOTICES)
         series = ""
         with self._store.read() as tx:
-            families = [*process_families(self._parts, self._store.writes, self._state.database, now)]
+            families = [*process_families(self._parts, self._store.writes, self._state.file, now)]
             families += state_families(tx, views, notices, self._parts.oldest_due(tx, now), now)
             if self._parts.has_deployment_series:
                 successes = self._successes.refresh(tx, [view.name for view in views])

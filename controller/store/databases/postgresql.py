@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 import psycopg
+from psycopg.adapt import Loader
 from psycopg.types.string import StrDumperUnknown
 from sqlalchemy import Compiled, Dialect, Engine, create_engine, event, make_url
 from sqlalchemy.dialects.postgresql.base import PGTypeCompiler
@@ -17,11 +18,12 @@ from sqlalchemy.pool import QueuePool
 from sqlalchemy.util import LRUCache
 
 from controller.state_url import StateUrl
+from controller.store.databases.postgresql_errors import translate_driver_errors
 from controller.store.databases.postgresql_tables import create_tables
 
 _COMPILED: LRUCache[Any, Compiled] = LRUCache(500)
 _CONNECT_SECONDS = 5
-_KEEPALIVE = {"keepalives_idle": 3, "keepalives_interval": 2, "keepalives_count": 2, "tcp_user_timeout": 8000}
+_KEEPALIVE = {"keepalives_idle": 3, "keepalives_interval": 2, "keepalives_count": 2, "tcp_user_timeout": 5000}
 _WRITER = {"lock_timeout": "3s", "statement_timeout": "30s", "idle_in_transaction_session_timeout": "5s"}
 _READER = {"statement_timeout": "30s", "idle_in_transaction_session_timeout": "60s"}
 
@@ -31,20 +33,21 @@ class PostgresqlDatabase:
     """A database on a server."""
 
     url: StateUrl
+    application_name: str = "controller"
 
     def exists(self) -> bool:
         """Return whether the tables exist."""
-        with connect(self.url) as connection:
+        with translate_driver_errors(), connect(self.url) as connection:
             row = connection.execute("SELECT to_regclass('alembic_version')").fetchone()
         return row is not None and row[0] is not None
 
     def writer(self) -> Engine:
         """Return an engine with exactly one connection. The first statement of a transaction takes the write lock."""
-        return _engine(self.url, _WRITER, pool_size=1, max_overflow=0)
+        return _engine(self.url, _WRITER, self.application_name, pool_size=1, max_overflow=0)
 
     def reader(self, count: int, overflow: int) -> Engine:
         """Return an engine for transactions that read one snapshot, and can't write."""
-        engine = _engine(self.url, _READER, pool_size=count, max_overflow=overflow)
+        engine = _engine(self.url, _READER, self.application_name, pool_size=count, max_overflow=overflow)
 
         @event.listens_for(engine, "connect")
         def _on_connect(connection: psycopg.Connection, _record: Any) -> None:
@@ -63,9 +66,32 @@ class PostgresqlDatabase:
             engine.dispose()
 
 
-def connect(url: StateUrl, settings: dict[str, str] | None = None) -> psycopg.Connection[tuple[Any, ...]]:
-    """Open a connection outside of the pools, in which each statement is a transaction."""
-    return psycopg.connect(**_parameters(url), **_arguments(url, settings or _READER), autocommit=True)
+def connect(url: StateUrl, application_name: str = "controller") -> psycopg.Connection[tuple[Any, ...]]:
+    """Open a connection outside of the pools, in which each statement is a transaction. Raises psycopg.Error."""
+    return psycopg.connect(**{**_parameters(url), **_arguments(url, _READER, application_name)}, autocommit=True)
+
+
+class ServerCounter:
+    """The count of the commits of a project. It connects again after the session has ended."""
+
+    def __init__(self, url: StateUrl, project: str) -> None:
+        self._url = url
+        self._project = project
+        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+
+    def read(self) -> int:
+        """Return the count. Raises StateError."""
+        with translate_driver_errors():
+            if self._connection is None or self._connection.closed:
+                self._connection = connect(self._url)
+            query = "SELECT commits FROM leadership WHERE project = %s"
+            row = self._connection.execute(query, (self._project,)).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
 
 
 class _TypeCompiler(PGTypeCompiler):
@@ -82,15 +108,26 @@ class _Text(StrDumperUnknown):
         return super().dump(obj.replace("\0", "\ufffd"))
 
 
-def _engine(url: StateUrl, settings: dict[str, str], **pool: Any) -> Engine:
+class _Number(Loader):
+    """Reads sums of integers, which PostgreSQL returns as exact numbers of any size."""
+
+    def load(self, data: Any) -> float:
+        text = bytes(data).decode()
+        return float(text) if "." in text else int(text)
+
+
+def _engine(url: StateUrl, settings: dict[str, str], application_name: str, **pool: Any) -> Engine:
     """Return a new engine with a connection pool of its own. All engines share one dialect and one cache."""
     address = make_url(url.text).set(drivername="postgresql+psycopg")
-    new = create_engine(address, poolclass=QueuePool, connect_args=_arguments(url, settings), **pool).pool
+    new = create_engine(
+        address, poolclass=QueuePool, connect_args=_arguments(url, settings, application_name), **pool
+    ).pool
     engine = Engine(new, _dialect(url), address, execution_options={"compiled_cache": _COMPILED})
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: psycopg.Connection, _record: Any) -> None:
         connection.adapters.register_dumper(str, _Text)
+        connection.adapters.register_loader("numeric", _Number)
 
     return engine
 
@@ -112,11 +149,11 @@ def _parameters(url: StateUrl) -> dict[str, Any]:
     return dict(parameters)
 
 
-def _arguments(url: StateUrl, settings: dict[str, str]) -> dict[str, Any]:
+def _arguments(url: StateUrl, settings: dict[str, str], application_name: str = "controller") -> dict[str, Any]:
     """Return the connection parameters of libpq: those of the URL come first, except for the settings of sessions."""
     query = make_url(url.text).query
     values = {"TimeZone": "UTC", "client_min_messages": "warning", **settings}
     options = " ".join(f"-c {name}={value}" for name, value in values.items())
-    defaults = {"connect_timeout": _CONNECT_SECONDS, "application_name": "controller", **_KEEPALIVE}
+    defaults = {"connect_timeout": _CONNECT_SECONDS, **_KEEPALIVE}
     own = {name: value for name, value in defaults.items() if name not in query}
-    return {**own, "options": f"{query.get('options', '')} {options}".strip()}
+    return {**own, "application_name": application_name, "options": f"{query.get('options', '')} {options}".strip()}

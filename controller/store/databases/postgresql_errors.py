@@ -1,5 +1,10 @@
 """Explains the errors of PostgreSQL and of its driver."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
 from controller.errors import StateError, StorageFullError
 
 _FULL = "53100"
@@ -22,6 +27,15 @@ _BY_TEXT = (
     (("QueuePool",), "Too many requests are reading the state at once. Try again in a moment."),
 )
 _UNREACHABLE = "Check that the server runs, and the host and the port of --state-url."
+
+
+@contextmanager
+def translate_driver_errors() -> Iterator[None]:
+    """Translate errors of psycopg within the block, which SQLAlchemy does not know, into `StateError`."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise state_error(error) from error
 
 
 def state_error(error: BaseException) -> StateError:

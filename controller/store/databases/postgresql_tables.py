@@ -4,10 +4,10 @@ from typing import Any
 
 from sqlalchemy import Connection, MetaData, String, Text, text
 
-from controller.store import notification_tables, trigger_tables
+from controller.store import leadership_tables, notification_tables, trigger_tables
 from controller.store.schema import metadata
 
-_EXTENSIONS = (notification_tables, trigger_tables)
+_EXTENSIONS = (leadership_tables, notification_tables, trigger_tables)
 """The modules that add tables to those of `schema` when they are imported."""
 
 _COUNT = """

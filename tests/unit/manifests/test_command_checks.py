@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from controller.manifests.command_checks import as_list, yaml_word
@@ -51,6 +51,7 @@ def test_a_pipe_works_when_the_hint_is_followed(read: Read, tmp_path: Path) -> N
     assert (tmp_path / "sorted").read_text() == "a\nb\n"
 
 
+@example(words=[":0"])
 @given(words=st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"])), min_size=1))
 def test_any_word_is_read_back_unchanged(words: list[str]) -> None:
     written = f"name: a\nparameters: {{x: [{', '.join(map(yaml_word, words))}]}}\ncommand: [cat]\n"

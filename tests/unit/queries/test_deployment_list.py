@@ -14,8 +14,11 @@ from controller.queries.deployment_list import DeploymentRow, DeploymentSort, de
 from controller.queries.deployments import DeploymentView, list_deployments
 from controller.store import Store, holds, inventory, runs
 from tests.conftest import NOW
+from tests.postgresql import BOTH_DATABASES
 from tests.unit.queries.test_deployment_cache import entry
 from tests.unit.store.test_records import run
+
+pytestmark = BOTH_DATABASES
 
 MINUTE = timedelta(minutes=1)
 DEPLOYMENTS = 3_000

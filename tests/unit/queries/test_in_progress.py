@@ -9,6 +9,9 @@ from controller.model.triggers import UpstreamOutcome
 from controller.queries.in_progress import find_in_progress
 from controller.store import Store, gates, queues, runs
 from tests.conftest import NOW
+from tests.postgresql import BOTH_DATABASES
+
+pytestmark = BOTH_DATABASES
 
 MINUTE = timedelta(minutes=1)
 

@@ -20,6 +20,7 @@ from controller.store.rows import to_row
 from controller.store.run_search import MAX_EXAMINED, RunFilter, count_matching, newest_points
 from controller.store.schema import attempts
 from tests.conftest import NOW
+from tests.postgresql import BOTH_DATABASES
 from tests.unit.queries.test_deployment_cache import entry
 from tests.unit.queries.test_runs import attempt
 from tests.unit.store.test_records import run
@@ -44,6 +45,7 @@ def summary(store: Store, criteria: RunFilter | None = None) -> RunSummary:
         return summarize_matches(tx, criteria or RunFilter(), NOW + 60 * SECOND)
 
 
+@BOTH_DATABASES
 def test_rows_have_the_commit_the_name_and_the_usual_duration(store: Store) -> None:
     nobody = DeploymentNames(count=0, names=())
     commit = RecordedCommit(
@@ -63,6 +65,7 @@ def test_rows_have_the_commit_the_name_and_the_usual_duration(store: Store) -> N
     assert [row.typical_seconds for row in rows] == [None, *[4.0] * 5]
 
 
+@BOTH_DATABASES
 def test_the_summary_counts_matches_and_describes_the_newest(store: Store) -> None:
     with store.write() as tx:
         states = [RunState.FAILED, RunState.SKIPPED, RunState.CANCELLED, RunState.SUCCEEDED, RunState.SUCCEEDED]
@@ -81,6 +84,7 @@ def test_the_summary_counts_matches_and_describes_the_newest(store: Store) -> No
     assert (nothing.count, nothing.points, nothing.median_seconds) == (0, (), None)
 
 
+@BOTH_DATABASES
 def test_the_chart_has_a_dot_for_each_run_that_started(store: Store) -> None:
     with store.write() as tx:
         runs.insert_all(tx, [finished(1, 1), finished(2, 100, state=RunState.FAILED, created_at=NOW + 30 * SECOND)])

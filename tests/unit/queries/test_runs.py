@@ -17,7 +17,10 @@ from controller.store import Store, gates, runs, task_trees
 from controller.store.rows import to_row
 from controller.store.schema import attempts
 from tests.conftest import NOW
+from tests.postgresql import BOTH_DATABASES
 from tests.unit.store.test_records import run
+
+pytestmark = BOTH_DATABASES
 
 SECOND = timedelta(seconds=1)
 

@@ -25,6 +25,7 @@ from controller.runs.ids import RunIds
 from controller.store import Store, deadlines, inventory, last_runs, runs, seen_files, source_status
 from controller.store.run_search import RunFilter
 from tests.conftest import NOW
+from tests.postgresql import BOTH_DATABASES
 
 HOUR = timedelta(hours=1)
 
@@ -90,6 +91,7 @@ HEALTH = {
 }
 
 
+@BOTH_DATABASES
 @pytest.mark.parametrize(("state", "health"), HEALTH.items())
 def test_health_is_that_of_the_last_run(store: Store, state: RunState, health: Health) -> None:
     with store.write() as tx:
@@ -99,6 +101,7 @@ def test_health_is_that_of_the_last_run(store: Store, state: RunState, health: H
     assert views(store) == {"a": (Sync.SYNCED, health)}
 
 
+@BOTH_DATABASES
 @pytest.mark.parametrize("state", [state for state in HEALTH if state is not RunState.SKIPPED])
 def test_skipped_runs_do_not_change_the_health(store: Store, state: RunState) -> None:
     skipped = [run(number, "a", RunState.SKIPPED) for number in (1, 3, 4)]
@@ -114,6 +117,7 @@ def test_skipped_runs_do_not_change_the_health(store: Store, state: RunState) ->
     assert failures == ([(title, "0000-0002")] if HEALTH[state] is Health.DEGRADED else [])
 
 
+@BOTH_DATABASES
 def test_the_overview_counts_skipped_runs_neither_as_successes_nor_as_failures(store: Store) -> None:
     ids = RunIds()
     with store.write() as tx:
@@ -124,6 +128,7 @@ def test_the_overview_counts_skipped_runs_neither_as_successes_nor_as_failures(s
     assert (overall.succeeded, overall.failed, sum(slot.other for slot in overall.slots)) == (1, 1, 2)
 
 
+@BOTH_DATABASES
 def test_lists_have_problems_first_then_running_deployments(store: Store) -> None:
     finding = Finding(code="X", message="bad", file="f.yaml", line=3, column=1, deployment="never")
     with store.write() as tx:
@@ -147,6 +152,7 @@ def ended(number: int, deployment: str, state: RunState, reason: str | None = No
     return replace(run(number, deployment, state), reason=reason, finished_at=NOW + timedelta(minutes=number))
 
 
+@BOTH_DATABASES
 def test_failing_deployments_rank_before_withheld_ones_by_consecutive_failures(store: Store) -> None:
     withheld = Withheld(reason="3 of 8 deployments", digest="d", deployments=("w1", "w2", "w3"), plan_digest="p")
     kept = [replace(entry(name), conditions=(condition(False, "PruneWithheld"),)) for name in withheld.deployments]
@@ -177,6 +183,7 @@ def test_failing_deployments_rank_before_withheld_ones_by_consecutive_failures(s
     ]
 
 
+@BOTH_DATABASES
 def test_a_run_that_waits_beyond_the_next_due_time_is_late(store: Store) -> None:
     hourly = [{"cron": "0 * * * *", "timezone": "UTC"}]
     waiting = [
@@ -210,6 +217,7 @@ def test_a_run_that_waits_beyond_the_next_due_time_is_late(store: Store) -> None
     assert [item.title for item in overall.attention] == ["late: a run is late"]
 
 
+@BOTH_DATABASES
 def test_a_missed_deadline_is_a_condition_and_needs_attention(store: Store) -> None:
     hourly = [{"cron": "0 * * * *", "timezone": "UTC"}]
     waiting = [replace(run(1, "a", RunState.PENDING), scheduled_for=NOW - HOUR)]
@@ -241,6 +249,7 @@ def test_a_missed_deadline_is_a_condition_and_needs_attention(store: Store) -> N
     ]
 
 
+@BOTH_DATABASES
 def test_a_deployment_whose_upstream_or_folder_is_missing_is_a_problem(store: Store) -> None:
     stalled = replace(condition(True, "UpstreamMissing"), type=ConditionType.STALLED)
     problem = WatchProblem(deployment="files", path="/srv", reason="FolderMissing", message="It is gone.", since=NOW)
@@ -266,6 +275,7 @@ def test_a_deployment_whose_upstream_or_folder_is_missing_is_a_problem(store: St
     assert (rows["files"].state, rows["files"].why) == ("failing", "FolderMissing: It is gone.")
 
 
+@BOTH_DATABASES
 def test_streaks_of_all_deployments_are_one_statement(store: Store) -> None:
     names = [f"d{number:03}" for number in range(600)]
     with store.write() as tx:
@@ -304,6 +314,7 @@ def test_sync_compares_the_applied_with_the_attempted_revision(
     assert views(store)["a"][0] is sync
 
 
+@BOTH_DATABASES
 def test_details_have_the_next_fire_times_and_the_revision(store: Store) -> None:
     schedules = [{"id": "x", "cron": "0 * * * *"}, {"id": "y", "cron": "30 * * * *", "suspend": True}]
     with store.write() as tx:
@@ -317,6 +328,7 @@ def test_details_have_the_next_fire_times_and_the_revision(store: Store) -> None
     assert [(schedule.id, len(schedule.fire_times)) for schedule in detail.schedules] == [("x", 5), ("y", 0)]
 
 
+@BOTH_DATABASES
 def test_an_unreadable_document_still_has_a_row(store: Store) -> None:
     with store.write() as tx:
         source_status.save(tx, source())
@@ -326,11 +338,13 @@ def test_an_unreadable_document_still_has_a_row(store: Store) -> None:
         assert show_deployment(tx, "a", NOW).schedules == ()
 
 
+@BOTH_DATABASES
 def test_an_unknown_deployment_is_not_found(store: Store) -> None:
     with store.read() as tx, pytest.raises(NotFoundError, match="'x'"):
         show_deployment(tx, "x", NOW)
 
 
+@BOTH_DATABASES
 def test_a_run_is_found_by_a_unique_part_of_its_id(store: Store) -> None:
     with store.write() as tx:
         runs.insert_all(tx, [run(1, "a", RunState.FAILED), run(2, "a", RunState.LAUNCHING)])

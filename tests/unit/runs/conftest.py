@@ -28,6 +28,7 @@ from controller.queries.parameter_form import Forms
 from controller.reconcile.reconciler import PassResult, Reconciler
 from controller.runs.admission import Admission
 from controller.runs.engine import Engine
+from controller.runs.executors.local.executor import LocalExecutor
 from controller.runs.executors.local.fork_server_client import ForkServer
 from controller.runs.executors.local.interpreter import install_sdk, interpreter_command
 from controller.runs.executors.local.launcher import Launch, Launcher, sweep
@@ -251,6 +252,7 @@ class World:
     is_warm: bool = False
     shared: ForkServer | None = None
     engine: Engine | None = None
+    server: ForkServer | None = None
     failures: list[str] = field(default_factory=list)
     ids: RunIds = field(default_factory=RunIds)
     deployments: ActiveDeployments = field(default_factory=ActiveDeployments)
@@ -308,13 +310,14 @@ class World:
         environment = {"PATH": PATH, **(base or {})}
         shared = None if base else self.shared
         server = (shared or ForkServer(environment, self.clock)) if self.is_warm else None
+        self.server = server
         launcher = Launcher(directory=self.runs_directory, environment=environment, grace=GRACE, server=server, **more)
         self.engine = Engine(
             store=self.store,
             pinned_deployments=PinnedDeployments(self.source, self.store),
             clock=self.clock,
             admission=self.admission,
-            launcher=launcher,
+            executor=LocalExecutor(launcher),
             max_running=max_running,
             on_tick=lambda: None,
             on_failure=lambda: self.failures.append("failed"),

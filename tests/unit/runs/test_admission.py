@@ -13,9 +13,10 @@ from controller.operations.trigger import trigger_run
 from controller.schedules import jitter_offset
 from controller.store import holds, inventory, occurrences, runs
 from tests.conftest import NOW
+from tests.postgresql import BOTH_DATABASES
 from tests.unit.runs.conftest import World
 
-pytestmark = pytest.mark.parametrize("start", ["cold"])
+pytestmark = [BOTH_DATABASES, pytest.mark.parametrize("start", ["cold"])]
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)

@@ -7,8 +7,8 @@ import pytest
 
 from controller.cli.terminal import text_format
 from controller.model.runs import Run, RunOutcome, RunState
+from controller.runs.executors.local.recovery import recover
 from controller.runs.outcomes import record_outcomes
-from controller.runs.recovery import recover
 from controller.store import runs
 from controller.time_format import format_span
 from tests.conftest import NOW

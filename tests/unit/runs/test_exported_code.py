@@ -11,7 +11,7 @@ import pytest
 from controller.model.runs import RunState
 from controller.runs.export_protection import Protection, find_protection
 from controller.sources.git import GitSource
-from tests.conftest import GitRepository
+from tests.conftest import GitRepository, wait_until
 from tests.unit.runs.conftest import PATH, Supervise, World, command, one_start
 
 pytestmark = pytest.mark.integration
@@ -178,3 +178,25 @@ def test_the_read_only_mount_keeps_the_other_restrictions(tmp_path: Path) -> Non
     is_sealed, before, after = json.loads(done.stdout)
     assert is_sealed is (find_protection() is Protection.MOUNT)
     assert after == before | (os.ST_RDONLY if is_sealed else 0)
+
+
+@one_start
+def test_code_is_exported_before_the_first_run_needs_it(pinned: World) -> None:
+    engine = pinned.start()
+    assert not list((pinned.state / "exports").glob("[0-9a-f]*/complete"))
+    engine.prepare_code()
+    wait_until(lambda: bool(list((pinned.state / "exports").glob("[0-9a-f]*/complete"))))
+    assert pinned.all_runs() == []
+    assert pinned.run("flow").state is RunState.SUCCEEDED
+
+
+@one_start
+def test_code_that_was_exported_ahead_is_compared_again_if_a_run_has_changed_it(pinned: World) -> None:
+    engine = pinned.start()
+    engine.prepare_code()
+    wait_until(lambda: bool(list((pinned.state / "exports").glob("[0-9a-f]*/complete"))))
+    (export(pinned) / "tree/flows").chmod(0o755)
+    (export(pinned) / "tree/flows/data.txt").chmod(0o644)
+    (export(pinned) / "tree/flows/data.txt").write_text("changed")
+    (export(pinned) / "doubt").touch()
+    assert pinned.run("flow").result == "good"

@@ -14,7 +14,8 @@ from sqlalchemy import event
 
 from controller.clock import SystemClock
 from controller.model.runs import Run, RunState
-from controller.runs import engine, monitor
+from controller.runs import engine
+from controller.runs.executors.local.executor import LocalExecutor
 from controller.runs.executors.local.fork_server_client import ForkServer
 from controller.runs.executors.local.interpreter import PACKAGE
 from controller.runs.executors.local.supervisor import flow_main
@@ -174,10 +175,8 @@ def declare_waiting(world: World, gate: Path) -> None:
 
 
 def server_of(world: World) -> ForkServer:
-    assert world.engine is not None
-    found = world.engine.launcher.server
-    assert found is not None
-    return found
+    assert world.server is not None
+    return world.server
 
 
 def waiting(warm: World) -> Path:
@@ -210,7 +209,7 @@ def test_a_fork_server_that_dies_is_replaced_and_its_runs_continue(warm: World) 
 def test_a_fork_server_that_hangs_is_abandoned_and_its_run_starts_cold(
     warm: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(monitor, "READY_SECONDS", 0.2)
+    monkeypatch.setattr(LocalExecutor, "ready_seconds", 0.2)
     monkeypatch.setattr(engine, "TICK_SECONDS", 0.3)
     warm.start()
     assert warm.run("a").state is RunState.SUCCEEDED

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from controller.model.runs import RunState
-from controller.runs.active_run import ActiveRun, Launchable
+from controller.runs.executors.executor import Handle, Launchable
 from controller.runs.executors.local import launcher
+from controller.runs.executors.local.executor import READY_SECONDS, LocalExecutor
+from controller.runs.executors.local.handle import LocalHandle
 from controller.runs.executors.local.launcher import Launch, Launcher
-from controller.runs.monitor import MAX_LAUNCHES, READY_SECONDS, RunMonitor
+from controller.runs.monitor import MAX_LAUNCHES, RunMonitor
 from controller.runs.pinned_deployments import PinnedDeployments
 from tests.conftest import PATIENCE_SECONDS, wait_until
 from tests.unit.runs.conftest import GRACE, PATH, World, command
@@ -31,7 +33,7 @@ class Claimed:
         world.declare(a=command("a", "exit 0"))
         made = Launcher(directory=world.runs_directory, environment={"PATH": PATH}, grace=GRACE)
         self.world = world
-        self.monitor = RunMonitor(world.store, world.clock, made)
+        self.monitor = RunMonitor(world.store, world.clock, LocalExecutor(made))
         self.selector = selectors.DefaultSelector()
         self.monitor.attach(self.selector)
         with world.store.write() as tx:
@@ -43,7 +45,7 @@ class Claimed:
         one = Launchable(run=found, deployment=deployment, root=self.world.root, pycache=None)
         self.take_turn([], [one], everything=False)
 
-    def take_turn(self, ready: list[ActiveRun], batch: list[Launchable], *, everything: bool) -> None:
+    def take_turn(self, ready: list[Handle], batch: list[Launchable], *, everything: bool) -> None:
         self.monitor.commit(self.monitor.find_ended(ready, everything=everything), batch)
 
     def turn(self, *, everything: bool, seconds: float = PATIENCE_SECONDS) -> None:
@@ -52,9 +54,10 @@ class Claimed:
 
     @property
     def launch(self) -> Launch:
-        [watched] = self.monitor._active.values()
-        assert watched.launch is not None
-        return watched.launch
+        [handle] = self.monitor._active.values()
+        assert isinstance(handle, LocalHandle)
+        assert handle.launch is not None
+        return handle.launch
 
 
 @pytest.fixture

@@ -11,7 +11,10 @@ from controller.runs.outcomes import cancel
 from controller.runs.queue import Queue
 from controller.store import holds, inventory, occurrences, run_transitions, runs
 from controller.store.run_search import RunFilter
+from tests.postgresql import BOTH_DATABASES
 from tests.unit.runs.conftest import World
+
+pytestmark = BOTH_DATABASES
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)

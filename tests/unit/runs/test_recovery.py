@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from controller.model.runs import RunOutcome, RunState
-from controller.runs.recovery import COPIED, Alive, AttemptStatus, NotStarted, recover
+from controller.runs.executors.executor import NotStarted
+from controller.runs.executors.local.recovery import COPIED, LiveSupervisor, recover
 
 NONCE = "aa"
 OURS = json.dumps({"nonce": NONCE, "outcome": "succeeded", "exit_code": 0})
@@ -40,7 +41,9 @@ def lost(reason: str) -> RunOutcome:
     return RunOutcome(state=RunState.CRASHED, reason=reason)
 
 
-def judged(directory: Path, how: str, started: str, ending: str, *, same_boot: bool = True) -> AttemptStatus:
+def judged(
+    directory: Path, how: str, started: str, ending: str, *, same_boot: bool = True
+) -> LiveSupervisor | RunOutcome | NotStarted:
     for name, kind in (("started", started), ("exit", ending)):
         content = MARKS[kind]
         if content is not None:
@@ -52,7 +55,7 @@ def judged(directory: Path, how: str, started: str, ending: str, *, same_boot: b
 @pytest.mark.parametrize("ending", MARKS)
 @pytest.mark.parametrize("started", MARKS)
 def test_a_held_lock_means_that_the_supervisor_is_alive(tmp_path: Path, started: str, ending: str) -> None:
-    assert judged(tmp_path, "held", started, ending) == Alive(pid=4711, started=started == "ours")
+    assert judged(tmp_path, "held", started, ending) == LiveSupervisor(pid=4711, started=started == "ours")
 
 
 @pytest.mark.parametrize("how", ["none", "free"])
@@ -169,7 +172,7 @@ def test_a_held_lock_without_a_pid_still_counts_as_held(tmp_path: Path, said: st
     descriptor = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
     os.write(descriptor, said.encode())
     fcntl.flock(descriptor, fcntl.LOCK_EX)
-    assert recover(tmp_path, NONCE, same_boot=True) == Alive(pid=None, started=False)
+    assert recover(tmp_path, NONCE, same_boot=True) == LiveSupervisor(pid=None, started=False)
     os.close(descriptor)
 
 

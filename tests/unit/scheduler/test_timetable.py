@@ -74,6 +74,17 @@ def test_projecting_again_changes_nothing(timetable: Timetable) -> None:
     assert jobs(timetable) == before
 
 
+def test_a_deployment_is_due_soon_if_its_next_due_time_is_near(heard: Heard) -> None:
+    timetable = Timetable(heard, ManualClock(NOW))
+    assert not timetable.is_due_soon()
+    timetable.project({"a": agenda(every(3600))})
+    timetable.start()
+    assert not timetable.is_due_soon()
+    timetable.project({"a": agenda(every(3600)), "b": agenda(every(10))})
+    assert timetable.is_due_soon()
+    timetable.close()
+
+
 def test_a_later_cursor_alone_changes_nothing(timetable: Timetable) -> None:
     timetable.project({"a": agenda(every(3600))})
     before = jobs(timetable)

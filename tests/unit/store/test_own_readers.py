@@ -129,7 +129,7 @@ def test_run_counts_stay_exact_through_changes_deletions_and_rollbacks(store: St
     with pytest.raises(ZeroDivisionError):
         fail()
     assert counted(store) == before
-    again = Store.open(store.place)
+    again = Store.open_read_only(store.place)
     assert counted(again) == before
     other = Store.open(store.place, project="other")
     assert counted(other) == {}

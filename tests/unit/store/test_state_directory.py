@@ -200,7 +200,7 @@ def test_a_removed_database_is_not_written_to(tmp_path: Path) -> None:
     hold(directory)
     store = Store.open(directory.database, check=directory.check)
     directory.remember()
-    directory.database.unlink()
+    directory.file.unlink()
     with pytest.raises(StateLostError), store.write():
         raise AssertionError("the transaction began")
     store.close()

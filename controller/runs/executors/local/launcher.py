@@ -29,7 +29,7 @@ from controller.errors import shortage
 from controller.model.deployments import CommandTarget, Deployment
 from controller.model.policies import EnvSecret
 from controller.model.python_environments import PythonRuntime
-from controller.model.runs import Run
+from controller.model.runs import Attempt, Run
 from controller.runs.executors.local import cgroup_parent
 from controller.runs.executors.local.fork_server_client import ForkServer
 from controller.runs.executors.local.interpreter import PACKAGE, install_sdk, interpreter_command, search_path
@@ -134,7 +134,7 @@ class Launcher:
     groups. `user`: the user that flows run as, None for the controller's own. `server`: the fork server, and
     `python_servers` those of Python environments; None starts every run cold. `temporary_bases`: the possible parents
     of an attempt's TMPDIR; the first that works is used. `open_files`: the soft limit of open files of flows, None for
-    the controller's own.
+    the controller's own. `place`: the host and the directory, if controllers on several hosts share the state.
     """
 
     directory: Path
@@ -149,10 +149,20 @@ class Launcher:
     log_bytes: int = LOG_BYTES
     temporary_bases: Sequence[str] = ("/tmp",)
     run_variables: Callable[[Run], Mapping[str, str]] = lambda run: {}  # noqa: ARG005
+    place: str | None = None
 
     def attempt_directory(self, run_id: str, number: int, nonce: str) -> Path:
         """Return the directory of one attempt."""
         return self.directory / run_id / f"{number}-{nonce}"
+
+    def find_directory(self, attempt: Attempt) -> Path | None:
+        """Return the directory of an attempt, also in another state directory of this host; None for another host."""
+        if self.place is None or attempt.place in (None, self.place):
+            return self.attempt_directory(attempt.run_id, attempt.number, attempt.nonce)
+        host, _, directory = attempt.place.partition(":")
+        if host != self.place.partition(":")[0] or not Path(directory).is_dir():
+            return None
+        return Path(directory) / attempt.run_id / f"{attempt.number}-{attempt.nonce}"
 
     def state_identity(self) -> str:
         """Return device and inode of the runs' directory, which distinguish this state directory from its copies."""

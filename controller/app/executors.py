@@ -1,0 +1,65 @@
+"""Creates the executor of flows. `controller.app.controller` calls it; only `app` knows which executors there are."""
+
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from controller.clock import Clock
+from controller.model.runs import Run
+from controller.runs.executors.local.cgroup_parent import own_group
+from controller.runs.executors.local.executor import LocalExecutor
+from controller.runs.executors.local.fork_server_client import ForkServer
+from controller.runs.executors.local.launcher import Launcher
+from controller.runs.executors.local.python_servers import PythonServers
+from controller.runs.executors.local.supervisor import flow_main
+from controller.runs.executors.local.users import FlowUser, check_access, grant_traversal
+from controller.runs.flow_environment import usable_bases
+from controller.settings import Settings, flow_environment, secret_variables, temporary_bases
+from controller.store.state_directory import StateDirectory
+
+
+class LocalExecution:
+    """The local executor of a controller, with the fork servers that it uses.
+
+    `is_pinned`: flows run from exports and not from the working tree. `is_shared`: controllers on several hosts may
+    share the state. `open_files`: the soft limit of open files of flows. `run_variables`: further variables of the flow
+    of a run. Raises UsageError if `user` can't read the code.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        state: StateDirectory,
+        clock: Clock,
+        user: FlowUser | None,
+        *,
+        is_pinned: bool,
+        is_shared: bool,
+        open_files: int,
+        run_variables: Callable[[Run], Mapping[str, str]],
+    ) -> None:
+        environment = flow_environment()
+        if user is not None:
+            environment = {**environment, **user.environment}
+            code = [] if is_pinned else [settings.location.directory / "any"]
+            check_access(user, state.path, Path(sys.executable).resolve(), Path(flow_main.__file__), *code)
+            state.python.mkdir(exist_ok=True)
+            grant_traversal(user, state.path, state.runs, state.python)
+        self.user = user
+        self.python_servers = PythonServers(environment, clock)
+        launcher = Launcher(
+            directory=state.runs,
+            environment=environment,
+            grace=settings.grace,
+            variables=secret_variables(),
+            group=own_group(),
+            user=user,
+            server=ForkServer(environment, clock),
+            python_servers=self.python_servers,
+            open_files=open_files,
+            temporary_bases=usable_bases(temporary_bases(), user),
+            run_variables=run_variables,
+            place=f"{socket.gethostname()}:{state.runs}" if is_shared else None,
+        )
+        self.executor = LocalExecutor(launcher)

@@ -1,0 +1,98 @@
+"""Opens the state of a controller, once it may lead the project, and checks that the state is complete and its own."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from controller.app.stop_signal import StopSignal
+from controller.clock import Clock
+from controller.errors import AlreadyRunningError, StateError, StateLostError, StoppingError
+from controller.settings import PROJECT, Settings, was_deposed
+from controller.state_url import StateUrl
+from controller.store import Store
+from controller.store.database import find_database
+from controller.store.history_check import check_history
+from controller.store.ownership import claim
+from controller.store.state_directory import StateDirectory
+
+if TYPE_CHECKING:
+    from controller.app.leading import Leading
+
+log = logging.getLogger(__name__)
+
+_RETRY_SECONDS = 1.0
+
+
+def open_state(
+    state: StateDirectory, settings: Settings, clock: Clock, stop_signal: StopSignal
+) -> "tuple[Store, Leading | None]":
+    """Return the store, and for a database on a server the leadership. The state directory is unlocked on an error.
+
+    Raises:
+        AlreadyRunningError: another controller leads the project, and `settings.waits` is not set.
+        StateError: the state can't be used, or has lost its history.
+        StoppingError: the stop signal arrived while another controller was leading.
+        UsageError: the state belongs to another repository.
+    """
+    is_patient = settings.waits and was_deposed()  # the server may be what deposed it
+    try:
+        while True:
+            try:
+                return _open(state, settings, clock, stop_signal if settings.waits else None, stop_signal.set)
+            except (StateLostError, AlreadyRunningError):
+                raise
+            except StateError as error:
+                if not is_patient:
+                    raise
+                log.warning("The state database can't be used; retrying", extra={"error": error.message})
+            if stop_signal.wait(_RETRY_SECONDS):
+                raise StoppingError
+    except BaseException:
+        state.release()
+        raise
+
+
+def _open(
+    state: StateDirectory,
+    settings: Settings,
+    clock: Clock,
+    stop_signal: StopSignal | None,
+    on_failure: Callable[[], None],
+) -> "tuple[Store, Leading | None]":
+    """Open the state once. With a stop signal, wait until no other controller leads the project."""
+    leading = None if isinstance(state.database, Path) else _lead(state.database, clock, stop_signal)
+    try:
+        check_history(state)
+        leadership = None if leading is None else leading.leadership
+        store = Store.open(state.database, project=PROJECT, check=state.check, leadership=leadership)
+    except BaseException:
+        if leading is not None:
+            leading.leadership.release()
+        raise
+    try:
+        state.remember()
+        if leading is not None:
+            leading.start(on_failure)
+        with store.write() as tx:
+            claim(tx, settings.location, clock.now(), is_adopted=settings.adopt_state)
+    except BaseException:
+        if leading is not None:
+            leading.stop()
+        store.close()
+        raise
+    return store, leading
+
+
+def _lead(url: StateUrl, clock: Clock, stop_signal: StopSignal | None) -> "Leading":
+    """Lead the project; with a stop signal, wait until no other controller leads it."""
+    find_database(url)  # raises StateError without psycopg, which is optional
+    from controller.app.leading import Leading
+
+    leading = Leading(url, clock)
+    try:
+        leading.wait(stop_signal)
+    except BaseException:
+        leading.leadership.release()
+        raise
+    return leading

@@ -1,0 +1,158 @@
+"""The protocol of executors: they run the attempts that the monitor has claimed, and tell how each of them ended.
+
+The monitor keeps the order of writes and calls `Executor` and `Handle` on the engine's thread; `app` creates the
+executor. Only the database decides whether a flow may start: the monitor sends GO after it has committed `running`.
+"""
+
+import enum
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from controller.model.deployments import Deployment
+from controller.model.python_environments import PythonRuntime
+from controller.model.runs import Attempt, Run, RunOutcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launchable:
+    """A run that can start now.
+
+    `root` is the exported tree of its revision, `pycache` the directory for bytecode, and `python` the interpreter of
+    its flow, None for the controller's own.
+    """
+
+    run: Run
+    deployment: Deployment
+    root: Path
+    pycache: Path | None
+    python: PythonRuntime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alive:
+    """The attempt has not ended.
+
+    `started`: another controller has sent GO for this attempt. False also if that is unknown.
+    """
+
+    started: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NotStarted:
+    """Proven: no code of this attempt has run."""
+
+
+AttemptStatus = Alive | RunOutcome | NotStarted
+
+
+class Phase(enum.Enum):
+    """The next step of an attempt.
+
+    - `STARTING`: it is being launched.
+    - `READY`: it can start its flow, and waits for GO.
+    - `AWAITING_END`: the controller has nothing more to send. It has received GO, was abandoned, or was adopted.
+    """
+
+    STARTING = "starting"
+    READY = "ready"
+    AWAITING_END = "awaiting end"
+
+
+class Handle(Protocol):
+    """One attempt of a run, from its launch to its end.
+
+    - `run`: as its record is now; the monitor replaces it.
+    - `directory`: has the log, the events and the exit file of the attempt, wherever it runs.
+    - `ready_by`: set by the monitor: when the launch is abandoned, in seconds of listening.
+    - `ended_on_its_own`: the attempt ended although it had everything that it needs and was not abandoned. If its flow
+      was not started either, the launch has failed, and only a few more are tried.
+    """
+
+    run: Run
+    attempt: Attempt
+    directory: Path
+    ready_by: float
+    ended_on_its_own: bool
+
+    @property
+    def phase(self) -> Phase:
+        """The next step of the attempt."""
+
+    @property
+    def is_cold(self) -> bool:
+        """Whether the launch started a new interpreter."""
+
+    @property
+    def lacking(self) -> str | None:
+        """The resource that the machine was out of, if the launch failed because of that."""
+
+    def fileno(self) -> int | None:
+        """Return the descriptor that becomes readable when the attempt must be checked; None without one.
+
+        It may change when `send_go`, `abandon` or `read_status` is called.
+        """
+
+    def receive(self) -> bool:
+        """Read what has been sent since the launch; return False if the attempt ended without becoming ready."""
+
+    def send_go(self) -> None:
+        """Let the flow start. If this fails, the flow never starts."""
+
+    def abandon(self) -> None:
+        """Make sure that an attempt without GO never starts its flow."""
+
+    def request_stop(self) -> None:
+        """Request the end of the flow, as cancelled. Idempotent."""
+
+    def read_status(self) -> AttemptStatus:
+        """Return whether the attempt has ended, and how. Raises ResourceError: this process lacks what it needs."""
+
+    def why_uncertain(self) -> str | None:
+        """Return why the flow may have run although the status is `NotStarted` and GO may have been sent.
+
+        None if it is certain that it has not run. Raises ResourceError.
+        """
+
+    def clean_up(self, status: RunOutcome | NotStarted) -> None:
+        """Remove what an attempt with this status may have left behind. Raises ResourceError."""
+
+    def release(self) -> None:
+        """Close the connection: without GO the flow never starts; otherwise it keeps running."""
+
+
+class Executor(Protocol):
+    """Runs attempts in one place. Closing it ends no attempt: a later controller adopts them.
+
+    - `ready_seconds`: how long the monitor listens for an attempt to become ready until it abandons the launch.
+    - `place`: recorded with each attempt, so that a controller elsewhere knows whether it can adopt it. None if only
+      one controller can use the state.
+    """
+
+    ready_seconds: float
+
+    @property
+    def place(self) -> str | None:
+        """Where attempts run."""
+
+    def open(self) -> None:
+        """Prepare for launches."""
+
+    def close(self) -> None:
+        """Close what launches use, since it may be broken or the controller stops. A later launch opens it again."""
+
+    def maintain(self) -> None:
+        """Do periodic work, every 10 seconds."""
+
+    def capacity(self) -> int:
+        """Return how many attempts can be launched now. Raises ResourceError if the machine lacks a resource."""
+
+    def launch(self, launchable: Launchable, attempt: Attempt) -> Handle:
+        """Launch an attempt that is claimed. Raises OSError, ValueError: it was not launched and never will be."""
+
+    def adopt(self, run: Run, attempt: Attempt) -> Handle | None:
+        """Return the handle of an attempt that an earlier controller claimed; None if it may be running elsewhere.
+
+        This changes nothing.
+        """

@@ -1,0 +1,79 @@
+"""The local executor: each attempt is a supervisor process on this machine. Created by `app`, used by the monitor."""
+
+from controller.errors import ResourceError
+from controller.model.runs import Attempt, Run, RunState
+from controller.runs.executors.executor import Launchable
+from controller.runs.executors.local.handle import LocalHandle
+from controller.runs.executors.local.launcher import Launcher
+from controller.runs.file_descriptors import launch_capacity, soft_limit
+from controller.settings import boot_id
+
+READY_SECONDS = 10.0
+
+
+class LocalExecutor:
+    """Launches supervisors with `launcher`, and finds those of an earlier controller by their directories."""
+
+    ready_seconds = READY_SECONDS
+
+    def __init__(self, launcher: Launcher) -> None:
+        self._launcher = launcher
+        self._boot_id = boot_id()
+
+    @property
+    def place(self) -> str | None:
+        """The host and the directory of the runs, if controllers on several hosts share the state."""
+        return self._launcher.place
+
+    def open(self) -> None:
+        """Start the fork server."""
+        self._launcher.open()
+
+    def close(self) -> None:
+        """Stop the fork servers. Supervisors keep running; the next launch starts the servers again."""
+        self._launcher.close()
+
+    def maintain(self) -> None:
+        """Stop the fork servers of Python environments that are no longer in use."""
+        self._launcher.stop_idle_servers()
+
+    def capacity(self) -> int:
+        """Return how many supervisors can be started now. Raises ResourceError without free descriptors."""
+        capacity = launch_capacity()
+        if not capacity:
+            raise ResourceError(f"no file descriptors (limit {soft_limit()})")
+        return capacity
+
+    def launch(self, launchable: Launchable, attempt: Attempt) -> LocalHandle:
+        """Write the attempt's directory and start its supervisor. Raises OSError, ValueError."""
+        launch = self._launcher.launch(
+            launchable.run,
+            launchable.deployment,
+            launchable.root,
+            nonce=attempt.nonce,
+            pycache=launchable.pycache,
+            python=launchable.python,
+        )
+        return LocalHandle(
+            run=launchable.run,
+            attempt=attempt,
+            directory=launch.directory,
+            launcher=self._launcher,
+            launch=launch,
+        )
+
+    def adopt(self, run: Run, attempt: Attempt) -> LocalHandle | None:
+        """Return the handle of an attempt whose supervisor an earlier controller has started, if it got that far.
+
+        None if the flow may be running on another host. Without GO, it certainly is not.
+        """
+        directory = self._launcher.find_directory(attempt)
+        if directory is None and run.state is RunState.RUNNING:
+            return None
+        return LocalHandle(
+            run=run,
+            attempt=attempt,
+            directory=directory or self._launcher.attempt_directory(run.id, attempt.number, attempt.nonce),
+            launcher=self._launcher,
+            same_boot=attempt.boot_id == self._boot_id,
+        )

@@ -1,0 +1,212 @@
+"""Which controller leads a project whose state is on a PostgreSQL server: it alone writes.
+
+A controller leads from the moment that it has an advisory lock of the server and has recorded itself with a new term.
+Three things end its term, whichever comes first:
+
+- The lock is free because its session ended. Another controller then begins a term.
+- Its lease was not renewed for `LEASE`, for example because the process is stopped. Another controller then ends its
+  sessions, which also releases the lock.
+- It could not renew its lease for `GIVE_UP`, which is shorter. It then stops by itself.
+
+None of this has to be noticed in time: every write transaction changes the row of its own term first, which fails once
+another term has begun. So a deposed controller can't write.
+"""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+from sqlalchemy import Connection, exc
+
+from controller import __version__
+from controller.errors import AlreadyRunningError, DeposedError, StateError
+from controller.state_url import StateUrl
+from controller.store.database import OpenConnection
+from controller.store.databases.postgresql import connect
+from controller.store.databases.postgresql_errors import translate_driver_errors
+from controller.store.leaders import LEASE
+
+GIVE_UP = timedelta(seconds=5)
+_SETTLE_SECONDS = 5.0
+_PAUSE_SECONDS = 0.1
+_TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended('controller/' || %s, 0))"
+_FENCE = """
+UPDATE leadership SET commits = commits + 1 WHERE project = %s AND holder = %s
+RETURNING pg_current_xact_id()::text
+"""
+_BEGIN = """
+INSERT INTO leadership (project, term, holder, host, pid, version, since, commits)
+VALUES (%(project)s, 1, %(holder)s, %(host)s, %(pid)s, %(version)s, clock_timestamp(), 1)
+ON CONFLICT (project) DO UPDATE SET term = leadership.term + 1, holder = excluded.holder, host = excluded.host,
+    pid = excluded.pid, version = excluded.version, since = excluded.since, commits = leadership.commits + 1
+RETURNING term
+"""
+_BEGIN_LEASE = """
+INSERT INTO leases (project, holder, renewed_at) VALUES (%(project)s, %(holder)s, clock_timestamp())
+ON CONFLICT (project) DO UPDATE SET holder = excluded.holder, renewed_at = excluded.renewed_at
+"""
+_RENEW = "UPDATE leases SET renewed_at = clock_timestamp() WHERE project = %s AND holder = %s"
+_END_STALE = """
+SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a JOIN leases l ON l.project = %s
+WHERE a.application_name = 'controller:' || l.holder AND l.renewed_at < clock_timestamp() - make_interval(secs => %s)
+"""
+_END_LEASE = "DELETE FROM leases WHERE project = %s AND holder = %s"
+
+
+class Leadership:
+    """The leadership of one project, for one process. Use it from one thread at a time, except for `transaction`."""
+
+    def __init__(self, url: StateUrl, project: str) -> None:
+        self.url = url
+        self.holder = uuid4().hex
+        self.term: int | None = None
+        self._project = project
+        self._lock: psycopg.Connection[tuple[Any, ...]] | None = None
+
+    @property
+    def application_name(self) -> str:
+        """The name of all sessions of this controller, by which another one can end them."""
+        return f"controller:{self.holder}"
+
+    @property
+    def has_lost_lock(self) -> bool:
+        """Whether the session with the lock has ended."""
+        return self._lock is None or self._lock.closed
+
+    def try_lock(self) -> bool:
+        """Try to get the lock, and end the sessions of a leader whose lease has expired. Raises StateError."""
+        with translate_driver_errors():
+            if self._lock is None or self._lock.closed:
+                self._lock = connect(self.url, application_name=self.application_name)
+                _check_session(self._lock)
+            row = self._lock.execute(_TRY_LOCK, (self._project,)).fetchone()
+            if row == (True,):
+                return True
+            if _has_tables(self._lock):
+                self._lock.execute(_END_STALE, (self._project, LEASE.total_seconds()))
+            return False
+
+    def begin(self) -> None:
+        """Begin a new term. Call it with the lock, when the tables exist. Raises StateError."""
+        assert self._lock is not None
+        values = {
+            "project": self._project,
+            "holder": self.holder,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "version": __version__,
+        }
+        with translate_driver_errors(), self._lock.transaction():
+            row = self._lock.execute(_BEGIN, values).fetchone()
+            self._lock.execute(_BEGIN_LEASE, values)
+        assert row is not None
+        self.term = row[0]
+
+    def join(self) -> None:
+        """Write in the term of the controller that leads, for a command beside it. Raises StateError."""
+        with translate_driver_errors(), connect(self.url) as connection:
+            row = connection.execute("SELECT holder FROM leadership WHERE project = %s", (self._project,)).fetchone()
+        if row is None:
+            raise StateError("No controller leads.", hint="Start `controller run`.")
+        self.holder = row[0]
+
+    def renew(self) -> None:
+        """Renew the lease. Raises DeposedError if another term has begun, StateError if the server can't be used."""
+        assert self._lock is not None
+        with translate_driver_errors():
+            if self._lock.execute(_RENEW, (self._project, self.holder)).rowcount != 1:
+                raise deposed()
+
+    @contextmanager
+    def transaction(self, opened: OpenConnection) -> Iterator[Connection]:
+        """Open a write transaction of this term. Raises DeposedError if another term has begun."""
+        transaction_id = ""
+        is_complete = False
+        try:
+            with opened.begin() as connection:
+                row = connection.exec_driver_sql(_FENCE, (self._project, self.holder)).fetchone()
+                if row is None:
+                    raise deposed()
+                transaction_id = row[0]
+                yield connection
+                is_complete = True
+        except exc.DBAPIError as error:
+            if not (is_complete and error.connection_invalidated and self._was_committed(transaction_id)):
+                raise
+
+    def release(self) -> None:
+        """End the lease and the session with the lock, so that another controller can lead at once."""
+        if self._lock is None:
+            return
+        with suppress(psycopg.Error):  # the lease expires
+            if self.term is not None:
+                self._lock.execute(_END_LEASE, (self._project, self.holder))
+        self._lock.close()
+        self._lock = None
+
+    def _was_committed(self, transaction_id: str) -> bool:
+        """Return whether a transaction was committed although its connection was lost. False if nobody can say."""
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while time.monotonic() < deadline:
+            with suppress(psycopg.Error), connect(self.url) as connection:
+                row = connection.execute("SELECT pg_xact_status(%s::xid8)", (transaction_id,)).fetchone()
+                if row is not None and row[0] != "in progress":
+                    return bool(row[0] == "committed")
+            threading.Event().wait(_PAUSE_SECONDS)
+        return False
+
+
+def lead(url: StateUrl, project: str) -> Leadership:
+    """Return the leadership of a project, with the lock. Raises AlreadyRunningError if another controller leads."""
+    leadership = Leadership(url, project)
+    try:
+        if not leadership.try_lock():
+            raise already_leading(url)
+    except BaseException:
+        leadership.release()
+        raise
+    return leadership
+
+
+def silent() -> DeposedError:
+    """Return the error of a controller that can't show the others that it lives."""
+    return DeposedError(
+        "The state database can't be reached, so another controller may lead this project now. This one starts no more"
+        " runs; running flows continue.",
+        hint="It leads again when it reaches the database and no other controller leads.",
+    )
+
+
+def already_leading(url: StateUrl) -> AlreadyRunningError:
+    """Return the error for a command that would have to wait for another controller."""
+    return AlreadyRunningError(f"Another controller is already using {url}.", hint="Stop it, or use another database.")
+
+
+def deposed() -> DeposedError:
+    """Return the error of a controller that no longer leads."""
+    return DeposedError(
+        "Another controller leads this project now. This one starts no more runs; running flows continue.",
+        hint="It waits as a standby.",
+    )
+
+
+def _has_tables(connection: psycopg.Connection[tuple[Any, ...]]) -> bool:
+    row = connection.execute("SELECT to_regclass('leases')").fetchone()
+    return row is not None and row[0] is not None
+
+
+def _check_session(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """Raise StateError for a connection pooler that gives each transaction another session, which has no lock."""
+    processes = {connection.execute("SELECT pg_backend_pid()").fetchone() for _ in range(3)}
+    if len(processes) > 1:
+        raise StateError(
+            "--state-url names a connection pooler, which gives each transaction another session.",
+            hint="Use the URL of the server itself, or the pooling mode `session`.",
+        )

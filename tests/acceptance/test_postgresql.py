@@ -1,0 +1,170 @@
+"""The state in a database on a PostgreSQL server: one controller, and standbys that take over."""
+
+import signal
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.state_url import StateUrl
+from controller.store.databases.postgresql import connect
+from tests.acceptance.conftest import Start
+from tests.acceptance.harness import Repository, Running, assert_every_second, until
+from tests.postgresql import Server
+
+pytestmark = pytest.mark.acceptance
+
+GATED = """
+    name: slow
+    command: ['sh', '-c', 'echo started >> {root}/starts; while [ ! -e {root}/gate ]; do sleep 0.05; done']
+"""
+TICK = """
+    name: tick
+    command: ['sh', '-c', 'echo $CONTROLLER_RUN_ID $CONTROLLER_ATTEMPT >> {root}/ticks']
+    schedules: [{{interval: 1s}}]
+    overlap: queue
+"""
+RECORD_TERMS = """
+CREATE TABLE terms (number bigserial PRIMARY KEY, term bigint, commits bigint);
+CREATE FUNCTION record_term() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN INSERT INTO terms (term, commits) VALUES (NEW.term, NEW.commits); RETURN NULL; END $$;
+CREATE TRIGGER record_term AFTER INSERT OR UPDATE ON leadership FOR EACH ROW EXECUTE FUNCTION record_term()
+"""
+TAKE_OVER_SECONDS = 10.0
+
+
+@pytest.fixture
+def commands() -> None:
+    """Each command is a process of its own: a controller that is deposed executes itself again."""
+
+
+@pytest.fixture
+def url(postgresql_server: Server) -> StateUrl:
+    """A database without tables."""
+    return postgresql_server.create_database(f"t{uuid.uuid4().hex[:12]}")
+
+
+@pytest.fixture
+def shared(repository: Repository, url: StateUrl) -> Repository:
+    """A repository whose state is on the server."""
+    repository.machine.environment["CONTROLLER_STATE_URL"] = url.text
+    return repository
+
+
+def select(url: StateUrl, query: str) -> list[tuple[Any, ...]]:
+    with connect(url) as connection:
+        return connection.execute(query.encode()).fetchall()
+
+
+def test_a_controller_that_is_killed_continues_with_the_state_on_the_server(
+    shared: Repository, url: StateUrl, running: Start
+) -> None:
+    shared.write("deployments/slow.yaml", GATED.format(root=shared.root))
+    revision = shared.commit()
+    controller = running(shared)
+    until(lambda: select(url, "SELECT 1 FROM source WHERE last_applied_revision IS NOT NULL"), "the first pass")
+    assert shared.status()["source"]["last_applied_revision"] == revision
+    run_id = shared.tell("trigger", "slow")["run_id"]
+    until(lambda: (shared.root / "starts").exists(), "the flow to start")
+    controller.kill()
+    assert shared.tell("runs", "show", run_id)["state"] == "running"
+    running(shared)
+    (shared.root / "gate").touch()
+    until(lambda: select(url, "SELECT 1 FROM runs WHERE state = 'succeeded'"), "the run to end")
+    assert shared.tell("runs", "show", run_id)["state"] == "succeeded"
+    assert select(url, "SELECT count(*) FROM attempts") == [(1,)]
+    assert (shared.root / "starts").read_text() == "started\n"
+    assert not (shared.state / "state.db").exists()
+    doctor = shared.ask("doctor").out
+    assert "PostgreSQL 18" in doctor
+    assert "term 2" in doctor
+    for command in ("deployments list", "runs list", "events", "status"):
+        answer = shared.ask(*command.split())
+        assert answer.code == 0, answer
+        assert "slow" in answer.out
+
+
+def stop_process(leader: Running, _url: StateUrl) -> None:
+    leader.process.send_signal(signal.SIGSTOP)
+
+
+def kill_process(leader: Running, _url: StateUrl) -> None:
+    leader.kill()
+
+
+def end_sessions(_leader: Running, url: StateUrl) -> None:
+    select(
+        url,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND application_name LIKE 'controller:%'",
+    )
+
+
+@pytest.mark.parametrize("fail", [kill_process, stop_process, end_sessions])
+def test_a_standby_takes_over_without_skipping_a_due_time_or_starting_an_attempt_twice(
+    shared: Repository, url: StateUrl, running: Start, tmp_path: Path, fail: Callable[[Running, StateUrl], None]
+) -> None:
+    shared.write("deployments/slow.yaml", GATED.format(root=shared.root))
+    shared.write("deployments/tick.yaml", TICK.format(root=shared.root))
+    shared.commit()
+    leader = running(shared)
+    with connect(url) as connection:
+        connection.execute(RECORD_TERMS.encode())
+    run_id = shared.tell("trigger", "slow")["run_id"]
+    until(lambda: (shared.root / "starts").exists(), "the flow to start")
+    other = Running(shared, tmp_path / "other.log", ("--state-dir", str(tmp_path / "other")), {})
+    try:
+        until(lambda: "waiting as a standby" in other.output, "the standby to wait")
+        fail(leader, url)
+        until(lambda: select(url, "SELECT 1 FROM leadership JOIN leases USING (holder) WHERE term > 1"), "a new leader")
+        until(lambda: has_ticked_since(url), "due times of the new term")
+        if leader.process.poll() is None:
+            leader.process.send_signal(signal.SIGCONT)
+            until(lambda: "waiting as a standby" in leader.output + other.output[100:], "the deposed leader to wait")
+        (shared.root / "gate").touch()
+        until(lambda: select(url, "SELECT 1 FROM runs WHERE deployment = 'slow' AND state = 'succeeded'"), "the end")
+        leader.kill()
+        other.stop()
+    finally:
+        other.kill()
+    [(attempts, state)] = select(url, f"SELECT attempt, state FROM runs WHERE id = '{run_id}'")
+    assert (attempts, state) == (1, "succeeded")
+    assert (shared.root / "starts").read_text() == "started\n"
+    ticks = Counter((shared.root / "ticks").read_text().splitlines())
+    assert set(ticks.values()) == {1}
+    times = select(url, "SELECT scheduled_for FROM occurrences WHERE deployment = 'tick' ORDER BY 1")
+    assert_every_second([time.isoformat() for (time,) in times])
+    assert select(url, "SELECT 1 FROM occurrences WHERE reason LIKE '%missed%'") == []
+    terms = [term for (term,) in select(url, "SELECT term FROM terms ORDER BY number")]
+    assert terms == sorted(terms)
+    assert len(set(terms)) > 1
+
+
+def test_a_controller_leads_again_after_the_server_was_restarted(repository: Repository, running: Start) -> None:
+    server = Server(fsync="on", synchronous_commit="on")
+    try:
+        url = server.create_database("restarted")
+        repository.machine.environment["CONTROLLER_STATE_URL"] = url.text
+        repository.write("deployments/tick.yaml", TICK.format(root=repository.root))
+        repository.commit()
+        controller = running(repository)
+        until(lambda: (repository.root / "ticks").exists(), "the first tick")
+        server.stop()
+        until(lambda: "waiting" in controller.output or "can't be" in controller.output, "the failure to be noticed")
+        server.start()
+        until(lambda: has_ticked_since(url, "now() - interval '3 s'"), "due times after the restart")
+        controller.stop()
+        times = select(url, "SELECT scheduled_for FROM occurrences WHERE deployment = 'tick' ORDER BY 1")
+        assert_every_second([time.isoformat() for (time,) in times])
+        ticks = Counter((repository.root / "ticks").read_text().splitlines())
+        assert set(ticks.values()) == {1}
+    finally:
+        server.close()
+
+
+def has_ticked_since(url: StateUrl, instant: str = "since + interval '2 s'") -> list[tuple[Any, ...]]:
+    """Whether due times after an instant are decided, by default those of the term of the leader."""
+    return select(url, f"SELECT 1 FROM occurrences, leadership WHERE scheduled_for > {instant} LIMIT 1")
