@@ -43,7 +43,7 @@ GROUPS = {
         "validate": ("validate:validate", "Check manifests and report everything that is wrong."),
         "plan": ("plan:plan", "Show what a commit changes before it is applied."),
         "render": ("render:render", "Print documents with defaults and overlay applied."),
-        "explain": ("explain:explain", "Explain the code of a finding."),
+        "explain": ("explain:explain", "Explain the code of a finding, or a reason."),
         "execute": ("execute:execute", "Run a flow or deployment in the foreground."),
         "schema": ("schema:schema", "Print the JSON Schema of a file that controller reads."),
         "deployment": ("deployment:deployment", "Write a spec to the working tree; aliases as in Prefect."),
