@@ -52,6 +52,7 @@ GROUPS = {
         "run": ("run:run", "Run the controller: apply deployments and run flows on time."),
         "doctor": ("doctor:doctor", "Check this machine for everything a controller needs."),
         "notify": ("notify:notify", "Test channels, and see which messages were sent."),
+        "state": ("state:state", "Copy the state to another database."),
         "python": ("python:python", "List, show, build or remove Python environments."),
         "completion": ("completion:completion", "Print the script for completion in bash, zsh or fish."),
         "version": ("version:version", "Print the versions of controller and its libraries."),
