@@ -103,7 +103,7 @@ class Controller:
         self._timetable = Timetable(lambda name: self._engine.notify_due(name), self._clock)
         self._engine = Engine(
             store=self._engine_store,
-            pinned_deployments=PinnedDeployments(self._source, self._engine_store, location.environment),
+            pinned_deployments=PinnedDeployments(self._source, self._engine_store, location.environment, deployments),
             clock=self._clock,
             admission=admission,
             launcher=self._launcher(user),

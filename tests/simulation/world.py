@@ -198,7 +198,7 @@ class World:
         admission = Admission(self.clock, self._ids, deployments)
         self.engine = Engine(
             store=self.store,
-            pinned_deployments=PinnedDeployments(self.source, self.store),
+            pinned_deployments=PinnedDeployments(self.source, self.store, None, deployments),
             clock=self.clock,
             admission=admission,
             launcher=cast("Launcher", SimulatedLauncher()),

@@ -88,3 +88,4 @@ def test_a_run_has_three_commits_after_its_request_and_five_files(world: World) 
     [attempt] = (world.runs_directory / run.id).iterdir()
     assert sorted(os.listdir(attempt)) == ["exit", "lock", "log", "run.json", "started"]  # noqa: PTH208
     assert engine.statistics.warm_launches == launches + 1
+    assert engine._preparation._pinned_deployments.parsed == 0  # the pass has parsed the file
