@@ -92,7 +92,7 @@ def start_world(kind: str, work: Path, schedule: str = 'cron: "0 0 1 1 *"') -> W
     launcher = Launcher(directory=work / "runs", environment=environment, grace=timedelta(seconds=10), server=server)
     engine = Engine(
         store=store.with_own_readers(2),  # as a controller does
-        pinned_deployments=PinnedDeployments(source, store),
+        pinned_deployments=PinnedDeployments(source, store, None, deployments),
         clock=clock,
         admission=admission,
         executor=LocalExecutor(launcher),

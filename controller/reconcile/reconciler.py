@@ -140,6 +140,7 @@ class Reconciler:
             code = self._source.code(revision)
             stages.finish_stage("read")
             desired = self._reader.read(snapshot.files, self._clock.now(), snapshot.project, code)
+            self._deployments.declare(revision, desired.deployments)
             stages.finish_stage("parse")
             python = self._python_environments(desired, revision)
         except SourceError as error:
