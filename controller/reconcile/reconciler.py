@@ -246,7 +246,8 @@ class Reconciler:
         for name, deployment in desired.deployments.items():
             entry = self._recorded.get(name)
             if entry is not None and (entry.spec_digest, entry.file) == (deployment.spec_digest, deployment.file):
-                self._recorded[name] = replace(entry, document=deployment.document)
+                same = {key: getattr(deployment, key) for key in ("name", "file", "spec_digest", "document")}
+                self._recorded[name] = replace(entry, **same)
                 self._deployments.add([deployment])
 
     def _rewritten(self, old: str | None, new: str) -> Iterator[Event]:

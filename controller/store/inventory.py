@@ -19,8 +19,10 @@ from sqlalchemy import (
     update,
 )
 
+from controller.model.shared_values import share
 from controller.model.status import InventoryEntry
 from controller.store import incidents, json_columns
+from controller.store.batches import groups
 from controller.store.notification_tables import deadlines, heartbeats, messages
 from controller.store.prepared import Prepared, listed
 from controller.store.rows import from_row, to_row
@@ -225,8 +227,8 @@ def has_history(tx: Transaction, name: str) -> bool:
 
 def save(tx: Transaction, new: Iterable[InventoryEntry]) -> None:
     """Save complete entries. They replace existing entries and tombstones of the same names."""
-    rows = [_to_row(tx, entry) for entry in new]
-    if rows:
+    for group in groups(new):
+        rows = [_to_row(tx, entry) for entry in group]
         is_named = (inventory.c.project == tx.project, inventory.c.name == bindparam("removed_name"))
         tx.connection.execute(delete(inventory).where(*is_named), [{"removed_name": row["name"]} for row in rows])
         tx.connection.execute(insert(inventory), rows)
@@ -313,4 +315,5 @@ def _to_row(tx: Transaction, entry: InventoryEntry) -> dict[str, Any]:
 
 
 def _from_row(row: Row[Any]) -> InventoryEntry:
-    return from_row(InventoryEntry, row, conditions=json_columns.from_json(row.conditions))
+    shared = {"revision": share(row.revision), "changed_in": share(row.changed_in)}
+    return from_row(InventoryEntry, row, conditions=json_columns.from_json(row.conditions), **shared)
