@@ -35,6 +35,7 @@ from controller.model.findings import Severity
 from controller.model.python_environments import PythonRequest
 from controller.model.shared_values import share
 from controller.model.snapshots import is_python
+from controller.model.stored_documents import plain_document
 from controller.text import shorten
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def differing_key(first: BuildResult, second: BuildResult) -> str | None:
 
 def build_deployment(document: Mapping[str, Any], file: str, line: int) -> Deployment:
     """Return the deployment of a stored document. Raises StateError if the document is not valid (any more)."""
-    built = build(Document(root=Node(dict(document), Position(line, 1))), file, None)
+    built = build(Document(root=Node(plain_document(document), Position(line, 1))), file, None)
     if built.deployment is None:
         first = next(problem for problem in built.problems if problem.severity is Severity.ERROR)
         name = shorten(built.name or "without a name")

@@ -98,7 +98,7 @@ class Reconciler:
         self._logged: tuple[str, tuple[Finding, ...]] | None = None
         with store.read() as tx:
             recorded = source_status.find(tx)
-            self._recorded = inventory.entries(tx)
+            self._recorded = inventory.compact_entries(tx)
         self._followed = initial.followed
         self._is_foreign = recorded is not None and not _is_same_location(recorded, initial)
         self._status = initial if recorded is None else _with_location(recorded, initial)

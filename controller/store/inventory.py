@@ -6,7 +6,6 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Row,
     Text,
     bindparam,
     cast,
@@ -21,6 +20,7 @@ from sqlalchemy import (
 
 from controller.model.shared_values import share
 from controller.model.status import InventoryEntry
+from controller.model.stored_documents import StoredDocument, plain_document
 from controller.store import incidents, json_columns
 from controller.store.batches import groups
 from controller.store.notification_tables import deadlines, heartbeats, messages
@@ -55,6 +55,15 @@ def entries(tx: Transaction) -> dict[str, InventoryEntry]:
         .order_by(inventory.c.name)
     )
     return {row.name: _from_row(row) for row in rows}
+
+
+def compact_entries(tx: Transaction) -> dict[str, InventoryEntry]:
+    """Return the same as `entries`, with documents that are held as text: for code that keeps all of them."""
+    columns = [column for column in inventory.c if column is not inventory.c.document]
+    text = cast(inventory.c.document, Text).label("document")
+    is_active = (inventory.c.project == tx.project, inventory.c.removed_at.is_(None))
+    rows = tx.connection.execute(select(*columns, text).where(*is_active).order_by(inventory.c.name))
+    return {row.name: _from_row(row, document=StoredDocument(row.document)) for row in rows}
 
 
 def entry_hashes(tx: Transaction) -> dict[str, int]:
@@ -311,9 +320,9 @@ def _has_key(tx: Transaction, key: str) -> tuple[ColumnElement[bool], ...]:
 
 def _to_row(tx: Transaction, entry: InventoryEntry) -> dict[str, Any]:
     conditions = json_columns.to_json(entry.conditions)
-    return to_row(tx, inventory, entry, document=dict(entry.document), conditions=conditions)
+    return to_row(tx, inventory, entry, document=plain_document(entry.document), conditions=conditions)
 
 
-def _from_row(row: Row[Any]) -> InventoryEntry:
+def _from_row(row: Any, **converted: Any) -> InventoryEntry:
     shared = {"revision": share(row.revision), "changed_in": share(row.changed_in)}
-    return from_row(InventoryEntry, row, conditions=json_columns.from_json(row.conditions), **shared)
+    return from_row(InventoryEntry, row, conditions=json_columns.from_json(row.conditions), **shared, **converted)

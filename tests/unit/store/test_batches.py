@@ -1,5 +1,6 @@
 """Many rows are written in groups, so that they are not all in memory at the same time."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -42,3 +43,21 @@ def test_entries_and_events_of_all_groups_are_written_in_order(store: Store) -> 
         page = events.first_page(tx, events.EventFilter(limit=5 * SIZE))
         assert [event.message for _, event in page] == names
         assert inventory.entries(tx)["d0000"].revision is inventory.entries(tx)["d0001"].revision
+
+
+def test_compact_entries_equal_the_entries(store: Store) -> None:
+    document = {"name": "a", "parameters": {"text": "ü\u2028", "numbers": [1, 1.0, True, None]}}
+    entry = InventoryEntry(
+        name="a", file="a.yaml", line=1, document=document, spec_digest="1", revision="1", cursor=NOW, changed_in="2"
+    )
+    with store.write() as tx:
+        inventory.save(tx, [entry])
+    with store.read() as tx:
+        (compact,) = inventory.compact_entries(tx).values()
+        assert compact == entry == inventory.find(tx, "a")
+        assert json.dumps(compact.document["parameters"]) == json.dumps(document["parameters"])
+        inventory_before = inventory.entries(tx)
+    with store.write() as tx:
+        inventory.save(tx, [compact])
+    with store.read() as tx:
+        assert inventory.entries(tx) == inventory_before
