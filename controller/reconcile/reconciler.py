@@ -40,11 +40,9 @@ class PythonEnvironments(Protocol):
         self, requests: Iterable[PythonRequest], committed_at: datetime | None
     ) -> Mapping[str, PythonEnvironment]:
         """Return the environment of each request, by its digest; one that is new will be built."""
-        ...
 
     def collect(self, named: Collection[str], now: datetime) -> None:
         """Remove environments that none of these requests, by digest, nor an unfinished run needs."""
-        ...
 
 
 class Project(Protocol):
@@ -55,7 +53,6 @@ class Project(Protocol):
 
         Returns the names whose job was missing, unknown or outdated.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

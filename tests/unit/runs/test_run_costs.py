@@ -78,7 +78,7 @@ def test_a_supervisor_forks_once_and_flushes_only_the_outcome_and_its_directory(
 
 def test_reading_a_report_compiles_no_regular_expression(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[object] = []
-    monkeypatch.setattr(re, "_compile", lambda pattern, flags: compiled.append(pattern))
+    monkeypatch.setattr(re, "_compile", lambda pattern, _flags: compiled.append(pattern))
     events = FlowEvents()
     events.feed(b'{"result": {"a": "[]"}}\n')
     assert (events.own, compiled) == ({"result": {"a": "[]"}}, [])
