@@ -6,9 +6,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
-.PHONY: help run test thorough check format generate prefect faults bench simulate kills lock clean browser
+.PHONY: help run test thorough check format generate prefect faults bench bench-peers bench-page simulate kills lock clean browser
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 $(VENV)/run.stamp: requirements/run.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -59,6 +59,21 @@ faults: $(VENV)/dev.stamp  ## cut the power of a disk under the controller, and 
 bench: $(VENV)/dev.stamp $(if $(QUICK),,browser)  ## measure everything, print a table, write benchmarks/results.json; QUICK=1 takes three minutes
 	$(BIN)/python -m benchmarks $(if $(QUICK),quick,full)
 
+PEERS := .bench-peers
+$(PEERS)/stamp:
+	test -x $(PEERS)/prefect/bin/python || $(PYTHON) -m venv $(PEERS)/prefect
+	$(PEERS)/prefect/bin/python -m pip --disable-pip-version-check --quiet install "prefect>=3,<4"
+	npm install --silent --no-audit --no-fund --prefix $(PEERS)/dagu @dagu-org/dagu-linux-x64 || \
+	  echo "Dagu is left out: it needs npm and an x86-64 machine." >&2
+	@touch $@
+
+bench-peers: $(VENV)/dev.stamp $(PEERS)/stamp  ## install Prefect and Dagu into .bench-peers, and measure them beside controller
+	$(BIN)/python -m benchmarks peers
+
+bench-page: $(VENV)/dev.stamp $(PEERS)/stamp  ## measure everything in docs/performance.md, and update the page
+	$(BIN)/python -m benchmarks quick growth peers
+	$(BIN)/python -m benchmarks.page
+
 thorough: $(VENV)/dev.stamp browser  ## pass the tests with five times as many random examples, all pairs of crash points, and axe in all looks
 	THOROUGH=1 $(BIN)/python -m pytest -n 3 --dist worksteal -q
 
@@ -79,4 +94,4 @@ lock:  ## resolve the pinned, hashed requirements again
 	  -o requirements/dev.txt
 
 clean:  ## remove everything that make created
-	rm -rf $(VENV) .venv-prefect .controller build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-prefect $(PEERS) .controller build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -5,17 +5,19 @@
 
 import json
 import os
+import platform
 import shutil
+import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import full, quick
-from benchmarks.machine import measure_speed
+from benchmarks import full, growth, peers, quick
+from benchmarks.machine import CORES, measure_speed
+from benchmarks.page import RESULTS, to_text
 from benchmarks.rows import HEAD, Row, with_speeds
-
-RESULTS = Path(__file__).parent / "results.json"
 
 
 def sizes(default: str) -> list[int]:
@@ -26,11 +28,14 @@ def sizes(default: str) -> list[int]:
 PARTS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "full": lambda work: full.measure(work, sizes("100 1000")),
     "quick": quick.measure,
+    "growth": lambda work: growth.measure_sizes(work, sizes("10 100 1000 10000 100000")),
+    "peers": peers.measure,
 }
 
 
 def main(parts: list[str]) -> None:
-    """Run these parts in sequence."""
+    """Run these parts in sequence. SIGTERM ends them as Ctrl-C does: what they have started is stopped."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     for part in parts:
         work = Path(tempfile.mkdtemp(prefix="bench-"))
         rows: list[Row] = []
@@ -47,8 +52,13 @@ def main(parts: list[str]) -> None:
 def record(part: str, rows: list[Row]) -> None:
     """Replace one part of the results."""
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    results = results if isinstance(results, dict) else {}
-    RESULTS.write_text(json.dumps({**results, part: [row.to_json() for row in rows]}, indent=2) + "\n")
+    results[part] = {
+        "date": time.strftime("%Y-%m-%d"),
+        "cores": CORES,
+        "python": platform.python_version(),
+        "rows": [row.to_json() for row in rows],
+    }
+    RESULTS.write_text(to_text(results))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,25 @@
 """Measures a command from outside: CPU time (including its children) and wall time in seconds, and peak memory."""
 
+import json
 import os
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+# The peak memory of a process is at least that of the process that started it (see getrusage(2) and execve(2)), so a
+# small process starts the command, and prints its exit code, CPU time, wall time and peak memory.
+_LAUNCHER = """
+import json, os, sys, time
+silent = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_WRONLY, 0) for number in (1, 2)]
+start = time.perf_counter()
+process = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=silent)
+_, status, usage = os.wait4(process, 0)
+wall = time.perf_counter() - start
+print(json.dumps([os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss]))
+"""
 CONTROLLER = str(Path(sys.executable).parent / "controller")
 
 
@@ -29,14 +40,12 @@ def cost_of(command: Sequence[str], *, rounds: int = 3, codes: Sequence[int] = (
 
 def _measure_once(command: Sequence[str], codes: Sequence[int]) -> Cost:
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.perf_counter() - start
-    if process.returncode not in codes:
-        raise RuntimeError(f"{' '.join(command)} exited with {process.returncode}")
-    return Cost(cpu=usage.ru_utime + usage.ru_stime, wall=wall, memory=usage.ru_maxrss / 1024)
+    launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, *command]
+    done = subprocess.run(launcher, stdout=subprocess.PIPE, check=True, env=environment)
+    code, cpu, wall, memory = json.loads(done.stdout)
+    if code not in codes:
+        raise RuntimeError(f"{' '.join(command)} exited with {code}")
+    return Cost(cpu=cpu, wall=wall, memory=memory / 1024)
 
 
 def children_cpu() -> float:

@@ -1,7 +1,6 @@
 """The quick benchmarks: what the goals are about, in at most three minutes on two quiet cores (`make bench-quick`)."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from benchmarks import commands, firing, growth
 from benchmarks.repositories import make_repository
-from benchmarks.rows import Goal, Row
+from benchmarks.rows import Goal, Row, scaled
 
 NO_OPS = {"warm": 300, "cold": 40}
 HERD = 300
@@ -19,12 +18,7 @@ SIZES = (100, 10_000)
 
 
 def measure(work: Path) -> Iterator[Row]:
-    """Run the quick benchmarks. SCALE=0.01 makes all numbers that small, to test the code that measures."""
-    scale = float(os.environ.get("SCALE", "1"))
-
-    def scaled(number: int) -> int:
-        return max(int(number * scale), 2)
-
+    """Run the quick benchmarks."""
     yield from commands.measure_alone()
     yield from commands.measure_asking(work / "asking", scaled(100))
     files = make_repository(work / "files", scaled(FILES), 'cron: "{minute} {hour} * * *"')
@@ -49,6 +43,7 @@ def no_op_runs(directory: Path, kind: str, count: int, limit: float, script: flo
     goal = Goal(limit=limit, is_ratio=True)
     if kind == "warm":
         yield Row(what="one no-op run, warm, all processes", value=result["cpu"], unit="ms CPU", goal=goal)
+        yield Row(what="the same, controller's own process", value=result["own"], unit="ms CPU")
         rate = Goal(limit=0.75, is_ratio=True, is_least=True)
         yield Row(what="no-op runs, warm, rate", value=result["rate"], unit="runs/s", goal=rate)
         return

@@ -1,5 +1,6 @@
 """The rows of the benchmarks: a value, the speed of the machine at that moment, the ratio to it, and the goal."""
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -9,6 +10,11 @@ from benchmarks.machine import CORES, Speed
 
 TOGETHER_SECONDS = 0.3
 """Rows that follow each other faster than this come from one measurement, and share its speed."""
+
+
+def scaled(number: int) -> int:
+    """Return a number of runs or deployments. With SCALE=0.01 it is that small, to test the code that measures."""
+    return max(int(number * float(os.environ.get("SCALE", "1"))), 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

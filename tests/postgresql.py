@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from controller.runs.executors.local.supervisor import process_tree
 from controller.state_url import StateUrl, parse_state_url
 from controller.store.databases.postgresql import connect
 from controller.store.schema import metadata
@@ -31,8 +32,16 @@ _SETTINGS = {
 }
 _START_SECONDS = 20.0
 USER = "controller"
-_NOBODY = pwd.getpwnam("nobody")
-_ORDINARY_USER: Any = {"user": _NOBODY.pw_uid, "group": _NOBODY.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+
+
+def _find_ordinary_user() -> dict[str, Any]:
+    if os.geteuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+_ORDINARY_USER = _find_ordinary_user()
 """PostgreSQL refuses to run as root."""
 
 
@@ -86,7 +95,10 @@ class Server:
         options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         command = [str(_programs() / "postgres"), "-D", str(self.data), "-k", str(self.directory), *options]
         with (self.directory / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, **_ORDINARY_USER)
+            parent = os.getpid()
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, preexec_fn=lambda: process_tree.die_with(parent), **_ORDINARY_USER
+            )
         deadline = time.monotonic() + _START_SECONDS
         while not self._accepts_connections():
             assert time.monotonic() < deadline, (self.directory / "log").read_text()

@@ -95,7 +95,7 @@ class Controller:
         self._local = self._local_execution(user, open_files)
         self._engine = Engine(
             store=self._engine_store,
-            pinned_deployments=PinnedDeployments(self._source, self._engine_store, location.environment),
+            pinned_deployments=PinnedDeployments(self._source, self._engine_store, location.environment, deployments),
             clock=self._clock,
             admission=admission,
             executor=self._local.executor,

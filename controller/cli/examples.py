@@ -84,6 +84,10 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "doctor": ("controller doctor", "controller doctor --max-running 64"),
     "python list": ("controller python list", "controller python list -o json"),
     "python show": ("controller python show nightly", "controller python show nightly -o json"),
+    "state copy": (
+        "controller state copy --from .git/controller --to postgresql+psycopg://controller@db/controller",
+        "controller state copy --from postgresql+psycopg://controller@db/controller --to .git/controller",
+    ),
     "python build": ("controller python build", "controller python build nightly"),
     "python prune": ("controller python prune --dry-run", "controller python prune"),
     "notify test": ("controller notify test ops", "controller notify test ops -o json"),

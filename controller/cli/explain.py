@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.argument("code", required=False, shell_complete=complete.codes)
 @options.output
 def explain(code: str | None, output: str) -> None:
-    """Explain the code of a finding, or the reason of a skip, a condition or an event.
+    """Explain the code of a finding, or a reason: of a skip, a condition, an event or a refused request.
 
     Without CODE, list all codes and reasons.
     """
@@ -43,13 +43,14 @@ def _print_all(entries: "list[Explanation]", output: str) -> None:
     from controller.cli.formats.explanations import reasons
 
     if output == "json":
-        print_json(entries)
+        print_json([*entries, *reasons()])
         return
+    width = max(len(code) for code in (*(entry.code for entry in entries), *(reason.code for reason in reasons())))
     for entry in entries:
-        click.echo(f"{entry.code:22} {entry.summary}")
+        click.echo(f"{entry.code:{width}} {entry.summary}")
     click.echo("\nReasons of conditions, skipped due times, events and refused requests:")
     for reason in reasons():
-        click.echo(f"{reason.code:22} {reason.summary}")
+        click.echo(f"{reason.code:{width}} {reason.summary}")
 
 
 def _unknown_code_error(code: str) -> UsageError:

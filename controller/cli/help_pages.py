@@ -1,6 +1,7 @@
 """The form of `--help`: one full line per command, and for each command two examples; location options come last."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 
 import click
 
@@ -45,7 +46,8 @@ class Command(click.Command):
             _write_options(ctx, formatter, "Location options", shared)
         elif shared:
             formatter.write_paragraph()
-            formatter.write_text(f"Location options: {', '.join(option.opts[0] for option in shared)}. See --help-all.")
+            text = f"Location options: {', '.join(option.opts[0] for option in shared)}. See --help-all."
+            formatter.write(f"{fill(text, formatter.width, break_on_hyphens=False)}\n")
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples of this command."""

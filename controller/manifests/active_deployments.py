@@ -3,7 +3,7 @@
 `app` creates the only one. The reconciler and the admission share it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from controller.manifests.build import build_deployment
 from controller.model.deployments import Deployment
@@ -18,6 +18,7 @@ class ActiveDeployments:
 
     def __init__(self) -> None:
         self._built: dict[str, Deployment] = {}
+        self._declared: tuple[str, Mapping[str, Deployment]] = ("", {})
 
     def build(self, entry: InventoryEntry) -> Deployment:
         """Return the deployment that this entry declares. Raises StateError if its document is not valid (any more)."""
@@ -25,6 +26,16 @@ class ActiveDeployments:
         if built is None or (built.spec_digest, built.file) != (entry.spec_digest, entry.file):
             built = self._built[entry.name] = build_deployment(entry.document, entry.file, entry.line)
         return built
+
+    def declare(self, revision: str, deployments: Mapping[str, Deployment]) -> None:
+        """Keep what the source declares at the revision that was read last. None of it comes from the database."""
+        self._declared = (revision, deployments)
+
+    def find_declared(self, revision: str, name: str, file: str, digest: str) -> Deployment | None:
+        """Return this version of a deployment if the source declares it at this revision, as far as that was read."""
+        known, deployments = self._declared
+        declared = deployments.get(name) if known == revision else None
+        return declared if declared is not None and (declared.file, declared.spec_digest) == (file, digest) else None
 
     def priority(self, name: str) -> int | None:
         """Return the priority of a deployment, as far as it has been built; None if it has not."""

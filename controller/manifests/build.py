@@ -20,6 +20,7 @@ from controller.manifests.matrix import combination_of
 from controller.manifests.notify_fields import read_notify_fields
 from controller.manifests.policy_fields import check_queue, read_policies
 from controller.manifests.python_settings import check_import_paths, check_python, read_import_paths, read_python
+from controller.manifests.recorded_schedules import schedules_key
 from controller.manifests.run_names import check_run_names
 from controller.manifests.run_targets import read_target, read_working_directory
 from controller.manifests.schedule_fields import read_duration, read_schedules
@@ -32,7 +33,9 @@ from controller.manifests.yaml.nodes import Document, Node, Path, Position, Prob
 from controller.model.deployments import CommandTarget, Deployment, FlowTarget, Target
 from controller.model.findings import Severity
 from controller.model.python_environments import PythonRequest
+from controller.model.shared_values import share
 from controller.model.snapshots import is_python
+from controller.model.stored_documents import plain_document
 from controller.text import shorten
 
 if TYPE_CHECKING:
@@ -41,6 +44,9 @@ if TYPE_CHECKING:
 
 _NOT_STORED = ("environments", "enabled")
 """Keys that have done their part when a document is built: they decide about the environment."""
+_DEFAULTED = ("after", "catchup", "expect", "resources", "retention", "retries", "secrets")
+"""Keys of the document that are also fields of a Deployment, with a default that is an object of its own."""
+_NOTHING: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +99,8 @@ def build(
     return BuildResult(
         name=name if isinstance(name, str) else None,
         identity=identity if isinstance(identity, str) else None,
-        place=root.at(("name",)).place,
-        renamed=root.at(("renamed_from",)).place,
+        place=share(root.at(("name",)).place),
+        renamed=share(root.at(("renamed_from",)).place),
         deployment=deployment if is_enabled else None,
         problems=tuple(context.problems if is_python(file) else (as_written(each, root) for each in context.problems)),
         webhooks=tuple(webhook_places(context)),
@@ -120,7 +126,7 @@ def differing_key(first: BuildResult, second: BuildResult) -> str | None:
 
 def build_deployment(document: Mapping[str, Any], file: str, line: int) -> Deployment:
     """Return the deployment of a stored document. Raises StateError if the document is not valid (any more)."""
-    built = build(Document(root=Node(dict(document), Position(line, 1))), file, None)
+    built = build(Document(root=Node(plain_document(document), Position(line, 1))), file, None)
     if built.deployment is None:
         first = next(problem for problem in built.problems if problem.severity is Severity.ERROR)
         name = shorten(built.name or "without a name")
@@ -147,7 +153,7 @@ def _read_fields(context: ValidationContext, file: str, now: datetime | None) ->
     check_rules(context)
     schedules = read_schedules(context, now)
     length = context.get("timeout")
-    timeout = None if length is None else read_duration(context, ("timeout",), length)
+    timeout = None if length is None else share(read_duration(context, ("timeout",), length))
     directory = read_working_directory(context)
     code = {"working_directory": directory, "python": read_python(context), "import_paths": read_import_paths(context)}
     others = {**read_policies(context), **read_notify_fields(context), **read_triggers(context)}
@@ -168,9 +174,11 @@ def _deployment(
     if target is None or any(problem.severity is Severity.ERROR for problem in context.problems):
         return None, None
     document = {key: value for key, value in context.value.items() if key not in _NOT_STORED}
+    fields |= {name: share(fields[name], name) for name in _DEFAULTED if name not in document}
+    fields["schedules"] = share(fields["schedules"], schedules_key(document))
     deployment = Deployment(
         name=document["name"],
-        target=target,
+        target=share(target),
         file=file,
         line=_first_line(context.root),
         document=document,
@@ -178,12 +186,12 @@ def _deployment(
         description=document.get("description", ""),
         tags=tuple(dict.fromkeys(document.get("tags", ()))),
         version=document.get("version"),
-        parameters=document.get("parameters", {}),
+        parameters=document.get("parameters", _NOTHING),
         suspend=document.get("suspend", False),
         run_name=document.get("run_name"),
         timezone=document.get("timezone"),
-        env=document.get("env", {}),
-        matrix=combination_of(document),
+        env=document.get("env", _NOTHING),
+        matrix=combination_of(document) or _NOTHING,
         **fields,
     )
     return deployment, python

@@ -30,12 +30,14 @@ from controller.manifests.yaml.nodes import Position, Problem
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity, by_place
 from controller.model.python_environments import PythonRequest
+from controller.model.shared_values import share
 from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, is_python, is_spec
 
 MAX_FILES = 10_000
 MAX_FINDINGS_PER_FILE = 200
 MAX_PER_FILE = 10_000
 """Limit for the deployments that the matrices of one file declare together."""
+_NO_VARIANTS: Mapping[str, tuple[BuildResult, ...]] = {}
 _ACROSS_FILES = (
     "CaseOnlyRename",
     "DuplicateName",
@@ -278,14 +280,21 @@ class ManifestReader:
         return _FileResult(
             digest=file.digest,
             documents=documents,
-            variants=variants,
+            variants=variants or _NO_VARIANTS,
             findings=findings,
-            environments=frozenset(name for each in loaded.documents for name in declared_environments(each.root)),
+            environments=share(
+                frozenset(name for each in loaded.documents for name in declared_environments(each.root))
+            ),
             is_broken=any(finding.severity is Severity.ERROR or finding.code == NOT_RENDERED for finding in findings),
             only_name=loaded.only_name,
             unclear=_unclear_reason(loaded, documents),
-            dependencies={} if flows is None else flows.take_dependencies(),
+            dependencies=_shared_mapping({} if flows is None else flows.take_dependencies()),
         )
+
+
+def _shared_mapping(digests: Mapping[str, str | None]) -> Mapping[str, str | None]:
+    """Return one mapping for all files that were checked against the same versions of the same code files."""
+    return share(digests, tuple(digests.items()))
 
 
 def _build_documents(

@@ -18,6 +18,11 @@ from controller.model.schedules import Schedule
 _KEYS = ("schedule", "schedules", "timezone", CALENDARS)
 
 
+def schedules_key(document: Mapping[str, Any]) -> bytes:
+    """Return what the schedules of a document depend on. Equal keys mean equal schedules."""
+    return canonical_json({key: document[key] for key in _KEYS if key in document})
+
+
 class RecordedSchedules:
     """Reads documents. Equal declarations are read once, and have the same tuple. `count` is the number of those read.
 
@@ -36,9 +41,9 @@ class RecordedSchedules:
         """Return the schedules of a document, as `build_deployment` does. Raises StateError if it is not valid."""
         if not accepts(document):
             raise StateError(f"the document of {document.get('name')} is not valid")
-        declared = {key: document[key] for key in _KEYS if key in document}
-        key = canonical_json(declared)
+        key = schedules_key(document)
         if key not in self._read:
+            declared = {key: document[key] for key in _KEYS if key in document}
             context = ValidationContext(Node(declared, Position(1, 1)), ())
             schedules = read_schedules(context, None)
             if context.problems:

@@ -98,7 +98,7 @@ class Reconciler:
         self._logged: tuple[str, tuple[Finding, ...]] | None = None
         with store.read() as tx:
             recorded = source_status.find(tx)
-            self._recorded = inventory.entries(tx)
+            self._recorded = inventory.compact_entries(tx)
         self._followed = initial.followed
         self._is_foreign = recorded is not None and not _is_same_location(recorded, initial)
         self._status = initial if recorded is None else _with_location(recorded, initial)
@@ -140,6 +140,7 @@ class Reconciler:
             code = self._source.code(revision)
             stages.finish_stage("read")
             desired = self._reader.read(snapshot.files, self._clock.now(), snapshot.project, code)
+            self._deployments.declare(revision, desired.deployments)
             stages.finish_stage("parse")
             python = self._python_environments(desired, revision)
         except SourceError as error:
@@ -246,7 +247,8 @@ class Reconciler:
         for name, deployment in desired.deployments.items():
             entry = self._recorded.get(name)
             if entry is not None and (entry.spec_digest, entry.file) == (deployment.spec_digest, deployment.file):
-                self._recorded[name] = replace(entry, document=deployment.document)
+                same = {key: getattr(deployment, key) for key in ("name", "file", "spec_digest", "document")}
+                self._recorded[name] = replace(entry, **same)
                 self._deployments.add([deployment])
 
     def _rewritten(self, old: str | None, new: str) -> Iterator[Event]:

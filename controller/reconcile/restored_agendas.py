@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from controller.manifests.recorded_schedules import RecordedSchedules
 from controller.model.schedules import Agenda
 from controller.model.status import InventoryEntry
+from controller.model.stored_documents import plain_document
 
 
 def read_agendas(
@@ -31,11 +32,12 @@ def read_agendas(
 def _read_agenda(
     entry: InventoryEntry, recorded: RecordedSchedules, build: Callable[[InventoryEntry], Agenda | None]
 ) -> Agenda | None:
+    document = plain_document(entry.document)
     try:
-        declared = recorded.find(entry.document)
+        declared = recorded.find(document)
     except Exception:  # noqa: BLE001
         return build(entry)  # it finds and reports what is wrong
-    if entry.document.get("suspend", False):
+    if document.get("suspend", False):
         return None
     schedules = tuple(schedule for schedule in declared if not schedule.suspend)
     schedules = declared if len(schedules) == len(declared) else schedules

@@ -3,7 +3,7 @@
 All texts about the source and its deployments that a pass stores are written here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from controller.errors import SourceError, shortage
@@ -224,16 +224,18 @@ def _prune_message(entry: InventoryEntry, plan: Plan) -> str:
     return "No longer declared in the repository."
 
 
-def plan_events(plan: Plan, now: datetime) -> list[Event]:
-    """Return the events for deployments that were created, updated, renamed, pruned or kept, or are valid again."""
-    recorded = [_event(now, "Pruned", _prune_message(old, plan), old.name, plan) for old in plan.delete]
-    recorded += [_event(now, "Created", f"Declared in {new.file}:{new.line}.", new.name, plan) for new in plan.create]
+def plan_events(plan: Plan, now: datetime) -> Iterator[Event]:
+    """Yield the events for deployments that were created, updated, renamed, pruned or kept, or are valid again."""
+    for old in plan.delete:
+        yield _event(now, "Pruned", _prune_message(old, plan), old.name, plan)
+    for new in plan.create:
+        yield _event(now, "Created", f"Declared in {new.file}:{new.line}.", new.name, plan)
     for update in plan.changed:
         message = f"Declared in {update.after.file}:{update.after.line}."
         reason = "Updated" if update.before.is_valid else "Recovered"
         if update.is_renamed:
             reason, message = "Renamed", f"Renamed from {update.before.name}, with its history. {message}"
-        recorded.append(_event(now, reason, message, update.after.name, plan))
+        yield _event(now, reason, message, update.after.name, plan)
     for kept in plan.keep:
         if _is_new(kept):
             severity = {INVALID: EventSeverity.ERROR, WITHHELD: EventSeverity.WARNING}.get(kept.reason)
@@ -242,8 +244,7 @@ def plan_events(plan: Plan, now: datetime) -> list[Event]:
             reason, message = kept.reason, f"The last valid version stays active: {kept.message}"
             if kept.python is not None:
                 reason, message = kept.python.reason, f"{kept.message} {kept.python.message}"
-            recorded.append(_event(now, reason, message, kept.entry.name, plan, severity or EventSeverity.INFO))
-    return recorded
+            yield _event(now, reason, message, kept.entry.name, plan, severity or EventSeverity.INFO)
 
 
 def _is_new(kept: Kept) -> bool:

@@ -220,7 +220,8 @@ class Engine:
                 self._announcements.add(name)
             self._queue.forget()
         self._queue.refresh()
-        if self._clock_monitor.check(is_tick=is_tick):
+        can_decide = self._clock_monitor.check(is_tick=is_tick)
+        if can_decide:
             self._process_announcements()
             self._queue.process_timers()
             self._upstreams.process(everything=is_tick)
@@ -234,9 +235,10 @@ class Engine:
         self._queue.confirm(number)
         if not ended and number:
             self._upstreams.confirm(number)
+        has_released = can_decide and self._upstreams.process(everything=False)
         self._advance_backfills({active.run.backfill_id for active, _ in ended}, everything=is_tick)
-        if ended and not self._queue.is_current:
-            self.wake()  # a slot is free, or a run waits again
+        if (ended or has_released) and not self._queue.is_current:
+            self.wake()  # a slot is free, a run waits again, or a run was released
         self._record_shortage()
         self._stop_cancelled()
         if self._needs_code.is_set():

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from controller.errors import SourceError
+from controller.manifests.active_deployments import ActiveDeployments
 from controller.manifests.build import build_deployment
 from controller.manifests.calendar_files import CalendarFiles
 from controller.manifests.project_file import find_calendar_files
@@ -42,15 +43,19 @@ class _Project:
 class PinnedDeployments:
     """Resolves pinned deployments, with a cache. Used by the engine's thread only.
 
-    A file is parsed once for all its deployments. The cache is keyed by content, not by revision, so a file is parsed
-    again only when it or the project file changes. `parsed` counts the files that were parsed.
+    `active` has the deployments that a pass has read from the source at the run's revision. Any other file is parsed
+    once for all its deployments. The cache is keyed by content, not by revision, so a file is parsed again only when it
+    or the project file changes. `parsed` counts the files that were parsed.
     """
 
-    def __init__(self, source: Source, store: Store, environment: str | None = None) -> None:
+    def __init__(
+        self, source: Source, store: Store, environment: str | None = None, active: ActiveDeployments | None = None
+    ) -> None:
         self.parsed = 0
         self.source = source
         self._environment = environment
         self._store = store
+        self._active_deployments = ActiveDeployments() if active is None else active
         self._project: _Project | None = None
         self._read: OrderedDict[tuple[str, str], _FileKey] = OrderedDict()
         self._declared: OrderedDict[_FileKey, Mapping[str, Deployment]] = OrderedDict()
@@ -61,6 +66,9 @@ class PinnedDeployments:
         """Return the deployment that this run is pinned to. Raises SourceError if it is no longer available."""
         if not self.source.is_pinned:
             return self._active(run)
+        read = self._active_deployments.find_declared(run.revision, run.deployment, run.file, run.spec_digest)
+        if read is not None:
+            return read
         # Find it by digest: the deployment may have had another name at that revision.
         deployment = self._declared_in(run.revision, run.file, now).get(run.spec_digest)
         if deployment is None:

@@ -5,10 +5,14 @@ nothing can be lost, because the jobs are a projection of the state. Used by `Ti
 """
 
 import heapq
+import sys
 from datetime import datetime
+from typing import Any
 
 from apscheduler.job import Job
 from apscheduler.jobstores.base import BaseJobStore, ConflictingIdError, JobLookupError
+
+_NO_ARGUMENTS: dict[str, Any] = {}
 
 
 class HeapJobStore(BaseJobStore):  # type: ignore[misc]
@@ -64,6 +68,7 @@ class HeapJobStore(BaseJobStore):  # type: ignore[misc]
         """Add a job. Raises ConflictingIdError."""
         if job.id in self._jobs:
             raise ConflictingIdError(job.id)
+        job.func_ref, job.kwargs = sys.intern(job.func_ref), _NO_ARGUMENTS  # each job has copies of its own
         self._store_job(job)
 
     def update_job(self, job: Job) -> None:

@@ -24,6 +24,8 @@ class ScheduleTrigger(BaseTrigger):  # type: ignore[misc]
     once there are no more fire times. `counted_from` and `upcoming` hold the last result: nothing is due between them.
     """
 
+    __slots__ = ("_after", "_schedules", "counted_from", "has_ended", "upcoming")
+
     def __init__(self, schedules: Sequence[Schedule], after: datetime) -> None:
         self._schedules = schedules
         self._after = after

@@ -27,19 +27,20 @@ def describe(schedule: Schedule) -> str:
     """Return a line such as `at 02:30, Monday to Friday, Europe/Berlin` or `every 15 minutes`.
 
     The line has at most 400 characters, before ` (suspended)`. It says what the rule means, not how it is written. It
-    names the time zone where that matters: not for an absolute interval without an anchor that divides a day, nor for
-    times that all have an offset. Jitter is mentioned, but not added to any time.
+    names the time zone where that matters: for all calendars and windows, but not for an absolute interval without an
+    anchor that divides a day, nor for times that all have an offset. Jitter is mentioned, but not added to any time.
     """
     bounds = [moment for moment in (schedule.start, schedule.end) if moment is not None]
     try:
         text, names_zone = _describe_rule(schedule)
     except ScheduleError:
         text, names_zone = f"{_verbatim(schedule)}, {schedule.timezone}", True
-    if not names_zone and any(moment.tzinfo is None for moment in bounds):
+    calendars = _describe_calendars(schedule)
+    if not names_zone and (calendars or any(moment.tzinfo is None for moment in bounds)):
         text += f", {schedule.timezone}"
     if schedule.jitter > timedelta():
         text += f", up to {_length(schedule.jitter)} later"
-    text += _describe_calendars(schedule)
+    text += calendars
     if schedule.start is not None:
         text += f", from {english.format_moment(schedule.start)}"
     if schedule.end is not None:

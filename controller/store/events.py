@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Row, exists, insert, select
 
 from controller.model.status import Event, EventSeverity
 from controller.store import inventory
+from controller.store.batches import groups
 from controller.store.rows import from_row, to_row
 from controller.store.schema import events, source
 from controller.store.sql_functions import elements, without_index
@@ -33,9 +34,11 @@ class EventFilter:
 
 def append(tx: Transaction, new: Iterable[Event]) -> None:
     """Record events in this order, with the environment, and with the tags of their deployments if they have none."""
-    recorded = list(new)
-    if not recorded:
-        return
+    for recorded in groups(new):
+        _append(tx, recorded)
+
+
+def _append(tx: Transaction, recorded: list[Event]) -> None:
     names = {event.deployment for event in recorded if event.deployment is not None and not event.tags}
     tags = inventory.tags(tx, names)
     rows = [

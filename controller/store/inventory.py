@@ -6,7 +6,6 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Row,
     Text,
     bindparam,
     cast,
@@ -19,8 +18,11 @@ from sqlalchemy import (
     update,
 )
 
+from controller.model.shared_values import share
 from controller.model.status import InventoryEntry
+from controller.model.stored_documents import StoredDocument, plain_document
 from controller.store import incidents, json_columns
+from controller.store.batches import groups
 from controller.store.notification_tables import deadlines, heartbeats, messages
 from controller.store.prepared import Prepared, listed
 from controller.store.rows import from_row, to_row
@@ -53,6 +55,15 @@ def entries(tx: Transaction) -> dict[str, InventoryEntry]:
         .order_by(inventory.c.name)
     )
     return {row.name: _from_row(row) for row in rows}
+
+
+def compact_entries(tx: Transaction) -> dict[str, InventoryEntry]:
+    """Return the same as `entries`, with documents that are held as text: for code that keeps all of them."""
+    columns = [column for column in inventory.c if column is not inventory.c.document]
+    text = cast(inventory.c.document, Text).label("document")
+    is_active = (inventory.c.project == tx.project, inventory.c.removed_at.is_(None))
+    rows = tx.connection.execute(select(*columns, text).where(*is_active).order_by(inventory.c.name))
+    return {row.name: _from_row(row, document=StoredDocument(row.document)) for row in rows}
 
 
 def entry_hashes(tx: Transaction) -> dict[str, int]:
@@ -225,8 +236,8 @@ def has_history(tx: Transaction, name: str) -> bool:
 
 def save(tx: Transaction, new: Iterable[InventoryEntry]) -> None:
     """Save complete entries. They replace existing entries and tombstones of the same names."""
-    rows = [_to_row(tx, entry) for entry in new]
-    if rows:
+    for group in groups(new):
+        rows = [_to_row(tx, entry) for entry in group]
         is_named = (inventory.c.project == tx.project, inventory.c.name == bindparam("removed_name"))
         tx.connection.execute(delete(inventory).where(*is_named), [{"removed_name": row["name"]} for row in rows])
         tx.connection.execute(insert(inventory), rows)
@@ -309,8 +320,9 @@ def _has_key(tx: Transaction, key: str) -> tuple[ColumnElement[bool], ...]:
 
 def _to_row(tx: Transaction, entry: InventoryEntry) -> dict[str, Any]:
     conditions = json_columns.to_json(entry.conditions)
-    return to_row(tx, inventory, entry, document=dict(entry.document), conditions=conditions)
+    return to_row(tx, inventory, entry, document=plain_document(entry.document), conditions=conditions)
 
 
-def _from_row(row: Row[Any]) -> InventoryEntry:
-    return from_row(InventoryEntry, row, conditions=json_columns.from_json(row.conditions))
+def _from_row(row: Any, **converted: Any) -> InventoryEntry:
+    shared = {"revision": share(row.revision), "changed_in": share(row.changed_in)}
+    return from_row(InventoryEntry, row, conditions=json_columns.from_json(row.conditions), **shared, **converted)

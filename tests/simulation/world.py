@@ -199,7 +199,7 @@ class World:
         self.executor = SimulatedExecutor(self.store, self.clock, self.machine, self.fault)
         self.engine = Engine(
             store=self.store,
-            pinned_deployments=PinnedDeployments(self.source, self.store),
+            pinned_deployments=PinnedDeployments(self.source, self.store, None, deployments),
             clock=self.clock,
             admission=admission,
             executor=self.executor,

@@ -6,7 +6,6 @@ full, as if the value it refers to were written out, so nested anchors and merge
 them.
 """
 
-import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ import yaml
 
 from controller.manifests.yaml.nodes import Node, Path, Position, Problem, kind_of
 from controller.manifests.yaml.scalars import BadNumber, plain_scalar, untagged_hint
+from controller.model.shared_values import share
 from controller.text import shorten
 
 MAX_DEPTH = 32
@@ -121,8 +121,8 @@ class TreeBuilder:
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
         place, faults = place_of(event), len(self.problems)
-        # Documents share most of their keys and values; interning keeps one copy of each in memory.
-        text = sys.intern(event.value)
+        # Documents share most of their keys and values; sharing keeps one copy of each in memory.
+        text = share(event.value)
         if event.tag is not None:
             self._refuse_tag(event.tag, place, text)
         ascii_only = text.isascii()

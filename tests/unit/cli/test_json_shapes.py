@@ -325,3 +325,12 @@ def test_next_names_the_due_times_that_a_calendar_skips(command: Command) -> Non
         "skipped": [{"due_time": "2026-12-26T09:00:00Z", "reason": "calendar DE-BY: Second Day of Christmas"}],
     }
     assert command("next", "--cron", "0 9 * * *", "--calendar", "DE-BY").code == 2
+
+
+def test_explain_lists_codes_and_reasons_in_both_formats(command: Command) -> None:
+    listed = command("explain", "-o", "json").json
+    codes = [entry["code"] for entry in listed]
+    assert {"UnknownKey", "upstream", "UpstreamMissing", "FileVanished", "InvalidSignature"} <= set(codes)
+    lines = [line for line in command("explain").out.splitlines() if line and not line.endswith(":")]
+    assert [line.split()[0] for line in lines] == codes
+    assert len({len(line) - len(line.split(maxsplit=1)[1]) for line in lines}) == 1

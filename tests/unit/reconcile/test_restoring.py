@@ -10,6 +10,7 @@ import pytest
 
 from controller.manifests.build import build_deployment
 from controller.model.deployments import Deployment
+from controller.model.stored_documents import StoredDocument
 from controller.store import inventory, source_status
 from tests.unit.reconcile.conftest import World
 
@@ -110,3 +111,24 @@ def test_an_unreadable_record_does_not_keep_others_from_firing(world: World) -> 
     world.restart()
     world.reconciler.restore()
     assert world.projected.keys() == {"d1"}
+
+
+def test_each_recorded_document_is_parsed_once_and_then_replaced_by_the_declared_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(world, 5)
+    parsed: list[StoredDocument] = []
+    parse = StoredDocument.parse
+
+    def recording(document: StoredDocument) -> dict[str, Any]:
+        parsed.append(document)
+        return parse(document)
+
+    monkeypatch.setattr(StoredDocument, "parse", recording)
+    world.restart()
+    assert not parsed
+    world.reconciler.restore()
+    assert len(parsed) == len({id(document) for document in parsed}) == 5
+    world.reconciler.run_pass()
+    assert len(parsed) == 5
+    assert not any(isinstance(entry.document, StoredDocument) for entry in world.reconciler._recorded.values())

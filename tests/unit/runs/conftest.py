@@ -314,7 +314,7 @@ class World:
         launcher = Launcher(directory=self.runs_directory, environment=environment, grace=GRACE, server=server, **more)
         self.engine = Engine(
             store=self.store,
-            pinned_deployments=PinnedDeployments(self.source, self.store),
+            pinned_deployments=PinnedDeployments(self.source, self.store, None, self.deployments),
             clock=self.clock,
             admission=self.admission,
             executor=LocalExecutor(launcher),

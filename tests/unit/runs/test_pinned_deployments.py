@@ -1,4 +1,4 @@
-"""A run executes what git declares at its commit; a file is parsed once for all its runs."""
+"""A run executes what git declares at its commit; a file is parsed once for all its runs, or was parsed by a pass."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from controller.errors import SourceError
+from controller.manifests.active_deployments import ActiveDeployments
 from controller.manifests.reader import ManifestReader
 from controller.model.deployments import Deployment
 from controller.model.runs import Run, RunId, RunState, Trigger
@@ -23,6 +24,7 @@ class World:
     repository: GitRepository
     source: GitSource
     pinned_deployments: PinnedDeployments
+    active: ActiveDeployments
 
     def declared(self) -> dict[str, Deployment]:
         snapshot = self.source.read(self.source.observe())
@@ -47,7 +49,8 @@ class World:
 @pytest.fixture
 def world(repository: GitRepository, store: Store) -> World:
     source = GitSource(repository.path, ref=None, path="deployments", exports=repository.path / ".controller/exports")
-    return World(repository, source, PinnedDeployments(source, store))
+    active = ActiveDeployments()
+    return World(repository, source, PinnedDeployments(source, store, None, active), active)
 
 
 def documents(first: int, count: int, change: Callable[[str], str] = str) -> str:
@@ -65,6 +68,25 @@ def test_a_file_is_parsed_once_for_all_runs_of_its_deployments(world: World) -> 
     for deployment in declared.values():
         world.resolve(deployment)
     assert world.source.work.processes == processes
+
+
+def test_what_a_pass_has_read_at_the_revision_of_a_run_is_not_read_again(world: World) -> None:
+    world.repository.commit({"deployments/a.yaml": documents(0, 100), "deployments/b.yaml": documents(100, 100)})
+    declared = world.declared()
+    world.active.declare(world.source.observe(), declared)
+    processes = world.source.work.processes
+    assert all(world.resolve(deployment) is deployment for deployment in declared.values())
+    assert (world.pinned_deployments.parsed, world.source.work.processes) == (0, processes)
+    with pytest.raises(SourceError, match="does not declare d0"):
+        world.resolve(declared["d0"], digest="sha256:0")
+
+
+def test_what_a_pass_has_read_at_another_revision_is_read_again(world: World) -> None:
+    world.repository.commit({"deployments/a.yaml": documents(0, 2)})
+    declared = world.declared()
+    world.active.declare("main@sha1:0", declared)
+    assert world.resolve(declared["d0"]) == declared["d0"]
+    assert world.pinned_deployments.parsed == 1
 
 
 def test_an_unrelated_commit_parses_nothing_again(world: World) -> None:

@@ -162,7 +162,7 @@ def test_sweeps_are_bounded_and_eventually_delete_everything(world: World, monke
 
 
 class SlowClock(ManualClock):
-    """Time passes whenever somebody looks at it, as if each step before that took a fifth of a second."""
+    """Time passes with each reading of it, as if each step before that took a fifth of a second."""
 
     def elapsed(self) -> float:
         self._elapsed += 0.2

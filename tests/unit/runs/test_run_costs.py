@@ -5,6 +5,7 @@ Times depend on the machine; these numbers do not. `make bench` measures the tim
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from controller.model.runs import RunState
 from controller.runs.executors.local.supervisor.cold_start import IMPORT
+from controller.runs.executors.local.supervisor.flow_events import FlowEvents
 from tests.conftest import PATIENCE_SECONDS
 from tests.unit.runs.conftest import Supervised, World
 
@@ -65,13 +67,21 @@ def test_a_supervisor_forks_once_and_flushes_only_the_outcome_and_its_directory(
     assert count_supervisor(tmp_path / "run") == {
         "os.fork": 1,
         "fsync": 2,
-        "open": 10,
+        "open": 8,
         "os.rename": 2,
         "os.mkdir": 1,
         "os.rmdir": 1,
         "os.remove": 0,
         "os.listdir": 0,
     }
+
+
+def test_reading_a_report_compiles_no_regular_expression(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[object] = []
+    monkeypatch.setattr(re, "_compile", lambda pattern, flags: compiled.append(pattern))
+    events = FlowEvents()
+    events.feed(b'{"result": {"a": "[]"}}\n')
+    assert (events.own, compiled) == ({"result": {"a": "[]"}}, [])
 
 
 @pytest.mark.usefixtures("own_server")
@@ -88,3 +98,4 @@ def test_a_run_has_three_commits_after_its_request_and_five_files(world: World) 
     [attempt] = (world.runs_directory / run.id).iterdir()
     assert sorted(os.listdir(attempt)) == ["exit", "lock", "log", "run.json", "started"]  # noqa: PTH208
     assert engine.statistics.warm_launches == launches + 1
+    assert engine._preparation._pinned_deployments.parsed == 0  # the pass has parsed the file

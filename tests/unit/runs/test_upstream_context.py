@@ -58,6 +58,21 @@ def test_a_flow_and_a_command_get_the_upstream_run(world: World) -> None:
 
 
 @one_start
+def test_a_run_starts_the_next_ones_without_waiting_for_a_tick(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("controller.runs.engine.TICK_SECONDS", 3600.0)
+    world.declare(
+        ingest="name: ingest\ncommand: ['true']\n",
+        shell="name: shell\ncommand: ['true']\nafter: ingest\n",
+        refused="name: refused\ncommand: ['true']\nafter: shell\nsecrets: {A: {env: NOT_SET}}\n",
+        alert="name: alert\ncommand: ['true']\nafter: {deployment: refused, on: failed}\n",
+    )
+    world.start()
+    for count in range(1, 4):
+        world.run("ingest")
+        wait_until(lambda: len(of(world, "alert")) == count)  # noqa: B023 (called before the next round)
+
+
+@one_start
 def test_a_run_without_its_upstream_run_is_not_launched(world: World) -> None:
     gated = f"{COMMAND}after: ingest\n{PARAMETERS}schedule: {{cron: '0 0 1 1 *'}}\n"
     world.declare(ingest="name: ingest\ncommand: ['true']\n", shell=f"name: shell\n{gated}")

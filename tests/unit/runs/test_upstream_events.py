@@ -183,7 +183,7 @@ def test_a_missing_value_is_a_failed_run(world: World) -> None:
 def test_a_run_by_hand_gets_the_latest_upstream_run(world: World) -> None:
     parameters = "after: ingest\nparameters: {n: {from: ingest.result}}\n"
     world.declare(ingest=event_driven("ingest", ""), load=event_driven("load", parameters))
-    with pytest.raises(UsageError, match=r"^Parameter n: 'ingest\.result' refers to a deployment"):
+    with pytest.raises(UsageError, match=r"^Parameter n: 'ingest\.result': this run has no upstream run of ingest"):
         trigger(world, "load")
     assert trigger(world, "load", n=7).parameters == {"n": 7}
     ingest = run_once(world, "ingest", result=3)

@@ -120,3 +120,12 @@ def test_a_job_changed_in_place_and_updated_moves_in_the_heap() -> None:
     store.update_job(mine)
     assert store.get_due_jobs(START) == []
     assert store.get_next_run_time() == START + timedelta(hours=1)
+
+
+def test_jobs_share_the_reference_to_their_function() -> None:
+    store = HeapJobStore()
+    for name in ("a", "b"):
+        store.add_job(job(name, START))
+    first, second = store.get_all_jobs()
+    assert first.func_ref is second.func_ref
+    assert first.kwargs is second.kwargs

@@ -326,6 +326,8 @@ def test_words_name_calendars_and_windows() -> None:
     assert describe(schedule("0 * * * *", only=(freeze,), windows=(hours,))) == (
         "every hour, Europe/Berlin, only on days of freeze, starts only in mon-fri 08:00-18:00"
     )
+    hourly = Schedule(id="x", rule=Interval(every=timedelta(hours=1)), timezone="Europe/Berlin", windows=(hours,))
+    assert describe(hourly) == "every hour, Europe/Berlin, starts only in mon-fri 08:00-18:00"
 
 
 def test_holidays_that_the_package_does_not_have_any_more_have_no_days() -> None:

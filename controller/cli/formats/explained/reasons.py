@@ -124,7 +124,7 @@ CONDITIONS = (
         "UpstreamMissing",
         "a deployment under `after` is not active",
         "The deployment waits for another one that is not active: it was deleted, renamed, or has never been valid. "
-        "Its runs do not start.",
+        "Runs that need it do not start.",
         "Declare the upstream deployment again, or remove it from `after`.",
         "docs/triggers.md, section Changes of an upstream deployment",
     ),

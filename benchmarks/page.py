@@ -1,0 +1,116 @@
+"""Generates the tables of docs/performance.md from benchmarks/recorded.json; all other text of the page is kept.
+
+`python -m benchmarks.page` records benchmarks/results.json first, for `make bench-page`. `tests.generated` checks that
+the page is current.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+FILE = "docs/performance.md"
+PARTS = ("quick", "growth", "peers")
+RESULTS = Path(__file__).parent / "results.json"
+RECORDED = Path(__file__).parent / "recorded.json"
+_PAGE = Path(__file__).parents[1] / FILE
+_TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
+_THOUSANDS = re.compile(r"\b\d{4,}\b")
+
+
+def main() -> None:
+    """Record the parts that were measured, and write the page."""
+    results = json.loads(RESULTS.read_text())
+    recorded = json.loads(RECORDED.read_text()) if RECORDED.exists() else {}
+    for part in PARTS:
+        if part in results:
+            recorded[part] = results[part]
+    RECORDED.write_text(to_text(recorded))
+    _PAGE.write_text(generate(), encoding="utf-8")
+
+
+def to_text(recorded: dict[str, Any]) -> str:
+    """Return the parts as JSON with one row per line."""
+    parts = []
+    for part, content in recorded.items():
+        rows = ",\n".join(f"  {json.dumps(row, ensure_ascii=False)}" for row in content["rows"])
+        about = {key: value for key, value in content.items() if key != "rows"}
+        parts.append(f'{json.dumps(part)}: {json.dumps(about)[:-1]}, "rows": [\n{rows}\n ]}}')
+    return "{" + ",\n ".join(parts) + "}\n"
+
+
+def generate() -> str:
+    """Return the text of the page."""
+    recorded = json.loads(RECORDED.read_text())
+    return _TABLE.sub(lambda mark: f"{mark[1]}{table(mark[2], recorded)}\n", _PAGE.read_text(encoding="utf-8"))
+
+
+def table(part: str, recorded: dict[str, Any]) -> str:
+    """Return the table of a part, and below it when and where it was measured."""
+    content = recorded[part]
+    rows = content["rows"]
+    lines = {"quick": _quick, "growth": _growth, "peers": _peers}[part](rows)
+    python = sorted(row["speed"]["python"] for row in rows)
+    fsync = sorted(row["speed"]["fsync"] for row in rows)
+    place = (
+        f"Measured on {content['date']} with {content['cores']} cores and Python {content['python']}. "
+        f"Bare Python took {_number(python[0])} to {_number(python[-1])} ms of CPU, "
+        f"and an fsync {_number(fsync[0])} to {_number(fsync[-1])} ms."
+    )
+    return "\n".join((*lines, "", place))
+
+
+def _quick(rows: list[dict[str, Any]]) -> Iterator[str]:
+    yield "| measured | value | ratio | goal | met | bare Python |"
+    yield "|---|---|---|---|---|---|"
+    for row in rows:
+        ratio = "" if row["ratio"] is None else f"{_number(row['ratio'])} x {row['ratio_of']}"
+        met = {None: "", True: "yes", False: "**no**"}[row["is_met"]]
+        value = f"{_number(row['value'])} {row['unit']}"
+        python = f"{_number(row['speed']['python'])} ms"
+        yield f"| {_spaced(row['what'])} | {value} | {ratio} | {row['goal'] or ''} | {met} | {python} |"
+
+
+def _growth(rows: list[dict[str, Any]]) -> Iterator[str]:
+    yield from _pivot("deployments", ((*_split(row["what"], " deployments: "), row) for row in rows))
+
+
+def _peers(rows: list[dict[str, Any]]) -> Iterator[str]:
+    yield from _pivot("measured", ((*_split(row["what"], ": "), row) for row in rows))
+
+
+def _pivot(corner: str, cells: Iterable[tuple[str, str, dict[str, Any]]]) -> Iterator[str]:
+    """Yield a table with a column for each first name, and a line for each second one."""
+    columns: list[str] = []
+    values: dict[str, dict[str, str]] = {}
+    for column, line, row in cells:
+        if column not in columns:
+            columns.append(column)
+        values.setdefault(f"{line} ({row['unit']})", {})[column] = _number(row["value"])
+        if row["memory"] is not None:
+            values.setdefault(f"{line}: peak memory (MiB)", {})[column] = _number(row["memory"])
+    yield f"| {corner} | {' | '.join(map(_spaced, columns))} |"
+    yield f"|---|{'---|' * len(columns)}"
+    for line, found in values.items():
+        yield f"| {line} | {' | '.join(found.get(column, '') for column in columns)} |"
+
+
+def _split(text: str, separator: str) -> tuple[str, str]:
+    first, _, second = text.partition(separator)
+    return first, second
+
+
+def _number(value: float) -> str:
+    """Return a number with two or three significant digits."""
+    digits = 0 if abs(value) >= 20 or value == int(value) else 1 if abs(value) >= 2 else 2
+    return f"{value:,.{digits}f}"
+
+
+def _spaced(text: str) -> str:
+    """Return the text with commas in its large numbers."""
+    return _THOUSANDS.sub(lambda number: f"{int(number[0]):,}", text)
+
+
+if __name__ == "__main__":
+    main()

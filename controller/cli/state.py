@@ -1,0 +1,82 @@
+"""`controller state`: copy the state to a database on a server, or back to a file."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from controller.cli.help_pages import Command, Group
+from controller.errors import NoStateError
+
+if TYPE_CHECKING:
+    from controller.state_url import StateUrl
+
+
+@click.group(cls=Group)
+def state() -> None:
+    """Copy the state to another database."""
+
+
+@state.command(cls=Command)
+@click.option(
+    "--from", "source", metavar="PLACE", required=True, help="State directory, or URL of a PostgreSQL database."
+)
+@click.option("--to", "target", metavar="PLACE", required=True, help="The same, without a state.")
+def copy(source: str, target: str) -> None:
+    """Copy a state to an empty database, while no controller uses it.
+
+    Copies the history, due times, deployments, holds and notifications. The file `state.db` of a state directory gets
+    the name `state.db.copied`, so that no controller continues with it by mistake.
+    """
+    from controller.store.state_copy import copy_state
+
+    place = _parse(source)
+    if isinstance(place, Path) and not (place / "state.db").exists():
+        raise NoStateError(f"There is no state at {place}.", hint="Name the state directory of a repository.")
+    with _locked(place) as old, _locked(_parse(target)) as new:
+        counts = copy_state(old, new)
+        if isinstance(old, Path):
+            _set_aside(old)
+    for name, count in sorted(counts.items()):
+        click.echo(f"{name}\t{count}")
+
+
+def _set_aside(file: Path) -> None:
+    """Rename a database, and what SQLite has not written back to it."""
+    for end in ("-wal", "-shm", ""):
+        part = file.with_name(f"{file.name}{end}")
+        if part.exists():
+            part.rename(file.with_name(f"{file.name}.copied{end}"))
+
+
+def _parse(place: str) -> "Path | StateUrl":
+    """Return the state directory, or the URL. Raises UsageError."""
+    from controller.state_url import parse_state_url
+
+    if "://" not in place:
+        return Path(place).absolute()
+    url = parse_state_url(place, is_argument=True)
+    assert url is not None
+    return url
+
+
+@contextmanager
+def _locked(place: "Path | StateUrl") -> "Iterator[Path | StateUrl]":
+    """Yield the database at a place, and lock its state directory. Raises AlreadyRunningError, StateError."""
+    import threading
+
+    from controller import __version__
+    from controller.clock import SystemClock
+    from controller.store.state_directory import StateDirectory
+
+    if not isinstance(place, Path):
+        yield place
+        return
+    directory = StateDirectory(place)
+    directory.hold(version=__version__, now=SystemClock().now(), pause=threading.Event().wait)
+    try:
+        yield directory.file
+    finally:
+        directory.release()

@@ -1,0 +1,91 @@
+"""Copies of a state to the other kind of database have every row of every table, and new rows get new numbers."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import JSON, Boolean, Column, Float, LargeBinary, Numeric, String, insert, select
+
+from controller.errors import NoStateError, StateError
+from controller.model.status import Event, EventSeverity
+from controller.state_url import StateUrl
+from controller.store import Store, events
+from controller.store.database import Place
+from controller.store.leadership_tables import leadership, leases
+from controller.store.schema import Instant, metadata, run_counts
+from controller.store.state_copy import copy_state
+from tests.conftest import NOW
+
+TABLES = [table for table in metadata.sorted_tables if table not in (run_counts, leadership, leases)]
+
+
+def value(column: Column[Any], *, is_full: bool) -> Any:
+    """Return a value of the type of the column; `None` where it may be, unless `is_full`."""
+    if column.nullable and not is_full:
+        return None
+    key = "full" if is_full else "sparse"
+    values: list[tuple[type[Any], Any]] = [
+        (Instant, NOW.replace(microsecond=123456)),
+        (JSON, {"list": ["grüße", 1.5, None, "\0"]}),
+        (Boolean, True),
+        (LargeBinary, b"\xff\0"),
+        (String, key),
+        (Float, 1.25),
+        (Numeric, 1.25),
+    ]
+    return next((each for kind, each in values if isinstance(column.type, kind)), 7 if is_full else 8)
+
+
+def fill(store: Store) -> None:
+    with store.write() as tx:
+        for table in TABLES:
+            for is_full in (True, False):
+                row = {column.name: value(column, is_full=is_full) for column in table.columns}
+                tx.connection.execute(insert(table).values(row))
+
+
+def content(place: Place) -> dict[str, list[tuple[Any, ...]]]:
+    store = Store.open_read_only(place)
+    with store.read() as tx:
+        found = {
+            table.name: sorted((tuple(row) for row in tx.connection.execute(select(table))), key=repr)
+            for table in (*TABLES, run_counts)
+        }
+    store.close()
+    return found
+
+
+def test_a_state_is_the_same_after_a_copy_to_a_server_and_back(
+    sqlite_store: Store, postgresql_url: StateUrl, tmp_path: Path
+) -> None:
+    fill(sqlite_store)
+    sqlite_store.close()
+    before = content(sqlite_store.place)
+    assert {len(rows) for name, rows in before.items() if name != "run_counts"} == {2}
+    counts = copy_state(sqlite_store.place, postgresql_url)
+    assert set(counts.values()) == {2}
+    assert set(counts) == {table.name for table in TABLES}
+    assert content(postgresql_url) == before
+    copy_state(postgresql_url, tmp_path / "back.db")
+    assert content(tmp_path / "back.db") == before
+
+
+def test_new_rows_of_a_copy_get_new_numbers(sqlite_store: Store, postgresql_url: StateUrl) -> None:
+    fill(sqlite_store)
+    copy_state(sqlite_store.place, postgresql_url)
+    store = Store.open(postgresql_url)
+    event = Event(time=NOW, severity=EventSeverity.INFO, reason="A", message="new", about="source")
+    with store.write() as tx:
+        events.append(tx, [event])
+        numbers = tx.connection.execute(select(metadata.tables["events"].c.id)).scalars().all()
+    assert sorted(numbers) == [7, 8, 9]
+    store.close()
+
+
+def test_a_state_is_not_overwritten(sqlite_store: Store, postgresql_url: StateUrl, tmp_path: Path) -> None:
+    fill(sqlite_store)
+    copy_state(sqlite_store.place, postgresql_url)
+    with pytest.raises(StateError, match="There is a state at"):
+        copy_state(sqlite_store.place, postgresql_url)
+    with pytest.raises(NoStateError):
+        copy_state(tmp_path / "missing.db", postgresql_url)
