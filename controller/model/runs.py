@@ -263,6 +263,8 @@ class Attempt:
     reason: str | None = None
     place: str | None = field(default=None, metadata=INTERNAL)
     """The host and the directory of its files, if hosts share the state; only a controller there can read them."""
+    executor: str = field(default="local", metadata=INTERNAL)
+    """The name of the executor that has launched the attempt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -191,9 +191,14 @@ class RunMonitor:
                 self._active[run.id] = active
 
     def _attempt(self, run: Run) -> Attempt:
-        state, place = RunState.LAUNCHING, self._executor.place
         return Attempt(
-            run_id=run.id, number=run.attempt or 1, nonce=new_nonce(), boot_id=self._boot_id, state=state, place=place
+            run_id=run.id,
+            number=run.attempt or 1,
+            nonce=new_nonce(),
+            boot_id=self._boot_id,
+            state=RunState.LAUNCHING,
+            place=self._executor.place,
+            executor=self._executor.name,
         )
 
     def _start_all(self, claimed: Sequence[tuple[Launchable, Attempt]]) -> None:

@@ -283,6 +283,7 @@ attempts = Table(
     Column("signal", Integer),
     Column("reason", Text),
     Column("place", Text),
+    Column("executor", String(32), nullable=False, server_default="local"),
 )
 
 task_trees = Table(

@@ -183,6 +183,7 @@ class SimulatedHandle:
 class SimulatedExecutor:
     """Launches attempts on the machine. `fault` is called wherever the controller may be killed."""
 
+    name = "simulated"
     ready_seconds = 2.0
     place = None
 

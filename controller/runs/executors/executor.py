@@ -125,9 +125,11 @@ class Handle(Protocol):
 class Executor(Protocol):
     """Runs attempts in one place. Closing it ends no attempt: a later controller adopts them.
 
-    `ready_seconds`: how long the monitor listens for an attempt to become ready until it abandons the launch.
+    `name`: recorded with the attempts that it launches. `ready_seconds`: how long the monitor listens for an attempt to
+    become ready until it abandons the launch.
     """
 
+    name: str
     ready_seconds: float
 
     @property

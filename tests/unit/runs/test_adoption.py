@@ -35,7 +35,7 @@ def test_a_flow_survives_its_engine_and_is_adopted_by_the_next(world: World) -> 
     reap(pid)
     assert (ended.state, ended.attempt) == (RunState.SUCCEEDED, 1)
     assert world.log(run) == "begin\nend\n"
-    assert len(attempts(world, run)) == 1
+    assert [attempt.executor for attempt in attempts(world, run)] == ["local"]
 
 
 @one_start

@@ -14,6 +14,7 @@ READY_SECONDS = 10.0
 class LocalExecutor:
     """Launches supervisors with `launcher`, and finds those of an earlier controller by their directories."""
 
+    name = "local"
     ready_seconds = READY_SECONDS
 
     def __init__(self, launcher: Launcher) -> None:
