@@ -32,6 +32,7 @@ from controller.queries.fire_timeline import Timeline, Upcoming
 from controller.queries.graph import GraphView, view_graph
 from controller.queries.notifications import read_notification_status
 from controller.store import Store, Transaction, inventory, last_runs, passes
+from controller.store.batches import batches
 from controller.store.commit_counter import CommitCounter
 
 _FULL_REFRESH = timedelta(minutes=10)
@@ -152,8 +153,8 @@ class _Entries:
         hashes = inventory.entry_hashes(tx)
         changed = {name for name, value in hashes.items() if self._hashes.get(name) != value}
         removed = self._hashes.keys() - hashes.keys()
-        for entry in inventory.find_many(tx, changed):
-            self.bases[entry.name] = base_row(entry, self._build)
+        for group in batches(changed):  # entries have documents, which are needed for a moment only
+            self.bases.update((entry.name, base_row(entry, self._build)) for entry in inventory.find_many(tx, group))
         for name in removed:
             del self.bases[name]
         self._hashes, self._key = hashes, key

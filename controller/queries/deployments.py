@@ -18,6 +18,7 @@ from controller.model.names import name_order
 from controller.model.notifications import MissedDeadline
 from controller.model.runs import FAILURES, FailureStreak, LastRun
 from controller.model.schedules import Schedule
+from controller.model.shared_values import share
 from controller.model.status import (
     INVALID,
     KEPT,
@@ -191,11 +192,11 @@ def base_row(entry: InventoryEntry, build: Build | None = None) -> BaseRow:
     edges = () if deployment is None else tuple(edges_of(deployment))
     is_command = isinstance(target, CommandTarget)
     row = DeploymentView(
-        name=entry.name,
-        flow=None if target is None or is_command else str(target),
+        name=entry.name if deployment is None else deployment.name,
+        flow=None if target is None or is_command else share(str(target)),
         command=target.argv if isinstance(target, CommandTarget) else None,
         description="" if deployment is None else deployment.description,
-        file=entry.file,
+        file=entry.file if deployment is None else deployment.file,
         line=entry.line,
         tags=() if deployment is None else deployment.tags,
         version=None if deployment is None else deployment.version,
@@ -212,7 +213,7 @@ def base_row(entry: InventoryEntry, build: Build | None = None) -> BaseRow:
         conditions=entry.conditions,
         matrix={} if deployment is None else deployment.matrix,
         timezone=None if deployment is None else deployment.zone,
-        triggers=frozenset(edge.kind for edge in edges if edge.kind is not EdgeKind.GATE),
+        triggers=share(frozenset(edge.kind for edge in edges if edge.kind is not EdgeKind.GATE)),
     )
     return BaseRow(
         row=row,

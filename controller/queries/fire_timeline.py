@@ -143,14 +143,18 @@ def read_next_days(
 ) -> dict[str, _NextDay]:
     """Return the next day of each deployment by name: that in `known` if it is current.
 
-    Between batches of those that are computed it sleeps for `pause` seconds, so that other threads can run.
+    It is computed once for deployments that share the object with their schedules, as most equal ones do. Between
+    batches of those that are computed it sleeps for `pause` seconds, so that other threads can run.
     """
     days: dict[str, _NextDay] = {}
+    new: dict[tuple[int, Hold | None], _NextDay] = {}
     idle, computed = threading.Event(), 0
     for name, schedules, hold in deployments:
         day = known.get(name)
         if day is None or not day.is_current(schedules, hold, now):
-            day = _next_day(schedules, hold, now)
+            day = new.get((id(schedules), hold))
+        if day is None:
+            day = new[id(schedules), hold] = _next_day(schedules, hold, now)
             computed += 1
             if pause and not computed % _DEPLOYMENTS_BETWEEN_PAUSES:
                 idle.wait(pause)

@@ -395,3 +395,20 @@ def test_rows_use_the_deployments_that_the_controller_has_built(
     assert all(cached.schedules(name) is each for name, each in schedules.items())
     cached.close()
     world.close()
+
+
+def test_entries_are_read_in_groups_that_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups: list[int] = []
+    find_many = inventory.find_many
+
+    def counting(tx: Transaction, names: list[str]) -> Iterator[InventoryEntry]:
+        groups.append(len(names))
+        return find_many(tx, names)
+
+    world = World(tmp_path)
+    with world.reconcile_pass() as tx:
+        inventory.save(tx, [entry(f"d{number}") for number in range(1001)])
+    monkeypatch.setattr(inventory, "find_many", counting)
+    assert len(world.cache.deployments()) == 1001
+    assert groups == [500, 500, 1]
+    world.close()

@@ -119,3 +119,21 @@ def test_only_what_changed_or_comes_within_a_day_is_computed_again(monkeypatch: 
     clock.turn(HOUR)
     timeline.upcoming(deployments)
     assert len(computed) == 10
+
+
+def test_the_day_of_deployments_with_the_same_schedules_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[Schedule] = []
+
+    def counting(schedule: Schedule, begin: datetime) -> Iterator[datetime]:
+        computed.append(schedule)
+        return fire_times(schedule, begin)
+
+    monkeypatch.setattr(fire_timeline, "fire_times", counting)
+    shared = (Schedule(id="x", rule=Cron(expression="0 3 * * *")),)
+    other = (Schedule(id="y", rule=Interval(every=HOUR)),)
+    hold = Hold(deployment="held", reason="", author="", since=NOW, until=NOW + 23 * HOUR)
+    firing = [("a", shared, None), ("b", other, None), ("c", shared, None), ("held", shared, hold), ("d", other, None)]
+    upcoming = find_upcoming(firing, NOW)
+    assert [schedule.id for schedule in computed] == ["x", "y", "x"]
+    assert [name for slot in upcoming.rare.values() for _, name in slot.first] == ["a", "c"]
+    assert upcoming.frequent == {"b", "d"}
