@@ -151,7 +151,7 @@ def _missing_key(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem
     for key in fault.rule:
         if key not in fault.instance and not _misspelt(fault, [key]):
             place = root.removal_place(path, key)
-            hint = _MISSING_HINTS.get((path[-1] if path else "", key))
+            hint = _MISSING_HINTS.get((str(path[-1]) if path else "", key))
             message = f"required key `{key}` is missing"
             yield Problem(code="MissingKey", message=message, place=place, path=path, hint=hint)
 
@@ -322,7 +322,7 @@ def _not_in_enum(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem
 def _size(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     limit, unit = fault.rule, "characters" if isinstance(fault.instance, str) else "items"
     if fault.keyword.startswith("min"):
-        hint = _EMPTY_HINTS.get(path[0]) if len(path) == 1 else None
+        hint = _EMPTY_HINTS.get(str(path[0])) if len(path) == 1 else None
         yield _invalid(root, path, f"{_label(path)} must not be empty", hint)
     else:
         yield _invalid(root, path, f"{_label(path)} has {len(fault.instance)} {unit}; the limit is {limit}", None)
