@@ -79,6 +79,17 @@ _DEPENDENCY_HINTS = {
     "outside": 'remove it, or add windows: [{days: mon-fri, from: "06:00", to: "20:00"}]',
 }
 
+_EMPTY_HINTS = {
+    "on": "remove it, or write what starts a run: [{files: …}] or [{webhook: …}]",
+    "after": "remove it, or write the name of a deployment",
+}
+_MISSING_HINTS = {
+    ("webhook", "secret"): "add secret: {env: NAME}, a variable in the environment of the controller",
+    ("webhook", "name"): "add name: NAME, the last part of the URL /hooks/NAME",
+    ("files", "path"): "add path: /srv/inbox, the absolute path of a folder on the machine of the controller",
+}
+"""Hints for required keys that are missing, by the key above them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaFault:
@@ -140,7 +151,9 @@ def _missing_key(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem
     for key in fault.rule:
         if key not in fault.instance and not _misspelt(fault, [key]):
             place = root.removal_place(path, key)
-            yield Problem(code="MissingKey", message=f"required key `{key}` is missing", place=place, path=path)
+            hint = _MISSING_HINTS.get((str(path[-1]) if path else "", key))
+            message = f"required key `{key}` is missing"
+            yield Problem(code="MissingKey", message=message, place=place, path=path, hint=hint)
 
 
 def _exactly_one(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
@@ -309,7 +322,7 @@ def _not_in_enum(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem
 def _size(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
     limit, unit = fault.rule, "characters" if isinstance(fault.instance, str) else "items"
     if fault.keyword.startswith("min"):
-        hint = "remove it, or write what starts a run: [{files: …}] or [{webhook: …}]" if path == ("on",) else None
+        hint = _EMPTY_HINTS.get(str(path[0])) if len(path) == 1 else None
         yield _invalid(root, path, f"{_label(path)} must not be empty", hint)
     else:
         yield _invalid(root, path, f"{_label(path)} has {len(fault.instance)} {unit}; the limit is {limit}", None)

@@ -56,8 +56,8 @@ def _what_starts(entry: InventoryEntry) -> str:
         return "the deployment"
     kinds = {
         "schedules": deployment.schedules,
-        "upstream runs": () if deployment.schedules else deployment.after.upstreams,
-        "files": deployment.files,
+        "upstream triggers": () if deployment.schedules else deployment.after.upstreams,
+        "file triggers": deployment.files,
         "webhooks": deployment.webhooks,
     }
     names = [kind for kind, declared in kinds.items() if declared]

@@ -296,6 +296,16 @@ def test_a_key_of_a_deployment_in_the_project_file_belongs_under_defaults(writte
             "write except: [NAME] here, and calendars: {NAME: {holidays: DE}} at the top",
         ),
         ("on: {files: /srv/inbox}", "write files: {path: /srv/inbox}"),
+        ("after: []", "remove it, or write the name of a deployment"),
+        (
+            "on: {webhook: {name: shop}}",
+            "add secret: {env: NAME}, a variable in the environment of the controller",
+        ),
+        ("on: {webhook: {secret: {env: A}}}", "add name: NAME, the last part of the URL /hooks/NAME"),
+        (
+            "on: {files: {pattern: a}}",
+            "add path: /srv/inbox, the absolute path of a folder on the machine of the controller",
+        ),
         ("on: {webhook: shop}", "write webhook: {name: shop, secret: {env: NAME}}"),
         (
             "on: {files: {path: /srv, pattern: [a, b]}}",

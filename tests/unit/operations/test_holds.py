@@ -1,0 +1,30 @@
+"""What the events about holds of a deployment say."""
+
+import pytest
+
+from controller.operations.holds import hold_deployment, resume_deployment
+from controller.store import events
+from tests.unit.runs.conftest import World
+
+UP = "name: up\ncommand: ['true']\n"
+
+
+@pytest.mark.parametrize(
+    ("triggers", "held"),
+    [
+        ("", "the deployment"),
+        ("after: up\n", "the upstream triggers"),
+        ("after: up\nschedule: {interval: 1h}\n", "the schedules"),
+        (
+            "on: [{files: {path: /srv}}, {webhook: {name: a, secret: {env: A}}}]\n",
+            "the file triggers and webhooks",
+        ),
+    ],
+)
+def test_a_hold_names_the_triggers_that_it_affects(world: World, triggers: str, held: str) -> None:
+    world.declare(up=UP, a=f"name: a\ncommand: ['true']\n{triggers}")
+    hold_deployment(world.operations, "a", "maintenance", None, author="me")
+    resume_deployment(world.operations, "a", author="me")
+    with world.store.read() as tx:
+        messages = [event.message for event in events.latest(tx, 2)]
+    assert sorted(messages) == [f"me held {held}: maintenance", f"me resumed {held}."]
