@@ -1,4 +1,4 @@
-"""What the events about holds of a deployment say."""
+"""The texts of the events about holds of a deployment."""
 
 import pytest
 
