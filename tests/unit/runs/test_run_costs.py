@@ -5,6 +5,7 @@ Times depend on the machine; these numbers do not. `make bench` measures the tim
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from controller.model.runs import RunState
 from controller.runs.executors.local.supervisor.cold_start import IMPORT
+from controller.runs.executors.local.supervisor.flow_events import FlowEvents
 from tests.conftest import PATIENCE_SECONDS
 from tests.unit.runs.conftest import Supervised, World
 
@@ -65,13 +67,21 @@ def test_a_supervisor_forks_once_and_flushes_only_the_outcome_and_its_directory(
     assert count_supervisor(tmp_path / "run") == {
         "os.fork": 1,
         "fsync": 2,
-        "open": 10,
+        "open": 8,
         "os.rename": 2,
         "os.mkdir": 1,
         "os.rmdir": 1,
         "os.remove": 0,
         "os.listdir": 0,
     }
+
+
+def test_reading_a_report_compiles_no_regular_expression(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[object] = []
+    monkeypatch.setattr(re, "_compile", lambda *arguments: compiled.append(arguments))
+    events = FlowEvents()
+    events.feed(b'{"result": {"a": "[]"}}\n')
+    assert (events.own, compiled) == ({"result": {"a": "[]"}}, [])
 
 
 @pytest.mark.usefixtures("own_server")

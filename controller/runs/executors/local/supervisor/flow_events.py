@@ -20,6 +20,7 @@ MAX_FILE_BYTES = 16 << 20
 MAX_LINE_BYTES = 4096
 MAX_OWN_BYTES = 1 << 17
 MAX_DEPTH = 64
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')  # compiled before the fork
 _STORED = (b'{"task": ', b'{"artifact": ', b'{"run": ')
 
 
@@ -90,7 +91,7 @@ class FlowEvents:
 def depth(line: bytes) -> int:
     """Return the maximum nesting depth of this JSON."""
     level = deepest = 0
-    for char in re.sub(rb'"(?:[^"\\]|\\.)*"', b"", line):
+    for char in _STRING.sub(b"", line):
         level += (char in b"[{") - (char in b"]}")
         deepest = max(deepest, level)
     return deepest

@@ -120,7 +120,7 @@ def reset_signals() -> None:
     The functions of `signal` convert every number to an enum, which would take a fork longer than everything else here.
     """
     for number in _signal.valid_signals():
-        if number not in (_signal.SIGKILL, _signal.SIGSTOP):
+        if number not in (_signal.SIGKILL, _signal.SIGSTOP) and _signal.getsignal(number) != _signal.SIG_DFL:
             _signal.signal(number, _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
 
