@@ -67,7 +67,7 @@ def test_a_supervisor_forks_once_and_flushes_only_the_outcome_and_its_directory(
     assert count_supervisor(tmp_path / "run") == {
         "os.fork": 1,
         "fsync": 2,
-        "open": 8,
+        "open": 10,
         "os.rename": 2,
         "os.mkdir": 1,
         "os.rmdir": 1,
