@@ -34,8 +34,13 @@ PARTS: dict[str, Callable[[Path], Iterator[Row]]] = {
 
 
 def main(parts: list[str]) -> None:
-    """Run these parts in sequence. SIGTERM ends them as Ctrl-C does: what they have started is stopped."""
+    """Run these parts. SIGTERM ends them as Ctrl-C does: what they have started is stopped."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    run(parts)
+
+
+def run(parts: list[str]) -> None:
+    """Run these parts in sequence."""
     for part in parts:
         work = Path(tempfile.mkdtemp(prefix="bench-"))
         rows: list[Row] = []
@@ -46,7 +51,7 @@ def main(parts: list[str]) -> None:
                 print(row.to_line(), flush=True)
         finally:
             shutil.rmtree(work, ignore_errors=True)
-        record(part, rows)
+            record(part, rows)  # also what was measured before an error
 
 
 def record(part: str, rows: list[Row]) -> None:

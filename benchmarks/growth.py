@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.controllers import cpu_of, instant, memory_of, query, running, wait_for, wait_for_applied
 from benchmarks.measure import CONTROLLER, cost_of
-from benchmarks.repositories import commit, make_repository
+from benchmarks.repositories import add_deployment, commit, make_repository
 from benchmarks.rows import Goal, Row
 from benchmarks.web import Server
 
@@ -60,8 +60,7 @@ def measure_size(root: Path, size: int) -> Iterator[Row]:
         yield _row(size, "idle", "idle", used, "% core")
         yield from _changes(root, size, process.pid)
         yield from _requests(root, size, process.pid)
-        (root / "deployments/often.yaml").write_text(OFTEN)
-        commit(root)
+        add_deployment(root, OFTEN)
         wait_for(
             lambda: bool(query(root, "SELECT 1 FROM runs WHERE deployment = 'often' AND state = 'succeeded'")), 0.1
         )

@@ -51,12 +51,10 @@ def table(part: str, recorded: dict[str, Any]) -> str:
     content = recorded[part]
     rows = content["rows"]
     lines = {"quick": _quick, "growth": _growth, "peers": _peers}[part](rows)
-    python = sorted(row["speed"]["python"] for row in rows)
-    fsync = sorted(row["speed"]["fsync"] for row in rows)
+    python, fork, fsync = (_range([row["speed"][name] for row in rows]) for name in ("python", "fork", "fsync"))
     place = (
-        f"Measured on {content['date']} with {content['cores']} cores and Python {content['python']}. "
-        f"Bare Python took {_number(python[0])} to {_number(python[-1])} ms of CPU, "
-        f"and an fsync {_number(fsync[0])} to {_number(fsync[-1])} ms."
+        f"Measured on {content['date']} with {content['cores']} cores and Python {content['python']}. Bare Python took "
+        f"{python} ms of CPU. A fork took {fork} ms, and an fsync {fsync} ms of wall time."
     )
     return "\n".join((*lines, "", place))
 
@@ -99,6 +97,10 @@ def _pivot(corner: str, cells: Iterable[tuple[str, str, dict[str, Any]]]) -> Ite
 def _split(text: str, separator: str) -> tuple[str, str]:
     first, _, second = text.partition(separator)
     return first, second
+
+
+def _range(values: list[float]) -> str:
+    return f"{_number(min(values))} to {_number(max(values))}"
 
 
 def _number(value: float) -> str:

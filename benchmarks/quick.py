@@ -47,6 +47,7 @@ def no_op_runs(directory: Path, kind: str, count: int, limit: float, script: flo
         rate = Goal(limit=0.75, is_ratio=True, is_least=True)
         yield Row(what="no-op runs, warm, rate", value=result["rate"], unit="runs/s", goal=rate)
         return
+    yield Row(what="python flow.py: the flow as a script", value=script, unit="ms CPU")
     yield Row(
         what="one no-op run, cold, all processes",
         value=result["cpu"],

@@ -47,6 +47,8 @@ environments:
 """
 
 
+MOST_FILES = 10_000
+"""controller reads no more files (docs/format.md), so that with more deployments each file has several."""
 Schedule = str | Callable[[int], str]
 """The YAML of a schedule, or a function that returns that of a deployment by its index."""
 
@@ -59,12 +61,25 @@ def make_repository(root: Path, count: int, schedule: Schedule, flow: str = DOIN
     for folder in ("deployments", "flows"):
         (root / folder).mkdir(parents=True)
     (root / "flows/noop.py").write_text(flow.replace("%r", repr(str(started(root)))))
-    for index in range(count):
-        times = schedule(index) if callable(schedule) else schedule.format(minute=index % 60, hour=index % 24)
-        (root / f"deployments/d{index:05}.yaml").write_text(_DEPLOYMENT.format(index=index, schedule=times))
+    step = -(-count // MOST_FILES)
+    for first in range(0, count, step):
+        documents = [_document(index, schedule) for index in range(first, min(first + step, count))]
+        (root / f"deployments/d{first:05}.yaml").write_text("---\n".join(documents))
     git(root, "init", "-q", "-b", "main")
     commit(root)
     return root
+
+
+def _document(index: int, schedule: Schedule) -> str:
+    times = schedule(index) if callable(schedule) else schedule.format(minute=index % 60, hour=index % 24)
+    return _DEPLOYMENT.format(index=index, schedule=times)
+
+
+def add_deployment(root: Path, document: str) -> None:
+    """Commit another deployment, as a document at the end of the last file. The number of files is limited."""
+    last = max((root / "deployments").iterdir())
+    last.write_text(f"{last.read_text()}---\n{document}")
+    commit(root)
 
 
 def started(root: Path) -> Path:

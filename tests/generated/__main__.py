@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from benchmarks import page
 from tests.generated import client_shapes, findings_page, option_tables
 
 ROOT = Path(__file__).parents[2]
-GENERATORS = (client_shapes, findings_page, option_tables)
+GENERATORS = (client_shapes, findings_page, option_tables, page)
 
 
 def main() -> None:
