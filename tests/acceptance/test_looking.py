@@ -40,6 +40,7 @@ COMMANDS = [
     "python",
     "execute",
     "schema",
+    "state",
     "init",
     "completion",
     "version",

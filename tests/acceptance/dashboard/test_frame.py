@@ -118,6 +118,7 @@ def test_the_palette_jumps_to_a_deployment_and_offers_commands(page: Page, repos
     page.keyboard.press("Escape")
     expect(palette).to_be_hidden()
     page.keyboard.press("/")
+    expect(text).to_be_focused()
     page.keyboard.type("run gre")
     page.keyboard.press("Enter")
     page.wait_for_url(f"{url}/deployments/greet#run")

@@ -39,7 +39,8 @@ const actions = {
 
 function press(event) {
   if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (!isOn() || event.target.closest?.(typing) || document.querySelector("dialog[open]")) return;
+  // The field of a dialog that was just closed can keep the focus until the next frame.
+  if (!isOn() || event.target.closest?.(typing)?.checkVisibility() || document.querySelector("dialog[open]")) return;
   const path = Date.now() < sequenceEnd ? goTo[event.key] : undefined;
   sequenceEnd = 0;
   const action = path ? () => location.assign(path) : actions[event.key];

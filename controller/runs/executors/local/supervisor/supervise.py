@@ -26,8 +26,6 @@ from controller.runs.executors.local.supervisor.wake_signals import WakeSignal
 
 STARTED_BYTES = 1 << 9
 EXIT_BYTES = 1 << 14
-_reserved: dict[str, int] = {}
-"""The descriptors of the files that become `started` and `exit`, by these names."""
 
 CallFlow = Callable[[dict[str, Any], dict[str, str]], int]
 
@@ -232,16 +230,15 @@ def _wait_for_go() -> dict[str, str | None] | None:
 
 def _reserve() -> None:
     """Reserve disk space for `started` and `exit`. Raises OSError."""
-    for name, size in (("started", STARTED_BYTES), ("exit", EXIT_BYTES)):
-        _reserved[name] = os.open(f"{name}.tmp", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.posix_fallocate(_reserved[name], 0, size)
+    for name, size in (("started.tmp", STARTED_BYTES), ("exit.tmp", EXIT_BYTES)):
+        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.posix_fallocate(descriptor, 0, size)
+        os.close(descriptor)
 
 
 def mark(name: str, content: dict[str, Any], *, is_durable: bool = False) -> None:
     """Write a file atomically (temporary file, rename); with `is_durable`, fsync the file and its directory."""
-    descriptor = _reserved.pop(name, -1)
-    if descriptor < 0:
-        descriptor = os.open(f"{name}.tmp", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(f"{name}.tmp", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     data = json.dumps(content).encode()
     written = 0
     while written < len(data):
