@@ -10,6 +10,7 @@ from controller.operations.retry import retry_run
 from controller.operations.trigger import trigger_run
 from controller.runs.queue import MAX_LATE
 from controller.runs.upstreams import BATCH
+from controller.store.batches import groups
 from tests.thoroughness import scaled
 from tests.unit.runs.conftest import World
 from tests.unit.runs.counting import counted
@@ -56,7 +57,7 @@ def declare(world: World, upstream: str, dependant: str, *, each: bool = False) 
 
     `UP` in a document is the name of the upstream deployment.
     """
-    groups = []
+    declared = []
     documents = []
     for letter, size in (("a", 1), ("b", MANY_UPSTREAMS if each else MANY)):
         upstreams = [f"up-{letter}{number}" for number in range(size if each else 1)]
@@ -66,10 +67,11 @@ def declare(world: World, upstream: str, dependant: str, *, each: bool = False) 
             deployment(name, dependant.replace("UP", upstreams[number % len(upstreams)]), schedule="")
             for number, name in enumerate(dependants)
         ]
-        groups.append(Group(world, upstreams, dependants))
-    world.declare(all="---\n".join(documents))
+        declared.append(Group(world, upstreams, dependants))
+    files = groups(documents)  # one file with all of them would have too many values
+    world.declare(**{f"file-{number}": "---\n".join(file) for number, file in enumerate(files)})
     world.clock.turn(HOUR)
-    return groups
+    return declared
 
 
 def count(act: Callable[[], object]) -> int:
@@ -210,9 +212,8 @@ def test_waiting_due_times_of_pruned_deployments_are_skipped_with_as_many_statem
 
 
 def test_late_due_times_are_skipped_with_as_many_statements_as_one(world: World) -> None:
-    groups = declare(world, HOURLY, f"after: UP\nstart_deadline: 10m\n{HOURLY}")
     counts = []
-    for group in groups:
+    for group in declare(world, HOURLY, f"after: UP\nstart_deadline: 10m\n{HOURLY}"):
         group.due()
         world.clock.turn(HOUR / 2)
         counts.append(count(lambda: process(world)))
