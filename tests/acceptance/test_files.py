@@ -60,5 +60,5 @@ def test_each_file_starts_one_run_although_the_controller_is_killed(
     [newest] = [run for run in repository.runs("load") if run["result"] == "last?.csv"]
     assert os.fsencode(newest["parameters"]["path"]).endswith(b"last\xff.csv")
     assert repository.ask("runs", "show", newest["id"]).code == 0
-    assert f"load runs for new files in {inbox}" in repository.ask("next", "load").err
+    assert f"It runs for new files in {inbox} that match *.csv." in repository.ask("next", "load").err
     assert repository.ask("doctor").code == 0
