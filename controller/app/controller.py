@@ -101,7 +101,7 @@ class Controller:
             executor=self._local.executor,
             max_running=settings.max_running,
             on_tick=self._tick,
-            on_failure=stop_signal.set,
+            on_failure=stop_signal.fail,
         )
         self._engine.python = PythonRuntimes(self.python, self._source)
         self._engine.storage = StorageMonitor(self._engine_store, self._clock, self.state.path, self._notices.replace)
@@ -128,7 +128,7 @@ class Controller:
             clock=self._clock,
             interval=settings.interval,
             longest_retry=LONGEST_RETRY if is_remote else settings.interval,
-            on_failure=stop_signal.set,
+            on_failure=stop_signal.fail,
             deadline=self._pass_deadline,
         )
         self._tracing.connect(self._loop, self._engine)

@@ -39,7 +39,7 @@ def open_state(
     try:
         while True:
             try:
-                return _open(state, settings, clock, stop_signal if settings.waits else None, stop_signal.set)
+                return _open(state, settings, clock, stop_signal if settings.waits else None, stop_signal.fail)
             except (StateLostError, AlreadyRunningError):
                 raise
             except StateError as error:

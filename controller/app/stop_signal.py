@@ -11,6 +11,8 @@ from controller.runs.executors.local.supervisor.poll import ready
 
 log = logging.getLogger(__name__)
 
+_FAILED = ord("f")
+_WANTED = ord("w")
 _TERMINAL_SIGNALS = frozenset({signal.SIGTSTP, signal.SIGCONT})
 """Signals that the live view handles. The interpreter writes their numbers to the wakeup pipe too."""
 
@@ -21,10 +23,13 @@ class StopSignal:
     def __init__(self, *numbers: signal.Signals) -> None:
         self._read, self._write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._is_set = False
+        self._is_wanted = False
+        self._caught: list[signal.Signals] = []
         for number in numbers:
             # Signals that were ignored at start remain ignored: nohup depends on this.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, lambda *_: None)
+                self._caught.append(number)
         if numbers:
             # The interpreter itself writes to the pipe. A handler in Python would only run in the main thread, which
             # sleeps in `wait`, and the kernel may deliver the signal to another thread.
@@ -34,9 +39,12 @@ class StopSignal:
                 weakref.finalize(self, os.close, descriptor).atexit = False  # the end of the process closes it
 
     def set(self) -> None:
-        """Request the stop. May be called from any thread."""
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._write, b"e")
+        """Request the stop for somebody, like a signal. May be called from any thread."""
+        self._put(_WANTED)
+
+    def fail(self) -> None:
+        """Request the stop because a part failed. May be called from any thread."""
+        self._put(_FAILED)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for the request. Return False after `timeout` seconds, or earlier on a signal of the terminal."""
@@ -44,16 +52,37 @@ class StopSignal:
             return True
         if not ready([self._read], timeout):
             return False
-        with contextlib.suppress(BlockingIOError):
-            self._is_set = bool(set(os.read(self._read, 64)) - _TERMINAL_SIGNALS)
+        self._is_set = self._take()
         return self._is_set
 
     def clear(self) -> None:
         """Discard the request, so that `wait` waits for the next one."""
+        while ready([self._read], 0):
+            self._take()
         self._is_set = False
+
+    def release(self) -> bool:
+        """Give the signals their default action, and return whether a signal or a person has requested the stop.
+
+        A process that executes another program calls this first, so that no signal gets lost in between.
+        """
+        for number in self._caught:
+            signal.signal(number, signal.SIG_DFL)
+        while ready([self._read], 0):
+            self._take()
+        return self._is_wanted
+
+    def _put(self, request: int) -> None:
         with contextlib.suppress(BlockingIOError):
-            while os.read(self._read, 64):
-                pass
+            os.write(self._write, bytes([request]))
+
+    def _take(self) -> bool:
+        """Take requests out of the pipe. Return whether there were any."""
+        requests: set[int] = set()
+        with contextlib.suppress(BlockingIOError):
+            requests = set(os.read(self._read, 64)) - _TERMINAL_SIGNALS
+        self._is_wanted = self._is_wanted or bool(requests - {_FAILED})
+        return bool(requests)
 
 
 def exit_after(seconds: float | None) -> threading.Event:

@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -181,7 +181,7 @@ def run(location: Location, once: bool, log_format: Any, prebuild: bool, plain: 
         if is_live:
             write_to_terminal(_farewell(controller.running_flows))
     if controller.failure is not None:
-        _fail(controller.failure)
+        _fail(controller.failure, stop_signal)
     return 0
 
 
@@ -199,13 +199,15 @@ def _create(settings: "Settings", stop_signal: "StopSignal", log_format: Any) ->
         return None
 
 
-def _fail(failure: BaseException) -> NoReturn:
-    """Raise the error that stopped the controller. One that another controller has deposed becomes a standby."""
+def _fail(failure: BaseException, stop_signal: "StopSignal") -> None:
+    """Raise the error that stopped the controller. One that was deposed becomes a standby, unless it is to stop."""
     from controller.settings import mark_deposed
 
     if not isinstance(failure, DeposedError):
         raise failure
     log.warning("%s", failure.message)
+    if stop_signal.release():
+        return
     logging.shutdown()
     mark_deposed()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # nothing of the old state remains
