@@ -50,6 +50,7 @@ def test_a_button_copies_an_id_or_a_command_and_says_so(page: Page, repository: 
     log_in(page, repository, url)
     page.goto(f"{url}/runs/{run}")
     for name, text in (("Copy run ID", run), ("Copy as CLI", f"controller runs logs {run}")):
+        page.locator("#announcement").evaluate("line => { line.textContent = ''; }")  # that of the other button
         page.get_by_role("button", name=name).click()
         expect(page.locator("#announcement")).to_have_text("Copied")
         page.evaluate(PASTE)
