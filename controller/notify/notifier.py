@@ -79,7 +79,8 @@ class Notifier:
                 if not self._stopping.is_set():
                     turn.take(has_changed=has_changed, is_stopping=self._stopping.is_set)
             is_woken = self._wakeup.wait(POLL_SECONDS)
-            self._wakeup.clear()
+            if is_woken:  # otherwise, `wake` may have been called since the wait ended: the next wait returns at once
+                self._wakeup.clear()
         if self._counter is not None:
             self._counter.close()
 

@@ -117,6 +117,29 @@ def test_wake_calls_the_steps(start: Start) -> None:
     wait_until(lambda: step.calls == 2)
 
 
+class LateWake(threading.Event):
+    """An event that is set directly after the first wait has timed out."""
+
+    has_timed_out = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        is_set = super().wait(timeout)
+        if not (is_set or self.has_timed_out):
+            self.has_timed_out = True
+            self.set()
+        return is_set
+
+
+def test_wake_directly_after_the_poll_ended_is_not_lost(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
+    step = Steps()
+    notifier = Notifier([Step(name="step", work=step.work)], database=database, clock=ManualClock())
+    notifier._wakeup = LateWake()
+    notifier.start()
+    wait_until(lambda: step.calls == 2)
+    notifier.stop()
+
+
 @pytest.mark.parametrize("error", [StateError("The disk is full."), sqlite3.OperationalError("x"), KeyError("a bug")])
 def test_a_failing_step_is_retried_and_delays_no_other(
     start: Start, error: Exception, caplog: pytest.LogCaptureFixture
