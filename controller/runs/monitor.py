@@ -19,6 +19,7 @@ from controller.crashpoints import reach
 from controller.errors import ControllerError, shortage
 from controller.model.runs import Attempt, Run, RunOutcome, RunState
 from controller.runs import task_reports
+from controller.runs.away_runs import AwayRuns
 from controller.runs.executors.executor import Alive, Executor, Handle, Launchable, NotStarted, Phase
 from controller.runs.ids import new_nonce
 from controller.runs.outcomes import log_observations, log_outcome, record_outcomes
@@ -44,6 +45,7 @@ class RunMonitor:
         self._clock = clock
         self._executor = executor
         self.statistics = RunStatistics()
+        self._away = AwayRuns(store, clock, executor.place)
         self._boot_id = boot_id()
         self._active: dict[str, Handle] = {}
         self._launches: Counter[str] = Counter()
@@ -184,11 +186,17 @@ class RunMonitor:
             claimed = select_all(tx, RunFilter(states=(RunState.LAUNCHING, RunState.RUNNING)))
             left = [run for run in claimed if run.id not in self._active]
             attempts = {run.id: runs.attempts_of(tx, run.id) for run in left}
+        away: list[tuple[Run, Attempt]] = []
+        adopted: list[Handle] = []
         for run in reversed(left):
             attempt = attempts[run.id][-1] if attempts[run.id] else self._attempt(run)
             active = self._executor.adopt(run, attempt)
-            if active is not None:
-                self._active[run.id] = active
+            if active is None:
+                away.append((run, attempt))
+            else:
+                adopted.append(active)
+        adopted += self._away.find_reported(away, adopted)
+        self._active.update({active.run.id: active for active in adopted})
 
     def _attempt(self, run: Run) -> Attempt:
         return Attempt(
