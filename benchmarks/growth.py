@@ -90,7 +90,7 @@ def _changes(root: Path, size: int, pid: int) -> Iterator[Row]:
     durations = [_change_file(root, number) for number in range(1, CHANGES + 1)]
     used = (cpu_of(pid) - before) / CHANGES * 1000
     yield _row(size, "commit", "commit of one file until applied, median", statistics.median(durations), "ms")
-    yield _row(size, "pass", "the same, CPU of the controller", used, "ms CPU")
+    yield _row(size, "pass", "commit of one file: CPU of the controller", used, "ms CPU")
 
 
 def _requests(root: Path, size: int, pid: int) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""The quick benchmarks: what the goals are about, in at most three minutes on two quiet cores (`make bench-quick`)."""
+"""The quick benchmarks: what the goals are about, in three minutes on two quiet cores (`make bench QUICK=1`)."""
 
 import json
 import subprocess
