@@ -7,15 +7,15 @@ subprocess.
 
 import json
 import os
-import resource
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from benchmarks.controllers import cpu_with_children, wait_for
+from benchmarks.measure import children_cpu
 from benchmarks.repositories import make_repository
 from controller.clock import SystemClock
 from controller.manifests.active_deployments import ActiveDeployments
@@ -34,8 +34,6 @@ from controller.settings import flow_environment
 from controller.sources.git import GitSource
 from controller.store import Store, runs
 from controller.store.run_search import RunFilter, select_all
-
-DEADLINE_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,13 +108,12 @@ def finish(world: World, count: int) -> None:
     with world.store.write() as tx:
         requested = {world.admission.create_run(tx, "d00000", {}).id for _ in range(count)}
     world.engine.wake()
-    deadline, pause = time.monotonic() + DEADLINE_SECONDS, threading.Event()
-    while time.monotonic() < deadline:
+
+    def is_idle() -> bool:
         with world.store.read() as tx:
-            counts = runs.counts(tx)
-        if not sum(counts.values()):
-            break
-        pause.wait(0.05)
+            return not sum(runs.counts(tx).values())
+
+    wait_for(is_idle, 0.05)
     with world.store.read() as tx:
         matches = select_all(tx, RunFilter(states=[RunState.SUCCEEDED]))
     succeeded = [run for run in matches if run.id in requested]
@@ -126,12 +123,8 @@ def finish(world: World, count: int) -> None:
 
 def cpu_used(server: ForkServer | None) -> float:
     """Return the CPU time in seconds of this process, the fork server, and all of their reaped children."""
-    own, below = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = own.ru_utime + own.ru_stime + below.ru_utime + below.ru_stime
-    if server is not None and server.pid is not None:
-        fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
-        seconds += sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-    return seconds
+    seconds = time.process_time() + children_cpu()
+    return seconds if server is None or server.pid is None else seconds + cpu_with_children(server.pid)
 
 
 if __name__ == "__main__":
