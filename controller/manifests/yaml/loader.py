@@ -13,7 +13,7 @@ from typing import Protocol
 import yaml
 
 from controller.flow_analysis import Cause, cause_of
-from controller.manifests.yaml.builder import LimitError, TreeBuilder
+from controller.manifests.yaml.builder import HANDLERS, LimitError, TreeBuilder
 from controller.manifests.yaml.nodes import Document, Position, Problem
 from controller.manifests.yaml.syntax_errors import explain
 
@@ -129,13 +129,13 @@ def _builders(text: str, started: list[TreeBuilder]) -> Iterator[TreeBuilder]:
     builder = TreeBuilder()
     next_event = _LOADER(text).get_event
     while (kind := type(event := next_event())) is not yaml.StreamEndEvent:
-        if kind is yaml.DocumentStartEvent:
+        if (handle := HANDLERS.get(kind)) is not None:
+            handle(builder, event)
+        elif kind is yaml.DocumentStartEvent:
             builder = TreeBuilder(nodes_before=builder.nodes, text_before=builder.text)
             started.append(builder)
         elif kind is yaml.DocumentEndEvent:
             yield builder
-        else:
-            builder.feed(event)
 
 
 def _only_name(error: yaml.YAMLError, text: str, started: list[TreeBuilder]) -> str | None:
