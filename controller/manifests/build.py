@@ -6,7 +6,7 @@ raises for invalid input.
 """
 
 import posixpath
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -88,8 +88,11 @@ def build(
     *,
     queues: Collection[str] | None = None,
     flows: "Flows | None" = None,
+    is_used: bool = True,
 ) -> BuildResult:
     """Check everything that can be checked in one document, and build its deployment.
+
+    If the deployment is not used, only checked, it has no digest.
 
     Without `now`, schedules that never fire are not reported; without `queues`, unknown queues are not; without
     `flows`, missing flows and wrong parameters are not.
@@ -101,7 +104,9 @@ def build(
     context.problems += [*document.problems, *shape]
     if queues is not None:
         check_queue(context, queues)
-    deployment, python = _deployment(context, file, now, flows) if isinstance(root.value, dict) else (None, None)
+    deployment, python = None, None
+    if isinstance(root.value, dict):
+        deployment, python = _deployment(context, file, now, flows, digest if is_used else _no_digest)
     name = context.value.get("name")
     identity = context.get("name")
     is_enabled = context.get("enabled") is not False
@@ -180,7 +185,11 @@ def _read_settings(context: ValidationContext) -> Mapping[str, Any]:
 
 
 def _deployment(
-    context: ValidationContext, file: str, now: datetime | None, flows: "Flows | None"
+    context: ValidationContext,
+    file: str,
+    now: datetime | None,
+    flows: "Flows | None",
+    make_digest: Callable[[Mapping[str, Any]], str],
 ) -> tuple[Deployment | None, PythonRequest | None]:
     target, fields = _read_fields(context, file, now)
     triggers = (*fields.get("files", ()), *fields.get("webhooks", ()))
@@ -199,7 +208,7 @@ def _deployment(
         file=file,
         line=_first_line(context.root),
         document=document,
-        spec_digest=digest(document),
+        spec_digest=make_digest(document),
         description=document.get("description", ""),
         tags=tuple(dict.fromkeys(document.get("tags", ()))),
         version=document.get("version"),
@@ -231,6 +240,10 @@ def _check_code(
     check_working_directory(context, directory, flows)
     check_import_paths(context, import_paths, flows)
     return None if target is None else check_python(context, target, settings, file, flows)
+
+
+def _no_digest(_: Mapping[str, Any]) -> str:
+    return ""
 
 
 def _first_line(root: Node) -> int:

@@ -33,7 +33,10 @@ def read_part(
     if context.problems:
         return read(context, *arguments)
     document = context.value
-    values = repr([(key, document[key]) for key in keys if key in document])  # unlike ==, tells 1 from true and 1.0
+    try:
+        values = repr([(key, document[key]) for key in keys if key in document])  # unlike ==, tells 1 from true and 1.0
+    except ValueError:  # an integer with too many digits
+        return read(context, *arguments)
     key = (read, arguments, values)
     known = _KNOWN.get(key, _UNKNOWN)
     if known is not _UNKNOWN:
