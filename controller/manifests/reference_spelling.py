@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from controller.manifests.parameter_references import DUE_TIME, KEYS, SCALARS, is_reference, is_valid
+from controller.manifests.parameter_references import DUE_TIME, KEYS, LISTS, MAPPINGS, SCALARS, is_reference, is_valid
 from controller.manifests.yaml.nodes import Path
 from controller.schedules.messages import quote
 
@@ -51,7 +51,7 @@ class NearMiss:
 
 def find_near_misses(value: Any, path: Path = ()) -> Iterator[NearMiss]:
     """Yield the mappings in this JSON value that look like references but are literal mappings."""
-    if isinstance(value, Mapping):
+    if isinstance(value, MAPPINGS):
         miss = None if is_reference(value) else _near_miss(value, path)
         if miss is not None:
             yield miss
@@ -59,7 +59,7 @@ def find_near_misses(value: Any, path: Path = ()) -> Iterator[NearMiss]:
         for key, item in value.items():
             if item.__class__ not in SCALARS:
                 yield from find_near_misses(item, (*path, key))
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, LISTS):
         for index, item in enumerate(value):
             if item.__class__ not in SCALARS:
                 yield from find_near_misses(item, (*path, index))
