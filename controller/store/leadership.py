@@ -142,12 +142,13 @@ class Leadership:
                 raise
 
     def release(self) -> None:
-        """End the lease and the session with the lock, so that another controller can lead at once."""
+        """End the lease, release the lock and end its session, so that another controller can lead at once."""
         if self._lock is None:
             return
-        with suppress(psycopg.Error):  # the lease expires
+        with suppress(psycopg.Error):  # the lease expires, and the end of the session releases the lock
             if self.term is not None:
                 self._lock.execute(_END_LEASE, (self._project, self.holder))
+            self._lock.execute("SELECT pg_advisory_unlock_all()")
         self._lock.close()
         self._lock = None
 
