@@ -1,8 +1,14 @@
 """Measures the total cost of one no-op run: the engine and its store in this process, and supervisors and flows.
 
-`python -m benchmarks.runs warm|cold COUNT DIRECTORY` makes COUNT runs and prints one line of JSON: the CPU time of all
+`python -m benchmarks.runs KIND COUNT DIRECTORY` makes COUNT runs and prints one line of JSON: the CPU time of all
 processes and of this one in milliseconds per run, and the rate in runs per second. `benchmarks.quick` starts it as a
-subprocess.
+subprocess. The kinds differ in what is forked and what is started:
+
+| kind | supervisor | flow |
+|---|---|---|
+| `warm` | a fork of the fork server | a fork of the supervisor |
+| `cold` | a fork of the fork server | a new interpreter, because `env` sets `PYTHONHASHSEED` |
+| `alone` | a new interpreter, because there is no fork server | a new interpreter |
 """
 
 import json
@@ -34,6 +40,9 @@ from controller.settings import flow_environment
 from controller.sources.git import GitSource
 from controller.store import Store, runs
 from controller.store.run_search import RunFilter, select_all
+
+COLD = {"PYTHONHASHSEED": "0"}
+"""A variable of a deployment that only a new interpreter can have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +77,7 @@ def measure(world: World, action: Callable[[], None]) -> tuple[float, float]:
 
 def start_world(kind: str, work: Path, schedule: str = 'cron: "0 0 1 1 *"') -> World:
     """Create a repository with one deployment and this schedule, apply it, and start an engine."""
-    root = make_repository(work / "code", 1, schedule)
+    root = make_repository(work / "code", 1, schedule, env=COLD if kind == "cold" else {})
     (work / "runs").mkdir()
     clock, store = SystemClock(), Store.open(work / "state.db")
     source = GitSource(root, ref=None, path="deployments", exports=work / "exports")
@@ -87,7 +96,7 @@ def start_world(kind: str, work: Path, schedule: str = 'cron: "0 0 1 1 *"') -> W
         project=lambda *_: (),
     ).run_pass()
     environment = flow_environment()
-    server = ForkServer(environment, clock) if kind == "warm" else None
+    server = ForkServer(environment, clock) if kind != "alone" else None
     launcher = Launcher(directory=work / "runs", environment=environment, grace=timedelta(seconds=10), server=server)
     engine = Engine(
         store=store.with_own_readers(2),  # as a controller does
