@@ -37,6 +37,7 @@ from controller.api.http.routes import (
     graph,
     health,
     hooks,
+    hosts,
     notifications,
     python,
     reconcile,
@@ -70,6 +71,7 @@ API = (
     run_logs.router,
     python.router,
     notifications.router,
+    hosts.router,
     events.router,
     search.router,
 )
