@@ -265,6 +265,18 @@ class Attempt:
     """The host and the directory of its files, if hosts share the state; only a controller there can read them."""
     executor: str = field(default="local", metadata=INTERNAL)
     """The name of the executor that has launched the attempt."""
+    job_id: str | None = None
+    """The id of its job in the cluster; None for a local attempt."""
+    session: str | None = field(default=None, metadata=INTERNAL)
+    """The session of the cluster that knew the job. A cluster with another session has forgotten it."""
+    instance: str | None = field(default=None, metadata=INTERNAL)
+    """The id of the runner process that was allowed to start the flow."""
+    ticket: str | None = field(default=None, metadata=INTERNAL)
+    """The SHA-256 of the ticket with which its runner authenticates."""
+    code: str | None = field(default=None, metadata=INTERNAL)
+    """The SHA-256 of the package with the code, if its node fetches one."""
+    node: str | None = None
+    """The name of the node that it runs on, once that is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ transaction. Where and how attempts run, and how they ended, is up to the handle
 """
 
 import logging
+import math
 import selectors
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,10 +17,11 @@ from functools import partial
 
 from controller.clock import Clock
 from controller.crashpoints import reach
-from controller.errors import ControllerError, shortage
+from controller.errors import ControllerError, StateError, shortage
 from controller.model.runs import Attempt, Run, RunOutcome, RunState
 from controller.runs import task_reports
-from controller.runs.executors.executor import Alive, Executor, Handle, Launchable, NotStarted, Phase
+from controller.runs.executors.executor import Alive, Executor, Handle, Launchable, NotStarted, Phase, Uncertain
+from controller.runs.executors.executor_set import ExecutorSet
 from controller.runs.ids import new_nonce
 from controller.runs.outcomes import log_observations, log_outcome, record_outcomes
 from controller.runs.run_statistics import RunStatistics
@@ -39,10 +41,10 @@ Ended = tuple[Handle, RunOutcome | NotStarted]
 class RunMonitor:
     """The runs that are launching or running, each with a descriptor that becomes ready when it must be checked."""
 
-    def __init__(self, store: Store, clock: Clock, executor: Executor) -> None:
+    def __init__(self, store: Store, clock: Clock, executors: ExecutorSet) -> None:
         self._store = store
         self._clock = clock
-        self._executor = executor
+        self._executors = executors
         self.statistics = RunStatistics()
         self._boot_id = boot_id()
         self._active: dict[str, Handle] = {}
@@ -67,8 +69,8 @@ class RunMonitor:
 
     @property
     def is_launching(self) -> bool:
-        """Whether an attempt is expected to become ready."""
-        return any(map(_is_starting, self._active.values()))
+        """Whether an attempt is expected to become ready soon."""
+        return any(_is_starting(active) and active.ready_by < math.inf for active in self._active.values())
 
     def take_shortage(self) -> str | None:
         """Return what launches have lacked since the last call, so that their runs wait again; None if nothing."""
@@ -84,7 +86,7 @@ class RunMonitor:
         for active in self._active.values():
             active.release()
         self._active.clear()
-        self._executor.close()
+        self._executors.close()
 
     def refuse(self, run: Run, reason: str) -> None:
         """Record a run that cannot be launched as failed."""
@@ -94,10 +96,12 @@ class RunMonitor:
         self._log_outcomes(ended)
 
     def request_stop(self, run_id: str) -> None:
-        """Request the end of this run, unless it still waits for GO. Idempotent."""
+        """Request the end of this run. Idempotent."""
         active = self._active.get(run_id)
-        if active is not None and active.phase is Phase.AWAITING_END:
+        if active is not None:
+            self._unregister(active)
             active.request_stop()
+            self._register(active)
 
     def find_ended(self, ready: Sequence[Handle], *, everything: bool) -> list[Ended]:
         """Return the attempts that have ended, and what is proven about them.
@@ -122,7 +126,9 @@ class RunMonitor:
             self._to_check.clear()
             return 0
         now = self._clock.now()
-        attempts = {item.run.id: self._attempt(item.run) for item in batch}
+        described = self._describe(batch)
+        batch = [item for item, _ in described]
+        attempts = {attempt.run_id: attempt for _, attempt in described}
         reach("judged", ended)
         reach("heard", going)
         trees = task_reports.read_trees([(active.run, active.directory, status) for active, status in ended])
@@ -167,7 +173,7 @@ class RunMonitor:
         self._take_over()
         late = [active for active in self._active.values() if self._is_late(active)]
         if late:
-            self._executor.close()  # what launches use may be the cause
+            self._executors.close()  # what launches use may be the cause
         for active in late:
             self._abandon(active)
         return [active for active in self._active.values() if active.phase is Phase.AWAITING_END]
@@ -185,21 +191,43 @@ class RunMonitor:
             left = [run for run in claimed if run.id not in self._active]
             attempts = {run.id: runs.attempts_of(tx, run.id) for run in left}
         for run in reversed(left):
-            attempt = attempts[run.id][-1] if attempts[run.id] else self._attempt(run)
-            active = self._executor.adopt(run, attempt)
-            if active is not None:
+            attempt = attempts[run.id][-1] if attempts[run.id] else self._attempt(run, self._executors.default)
+            executor = self._executors.find(attempt.executor)
+            active = None if executor is None else executor.adopt(run, attempt)
+            if executor is not None and active is not None:
+                active.ready_by = self._listened + executor.ready_seconds
                 self._active[run.id] = active
+                self._register(active)
 
-    def _attempt(self, run: Run) -> Attempt:
+    def _attempt(self, run: Run, executor: str) -> Attempt:
         return Attempt(
             run_id=run.id,
             number=run.attempt or 1,
             nonce=new_nonce(),
             boot_id=self._boot_id,
             state=RunState.LAUNCHING,
-            place=self._executor.place,
-            executor=self._executor.name,
+            executor=executor,
         )
+
+    def _describe(self, batch: Sequence[Launchable]) -> list[tuple[Launchable, Attempt]]:
+        """Return the attempts to claim, with what their executors record. Record the others as failed."""
+        described: list[tuple[Launchable, Attempt]] = []
+        for item in batch:
+            attempt = self._attempt(item.run, item.executor)
+            try:
+                described.append((item, self._executor(item).describe(item, attempt)))
+            except (OSError, ControllerError) as error:
+                if isinstance(error, StateError):
+                    raise
+                if (lacking := shortage(error)) is None:
+                    self.refuse(item.run, str(error))
+                self._shortage = lacking or self._shortage
+        return described
+
+    def _executor(self, item: Launchable) -> Executor:
+        executor = self._executors.find(item.executor)
+        assert executor is not None, "the preparation has checked that there is one"
+        return executor
 
     def _start_all(self, claimed: Sequence[tuple[Launchable, Attempt]]) -> None:
         """Launch these attempts. After the first shortage, the remaining runs return to the queue."""
@@ -225,9 +253,10 @@ class RunMonitor:
     def _start(self, item: Launchable, attempt: Attempt) -> str | None:
         """Launch an attempt, or record its run as failed; return the shortage if that is why it was not launched."""
         self._store.check()
+        executor = self._executor(item)
         try:
-            active = self._executor.launch(item, attempt)
-            active.ready_by = self._listened + self._executor.ready_seconds
+            active = executor.launch(item, attempt)
+            active.ready_by = self._listened + executor.ready_seconds
             try:
                 self._register(active)
             except OSError:
@@ -267,10 +296,10 @@ class RunMonitor:
         for active in some:
             descriptor = active.fileno()
             status = active.read_status()
-            if isinstance(status, Alive):
+            if isinstance(status, Alive | Uncertain):
                 if active.fileno() != descriptor:
                     self._register(active)
-                if status.started and active.run.state is RunState.LAUNCHING:
+                if isinstance(status, Alive) and status.started and active.run.state is RunState.LAUNCHING:
                     self._record_start(active)
                 continue
             active.clean_up(status)
@@ -304,8 +333,8 @@ class RunMonitor:
         if run.cancel_reason is not None:
             return RunOutcome(state=RunState.CANCELLED, reason=run.cancel_reason)
         if active.ended_on_its_own and self._launches[run.id] + 1 >= MAX_LAUNCHES:
-            reason = f"not launched: its supervisor exited {MAX_LAUNCHES} times without starting the flow"
-            return RunOutcome(state=RunState.FAILED, reason=reason)
+            why = active.launch_failure or f"its supervisor exited {MAX_LAUNCHES} times without starting the flow"
+            return RunOutcome(state=RunState.FAILED, reason=f"not launched: {why}")
         return None
 
     def _log_outcomes(self, changed: Sequence[Run]) -> None:

@@ -284,6 +284,13 @@ attempts = Table(
     Column("reason", Text),
     Column("place", Text),
     Column("executor", String(32), nullable=False, server_default="local"),
+    Column("job_id", Text),
+    Column("session", Text),
+    Column("instance", String(32)),
+    Column("ticket", String(64)),
+    Column("code", String(64)),
+    Column("node", Text),
+    Index("ix_attempts_job_id", "job_id", unique=True),
 )
 
 task_trees = Table(

@@ -1,1 +1,1 @@
-"""What runs on a node of a cluster: the runner of one attempt. It imports only the standard library and the supervisor."""
+"""The runner of one attempt, on a node of a cluster. It imports only the standard library and the supervisor."""
