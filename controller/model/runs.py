@@ -131,6 +131,7 @@ class Run:
     - `due_time_of`: the due time, if a user requested the run for it; None for the run that the schedule started.
     - `upstream`: the runs of upstream deployments that released it; if a user requested it, their latest ones.
     - `cancel_reason`: why a user cancelled the run while it was running; set before its flow has ended.
+    - `uncertain_since`, `uncertain_reason`: since when, and why, it is unknown whether the run is still running.
     """
 
     # The table of runs has no columns for `tasks`, `artifacts`, `waiting` and `due_time_of`: `queries` adds them.
@@ -169,6 +170,8 @@ class Run:
     python: PythonSummary | None = None
     upstream: tuple[UpstreamRun, ...] = ()
     cancel_reason: str | None = None
+    uncertain_since: datetime | None = None
+    uncertain_reason: str | None = None
     running_since: datetime | None = field(default=None, metadata=INTERNAL)
     """While the run is running: when its current attempt started, less the time that earlier attempts took."""
     file: str = field(metadata=INTERNAL)

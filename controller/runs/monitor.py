@@ -20,13 +20,12 @@ from controller.crashpoints import reach
 from controller.errors import ControllerError, StateError, shortage
 from controller.model.runs import Attempt, Run, RunOutcome, RunState
 from controller.runs import task_reports
-from controller.runs.executors.executor import Alive, Executor, Handle, Launchable, NotStarted, Phase, Uncertain
+from controller.runs.away_runs import AwayRuns
+from controller.runs.executors.executor import Alive, Handle, Launchable, NotStarted, Phase, Uncertain
 from controller.runs.executors.executor_set import ExecutorSet
-from controller.runs.ids import new_nonce
 from controller.runs.outcomes import log_observations, log_outcome, record_outcomes
 from controller.runs.run_statistics import RunStatistics
-from controller.settings import boot_id
-from controller.store import Store, Transaction, run_transitions, runs
+from controller.store import Store, Transaction, run_transitions, runs, uncertain_runs
 from controller.store.run_search import RunFilter, select_all
 
 log = logging.getLogger(__name__)
@@ -46,7 +45,7 @@ class RunMonitor:
         self._clock = clock
         self._executors = executors
         self.statistics = RunStatistics()
-        self._boot_id = boot_id()
+        self._away = AwayRuns(store, clock, executors.place)
         self._active: dict[str, Handle] = {}
         self._launches: Counter[str] = Counter()
         self._to_check: dict[str, Handle] = {}
@@ -70,7 +69,7 @@ class RunMonitor:
     @property
     def is_launching(self) -> bool:
         """Whether an attempt is expected to become ready soon."""
-        return any(_is_starting(active) and active.ready_by < math.inf for active in self._active.values())
+        return any(_is_starting(active) and not _may_wait(active) for active in self._active.values())
 
     def take_shortage(self) -> str | None:
         """Return what launches have lacked since the last call, so that their runs wait again; None if nothing."""
@@ -176,7 +175,7 @@ class RunMonitor:
             self._executors.close()  # what launches use may be the cause
         for active in late:
             self._abandon(active)
-        return [active for active in self._active.values() if active.phase is Phase.AWAITING_END]
+        return [active for active in self._active.values() if active.phase is Phase.AWAITING_END or _may_wait(active)]
 
     def _is_late(self, active: Handle) -> bool:
         """Whether it has not become ready in time, also after reading the messages that arrived meanwhile."""
@@ -190,32 +189,33 @@ class RunMonitor:
             claimed = select_all(tx, RunFilter(states=(RunState.LAUNCHING, RunState.RUNNING)))
             left = [run for run in claimed if run.id not in self._active]
             attempts = {run.id: runs.attempts_of(tx, run.id) for run in left}
+        away: list[tuple[Run, Attempt]] = []
+        unknown: list[tuple[Run, str | None]] = []
+        adopted: list[Handle] = []
         for run in reversed(left):
-            attempt = attempts[run.id][-1] if attempts[run.id] else self._attempt(run, self._executors.default)
+            attempt = attempts[run.id][-1] if attempts[run.id] else self._executors.new_attempt(run)
             executor = self._executors.find(attempt.executor)
             active = None if executor is None else executor.adopt(run, attempt)
-            if executor is not None and active is not None:
+            if executor is None:
+                unknown.append((run, f"this controller has no executor {attempt.executor}"))
+            elif active is None:
+                away.append((run, attempt))
+            else:
                 active.ready_by = self._listened + executor.ready_seconds
-                self._active[run.id] = active
-                self._register(active)
-
-    def _attempt(self, run: Run, executor: str) -> Attempt:
-        return Attempt(
-            run_id=run.id,
-            number=run.attempt or 1,
-            nonce=new_nonce(),
-            boot_id=self._boot_id,
-            state=RunState.LAUNCHING,
-            executor=executor,
-        )
+                adopted.append(active)
+        adopted += self._away.find_reported(away, adopted)
+        for active in adopted:
+            self._active[active.run.id] = active
+            self._register(active)
+        self._note_uncertain(unknown)
 
     def _describe(self, batch: Sequence[Launchable]) -> list[tuple[Launchable, Attempt]]:
         """Return the attempts to claim, with what their executors record. Record the others as failed."""
         described: list[tuple[Launchable, Attempt]] = []
         for item in batch:
-            attempt = self._attempt(item.run, item.executor)
+            attempt = self._executors.new_attempt(item.run, item.executor)
             try:
-                described.append((item, self._executor(item).describe(item, attempt)))
+                described.append((item, self._executors.get(item.executor).describe(item, attempt)))
             except (OSError, ControllerError) as error:
                 if isinstance(error, StateError):
                     raise
@@ -223,11 +223,6 @@ class RunMonitor:
                     self.refuse(item.run, str(error))
                 self._shortage = lacking or self._shortage
         return described
-
-    def _executor(self, item: Launchable) -> Executor:
-        executor = self._executors.find(item.executor)
-        assert executor is not None, "the preparation has checked that there is one"
-        return executor
 
     def _start_all(self, claimed: Sequence[tuple[Launchable, Attempt]]) -> None:
         """Launch these attempts. After the first shortage, the remaining runs return to the queue."""
@@ -253,7 +248,7 @@ class RunMonitor:
     def _start(self, item: Launchable, attempt: Attempt) -> str | None:
         """Launch an attempt, or record its run as failed; return the shortage if that is why it was not launched."""
         self._store.check()
-        executor = self._executor(item)
+        executor = self._executors.get(item.executor)
         try:
             active = executor.launch(item, attempt)
             active.ready_by = self._listened + executor.ready_seconds
@@ -293,18 +288,34 @@ class RunMonitor:
     def _decide(self, some: Iterable[Handle]) -> list[Ended]:
         """Return those of these attempts that have ended, after removing what they left behind."""
         ended: list[Ended] = []
+        uncertain: list[tuple[Run, str | None]] = []
         for active in some:
             descriptor = active.fileno()
             status = active.read_status()
             if isinstance(status, Alive | Uncertain):
                 if active.fileno() != descriptor:
                     self._register(active)
+                uncertain.append((active.run, status.reason if isinstance(status, Uncertain) else None))
                 if isinstance(status, Alive) and status.started and active.run.state is RunState.LAUNCHING:
                     self._record_start(active)
                 continue
             active.clean_up(status)
             ended.append((active, status))
+        self._note_uncertain(uncertain)
         return ended
+
+    def _note_uncertain(self, seen: Iterable[tuple[Run, str | None]]) -> None:
+        """Record why it is unknown whether runs are running (None: it is known), if that has changed."""
+        reasons = {run.id: reason for run, reason in seen if reason != run.uncertain_reason}
+        if not reasons:
+            return
+        now = self._clock.now()
+        with self._store.write() as tx:
+            uncertain_runs.record(tx, reasons, now)
+        for run_id, reason in reasons.items():
+            if (active := self._active.get(run_id)) is not None:
+                since = None if reason is None else active.run.uncertain_since or now
+                active.run = replace(active.run, uncertain_reason=reason, uncertain_since=since)
 
     def _record(self, tx: Transaction, ended: Sequence[Ended], trees: task_reports.Trees, now: datetime) -> list[Run]:
         """Record the outcomes; return the runs as they are now."""
@@ -370,6 +381,11 @@ class RunMonitor:
 
 def _is_starting(active: Handle) -> bool:
     return active.phase is Phase.STARTING
+
+
+def _may_wait(active: Handle) -> bool:
+    """Whether it may start as late as it wants, such as when a node is free."""
+    return _is_starting(active) and active.ready_by == math.inf
 
 
 def _queue_again(tx: Transaction, run: Run) -> Run:

@@ -30,8 +30,8 @@ _OUTCOME_COLUMNS = ("reason", "finished_at", "exit_code", "signal")
 _THE_ATTEMPT = (attempts.c.run_id == bindparam("run"), attempts.c.number == bindparam("of_attempt"))
 
 
-def _run_update(*columns: str) -> Prepared:
-    values: dict[str, Any] = {"state": bindparam("to"), **{name: bindparam(f"new_{name}") for name in columns}}
+def _run_update(*columns: str, **fixed: Any) -> Prepared:
+    values: dict[str, Any] = {"state": bindparam("to"), **{name: bindparam(f"new_{name}") for name in columns}, **fixed}
     return Prepared(
         update(runs).where(runs.c.id == bindparam("run"), runs.c.state == bindparam("expect")).values(values)
     )
@@ -64,7 +64,8 @@ _USE_PYTHON = Prepared(
     .values(python=bindparam("digest"), python_declared_at=bindparam("declared_at"))
 )
 _START, _START_ATTEMPT = _run_update("started_at"), _attempt_update("started_at", *_PLACED_COLUMNS)
-_END, _END_ATTEMPT = _run_update(*_OUTCOME_COLUMNS, "result"), _attempt_update(*_OUTCOME_COLUMNS)
+_END = _run_update(*_OUTCOME_COLUMNS, "result", uncertain_since=None, uncertain_reason=None)
+_END_ATTEMPT = _attempt_update(*_OUTCOME_COLUMNS)
 _STATES = Prepared(select(runs.c.id, runs.c.state, IS_REDO.label("is_redo")).where(runs.c.id.in_(listed("run_ids"))))
 
 

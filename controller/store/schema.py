@@ -210,6 +210,8 @@ runs = Table(
     Column("name", Text),
     Column("upstream", JSON(none_as_null=True)),
     Column("chain", String(64)),
+    Column("uncertain_since", Instant),
+    Column("uncertain_reason", Text),
     UniqueConstraint("project", "deployment", "idempotency_key"),
     Index("ix_runs_project_deployment_id", "project", "deployment", "id"),
     Index("ix_runs_project_deployment_scheduled_for", "project", "deployment", "scheduled_for"),

@@ -187,6 +187,7 @@ class SimulatedExecutor:
     name = "simulated"
     ready_seconds = 2.0
     builds_python = True
+    place = None
 
     def __init__(self, store: Store, clock: Clock, machine: Machine, fault: Callable[[], None]) -> None:
         self._store = store

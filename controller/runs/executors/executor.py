@@ -150,6 +150,10 @@ class Executor(Protocol):
     ready_seconds: float
     builds_python: bool
 
+    @property
+    def place(self) -> str | None:
+        """The host and directory of new attempts, if they can be seen from one host only and hosts share the state."""
+
     def open(self) -> None:
         """Prepare for launches."""
 

@@ -24,6 +24,11 @@ class LocalExecutor:
         self._launcher = launcher
         self._boot_id = boot_id()
 
+    @property
+    def place(self) -> str | None:
+        """The host and the directory of the runs, if controllers on several hosts share the state."""
+        return self._launcher.place
+
     def open(self) -> None:
         """Start the fork server."""
         self._launcher.open()
@@ -44,8 +49,8 @@ class LocalExecutor:
         return capacity
 
     def describe(self, launchable: Launchable, attempt: Attempt) -> Attempt:  # noqa: ARG002
-        """Record the host and the directory of the runs, if controllers on several hosts share the state."""
-        return attempt if self._launcher.place is None else replace(attempt, place=self._launcher.place)
+        """Record where it runs."""
+        return attempt if self.place is None else replace(attempt, place=self.place)
 
     def launch(self, launchable: Launchable, attempt: Attempt) -> LocalHandle:
         """Write the attempt's directory and start its supervisor. Raises OSError, ValueError."""
