@@ -21,7 +21,7 @@ def only_cluster() -> Iterator[RayCluster]:
 
 @pytest.fixture
 def cluster(only_cluster: RayCluster) -> RayCluster:
-    """A cluster with two nodes. What an earlier test has killed is started again."""
+    """A cluster with two nodes. Nodes that an earlier test has killed are started again."""
     only_cluster.start()
     return only_cluster
 

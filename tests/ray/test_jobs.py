@@ -1,4 +1,4 @@
-"""Jobs of a real Ray cluster with two nodes, as the job engine submits, lists, stops and forgets them."""
+"""Jobs of a real Ray cluster with two nodes, as the job engine submits, lists, stops and removes them."""
 
 import os
 import shlex

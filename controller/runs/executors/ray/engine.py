@@ -1,4 +1,4 @@
-"""The job engine for Ray: submits, lists, stops and forgets jobs by the Jobs API of Ray's dashboard."""
+"""The job engine for Ray: submits, lists, stops and removes jobs by the Jobs API of Ray's dashboard."""
 
 import re
 import shlex
@@ -166,7 +166,7 @@ def _reservation(resources: JobResources) -> dict[str, Any]:
 
 
 def _status(entry: dict[str, Any]) -> JobStatus:
-    """Return the status in an entry of Ray's list. A status that is not known counts as running: it decides nothing."""
+    """Return the status in an entry of Ray's list. A status that is not known is treated as running."""
     address = urlsplit(entry.get("driver_agent_http_address") or "").hostname
     return JobStatus(
         phase=_PHASES.get(entry["status"], JobPhase.RUNNING),
