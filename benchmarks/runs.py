@@ -24,6 +24,7 @@ from controller.model.status import SourceStatus
 from controller.reconcile.reconciler import Reconciler
 from controller.runs.admission import Admission
 from controller.runs.engine import Engine
+from controller.runs.executors.executor_set import ExecutorSet
 from controller.runs.executors.local.executor import LocalExecutor
 from controller.runs.executors.local.fork_server_client import ForkServer
 from controller.runs.executors.local.launcher import Launcher
@@ -95,7 +96,7 @@ def start_world(kind: str, work: Path, schedule: str = 'cron: "0 0 1 1 *"') -> W
         pinned_deployments=PinnedDeployments(source, store, None, deployments),
         clock=clock,
         admission=admission,
-        executor=LocalExecutor(launcher),
+        executors=ExecutorSet([LocalExecutor(launcher)]),
         max_running=2 * (os.cpu_count() or 1),
         on_tick=lambda: None,
         on_failure=lambda: os._exit(1),

@@ -37,6 +37,7 @@ from controller.remotes import RemoteUrl
 from controller.runs import file_descriptors
 from controller.runs.admission import Admission
 from controller.runs.engine import Engine
+from controller.runs.executors.executor_set import ExecutorSet
 from controller.runs.executors.local.users import FlowUser, find_user
 from controller.runs.export_protection import Protection, find_protection
 from controller.runs.ids import RunIds
@@ -98,7 +99,7 @@ class Controller:
             pinned_deployments=PinnedDeployments(self._source, self._engine_store, location.environment, deployments),
             clock=self._clock,
             admission=admission,
-            executor=self._local.executor,
+            executors=ExecutorSet([self._local.executor]),
             max_running=settings.max_running,
             on_tick=self._tick,
             on_failure=stop_signal.fail,

@@ -1181,6 +1181,7 @@ class Run(TypedDict):
     - `due_time_of`: the due time, if a user requested the run for it; None for the run that the schedule started.
     - `upstream`: the runs of upstream deployments that released it; if a user requested it, their latest ones.
     - `cancel_reason`: why a user cancelled the run while it was running; set before its flow has ended.
+    - `uncertain_since`, `uncertain_reason`: since when, and why, it is unknown whether the run is still running.
     """
 
     id: str
@@ -1217,6 +1218,8 @@ class Run(TypedDict):
     python: PythonSummary | None
     upstream: list[UpstreamRun]
     cancel_reason: str | None
+    uncertain_since: str | None
+    uncertain_reason: str | None
 
 
 class RunComparison(TypedDict):

@@ -56,7 +56,7 @@ class Deployment:
     the repository root, with `/`; an empty string means the root itself. At most
     `overlap_limit` of its runs are in progress at the same time, unless `overlap` allows any number. `run_name` is the
     name of its runs, with placeholders. `timezone` is that of references if no schedule is concerned; None if not
-    declared.
+    declared. `executor` is the name of the executor of its runs, None for the controller's default.
     """
 
     name: str
@@ -97,6 +97,7 @@ class Deployment:
     after: After = field(default_factory=After)
     files: tuple[FileTrigger, ...] = ()
     webhooks: tuple[WebhookTrigger, ...] = ()
+    executor: str | None = None
 
     @property
     def gate(self) -> After | None:

@@ -131,6 +131,7 @@ class Run:
     - `due_time_of`: the due time, if a user requested the run for it; None for the run that the schedule started.
     - `upstream`: the runs of upstream deployments that released it; if a user requested it, their latest ones.
     - `cancel_reason`: why a user cancelled the run while it was running; set before its flow has ended.
+    - `uncertain_since`, `uncertain_reason`: since when, and why, it is unknown whether the run is still running.
     """
 
     # The table of runs has no columns for `tasks`, `artifacts`, `waiting` and `due_time_of`: `queries` adds them.
@@ -169,6 +170,8 @@ class Run:
     python: PythonSummary | None = None
     upstream: tuple[UpstreamRun, ...] = ()
     cancel_reason: str | None = None
+    uncertain_since: datetime | None = None
+    uncertain_reason: str | None = None
     running_since: datetime | None = field(default=None, metadata=INTERNAL)
     """While the run is running: when its current attempt started, less the time that earlier attempts took."""
     file: str = field(metadata=INTERNAL)
@@ -265,6 +268,18 @@ class Attempt:
     """The host and the directory of its files, if hosts share the state; only a controller there can read them."""
     executor: str = field(default="local", metadata=INTERNAL)
     """The name of the executor that has launched the attempt."""
+    job_id: str | None = None
+    """The id of its job in the cluster; None for a local attempt."""
+    session: str | None = field(default=None, metadata=INTERNAL)
+    """The session of the cluster that knew the job. A cluster with another session has forgotten it."""
+    instance: str | None = field(default=None, metadata=INTERNAL)
+    """The id of the runner process that was allowed to start the flow."""
+    ticket: str | None = field(default=None, metadata=INTERNAL)
+    """The SHA-256 of the ticket with which its runner authenticates."""
+    code: str | None = field(default=None, metadata=INTERNAL)
+    """The SHA-256 of the package with the code, if its node fetches one."""
+    node: str | None = None
+    """The name of the node that it runs on, once that is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Everything about a run from its due time to its outcome: admission, queue, launch, supervision, outcome, logs.
 
-    engine = Engine(store=..., pinned_deployments=..., clock=..., admission=..., executor=..., ...)
+    engine = Engine(store=..., pinned_deployments=..., clock=..., admission=..., executors=..., ...)
     engine.start()
     engine.notify_due("nightly")                   # the deployment may have a due time
 

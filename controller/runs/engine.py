@@ -22,7 +22,8 @@ from controller.runs.admission import Admission
 from controller.runs.backfill_runs import REFILL, BackfillRuns
 from controller.runs.clock_skew import ClockMonitor
 from controller.runs.due_announcements import DueAnnouncements
-from controller.runs.executors.executor import Executor, Handle, Launchable
+from controller.runs.executors.executor import Handle, Launchable
+from controller.runs.executors.executor_set import ExecutorSet
 from controller.runs.launch_preparation import LaunchPreparation
 from controller.runs.monitor import LISTENING_SECONDS, RunMonitor
 from controller.runs.outcomes import is_final
@@ -54,7 +55,7 @@ class Engine:
         pinned_deployments: PinnedDeployments,
         clock: Clock,
         admission: Admission,
-        executor: Executor,
+        executors: ExecutorSet,
         max_running: int,
         on_tick: Callable[[], None],
         on_failure: Callable[[], None],
@@ -62,16 +63,16 @@ class Engine:
         self._store = store
         self._clock = clock
         self._admission = admission
-        self._executor = executor
+        self._executors = executors
         self._max_running = max_running
         self._on_tick = on_tick
         self._on_failure = on_failure
-        self._monitor = RunMonitor(store, clock, executor)
+        self._monitor = RunMonitor(store, clock, executors)
         self.statistics = self._monitor.statistics
         self._clock_monitor = ClockMonitor(store, clock)
         self._queue = Queue(store, clock, max_running)
         self._preparation = LaunchPreparation(
-            pinned_deployments, self._queue, clock, wake=self.wake, refuse=self._refuse
+            pinned_deployments, self._queue, executors, clock, wake=self.wake, refuse=self._refuse
         )
         self._backfill_runs = BackfillRuns(admission)
         self._upstreams = Upstreams(store, clock, admission)
@@ -94,7 +95,7 @@ class Engine:
 
     def start(self) -> None:
         """Take over the runs of an earlier controller, then start the thread."""
-        self._executor.open()
+        self._executors.open()
         self._clock_monitor.repair()
         self._queue.record_limit()
         with contextlib.suppress(ResourceError):  # each turn retries it
@@ -269,7 +270,7 @@ class Engine:
     def _tick(self) -> None:
         """Do the periodic work. A failure in it delays no run."""
         self.python.notify()
-        self._executor.maintain()
+        self._executors.maintain()
         try:
             self._on_tick()
         except ControllerError:
@@ -349,7 +350,7 @@ class Engine:
         if not self._queue.has_waiting:
             return []
         try:
-            capacity = self._executor.capacity()
+            capacity = self._executors.capacity()
         except ResourceError as error:
             self._shortage = error.message
             return []

@@ -21,7 +21,7 @@ from controller.errors import UsageError
 from controller.model.deployments import CommandTarget, Deployment
 from controller.model.python_environments import PythonRuntime
 from controller.runs.executors.local.interpreter import install_sdk, search_path
-from controller.runs.executors.local.launcher import flow_call
+from controller.runs.executors.local.launcher import command_line
 from controller.runs.executors.local.run_files import write_parameters
 from controller.runs.executors.local.supervisor import flow_main, temporary_directory
 from controller.runs.executors.local.supervisor.flow_events import OUTCOMES, UNREPORTED
@@ -80,7 +80,7 @@ def execute(
         if python is not None:
             env["PATH"] = search_path(python, env["PATH"])
             sdk = install_sdk(Path(directory, "sdk"))
-        argv, call = flow_call(deployment, parameters, root, Path(directory, "pycache"), python, sdk)
+        argv, call = command_line(deployment, parameters, root, Path(directory, "pycache"), python, sdk)
         argv, call["is_interactive"] = [native(word) for word in argv], True
         cwd = root / native(deployment.working_directory)
         program = _find_program(argv[0], cwd, env["PATH"])

@@ -13,6 +13,7 @@ from controller.model.python_environments import WAITING
 from controller.model.runs import Run
 from controller.runs.code_exports import CodeExports
 from controller.runs.executors.executor import Launchable
+from controller.runs.executors.executor_set import ExecutorSet
 from controller.runs.pinned_deployments import PinnedDeployments
 from controller.runs.python_runtimes import PythonRuntimes
 from controller.runs.queue import Queue
@@ -31,6 +32,7 @@ class LaunchPreparation:
         self,
         pinned_deployments: PinnedDeployments,
         queue: Queue,
+        executors: ExecutorSet,
         clock: Clock,
         *,
         wake: Callable[[], None],
@@ -39,6 +41,7 @@ class LaunchPreparation:
         self._pinned_deployments = pinned_deployments
         self._source = pinned_deployments.source
         self._queue = queue
+        self._executors = executors
         self._clock = clock
         self._refuse = refuse
         self._exports = CodeExports(self._source, wake)
@@ -83,7 +86,12 @@ class LaunchPreparation:
                 return None
             deployment = self._pinned_deployments.resolve(run, self._clock.now())
             check_released(run, deployment)
-            is_ready, python = self.python.find(run, deployment, root)
+            executor = self._executors.find(deployment.executor)
+            if executor is None:
+                self._queue.mark_waiting(run, f"no executor {deployment.executor} here")
+                self.python.waiting.add(run.id)  # it tries again with the next tick
+                return None
+            is_ready, python = self.python.find(run, deployment, root) if executor.builds_python else (True, None)
         except StateError:
             raise
         except ControllerError as error:
@@ -100,7 +108,9 @@ class LaunchPreparation:
         if not is_ready:
             self._queue.mark_waiting(run, WAITING)
             return None
-        return Launchable(run=run, deployment=deployment, root=root, pycache=pycache, python=python)
+        return Launchable(
+            run=run, deployment=deployment, root=root, pycache=pycache, python=python, executor=executor.name
+        )
 
     def _postpone_or_refuse(self, run: Run, error: BaseException, message: str) -> None:
         """Let the run wait if there is a shortage or the controller stops; otherwise record it as failed."""

@@ -6,6 +6,7 @@ transaction. Where and how attempts run, and how they ended, is up to the handle
 """
 
 import logging
+import math
 import selectors
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,15 +17,15 @@ from functools import partial
 
 from controller.clock import Clock
 from controller.crashpoints import reach
-from controller.errors import ControllerError, shortage
+from controller.errors import ControllerError, StateError, shortage
 from controller.model.runs import Attempt, Run, RunOutcome, RunState
 from controller.runs import task_reports
-from controller.runs.executors.executor import Alive, Executor, Handle, Launchable, NotStarted, Phase
-from controller.runs.ids import new_nonce
+from controller.runs.away_runs import AwayRuns
+from controller.runs.executors.executor import Alive, Handle, Launchable, NotStarted, Phase, Uncertain
+from controller.runs.executors.executor_set import ExecutorSet
 from controller.runs.outcomes import log_observations, log_outcome, record_outcomes
 from controller.runs.run_statistics import RunStatistics
-from controller.settings import boot_id
-from controller.store import Store, Transaction, run_transitions, runs
+from controller.store import Store, Transaction, run_transitions, runs, uncertain_runs
 from controller.store.run_search import RunFilter, select_all
 
 log = logging.getLogger(__name__)
@@ -39,12 +40,12 @@ Ended = tuple[Handle, RunOutcome | NotStarted]
 class RunMonitor:
     """The runs that are launching or running, each with a descriptor that becomes ready when it must be checked."""
 
-    def __init__(self, store: Store, clock: Clock, executor: Executor) -> None:
+    def __init__(self, store: Store, clock: Clock, executors: ExecutorSet) -> None:
         self._store = store
         self._clock = clock
-        self._executor = executor
+        self._executors = executors
         self.statistics = RunStatistics()
-        self._boot_id = boot_id()
+        self._away = AwayRuns(store, clock, executors.place)
         self._active: dict[str, Handle] = {}
         self._launches: Counter[str] = Counter()
         self._to_check: dict[str, Handle] = {}
@@ -67,8 +68,8 @@ class RunMonitor:
 
     @property
     def is_launching(self) -> bool:
-        """Whether an attempt is expected to become ready."""
-        return any(map(_is_starting, self._active.values()))
+        """Whether an attempt is expected to become ready soon."""
+        return any(_is_starting(active) and not _may_wait(active) for active in self._active.values())
 
     def take_shortage(self) -> str | None:
         """Return what launches have lacked since the last call, so that their runs wait again; None if nothing."""
@@ -84,7 +85,7 @@ class RunMonitor:
         for active in self._active.values():
             active.release()
         self._active.clear()
-        self._executor.close()
+        self._executors.close()
 
     def refuse(self, run: Run, reason: str) -> None:
         """Record a run that cannot be launched as failed."""
@@ -94,10 +95,12 @@ class RunMonitor:
         self._log_outcomes(ended)
 
     def request_stop(self, run_id: str) -> None:
-        """Request the end of this run, unless it still waits for GO. Idempotent."""
+        """Request the end of this run. Idempotent."""
         active = self._active.get(run_id)
-        if active is not None and active.phase is Phase.AWAITING_END:
+        if active is not None:
+            self._unregister(active)
             active.request_stop()
+            self._register(active)
 
     def find_ended(self, ready: Sequence[Handle], *, everything: bool) -> list[Ended]:
         """Return the attempts that have ended, and what is proven about them.
@@ -122,7 +125,9 @@ class RunMonitor:
             self._to_check.clear()
             return 0
         now = self._clock.now()
-        attempts = {item.run.id: self._attempt(item.run) for item in batch}
+        described = self._describe(batch)
+        batch = [item for item, _ in described]
+        attempts = {attempt.run_id: attempt for _, attempt in described}
         reach("judged", ended)
         reach("heard", going)
         trees = task_reports.read_trees([(active.run, active.directory, status) for active, status in ended])
@@ -167,10 +172,10 @@ class RunMonitor:
         self._take_over()
         late = [active for active in self._active.values() if self._is_late(active)]
         if late:
-            self._executor.close()  # what launches use may be the cause
+            self._executors.close()  # what launches use may be the cause
         for active in late:
             self._abandon(active)
-        return [active for active in self._active.values() if active.phase is Phase.AWAITING_END]
+        return [active for active in self._active.values() if active.phase is Phase.AWAITING_END or _may_wait(active)]
 
     def _is_late(self, active: Handle) -> bool:
         """Whether it has not become ready in time, also after reading the messages that arrived meanwhile."""
@@ -184,22 +189,40 @@ class RunMonitor:
             claimed = select_all(tx, RunFilter(states=(RunState.LAUNCHING, RunState.RUNNING)))
             left = [run for run in claimed if run.id not in self._active]
             attempts = {run.id: runs.attempts_of(tx, run.id) for run in left}
+        away: list[tuple[Run, Attempt]] = []
+        unknown: list[tuple[Run, str | None]] = []
+        adopted: list[Handle] = []
         for run in reversed(left):
-            attempt = attempts[run.id][-1] if attempts[run.id] else self._attempt(run)
-            active = self._executor.adopt(run, attempt)
-            if active is not None:
-                self._active[run.id] = active
+            attempt = attempts[run.id][-1] if attempts[run.id] else self._executors.new_attempt(run)
+            executor = self._executors.find(attempt.executor)
+            active = None if executor is None else executor.adopt(run, attempt)
+            if executor is None:
+                unknown.append((run, f"this controller has no executor {attempt.executor}"))
+            elif active is None:
+                away.append((run, attempt))
+            else:
+                active.ready_by = self._listened + executor.ready_seconds
+                adopted.append(active)
+        adopted += self._away.find_reported(away, adopted)
+        for active in adopted:
+            self._active[active.run.id] = active
+            self._register(active)
+        self._note_uncertain(unknown)
 
-    def _attempt(self, run: Run) -> Attempt:
-        return Attempt(
-            run_id=run.id,
-            number=run.attempt or 1,
-            nonce=new_nonce(),
-            boot_id=self._boot_id,
-            state=RunState.LAUNCHING,
-            place=self._executor.place,
-            executor=self._executor.name,
-        )
+    def _describe(self, batch: Sequence[Launchable]) -> list[tuple[Launchable, Attempt]]:
+        """Return the attempts to claim, with what their executors record. Record the others as failed."""
+        described: list[tuple[Launchable, Attempt]] = []
+        for item in batch:
+            attempt = self._executors.new_attempt(item.run, item.executor)
+            try:
+                described.append((item, self._executors.get(item.executor).describe(item, attempt)))
+            except (OSError, ControllerError) as error:
+                if isinstance(error, StateError):
+                    raise
+                if (lacking := shortage(error)) is None:
+                    self.refuse(item.run, str(error))
+                self._shortage = lacking or self._shortage
+        return described
 
     def _start_all(self, claimed: Sequence[tuple[Launchable, Attempt]]) -> None:
         """Launch these attempts. After the first shortage, the remaining runs return to the queue."""
@@ -225,9 +248,10 @@ class RunMonitor:
     def _start(self, item: Launchable, attempt: Attempt) -> str | None:
         """Launch an attempt, or record its run as failed; return the shortage if that is why it was not launched."""
         self._store.check()
+        executor = self._executors.get(item.executor)
         try:
-            active = self._executor.launch(item, attempt)
-            active.ready_by = self._listened + self._executor.ready_seconds
+            active = executor.launch(item, attempt)
+            active.ready_by = self._listened + executor.ready_seconds
             try:
                 self._register(active)
             except OSError:
@@ -264,18 +288,34 @@ class RunMonitor:
     def _decide(self, some: Iterable[Handle]) -> list[Ended]:
         """Return those of these attempts that have ended, after removing what they left behind."""
         ended: list[Ended] = []
+        uncertain: list[tuple[Run, str | None]] = []
         for active in some:
             descriptor = active.fileno()
             status = active.read_status()
-            if isinstance(status, Alive):
+            if isinstance(status, Alive | Uncertain):
                 if active.fileno() != descriptor:
                     self._register(active)
-                if status.started and active.run.state is RunState.LAUNCHING:
+                uncertain.append((active.run, status.reason if isinstance(status, Uncertain) else None))
+                if isinstance(status, Alive) and status.started and active.run.state is RunState.LAUNCHING:
                     self._record_start(active)
                 continue
             active.clean_up(status)
             ended.append((active, status))
+        self._note_uncertain(uncertain)
         return ended
+
+    def _note_uncertain(self, seen: Iterable[tuple[Run, str | None]]) -> None:
+        """Record why it is unknown whether runs are running (None: it is known), if that has changed."""
+        reasons = {run.id: reason for run, reason in seen if reason != run.uncertain_reason}
+        if not reasons:
+            return
+        now = self._clock.now()
+        with self._store.write() as tx:
+            uncertain_runs.record(tx, reasons, now)
+        for run_id, reason in reasons.items():
+            if (active := self._active.get(run_id)) is not None:
+                since = None if reason is None else active.run.uncertain_since or now
+                active.run = replace(active.run, uncertain_reason=reason, uncertain_since=since)
 
     def _record(self, tx: Transaction, ended: Sequence[Ended], trees: task_reports.Trees, now: datetime) -> list[Run]:
         """Record the outcomes; return the runs as they are now."""
@@ -304,8 +344,8 @@ class RunMonitor:
         if run.cancel_reason is not None:
             return RunOutcome(state=RunState.CANCELLED, reason=run.cancel_reason)
         if active.ended_on_its_own and self._launches[run.id] + 1 >= MAX_LAUNCHES:
-            reason = f"not launched: its supervisor exited {MAX_LAUNCHES} times without starting the flow"
-            return RunOutcome(state=RunState.FAILED, reason=reason)
+            why = active.launch_failure or f"its supervisor exited {MAX_LAUNCHES} times without starting the flow"
+            return RunOutcome(state=RunState.FAILED, reason=f"not launched: {why}")
         return None
 
     def _log_outcomes(self, changed: Sequence[Run]) -> None:
@@ -341,6 +381,11 @@ class RunMonitor:
 
 def _is_starting(active: Handle) -> bool:
     return active.phase is Phase.STARTING
+
+
+def _may_wait(active: Handle) -> bool:
+    """Whether it may start as late as it wants, such as when a node is free."""
+    return _is_starting(active) and active.ready_by == math.inf
 
 
 def _queue_again(tx: Transaction, run: Run) -> Run:

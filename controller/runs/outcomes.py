@@ -139,7 +139,8 @@ def _next_start(run: Run, outcome: RunOutcome, now: datetime) -> datetime | None
 def _record_retry(tx: Transaction, run: Run, outcome: RunOutcome, start: datetime) -> Run | None:
     reason = f"attempt {run.attempt} of {run.attempts} {_words(outcome.state)}"
     reason += f": {outcome.reason}" if outcome.reason else ""
-    if not runs.move(tx, run.id, expect=run.state, to=RunState.RETRYING, not_before=start, reason=reason):
+    changes = {"not_before": start, "reason": reason, "uncertain_since": None, "uncertain_reason": None}
+    if not runs.move(tx, run.id, expect=run.state, to=RunState.RETRYING, **changes):
         return None
     run_transitions.end_attempt(tx, run, outcome)
     return replace(run, state=RunState.RETRYING, not_before=start, reason=reason)

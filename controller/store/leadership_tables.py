@@ -1,6 +1,6 @@
-"""The tables of the leading controller and of its lease. Only databases on a server have rows in them."""
+"""The tables of controllers that share a state. Only databases on a server have rows in them."""
 
-from sqlalchemy import BigInteger, Column, Integer, String, Table, Text
+from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Integer, String, Table, Text
 
 from controller.store.schema import Instant, metadata
 
@@ -26,3 +26,26 @@ leases = Table(
     Column("renewed_at", Instant, nullable=False),
 )
 """A table of its own: the leader also renews its lease during long transactions."""
+
+hosts = Table(
+    "hosts",
+    metadata,
+    Column("project", String(63), primary_key=True),
+    Column("place", Text, primary_key=True),
+    Column("pid", Integer, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+)
+"""The last sign of life of the controllers at each place: a host and a directory. Each one writes its own row."""
+
+attempt_reports = Table(
+    "attempt_reports",
+    metadata,
+    Column("run_id", String(36), ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("nonce", String(32), nullable=False),
+    Column("outcome", JSON(none_as_null=True)),
+    Column("doubt", Text),
+    Column("events", Text, nullable=False),
+)
+"""How attempts ended on the hosts of standbys, which write it. The leader records the outcomes."""

@@ -22,14 +22,16 @@ from controller.store.sql_functions import upsert
 from controller.store.store import Transaction
 
 _ATTEMPT_COLUMNS = [column.name for column in attempts.columns]
+_PLACED_COLUMNS = ("session", "instance", "node")
+"""What is known once the runner of an attempt is ready."""
 _OUTCOME_COLUMNS = ("reason", "finished_at", "exit_code", "signal")
 
 
 _THE_ATTEMPT = (attempts.c.run_id == bindparam("run"), attempts.c.number == bindparam("of_attempt"))
 
 
-def _run_update(*columns: str) -> Prepared:
-    values: dict[str, Any] = {"state": bindparam("to"), **{name: bindparam(f"new_{name}") for name in columns}}
+def _run_update(*columns: str, **fixed: Any) -> Prepared:
+    values: dict[str, Any] = {"state": bindparam("to"), **{name: bindparam(f"new_{name}") for name in columns}, **fixed}
     return Prepared(
         update(runs).where(runs.c.id == bindparam("run"), runs.c.state == bindparam("expect")).values(values)
     )
@@ -61,8 +63,9 @@ _USE_PYTHON = Prepared(
     .where(runs.c.id == bindparam("run"))
     .values(python=bindparam("digest"), python_declared_at=bindparam("declared_at"))
 )
-_START, _START_ATTEMPT = _run_update("started_at"), _attempt_update("started_at")
-_END, _END_ATTEMPT = _run_update(*_OUTCOME_COLUMNS, "result"), _attempt_update(*_OUTCOME_COLUMNS)
+_START, _START_ATTEMPT = _run_update("started_at"), _attempt_update("started_at", *_PLACED_COLUMNS)
+_END = _run_update(*_OUTCOME_COLUMNS, "result", uncertain_since=None, uncertain_reason=None)
+_END_ATTEMPT = _attempt_update(*_OUTCOME_COLUMNS)
 _STATES = Prepared(select(runs.c.id, runs.c.state, IS_REDO.label("is_redo")).where(runs.c.id.in_(listed("run_ids"))))
 
 
@@ -104,6 +107,7 @@ def start(tx: Transaction, ready: Sequence[Attempt], now: datetime) -> set[RunId
             **_row(attempt.run_id, RunState.LAUNCHING, RunState.RUNNING),
             "of_attempt": attempt.number,
             "new_started_at": now,
+            **{f"new_{name}": getattr(attempt, name) for name in _PLACED_COLUMNS},
         }
         for attempt in ready
     ]

@@ -210,6 +210,8 @@ runs = Table(
     Column("name", Text),
     Column("upstream", JSON(none_as_null=True)),
     Column("chain", String(64)),
+    Column("uncertain_since", Instant),
+    Column("uncertain_reason", Text),
     UniqueConstraint("project", "deployment", "idempotency_key"),
     Index("ix_runs_project_deployment_id", "project", "deployment", "id"),
     Index("ix_runs_project_deployment_scheduled_for", "project", "deployment", "scheduled_for"),
@@ -284,6 +286,13 @@ attempts = Table(
     Column("reason", Text),
     Column("place", Text),
     Column("executor", String(32), nullable=False, server_default="local"),
+    Column("job_id", Text),
+    Column("session", Text),
+    Column("instance", String(32)),
+    Column("ticket", String(64)),
+    Column("code", String(64)),
+    Column("node", Text),
+    Index("ix_attempts_job_id", "job_id", unique=True),
 )
 
 task_trees = Table(

@@ -8,13 +8,13 @@ from sqlalchemy import JSON, Connection, MetaData, Table, func, insert, select, 
 
 from controller.errors import NoStateError, StateError
 from controller.store.database import Place
-from controller.store.leadership_tables import leadership, leases
+from controller.store.leadership_tables import attempt_reports, hosts, leadership, leases
 from controller.store.schema import metadata, run_counts
 from controller.store.store import Store
 
 _BATCH = 1000
-_NOT_COPIED = frozenset({run_counts.name, leadership.name, leases.name})
-"""Triggers maintain the counts, and the leader is that of one server."""
+_NOT_COPIED = frozenset({table.name for table in (run_counts, leadership, leases, hosts, attempt_reports)})
+"""Triggers maintain the counts, and the leader and the standbys are those of one server."""
 
 
 def copy_state(source: Place, target: Place) -> Mapping[str, int]:

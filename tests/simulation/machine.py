@@ -110,6 +110,7 @@ class SimulatedHandle:
     ended_on_its_own: bool = False
     is_cold: bool = True
     lacking: str | None = None
+    launch_failure: str | None = None
 
     @property
     def phase(self) -> Phase:
@@ -185,6 +186,7 @@ class SimulatedExecutor:
 
     name = "simulated"
     ready_seconds = 2.0
+    builds_python = True
     place = None
 
     def __init__(self, store: Store, clock: Clock, machine: Machine, fault: Callable[[], None]) -> None:
@@ -211,6 +213,10 @@ class SimulatedExecutor:
     def readable(self) -> list[SimulatedHandle]:
         """Return the attempts that wake the engine up."""
         return [handle for handle in self._handles if handle.is_readable]
+
+    def describe(self, launchable: Launchable, attempt: Attempt) -> Attempt:  # noqa: ARG002
+        """Record nothing more."""
+        return attempt
 
     def launch(self, launchable: Launchable, attempt: Attempt) -> SimulatedHandle:
         """Launch an attempt, which exceeds no limit. The controller may be killed before and after that."""

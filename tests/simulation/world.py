@@ -25,6 +25,7 @@ from controller.queries.parameter_form import Forms
 from controller.reconcile.reconciler import PassResult, Reconciler
 from controller.runs.admission import Admission
 from controller.runs.engine import Engine
+from controller.runs.executors.executor_set import ExecutorSet
 from controller.runs.ids import RunIds
 from controller.runs.pinned_deployments import PinnedDeployments
 from controller.runs.retention import Sweeper
@@ -202,7 +203,7 @@ class World:
             pinned_deployments=PinnedDeployments(self.source, self.store, None, deployments),
             clock=self.clock,
             admission=admission,
-            executor=self.executor,
+            executors=ExecutorSet([self.executor]),
             max_running=MAX_RUNNING,
             on_tick=self._tick,
             on_failure=lambda: None,

@@ -19,7 +19,7 @@ class Launchable:
     """A run that can start now.
 
     `root` is the exported tree of its revision, `pycache` the directory for bytecode, and `python` the interpreter of
-    its flow, None for the controller's own.
+    its flow, None for the controller's own. `executor` is the name of the executor that launches it.
     """
 
     run: Run
@@ -27,6 +27,7 @@ class Launchable:
     root: Path
     pycache: Path | None
     python: PythonRuntime | None = None
+    executor: str = "local"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,14 @@ class NotStarted:
     """Proven: no code of this attempt has run."""
 
 
-AttemptStatus = Alive | RunOutcome | NotStarted
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uncertain:
+    """Whether the flow is running can't be found out now. `reason` says why, for people."""
+
+    reason: str
+
+
+AttemptStatus = Alive | Uncertain | RunOutcome | NotStarted
 
 
 class Phase(enum.Enum):
@@ -64,6 +72,7 @@ class Handle(Protocol):
     """One attempt of a run, from its launch to its end.
 
     - `run`: as its record is now; the monitor replaces it.
+    - `attempt`: as it is recorded with `running`. The handle may complete it before it is ready.
     - `directory`: has the log, the events and the exit file of the attempt, wherever it runs.
     - `ready_by`: set by the monitor: when the launch is abandoned, in seconds of listening.
     - `ended_on_its_own`: the attempt ended although it had everything that it needs and was not abandoned. If its flow
@@ -88,6 +97,10 @@ class Handle(Protocol):
     def lacking(self) -> str | None:
         """The resource that the machine was out of, if the launch failed because of that."""
 
+    @property
+    def launch_failure(self) -> str | None:
+        """Why the attempt did not start its flow, for people; None if nothing more is known."""
+
     def fileno(self) -> int | None:
         """Return the descriptor that becomes readable when the attempt must be checked; None without one.
 
@@ -104,7 +117,10 @@ class Handle(Protocol):
         """Make sure that an attempt without GO never starts its flow."""
 
     def request_stop(self) -> None:
-        """Request the end of the flow, as cancelled. Idempotent."""
+        """Request the end of the flow, as cancelled. Idempotent.
+
+        An attempt that may take long to become ready is abandoned if it is still starting.
+        """
 
     def read_status(self) -> AttemptStatus:
         """Return whether the attempt has ended, and how. Raises ResourceError: this process lacks what it needs."""
@@ -126,15 +142,17 @@ class Executor(Protocol):
     """Runs attempts in one place. Closing it ends no attempt: a later controller adopts them.
 
     `name`: recorded with the attempts that it launches. `ready_seconds`: how long the monitor listens for an attempt to
-    become ready until it abandons the launch.
+    become ready until it abandons the launch; infinite if attempts wait for free nodes. `builds_python`: a launch needs
+    the interpreter of the flow's Python environment on this machine.
     """
 
     name: str
     ready_seconds: float
+    builds_python: bool
 
     @property
     def place(self) -> str | None:
-        """The host and directory that new attempts record; None if the state has only one place for them."""
+        """The host and directory of new attempts, if they can be seen from one host only and hosts share the state."""
 
     def open(self) -> None:
         """Prepare for launches."""
@@ -147,6 +165,12 @@ class Executor(Protocol):
 
     def capacity(self) -> int:
         """Return how many attempts can be launched now. Raises ResourceError if the machine lacks a resource."""
+
+    def describe(self, launchable: Launchable, attempt: Attempt) -> Attempt:
+        """Return the attempt with what this executor records in its claim, such as where it runs.
+
+        Raises OSError, ControllerError: it can't be launched.
+        """
 
     def launch(self, launchable: Launchable, attempt: Attempt) -> Handle:
         """Launch an attempt that is claimed. Raises OSError, ValueError: it was not launched and never will be."""

@@ -28,6 +28,7 @@ from controller.queries.parameter_form import Forms
 from controller.reconcile.reconciler import PassResult, Reconciler
 from controller.runs.admission import Admission
 from controller.runs.engine import Engine
+from controller.runs.executors.executor_set import ExecutorSet
 from controller.runs.executors.local.executor import LocalExecutor
 from controller.runs.executors.local.fork_server_client import ForkServer
 from controller.runs.executors.local.interpreter import install_sdk, interpreter_command
@@ -317,7 +318,7 @@ class World:
             pinned_deployments=PinnedDeployments(self.source, self.store, None, self.deployments),
             clock=self.clock,
             admission=self.admission,
-            executor=LocalExecutor(launcher),
+            executors=ExecutorSet([LocalExecutor(launcher)]),
             max_running=max_running,
             on_tick=lambda: None,
             on_failure=lambda: self.failures.append("failed"),

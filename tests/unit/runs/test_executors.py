@@ -18,7 +18,16 @@ import pytest
 
 from controller.clock import SystemClock
 from controller.model.runs import Attempt, Run, RunOutcome, RunState, Trigger
-from controller.runs.executors.executor import Alive, AttemptStatus, Executor, Handle, Launchable, NotStarted, Phase
+from controller.runs.executors.executor import (
+    Alive,
+    AttemptStatus,
+    Executor,
+    Handle,
+    Launchable,
+    NotStarted,
+    Phase,
+    Uncertain,
+)
 from controller.runs.executors.local.executor import LocalExecutor
 from controller.runs.executors.local.fork_server_client import ForkServer
 from controller.runs.executors.local.launcher import Launcher
@@ -119,13 +128,13 @@ class Place:
             spec_digest="d",
         )
         nonce = new_nonce()
-        state, place = RunState.LAUNCHING, self.executor.place
-        attempt = Attempt(run_id=run.id, number=1, nonce=nonce, boot_id=boot_id(), state=state, place=place)
+        state = RunState.LAUNCHING
+        attempt = Attempt(run_id=run.id, number=1, nonce=nonce, boot_id=boot_id(), state=state)
         names = {"MARKS": self.marks, "PID": self.pid_file, "GATE": self.gate}
         env = {name: str(path) for name, path in names.items()}
         deployment = deployment_of(["sh", "-c", WAITS], env=env, timeout=timedelta(seconds=PATIENCE_SECONDS))
         launchable = Launchable(run=run, deployment=deployment, root=self.directory, pycache=None)
-        return self.add(self.executor.launch(launchable, attempt))
+        return self.add(self.executor.launch(launchable, self.executor.describe(launchable, attempt)))
 
     def adopt(self, handle: Handle) -> Handle:
         """Return a new handle of the same attempt."""
@@ -215,10 +224,10 @@ def wait_until_ended(handle: Handle) -> RunOutcome | NotStarted:
 
     def has_ended() -> bool:
         found.append(handle.read_status())
-        return not isinstance(found[-1], Alive)
+        return not isinstance(found[-1], Alive | Uncertain)
 
     wait_until(has_ended)
-    assert not isinstance(found[-1], Alive)
+    assert not isinstance(found[-1], Alive | Uncertain)
     return found[-1]
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from controller.model.runs import RunState
 from controller.runs.executors.executor import Handle, Launchable
+from controller.runs.executors.executor_set import ExecutorSet
 from controller.runs.executors.local import launcher
 from controller.runs.executors.local.executor import READY_SECONDS, LocalExecutor
 from controller.runs.executors.local.handle import LocalHandle
@@ -33,7 +34,7 @@ class Claimed:
         world.declare(a=command("a", "exit 0"))
         made = Launcher(directory=world.runs_directory, environment={"PATH": PATH}, grace=GRACE)
         self.world = world
-        self.monitor = RunMonitor(world.store, world.clock, LocalExecutor(made))
+        self.monitor = RunMonitor(world.store, world.clock, ExecutorSet([LocalExecutor(made)]))
         self.selector = selectors.DefaultSelector()
         self.monitor.attach(self.selector)
         with world.store.write() as tx:

@@ -1,5 +1,7 @@
 """The local executor: each attempt is a supervisor process on this machine. Created by `app`, used by the monitor."""
 
+from dataclasses import replace
+
 from controller.errors import ResourceError
 from controller.model.runs import Attempt, Run, RunState
 from controller.runs.executors.executor import Launchable
@@ -16,6 +18,7 @@ class LocalExecutor:
 
     name = "local"
     ready_seconds = READY_SECONDS
+    builds_python = True
 
     def __init__(self, launcher: Launcher) -> None:
         self._launcher = launcher
@@ -44,6 +47,10 @@ class LocalExecutor:
         if not capacity:
             raise ResourceError(f"no file descriptors (limit {soft_limit()})")
         return capacity
+
+    def describe(self, launchable: Launchable, attempt: Attempt) -> Attempt:  # noqa: ARG002
+        """Record where it runs."""
+        return attempt if self.place is None else replace(attempt, place=self.place)
 
     def launch(self, launchable: Launchable, attempt: Attempt) -> LocalHandle:
         """Write the attempt's directory and start its supervisor. Raises OSError, ValueError."""

@@ -55,6 +55,11 @@ class LocalHandle:
         """The resource that was exhausted if the supervisor could not start, or can't be waited for."""
         return None if self.launch is None else self.launch.want
 
+    @property
+    def launch_failure(self) -> str | None:
+        """None: its `supervisor.log` says more."""
+        return None
+
     def fileno(self) -> int | None:
         """Return the descriptor that becomes readable at READY, or when the supervisor exits."""
         if self.launch is None:
@@ -79,6 +84,8 @@ class LocalHandle:
 
     def request_stop(self) -> None:
         """Send SIGTERM to the supervisor, which then stops its flow as cancelled."""
+        if self.phase is not Phase.AWAITING_END:
+            return  # it becomes ready in a moment
         self._signal(self._pidfd if self.launch is None else self.launch.handle, signal.SIGTERM)
 
     def read_status(self) -> AttemptStatus:

@@ -30,6 +30,7 @@ from controller.model.deployments import CommandTarget, Deployment
 from controller.model.policies import EnvSecret
 from controller.model.python_environments import PythonRuntime
 from controller.model.runs import Attempt, Run
+from controller.runs.executors.flow_specification import LOG_BYTES, flow_call, specification
 from controller.runs.executors.local import cgroup_parent
 from controller.runs.executors.local.fork_server_client import ForkServer
 from controller.runs.executors.local.interpreter import PACKAGE, install_sdk, interpreter_command, search_path
@@ -39,16 +40,10 @@ from controller.runs.executors.local.supervisor import cold_start, flow_main
 from controller.runs.executors.local.supervisor.poll import ready
 from controller.runs.executors.local.supervisor.spawn import PARAMETERS_FD
 from controller.runs.executors.local.users import FlowUser, create_private_directory, grant_traversal
-from controller.runs.flow_environment import (
-    declared_environment,
-    has_own_bytecode,
-    has_own_temporary,
-    import_variables,
-)
+from controller.runs.flow_environment import has_own_temporary
 from controller.sources.source import as_text
 
 END_SECONDS = 2.0
-LOG_BYTES = 64 << 20
 _FAILED = re.compile(rb"FAILED ([0-9]{1,4})\n")
 
 
@@ -223,7 +218,7 @@ class Launcher:
                 create_private_directory(self.user, pycache)
         sdk = None if python is None else install_sdk(self.directory.parent / "sdk", self.user)
         spec = self._spec(run, deployment, root, nonce, pycache)
-        spec["argv"], spec["call"] = flow_call(deployment, run.parameters, root, pycache, python, sdk)
+        spec["argv"], spec["call"] = command_line(deployment, run.parameters, root, pycache, python, sdk)
         if python is not None:
             spec["env"]["PATH"] = search_path(python, spec["env"].get("PATH", ""))
         if isinstance(deployment.target, CommandTarget):
@@ -290,34 +285,24 @@ class Launcher:
         return self.server is not None and self.server.request_fork(directory, theirs)
 
     def _spec(self, run: Run, deployment: Deployment, root: Path, nonce: str, pycache: Path | None) -> dict[str, Any]:
-        target = deployment.target
-        limits = deployment.resources
-        return {
+        spec = specification(
+            run,
+            deployment,
+            root,
+            environment=self.environment,
+            variables=self.run_variables(run),
+            grace=self.grace,
+            log_bytes=self.log_bytes,
+        )
+        spec["env"]["CONTROLLER_ATTEMPT_ID"] = self.attempt_id(nonce)
+        return spec | {
             "nonce": nonce,
             "state": self.state_identity(),
-            "skip_exit_code": target.skip_exit_code if isinstance(target, CommandTarget) else None,
-            "cwd": os.path.join(as_text(root), deployment.working_directory),  # noqa: PTH118
-            "working_directory": deployment.working_directory,
             "export": pycache and as_text(root.parent),
-            "env": {
-                **self.run_variables(run),
-                **self._declared_environment(deployment),
-                **import_variables(deployment, root),
-                **_run_variables(run),
-                "CONTROLLER_ATTEMPT_ID": self.attempt_id(nonce),
-            },
             "tmp": None if has_own_temporary(deployment) else [as_text(base) for base in self.temporary_bases],
             "secrets": {
                 name: {"env": secret.env} if isinstance(secret, EnvSecret) else {"file": secret.file}
                 for name, secret in deployment.secrets.items()
-            },
-            "timeout": None if deployment.timeout is None else deployment.timeout.total_seconds(),
-            "grace": self.grace.total_seconds(),
-            "log_bytes": self.log_bytes,
-            "resources": {
-                "memory": limits.memory,
-                "cpu_seconds": limits.cpu_seconds,
-                "processes": limits.processes,
             },
             "cgroup": self.group and as_text(self.group),
             "cgroup_name": cgroup_parent.group_name(self.attempt_id(nonce)),
@@ -326,12 +311,8 @@ class Launcher:
             "crashpoint": crashpoints.of_supervisor(),
         }
 
-    def _declared_environment(self, deployment: Deployment) -> dict[str, str]:
-        base = {name: as_text(value) for name, value in self.environment.items()}
-        return declared_environment(base, deployment)
 
-
-def flow_call(
+def command_line(
     deployment: Deployment,
     parameters: Mapping[str, Any],
     root: Path,
@@ -340,26 +321,12 @@ def flow_call(
     sdk: Path | None,
 ) -> tuple[list[str], dict[str, Any]]:
     """Return the command line of a flow, and its call (see `flow_main`): what it reads from descriptor 3."""
-    target = deployment.target
-    call: dict[str, Any] = {"parameters": dict(parameters)}
-    if isinstance(target, CommandTarget):
-        return list(target.argv), call
-    call |= {"root": as_text(root), "path": target.path, "module": target.module, "name": target.name}
-    call |= {"import_paths": deployment.import_paths, "sdk": sdk and as_text(sdk)}
-    call["pycache"] = None if has_own_bytecode(deployment) else pycache and as_text(pycache)
+    call = flow_call(deployment, root, pycache)
+    if call is None:
+        assert isinstance(deployment.target, CommandTarget)
+        return list(deployment.target.argv), {"parameters": dict(parameters)}
+    call |= {"parameters": dict(parameters), "sdk": sdk and as_text(sdk)}
     return [*interpreter_command(python), as_text(flow_main.__file__)], call
-
-
-def _run_variables(run: Run) -> dict[str, str]:
-    """Return the variables that describe the run to the flow; the supervisor adds `TMPDIR`."""
-    scheduled_for = "" if run.scheduled_for is None else run.scheduled_for.isoformat().replace("+00:00", "Z")
-    return {
-        "CONTROLLER_RUN_ID": run.id,
-        "CONTROLLER_DEPLOYMENT": run.deployment,
-        "CONTROLLER_ATTEMPT": str(run.attempt),
-        "CONTROLLER_SCHEDULED_FOR": scheduled_for,
-        "CONTROLLER_REVISION": run.revision,
-    }
 
 
 def sweep(attempt_id: str) -> int:

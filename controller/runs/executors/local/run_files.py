@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.model.runs import UpstreamRun
+from controller.runs.executors.flow_specification import upstream_by_deployment
 from controller.runs.executors.local.supervisor.spawn import PARAMETERS_FILE
 from controller.runs.executors.local.users import FlowUser
 
@@ -23,16 +24,7 @@ def write_upstream(upstream: Iterable[UpstreamRun], directory: Path, user: FlowU
 
     Raises OSError.
     """
-    by_deployment = {
-        run.deployment: {
-            "run_id": run.run_id,
-            "due_time": run.due_time and run.due_time.isoformat().replace("+00:00", "Z"),
-            "state": run.state.value,
-            "result": run.result,
-        }
-        for run in upstream
-    }
-    return _write(by_deployment, directory / _UPSTREAM_FILE, user)
+    return _write(upstream_by_deployment(tuple(upstream)), directory / _UPSTREAM_FILE, user)
 
 
 def private(path: str, flags: int) -> int:

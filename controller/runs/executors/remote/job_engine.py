@@ -25,7 +25,7 @@ class JobRefusedError(ControllerError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResources:
-    """What a job reserves on its node: cores, GPUs, memory in bytes, and amounts of resources that the cluster names."""
+    """What a job reserves on its node: cores, GPUs, bytes of memory, and resources that the cluster names."""
 
     cpus: float = 1.0
     gpus: float = 0.0

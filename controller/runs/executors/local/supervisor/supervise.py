@@ -75,6 +75,8 @@ def _follow_protocol(directory: str, warm_start: WarmStart | None) -> int:
     os.chdir(directory)
     with open("run.json", "rb", 0) as stream:
         spec = json.load(stream)
+    if spec.get("die_with_parent"):
+        process_tree.die_with(os.getppid())
     try:
         lock = _take_lock()
         if lock is None:
