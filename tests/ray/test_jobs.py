@@ -102,7 +102,7 @@ def test_a_job_waits_for_resources_and_a_stop_leaves_it_waiting(engine: RayEngin
     assert waiting.node is None
 
 
-def test_a_stopped_job_gets_sigterm_and_is_forgotten_when_it_is_over(engine: RayEngine, tmp_path: Path) -> None:
+def test_a_stopped_job_gets_sigterm_and_can_be_forgotten_when_it_is_over(engine: RayEngine, tmp_path: Path) -> None:
     ready, told = tmp_path / "ready", tmp_path / "told"
     one = job("stopped", f"trap 'touch {told}; exit 0' TERM; touch {ready}; while true; do sleep 0.1; done")
     engine.submit(one)
@@ -112,8 +112,10 @@ def test_a_stopped_job_gets_sigterm_and_is_forgotten_when_it_is_over(engine: Ray
 
     engine.stop(one.job_id)
 
-    wait_until(lambda: one.job_id not in engine.list_jobs().jobs, within=WITHIN)
+    assert wait_for(engine, one, JobPhase.OVER).message == "Job was intentionally stopped."
     assert told.exists()
+    engine.forget(one.job_id)
+    assert one.job_id not in engine.list_jobs().jobs
 
 
 def test_a_job_whose_node_was_lost_is_over_with_the_reason(

@@ -101,7 +101,9 @@ class DashboardClient:
 
     def not_ray(self, why: str) -> EngineUnreachableError:
         """Return the error for an answer that a Ray dashboard would not give."""
-        return EngineUnreachableError(f"The server at {self.address} is not a Ray dashboard: {why}.", hint=_DASHBOARD_HINT)
+        return EngineUnreachableError(
+            f"The server at {self.address} is not a Ray dashboard: {why}.", hint=_DASHBOARD_HINT
+        )
 
     def _authorization(self) -> dict[str, str]:
         if self._token_file is None:

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import threading
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -25,6 +24,7 @@ _SUBMIT_SECONDS = 15.0
 _LIST_SECONDS = 15.0
 _SECONDS = 5.0
 _DUPLICATE = "already exists"
+_NOT_OVER = "in a non-terminal state"
 _NO_AGENT = "No available agent"
 _PHASES = {
     "PENDING": JobPhase.WAITING,
@@ -47,8 +47,6 @@ class RayEngine:
 
     def __init__(self, client: DashboardClient) -> None:
         self._client = client
-        self._lock = threading.Lock()
-        self._to_forget: set[str] = set()
 
     def submit(self, job: Job) -> str:
         """Submit a job, unless it was submitted already; return the session.
@@ -72,7 +70,6 @@ class RayEngine:
             jobs = {entry["submission_id"]: _status(entry) for entry in entries if entry.get("submission_id")}
         except (AttributeError, KeyError, TypeError):
             raise self._client.not_ray("its list of jobs has an unknown format") from None
-        self._forget_again(jobs)
         return JobList(session=session, jobs=jobs)
 
     def stop(self, job_id: str) -> None:
@@ -83,23 +80,8 @@ class RayEngine:
         self._change("POST", f"{_path(job_id)}/stop")
 
     def forget(self, job_id: str) -> None:
-        """Remove a job from Ray's list: now, or when it is listed as over, since Ray removes no other jobs."""
-        answer = self._client.send("DELETE", _path(job_id), seconds=_SECONDS)
-        if answer.status in (HTTPStatus.OK, HTTPStatus.NOT_FOUND):
-            return
-        if "non-terminal state" not in answer.text:
-            raise self._client.unexpected(answer)
-        with self._lock:
-            self._to_forget.add(job_id)
-
-    def _forget_again(self, jobs: dict[str, JobStatus]) -> None:
-        with self._lock:
-            over = [one for one in self._to_forget if one not in jobs or jobs[one].phase is JobPhase.OVER]
-        for job_id in over:
-            self._change("DELETE", _path(job_id))
-            jobs.pop(job_id, None)
-            with self._lock:
-                self._to_forget.discard(job_id)
+        """Remove a job that is over from Ray's list. Ray itself removes none."""
+        self._change("DELETE", _path(job_id))
 
     def _session(self) -> str:
         version = self._client.get("/api/version", seconds=_SECONDS)
@@ -131,7 +113,8 @@ class RayEngine:
 
     def _change(self, method: str, path: str) -> None:
         answer = self._client.send(method, path, seconds=_SECONDS)
-        if answer.status not in (HTTPStatus.OK, HTTPStatus.NOT_FOUND):
+        is_done = answer.status in (HTTPStatus.OK, HTTPStatus.NOT_FOUND)
+        if not is_done and _NOT_OVER not in answer.text:
             raise self._client.unexpected(answer)
 
 
