@@ -27,6 +27,7 @@ from controller.api.dashboard import (
     static_files,
 )
 from controller.api.dashboard.templating import render_error
+from controller.api.http.credentials import Credentials
 from controller.api.http.head_middleware import HeadMiddleware
 from controller.api.http.problem_details import Problem, problem, problem_of
 from controller.api.http.responses import Dependencies
@@ -37,6 +38,7 @@ from controller.api.http.routes import (
     graph,
     health,
     hooks,
+    node,
     notifications,
     python,
     reconcile,
@@ -47,8 +49,10 @@ from controller.api.http.routes import (
     summary,
 )
 from controller.api.http.security_middleware import SecurityMiddleware
+from controller.clock import Clock
 from controller.errors import ControllerError
 from controller.queries.deployment_cache import DeploymentCache
+from controller.runs.executors.remote.node_desk import NodeDesk
 
 log = logging.getLogger(__name__)
 
@@ -90,12 +94,34 @@ PAGES = (
 )
 
 
-def make_application(dependencies: Dependencies, deployment_cache: DeploymentCache, hosts: frozenset[str]) -> ASGIApp:
-    """Return the complete ASGI application, including the security middleware."""
-    routes = HeadMiddleware(make_routes(dependencies, deployment_cache))
+def make_application(
+    dependencies: Dependencies,
+    deployment_cache: DeploymentCache,
+    hosts: frozenset[str],
+    node_desk: NodeDesk | None = None,
+) -> ASGIApp:
+    """Return the complete ASGI application, including the security middleware. With `node_desk`, it has the node API."""
+    app = make_routes(dependencies, deployment_cache)
+    if node_desk is not None:
+        node.add_routes(app, node_desk)
     return SecurityMiddleware(
-        routes, hosts=hosts, credentials=dependencies.credentials, cookie=dependencies.cookie, clock=dependencies.clock
+        HeadMiddleware(app),
+        hosts=hosts,
+        credentials=dependencies.credentials,
+        cookie=dependencies.cookie,
+        clock=dependencies.clock,
+        has_nodes=node_desk is not None,
     )
+
+
+def make_node_application(
+    node_desk: NodeDesk, hosts: frozenset[str], credentials: Credentials, clock: Clock
+) -> ASGIApp:
+    """Return an application that has only the node API, for an address of its own."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    node.add_routes(app, node_desk)
+    _add_error_handlers(app)
+    return SecurityMiddleware(app, hosts=hosts, credentials=credentials, cookie="", clock=clock, has_nodes=True)
 
 
 def make_routes(dependencies: Dependencies | None, deployment_cache: DeploymentCache | None) -> FastAPI:
@@ -112,13 +138,17 @@ def make_routes(dependencies: Dependencies | None, deployment_cache: DeploymentC
     app.state.dependencies, app.state.deployment_cache = dependencies, deployment_cache
     for router in (*API, *PAGES):
         app.router.routes.extend(router.routes)
+    _add_error_handlers(app)
+    generate = app.openapi
+    app.openapi = lambda: _openapi(app, generate)  # type: ignore[method-assign]
+    return app
+
+
+def _add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ControllerError, _controller_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _internal_error)
-    generate = app.openapi
-    app.openapi = lambda: _openapi(app, generate)  # type: ignore[method-assign]
-    return app
 
 
 def _openapi(app: FastAPI, generate: Any) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from controller.errors import (
 )
 from controller.operations.parameter_check import ParametersError
 from controller.queries.serialization import to_json
+from controller.runs.executors.remote.node_desk import NotReadyError, TicketError
 from controller.triggers.webhooks import TooManyRequestsError, UnauthorizedError
 
 MEDIA_TYPE = "application/problem+json"
@@ -31,6 +32,7 @@ _STATUS: tuple[tuple[type[ControllerError], int], ...] = (
     (UsageError, 422),
     (UnauthorizedError, 401),
     (TooManyRequestsError, 429),
+    (TicketError, 401),
     (SourceError, 502),
     (StateError, 503),
     (NotRunningError, 503),
@@ -90,4 +92,8 @@ def problem_of(error: ControllerError) -> Response:
         headers = {"retry-after": str(error.seconds)}
     elif isinstance(error, UnauthorizedError):
         headers = {"www-authenticate": "Signature"}
+    elif isinstance(error, TicketError):
+        headers = {"www-authenticate": "Bearer"}
+    elif isinstance(error, NotReadyError):
+        headers = {"retry-after": "1"}
     return problem(status, error.reason, error.message, hint=error.hint, errors=errors, headers=headers)

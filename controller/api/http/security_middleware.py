@@ -2,8 +2,8 @@
 
 The checks run in this order: ambiguous length (request smuggling), `Host` (DNS rebinding), origin of changes
 (cross-site requests), authentication, size and time limit of the body. All responses get the same security headers.
-Requests to webhooks are authenticated by their signature instead, which their routes check: no browser adds it to the
-request of another site. See docs/api.md.
+Requests to webhooks are authenticated by their signature instead, and requests of nodes by the ticket of their attempt.
+Their routes check both: no browser adds them to the request of another site. See docs/api.md.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ from controller.rate_limit import TokenBucket
 PUBLIC = frozenset({"/healthz", "/login"})
 PUBLIC_FOLDER = "/static/"
 HOOKS = "/hooks/"
+NODE = "/node/"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -58,17 +59,28 @@ class Caller:
 
 
 class SecurityMiddleware:
-    """ASGI middleware. `hosts` are the accepted values of the `Host` header, in lower case."""
+    """ASGI middleware. `hosts` are the accepted values of the `Host` header, in lower case.
+
+    `has_nodes`: the application serves the node API.
+    """
 
     body_seconds = BODY_SECONDS
 
     def __init__(
-        self, app: ASGIApp, *, hosts: frozenset[str], credentials: Credentials, cookie: str, clock: Clock
+        self,
+        app: ASGIApp,
+        *,
+        hosts: frozenset[str],
+        credentials: Credentials,
+        cookie: str,
+        clock: Clock,
+        has_nodes: bool = False,
     ) -> None:
         self._app = app
         self._hosts = hosts
         self._credentials = credentials
         self._cookie = cookie
+        self._has_nodes = has_nodes
         self._clock = clock
         self._failures = TokenBucket(clock, _MAX_FAILURES, _FAILURES_PER_SECOND)
 
@@ -103,6 +115,9 @@ class SecurityMiddleware:
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts_of(scope):
             return problem(421, "UnknownHost", "Unknown host name.", hint="See --public-host.")
         is_hook = scope["path"].startswith(HOOKS)
+        if self._has_nodes and scope["path"].startswith(NODE):
+            scope["caller"] = None
+            return None
         if "peer" in scope:
             if not _BROWSER_HEADERS.isdisjoint(headers.keys()):
                 return problem(

@@ -9,25 +9,27 @@ import inspect
 
 def run() -> None:
     """Fetch the package unless the node has it, and become the runner. `job_argv` sends the text of this function."""
-    import hashlib
-    import io
     import os
     import sys
-    import tempfile
     import time
-    import urllib.request
-    import zipfile
 
     url, digest, ticket = (os.environ[f"CONTROLLER_{name}"] for name in ("NODE_URL", "RUNNER", "TICKET"))
-    cache = os.environ.get("CONTROLLER_NODE_CACHE") or f"{tempfile.gettempdir()}/controller-node-{os.getuid()}"
+    default = f"{os.environ.get('TMPDIR', '/tmp')}/controller-node-{os.getuid()}"
+    cache = os.environ.get("CONTROLLER_NODE_CACHE", default)
     folder, instance, deadline, pause = f"{cache}/runner/{digest}", os.urandom(16).hex(), time.monotonic() + 600, 0.5
-    headers = {"Authorization": f"Bearer {ticket}", "X-Instance": instance}
-    question = urllib.request.Request(f"{url}/node/v1/packages/{digest}", headers=headers)
     os.makedirs(cache, 0o700, exist_ok=True)
     found = os.lstat(cache)
     if sys.version_info < (3, 10) or found.st_uid != os.getuid() or found.st_mode & 0o170077 != 0o040000:
         sys.exit(f"controller: it needs Python 3.10, and {cache} must be a directory of this user with mode 0700")
     while not os.path.isdir(folder):
+        import hashlib
+        import io
+        import tempfile
+        import urllib.request
+        import zipfile
+
+        headers = {"Authorization": f"Bearer {ticket}", "X-Instance": instance}
+        question = urllib.request.Request(f"{url}/node/v1/packages/{digest}", headers=headers)
         try:
             with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(question, timeout=30) as answer:
                 package = answer.read()

@@ -19,6 +19,7 @@ from typing import Any
 from controller.clock import Clock
 from controller.errors import ConflictError, ControllerError, NotFoundError, UsageError, shortage
 from controller.model.runs import RunOutcome, RunState
+from controller.rate_limit import TokenBucket
 from controller.runs.executors.attempt_files import exit_outcome, read_mark
 from controller.runs.executors.remote import received_files
 from controller.runs.executors.remote.attempt_records import AttemptRecords
@@ -32,6 +33,9 @@ BEAT_SECONDS = 10
 LATER_BEAT_SECONDS = 60
 LATER = 600.0
 """After this many seconds, runners of long flows send their beats less often."""
+MAX_LOOKUPS = 100
+LOOKUPS_PER_SECOND = 20.0
+"""How often records are read for requests about attempts that are not open here, whoever sends them."""
 _REMEMBERED = 1000
 _UNKNOWN = "outcome unknown: "
 
@@ -139,6 +143,7 @@ class NodeDesk:
         self._seats: dict[str, Seat] = {}
         self._over: OrderedDict[str, str] = OrderedDict()
         self._late: set[str] = set()
+        self._lookups = TokenBucket(clock, MAX_LOOKUPS, LOOKUPS_PER_SECOND)
         self.is_recovered = False
 
     @property
@@ -345,6 +350,8 @@ class NodeDesk:
         ticket = self._over.get(request.job_id)
         if ticket is not None:
             return _over() if _has_ticket(ticket, request.ticket) else _wrong_ticket()
+        if self._lookups.take():
+            return NotReadyError("Too many requests for attempts that are not open.")
         record = self._records.find(request.job_id)
         if record is None or record.attempt.ticket is None:
             return NotFoundError("There is no such attempt.")
