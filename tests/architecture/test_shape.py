@@ -109,4 +109,4 @@ def test_requirements_are_pinned_by_hash_without_an_index(path: Path) -> None:
 
 
 def test_the_requirement_files_are_found() -> None:
-    assert [path.name for path in REQUIREMENTS] == ["dev.txt", "run.txt"]
+    assert [path.name for path in REQUIREMENTS] == ["dev.txt", "ray.txt", "run.txt"]
