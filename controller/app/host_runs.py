@@ -9,7 +9,7 @@ from pathlib import Path
 
 from controller.model.hosts import AttemptReport, directory_of, host_of
 from controller.model.runs import Attempt, Run, RunId, RunOutcome
-from controller.runs.executors.executor import Alive, Handle
+from controller.runs.executors.executor import Alive, Handle, Uncertain
 from controller.runs.executors.local.executor import LocalExecutor
 from controller.runs.executors.local.launcher import Launcher
 from controller.settings import PROJECT
@@ -76,7 +76,7 @@ class HostRuns:
         if run.cancel_reason is not None:
             handle.request_stop()
         status = handle.read_status()
-        if isinstance(status, Alive):
+        if isinstance(status, Alive | Uncertain):
             return
         handle.clean_up(status)
         is_outcome = isinstance(status, RunOutcome)
