@@ -30,15 +30,15 @@ _TIMES_SHOWN = 50
 @click.option(
     "--redo",
     type=options.NearChoice(["failed", "skipped", "all"]),
-    help="Also run due times again whose latest run failed or was cancelled (failed), was skipped by its flow "
-    "(skipped), or has finished in any state (all). [default: only due times without a run]",
+    help="Also repeat due times whose latest run failed or was cancelled (failed), was skipped by its flow (skipped), "
+    "or finished in any state (all). [default: only due times without a run]",
 )
 @click.option(
     "--latest/--original",
     "is_latest",
     default=True,
-    help="Run due times again with the deployment as it is active now, or with the commit of their earlier run. "
-    "[default: the deployment as it is active now]",
+    help="Repeat due times with the active deployment, or with the commit of their earlier run. "
+    "[default: the active deployment]",
 )
 @click.option(
     "--param",
@@ -80,9 +80,9 @@ def backfill(  # noqa: PLR0913
 ) -> int:
     """Run the due times of a past range that have no run yet.
 
-    With --redo, it also runs others again. The due times include those that the schedule skipped. A date or time
+    Due times that the schedule skipped are included; --redo also repeats due times that have had a run. A date or time
     without an offset is in the time zone of the schedules. The runs start after all other waiting runs, and never make
-    the schedules skip a due time. They execute the deployment as it is active now, unless --original is set.
+    the schedules skip a due time. They execute the active deployment, unless --original is set.
     `controller backfills` lists, pauses, resumes and cancels backfills.
     """
     from controller.cli import state_access

@@ -52,7 +52,7 @@ def list_(location: Location, deployment: str | None, limit: int, output: str) -
 @options.output
 @options.location
 def show_(location: Location, backfill_id: str, output: str) -> None:
-    """Show the progress, the failed due times and those that are left.
+    """Show the progress, failed and remaining due times of a backfill.
 
     ID may be abbreviated to a unique beginning or end of the backfill's id.
     """

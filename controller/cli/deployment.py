@@ -40,7 +40,7 @@ def _alias(command: click.Command, name: str, original: str) -> click.Command:
 
 @click.group(cls=Group)
 def deployment() -> None:
-    """Write a spec to the working tree; aliases as in Prefect."""
+    """Write a spec to the working tree; aliases named as in Prefect."""
 
 
 @deployment.command()

@@ -21,7 +21,7 @@ from controller.text import visible_lines
 @options.output
 @options.location
 def doctor(location: Location, output: str, max_running: int | None, uv: UvSettings) -> int:
-    """Check this machine for everything a controller needs.
+    """Check that this machine has everything that controller needs.
 
     This includes git, uv, the Python interpreters that deployments name, time zone data, the repository, the limit of
     open files, and the state directory with its permissions. Exit 1 if a check fails; warnings exit with 0.

@@ -35,12 +35,12 @@ _BATCH = 500
     "--for",
     "about",
     metavar="NAME|ID",
-    help="Only events of this deployment, of `source`, or of the run with this ID.",
+    help="Only events of this deployment, of `source`, or of the run with this id.",
     shell_complete=complete.subjects,
 )
 @click.option("--severity", type=click.Choice(["info", "warning", "error"]), help="Filter by severity.")
 @click.option(
-    "--run", "run_id", metavar="ID", help="Filter by run; an abbreviated ID is enough.", shell_complete=complete.runs
+    "--run", "run_id", metavar="ID", help="Filter by run; an abbreviated id is enough.", shell_complete=complete.runs
 )
 @click.option("--tag", metavar="TAG", help="Filter by tag of the deployment.", shell_complete=complete.tags)
 @click.option("--reason", metavar="REASON", help="Filter by reason, such as RunFailed.")

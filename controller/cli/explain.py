@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.argument("code", required=False, shell_complete=complete.codes)
 @options.output
 def explain(code: str | None, output: str) -> None:
-    """Explain the code of a finding, or a reason: of a skip, a condition, an event or a refused request.
+    """Explain the code of a finding, or the reason of a skip, a condition, an event or a refused request.
 
     Without CODE, list all codes and reasons.
     """

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 )
 @options.location
 def graph(location: Location, name: str | None, output: str) -> None:
-    """Print what starts or holds back each deployment.
+    """Print what starts runs of each deployment, or makes them wait.
 
-    That is other deployments, files and webhooks. With NAME, only what it depends on and what depends on it. Shows the
-    active deployments; if no controller has run yet, or --ref or --environment is given, the declared ones.
+    This is a tree of deployments, files and webhooks. With NAME, print only what it depends on and what depends on it.
+    Print the active deployments, or the declared ones if no controller has run yet or with --ref or --environment.
     """
     view = _read(location, name)
     if output == "json":

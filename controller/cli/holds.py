@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 @options.output
 @options.location
 def hold(location: Location, name: str, reason: str, until: str | None, output: str) -> None:
-    """Pause what starts runs of a deployment until it is resumed.
+    """Hold a deployment: nothing starts its runs until you resume it.
 
-    That is its schedules, files, webhooks and upstream runs. Its manifest does not change. Runs in
-    progress finish, and `controller trigger` still works.
+    Its schedules do not fire, and files, webhooks and upstream runs start no runs. Its manifest does not change. Runs
+    in progress finish, and `controller trigger` still works.
     """
     from controller.cli.options import parse_time_option
     from controller.cli.state_access import zone_of

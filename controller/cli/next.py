@@ -64,14 +64,14 @@ class _Fires(NamedTuple):
     type=click.Choice(["next_valid", "skip", "shift"]),
     default="next_valid",
     show_default=True,
-    help="For local times that do not exist because clocks go forward.",
+    help="Fire time for a local time that does not exist because clocks go forward.",
 )
 @click.option(
     "--repeat",
     type=click.Choice(["first", "second", "both"]),
     default="first",
     show_default=True,
-    help="For local times that occur twice because clocks go back.",
+    help="Fire times for a local time that occurs twice because clocks go back.",
 )
 @click.option(
     "--shift",

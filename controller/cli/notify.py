@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=Group)
 def notify() -> None:
-    """Test channels, and see which messages were sent."""
+    """Test channels, and list channels and messages."""
 
 
 @notify.command()

@@ -114,7 +114,7 @@ STOP_SECONDS = 9.0
     "--web-url-template",
     metavar="URL",
     envvar="CONTROLLER_WEB_URL_TEMPLATE",
-    help="Web page of a commit, with {commit} for its ID. [default: guessed for GitHub and GitLab]",
+    help="Web page of a commit, with {commit} for its id. [default: guessed for GitHub and GitLab]",
 )
 @click.option(
     "--log-format",

@@ -42,9 +42,7 @@ def cancel(location: Location, run_id: str | None, reason: str | None, yes: bool
 
 @click.command(cls=Command)
 @click.argument("run_id", metavar="[ID]", required=False, shell_complete=complete.runs)
-@click.option(
-    "--latest", is_flag=True, help="Execute the deployment as it is active now. [default: the commit of the run]"
-)
+@click.option("--latest", is_flag=True, help="Execute the active deployment. [default: the commit of the run]")
 @click.option("--wait", is_flag=True, help="Wait for the new run to finish. Exit 0 if it succeeds or skips, else 1.")
 @bulk_runs.filter_options(_FINISHED, "failed, timed_out and crashed")
 @options.output

@@ -43,8 +43,8 @@ _PIPED_WIDTH = 120
 @click.option(
     "--resolve",
     is_flag=True,
-    help="Also ask the package index whether the requirements of Python environments that are not locked can be "
-    "resolved. Installs nothing.",
+    help="Also resolve the requirements of Python environments that have no lock, with the package index. "
+    "Installs nothing.",
 )
 @click.option(
     "--notify-config",

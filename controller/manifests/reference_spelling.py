@@ -33,7 +33,7 @@ _INSTEAD = {
     "env": "to use an environment variable, read it in the flow or the command",
 }
 _TRIGGER_SOURCE = re.compile(r"(files?|(?:web)?hook)(?:\.(?:(?:body|json|payload)(?:\.|$))?(.*))?", re.DOTALL)
-"""What a trigger under `on` gives: `file.path`, or `webhook.body.data.id`. The second group is the path in the body."""
+"""Names for what a trigger gives, such as `file.path` or `webhook.body.data.id`, with the path in the body."""
 _STEP = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _SIMILAR_KEY, _SIMILAR_SOURCE = 0.8, 0.84
 """The similarity from which a word is misspelt. `duetiem` has 0.86, and `datetime`, which is another word, has 0.80."""

@@ -19,7 +19,7 @@ class GateState(StrEnum):
     """The state of a gate.
 
     - `waiting`: the upstream run has not finished, or there is none yet.
-    - `open`: the upstream run has finished as asked.
+    - `open`: the upstream run has finished as required.
     - `closed`: it ended otherwise, so the due time was skipped. A later run of it can still open the gate.
     - `redone`: the upstream run that opened the gate was repeated, and the run has to be repeated, too.
     - `expired`: the deadline has passed.
@@ -62,7 +62,7 @@ class Gate:
 
 
 def is_fulfilled(condition: UpstreamOutcome, state: RunState) -> bool:
-    """Return whether a run in this state has finished as asked; `finished` accepts every outcome."""
+    """Return whether a run in this state has finished as required; `finished` accepts every outcome."""
     match condition:
         case UpstreamOutcome.SUCCEEDED:
             return state is RunState.SUCCEEDED

@@ -95,11 +95,11 @@ def edges_of(deployment: Deployment) -> Iterator[Edge]:
 def describe_edge(edge: Edge) -> str:
     """Return the dependency as a sentence without a full stop: `report waits until ingest has succeeded`."""
     if edge.kind is EdgeKind.GATE:
-        others = f", or another of {edge.upstreams} upstream deployments has finished as asked"
+        others = f", or another of {edge.upstreams} upstream deployments has finished as required"
         alternative = others if edge.any and edge.upstreams > 1 else ""
         return f"{edge.target} waits until {edge.source} has {edge.on}{alternative}"
     if edge.kind is EdgeKind.EVENT:
-        all_of = f", and all of {edge.upstreams} upstream deployments have finished as asked"
+        all_of = f", and all of {edge.upstreams} upstream deployments have finished as required"
         condition = all_of if not edge.any and edge.upstreams > 1 else ""
         return f"{edge.target} starts {'whenever' if edge.any else 'when'} {edge.source} has {edge.on}{condition}"
     if edge.kind is EdgeKind.FILE:

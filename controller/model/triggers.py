@@ -38,7 +38,7 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class After:
-    """The value of `after`: all `upstreams` have to finish as asked, or with `any` each of them releases a run.
+    """The value of `after`: all `upstreams` have to finish as required, or with `any` each of them releases a run.
 
     For a deployment with schedules it is a gate: its due times wait. For one without, it is an event that starts runs.
     """

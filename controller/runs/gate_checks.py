@@ -111,7 +111,7 @@ def _check_runs(tx: Transaction, gates: Iterable[Gate]) -> dict[_Key, GateCheck]
 
 
 def _check_ended(tx: Transaction, keys: Collection[_Key]) -> dict[_Key, GateCheck]:
-    """Check gates whose upstream deployment has no unfinished run, and none that ended as asked."""
+    """Check gates whose upstream deployment has no unfinished run, and none that ended as required."""
     ended = upstream_lookup.find_newest(tx, {_created(key) for key in keys}, TERMINAL)
     stored = runs.find_all(tx, sorted(set(ended.values()))) if ended else {}
     checks = {}

@@ -1,4 +1,4 @@
-"""Gates: the run of a due time waits until its upstream deployments have finished as asked.
+"""Gates: the run of a due time waits until its upstream deployments have finished as required.
 
 `admission` creates the gates with the run, in one transaction. `settle` decides about them by what is recorded about
 the upstream runs, never by what has been reported, so that it can be repeated at any time. `upstreams` calls it when

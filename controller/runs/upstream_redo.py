@@ -38,7 +38,7 @@ from controller.time_format import in_utc
 
 
 def reopen(tx: Transaction, admission: Admission, now: datetime, upstreams: Collection[str] | None = None) -> None:
-    """Run the due times again that were skipped because of an upstream run, if that has now finished as asked.
+    """Run the due times again that were skipped because of an upstream run, if that has now finished as required.
 
     A due time that still waits for another upstream deployment is released. With `upstreams`, only those whose gates
     these have closed.

@@ -73,7 +73,7 @@ def latest_due_times(
 def find_latest(
     tx: Transaction, deployment: Deployment, until: datetime, deployments: ActiveDeployments
 ) -> tuple[UpstreamRun, ...]:
-    """Return the latest runs of the upstream deployments that have finished as asked, as far as there are any.
+    """Return the latest runs of the upstream deployments that have finished as required, as far as there are any.
 
     For an upstream deployment with schedules, that is the run of its latest due time at or before `until`.
     """

@@ -42,7 +42,7 @@ h   hold the schedules of the deployment, or resume them
 a   review the withheld deletions, and approve them after a question
 l   the log of the run; t shows its tasks
 d   the commit that last changed the deployment, or that of the run
-y   copy the name, the run ID or the reason to the clipboard
+y   copy the name, the run id or the reason to the clipboard
 
 Ctrl-L  reload everything     Ctrl-Z  suspend; `fg` continues     q  quit
 

@@ -71,10 +71,10 @@ def test_an_edge_says_whether_the_other_upstreams_are_needed_too() -> None:
         deployment("one", "a"),
     )
     assert [(describe_edge(edge), describe_share(edge)) for edge in graph.edges if edge.source == "a"] == [
-        ("all starts when a has succeeded, and all of 2 upstream deployments have finished as asked", "all of 2"),
+        ("all starts when a has succeeded, and all of 2 upstream deployments have finished as required", "all of 2"),
         ("any starts whenever a has succeeded", "any of 2"),
         (
-            "any-gate waits until a has succeeded, or another of 2 upstream deployments has finished as asked",
+            "any-gate waits until a has succeeded, or another of 2 upstream deployments has finished as required",
             "any of 2",
         ),
         ("gate waits until a has succeeded", "all of 2"),

@@ -1,4 +1,4 @@
-"""Gates: a due time waits until its upstream deployments have finished as asked, and says for what it waits."""
+"""Gates: a due time waits until its upstream deployments have finished as required, and says for what it waits."""
 
 import pytest
 

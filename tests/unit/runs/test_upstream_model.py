@@ -1,7 +1,7 @@
 """Gates and events against a small model: random ends of runs, retries, delays and kills, in any order.
 
-Every upstream run that finishes as asked releases exactly once, and every due time is released, skipped with a reason,
-or says for what it waits.
+Every upstream run that finishes as required releases exactly once, and every due time is released, skipped with a
+reason, or says for what it waits.
 """
 
 import shutil

@@ -56,10 +56,10 @@ def _request(code: str, summary: str, meaning: str, remedy: str) -> Reason:
 DUE_TIMES = (
     _due_time(
         "upstream",
-        "an upstream deployment did not finish as asked",
+        "an upstream deployment did not finish as required",
         "The due time waited for a deployment under `after`. Its run ended otherwise, it is suspended, or it did not "
         "finish before `start_deadline` (24 hours without one).",
-        "Retry the upstream run: if it ends as asked before the deadline, the due time gets another run. After the "
+        "Retry the upstream run: if it ends as required before the deadline, the due time gets another run. After the "
         "deadline, use `controller trigger NAME --due-time TIME`. Use `on: finished` if the outcome does not matter.",
         _GATES,
     ),
@@ -235,8 +235,8 @@ EVENTS = (
     _event(
         "DueTimeRepeated",
         "a due time runs again because an upstream deployment ran again",
-        "An upstream run was retried or run again, and ended as asked. So the due time that was skipped because of it "
-        "gets another run, or with `on_redo: run` a due time that has run.",
+        "An upstream run was retried or run again, and ended as required. So the due time that was skipped because of "
+        "it gets another run, or with `on_redo: run` a due time that has run.",
         "Nothing has to be done. Write `on_redo: ignore` if a redo must not repeat due times that have run.",
         _GATES,
     ),
