@@ -38,8 +38,11 @@ def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], proc
     process is killed, this process handles the items again, and may raise. No process outlives this one for longer
     than one item takes.
     """
-    shares = [items[index::processes] for index in range(processes)]
-    results: list[Any] = [None] * len(items)
+    if not items:
+        return []
+    # What the first item loads and remembers, such as modules, the other processes need not do again.
+    results: list[Any] = [function(items[0]), *[None] * (len(items) - 1)]
+    shares = [items[index + 1 :: processes] for index in range(processes)]
     workers: list[_Worker] = []
     try:
         with suppress(OSError):  # there can't be as many processes
@@ -47,7 +50,7 @@ def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], proc
                 _start_worker(function, share, workers)
         for index, share in enumerate(shares):
             received = _receive(workers[index - 1]) if 0 < index <= len(workers) else None
-            results[index::processes] = map(function, share) if received is None else received
+            results[index + 1 :: processes] = map(function, share) if received is None else received
     finally:
         for worker in workers:
             _end(worker)

@@ -13,6 +13,7 @@ from controller.model.triggers import After, OnRedo, Upstream, UpstreamOutcome
 from controller.text import shorten
 
 AFTER = "after"
+_NOTHING = After()
 
 
 class UpstreamPlace(NamedTuple):
@@ -25,6 +26,8 @@ class UpstreamPlace(NamedTuple):
 
 def read_after(context: ValidationContext) -> After:
     """Return the upstream deployments. Invalid ones are left out; one that is listed twice is a problem."""
+    if AFTER not in context.value:
+        return _NOTHING
     upstreams: dict[str, Upstream] = {}
     own_name = context.value.get("name")
     for path, value in upstream_values(context.value.get(AFTER)):
@@ -46,6 +49,8 @@ def read_after(context: ValidationContext) -> After:
 
 def upstream_places(context: ValidationContext) -> tuple[UpstreamPlace, ...]:
     """Return where the document declares its upstream deployments, without those that have an error."""
+    if AFTER not in context.value:
+        return ()
     places = []
     for path, value in upstream_values(context.value.get(AFTER)):
         if context.is_clean(path):

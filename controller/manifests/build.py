@@ -6,8 +6,8 @@ raises for invalid input.
 """
 
 import posixpath
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +66,8 @@ class BuildResult:
     the document if it has none; `renamed` likewise for `renamed_from`. `python` is what it asks for besides the Python
     environment of the controller; None without `flows`. `upstreams` are the deployments that it names under `after`,
     and `webhooks` the names of its webhooks, with their positions and paths.
-    A deployment that is not `enabled` is None without an error.
+    A deployment that is not `enabled` is None without an error. `renamed_from` and `matrix` are those of a valid
+    deployment, also if it is not used.
     """
 
     name: str | None
@@ -79,6 +80,8 @@ class BuildResult:
     python: PythonRequest | None = None
     upstreams: tuple[UpstreamPlace, ...] = ()
     is_enabled: bool = True
+    renamed_from: str | None = None
+    matrix: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
 
 
 def build(
@@ -92,7 +95,7 @@ def build(
 ) -> BuildResult:
     """Check everything that can be checked in one document, and build its deployment.
 
-    If the deployment is not used, only checked, it has no digest.
+    If the deployment is not used, the document is only checked, and the result has none.
 
     Without `now`, schedules that never fire are not reported; without `queues`, unknown queues are not; without
     `flows`, missing flows and wrong parameters are not.
@@ -104,23 +107,24 @@ def build(
     context.problems += [*document.problems, *shape]
     if queues is not None:
         check_queue(context, queues)
-    deployment, python = None, None
-    if isinstance(root.value, dict):
-        deployment, python = _deployment(context, file, now, flows, digest if is_used else _no_digest)
+    fields, python = _check(context, file, now, flows) if isinstance(root.value, dict) else (None, None)
     name = context.value.get("name")
     identity = context.get("name")
     is_enabled = context.get("enabled") is not False
+    valid = fields if is_enabled else None
     return BuildResult(
         name=name if isinstance(name, str) else None,
         identity=identity if isinstance(identity, str) else None,
         place=share(root.at(("name",)).place),
         renamed=share(root.at(("renamed_from",)).place),
-        deployment=deployment if is_enabled else None,
+        deployment=None if valid is None or not is_used else _deployment(context, file, valid),
         problems=tuple(context.problems if is_python(file) else (as_written(each, root) for each in context.problems)),
         webhooks=tuple(webhook_places(context)),
         python=python,
         upstreams=upstream_places(context),
         is_enabled=is_enabled,
+        renamed_from=None if valid is None else valid["renamed_from"],
+        matrix=_NOTHING if valid is None else combination_of(context.value) or _NOTHING,
     )
 
 
@@ -132,9 +136,7 @@ def unexpanded(root: Node, problems: tuple[Problem, ...]) -> BuildResult:
 
 def differing_key(first: BuildResult, second: BuildResult) -> str | None:
     """Return a key of the matrix that has another value in these two documents of it; None if there is none."""
-    if first.deployment is None or second.deployment is None:
-        return None
-    values, others = first.deployment.matrix, second.deployment.matrix
+    values, others = first.matrix, second.matrix
     return next((key for key in values if key in others and values[key] != others[key]), None)
 
 
@@ -184,13 +186,10 @@ def _read_settings(context: ValidationContext) -> Mapping[str, Any]:
     }
 
 
-def _deployment(
-    context: ValidationContext,
-    file: str,
-    now: datetime | None,
-    flows: "Flows | None",
-    make_digest: Callable[[Mapping[str, Any]], str],
-) -> tuple[Deployment | None, PythonRequest | None]:
+def _check(
+    context: ValidationContext, file: str, now: datetime | None, flows: "Flows | None"
+) -> tuple[dict[str, Any] | None, PythonRequest | None]:
+    """Return the fields of the Deployment that are converted, and its target. None if the document has an error."""
     target, fields = _read_fields(context, file, now)
     triggers = (*fields.get("files", ()), *fields.get("webhooks", ()))
     check_run_names(context, {name for trigger in triggers for name in trigger.parameter_names})
@@ -200,15 +199,19 @@ def _deployment(
     python = None if flows is None else _check_code(context, target, fields, file, flows)
     if target is None or any(problem.severity is Severity.ERROR for problem in context.problems):
         return None, None
+    return {"target": target, **fields}, python
+
+
+def _deployment(context: ValidationContext, file: str, fields: dict[str, Any]) -> Deployment:
     document = {key: value for key, value in context.value.items() if key not in _NOT_STORED}
     fields |= {name: share(fields[name], name) for name in _DEFAULTED if name not in document}
-    deployment = Deployment(
+    fields["target"] = share(fields["target"])
+    return Deployment(
         name=document["name"],
-        target=share(target),
         file=file,
         line=_first_line(context.root),
         document=document,
-        spec_digest=make_digest(document),
+        spec_digest=digest(document),
         description=document.get("description", ""),
         tags=tuple(dict.fromkeys(document.get("tags", ()))),
         version=document.get("version"),
@@ -220,7 +223,6 @@ def _deployment(
         matrix=combination_of(document) or _NOTHING,
         **fields,
     )
-    return deployment, python
 
 
 def _check_code(
@@ -242,11 +244,7 @@ def _check_code(
     return None if target is None else check_python(context, target, settings, file, flows)
 
 
-def _no_digest(_: Mapping[str, Any]) -> str:
-    return ""
-
-
 def _first_line(root: Node) -> int:
     """Return the first line of the document itself, ignoring keys that were merged into it."""
-    lines = (place.line for place in root.keys.values() if not place.file and not place.within)
+    lines = [line for line, _, file, within in root.keys.values() if not file and not within]
     return min(lines, default=root.place.line)

@@ -39,8 +39,8 @@ def dependency_findings(
     for file, document in documents:
         if document.identity is not None:
             declared.setdefault(document.identity, _Declaration(file, document))
-            if document.deployment is not None and document.deployment.renamed_from is not None:
-                new_names[document.deployment.renamed_from] = document.identity
+            if document.renamed_from is not None:
+                new_names[document.renamed_from] = document.identity
     if names is not None:
         yield from _unknown_upstreams(declared, frozenset(names), new_names, disabled)
     yield from _cycles(declared)

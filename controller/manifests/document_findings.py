@@ -47,8 +47,7 @@ def differs(documents: Iterable[BuildResult], others: Iterable[BuildResult]) -> 
 
 def _relations(document: BuildResult) -> object:
     """Return what other documents can conflict with."""
-    old_name = None if document.deployment is None else document.deployment.renamed_from
-    return document.identity, document.is_enabled, old_name, document.upstreams, document.webhooks
+    return document.identity, document.is_enabled, document.renamed_from, document.upstreams, document.webhooks
 
 
 def _findings(documents: Collection[Placed], only_names: Collection[str], *, is_complete: bool) -> Iterator[Finding]:

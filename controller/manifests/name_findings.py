@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from controller.manifests.build import BuildResult, differing_key
 from controller.manifests.yaml.nodes import Problem
-from controller.model.deployments import Deployment
 from controller.model.findings import Finding
 from controller.model.names import fold_name, with_free_name
 
@@ -65,12 +64,11 @@ def _check_renames(documents: Collection[tuple[str, BuildResult]]) -> Iterator[F
     identities = (document.identity for _, document in documents if document.is_enabled)
     names = {fold_name(identity): identity for identity in identities if identity is not None}
     for path, document in documents:
-        deployment = document.deployment
-        if deployment is None or deployment.renamed_from is None:
+        if document.renamed_from is None:
             continue
-        old = names.get(fold_name(deployment.renamed_from))
-        if old == deployment.name != deployment.renamed_from:
-            yield _case_only_rename(deployment, document).finding(path, deployment.name)
+        old = names.get(fold_name(document.renamed_from))
+        if old == document.identity != document.renamed_from:
+            yield _case_only_rename(document).finding(path, document.identity)
         elif old is not None:
             yield Problem(
                 code="RenamedFromDeclared",
@@ -81,11 +79,11 @@ def _check_renames(documents: Collection[tuple[str, BuildResult]]) -> Iterator[F
             ).finding(path, document.identity)
 
 
-def _case_only_rename(deployment: Deployment, document: BuildResult) -> Problem:
-    old = deployment.renamed_from
+def _case_only_rename(document: BuildResult) -> Problem:
+    old = document.renamed_from
     return Problem(
         code="CaseOnlyRename",
-        message=f"the name {deployment.name} differs only in case from {old}",
+        message=f"the name {document.identity} differs only in case from {old}",
         place=document.renamed,
         path=("renamed_from",),
         hint=f"write name: {old} and remove renamed_from, or choose a name that differs in more than case",
@@ -96,7 +94,7 @@ def _check_repeated_renames(documents: Collection[tuple[str, BuildResult]]) -> I
     """Yield a finding for each repeated `renamed_from`: only one deployment can take over a history."""
     first: dict[str, tuple[str, BuildResult]] = {}
     for path, document in documents:
-        old = document.deployment.renamed_from if document.deployment is not None else None
+        old = document.renamed_from
         if old is not None and first.setdefault(fold_name(old), (path, document))[1] is not document:
             first_path, heir = first[fold_name(old)]
             is_same = (path, document.renamed) == (first_path, heir.renamed)

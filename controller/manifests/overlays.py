@@ -77,6 +77,8 @@ def build_in_environments(
     merged[0] = (*merged[0], *shared)
     complete = [
         replace(result, problems=own, deployment=deployment)
+        if deployment is not None
+        else replace(result, problems=own, deployment=None, renamed_from=None, matrix={})
         for result, own, deployment in zip(results, merged, deployments, strict=True)
     ]
     return complete, others

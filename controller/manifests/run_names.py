@@ -34,6 +34,8 @@ def check_run_names(context: ValidationContext, parameters: Collection[str]) -> 
     `parameters` are those that something else than `parameters` sets, such as a file trigger.
     """
     document = context.value
+    if "run_name" not in document and not any("run_name" in schedule for _, schedule in _schedules(document)):
+        return
     own = {*parameters, *_names(document.get("parameters")), *_names(document.get(MATRIX))}
     owners = list(_schedules(document))
     every = own.union(*(_names(owner.get("parameters")) for _, owner in owners))

@@ -63,7 +63,9 @@ def parameter_path(call: Path, parameter: Path) -> Path:
 
 def _declarations(context: ValidationContext) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     """Yield the fields of each trigger that matches the schema, with the path, which ends with its kind."""
-    declared = context.value.get("on") if context.is_valid_at(("on",)) else None
+    declared = context.value.get("on")
+    if declared is None or not context.is_valid_at(("on",)):
+        return
     triggers: list[tuple[Path, Any]] = []
     if isinstance(declared, Mapping):
         triggers = [(("on",), declared)]

@@ -117,7 +117,7 @@ def find_commit(source: Source, revision: str) -> Commit | None:
 
 def is_text(path: str) -> bool:
     """Whether a file name, as returned by the system, is valid UTF-8."""
-    return not any("\ud800" <= char <= "\udfff" for char in path)
+    return path.isascii() or not any("\ud800" <= char <= "\udfff" for char in path)
 
 
 def printable(path: str) -> str:
