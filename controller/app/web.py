@@ -22,7 +22,7 @@ from controller.remotes import RemoteUrl, guess_web_url_template
 from controller.settings import Settings, secret_variables
 from controller.sources.open_source import open_commit, open_source
 from controller.sources.source import Change, Source
-from controller.store.commit_counter import CommitCounter
+from controller.store.commit_counter import CommitCounter, CommitListener
 from controller.store.state_directory import StateDirectory
 from controller.triggers.webhooks import Webhooks
 
@@ -130,6 +130,9 @@ class Web:
 
         return code_changes(self._source, run.revision, other.revision, find_own if self._source.is_pinned else None)
 
+    def _listener(self) -> CommitListener:
+        return CommitListener(self._state.database, lambda: self._store.announced)
+
     def _metrics(self, deployments: "DeploymentCache") -> Callable[[str], tuple[bytes, str]]:
         """Return a function that renders the metrics. The first call imports prometheus_client."""
 
@@ -164,7 +167,7 @@ class Web:
             operations=self._operations,
             webhooks=self._webhooks,
             credentials=credentials,
-            feed=EventFeed(self._store, CommitCounter(self._state.database), streams),
+            feed=EventFeed(self._store, self._listener(), streams),
             streams=streams,
             fields=FieldLocations(self._source, self._settings.location.environment, self._clock),
             plan=self.plan,

@@ -13,7 +13,7 @@ from datetime import datetime
 from controller.backoff import Backoff
 from controller.clock import Clock
 from controller.errors import ControllerError, StateError
-from controller.store.commit_counter import CommitCounter
+from controller.store.commit_counter import CommitListener
 from controller.store.database import Place
 
 log = logging.getLogger(__name__)
@@ -40,14 +40,14 @@ class Step:
 class Notifier:
     """Calls the steps after each commit, and a step also when it is due.
 
-    It polls the count of commits once a second, which reads no row.
+    It polls the count of commits once a second, which reads no row, and asks a server nothing.
     """
 
     def __init__(self, steps: Sequence[Step], *, database: Place, clock: Clock) -> None:
         self._clock = clock
         self._database = database
         self._turns = [_Turn(step, clock) for step in steps]
-        self._counter: CommitCounter | None = None
+        self._counter: CommitListener | None = None
         self._wakeup = threading.Event()
         self._stopping = threading.Event()
         # A daemon thread, so that the process can exit while a write hangs in the kernel.
@@ -88,7 +88,7 @@ class Notifier:
         """Return a number that changes with every commit, or None if it can't be read."""
         try:
             if self._counter is None:
-                self._counter = CommitCounter(self._database)
+                self._counter = CommitListener(self._database)
             return self._counter.stamp()
         except StateError:
             return None

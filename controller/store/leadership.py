@@ -32,6 +32,7 @@ from controller.state_url import StateUrl
 from controller.store.database import OpenConnection
 from controller.store.databases.postgresql import connect
 from controller.store.databases.postgresql_errors import translate_driver_errors
+from controller.store.databases.postgresql_listener import channel_of
 from controller.store.leaders import LEASE
 from controller.store.sign_of_life import record_place, report_attempt
 
@@ -39,37 +40,49 @@ GIVE_UP = timedelta(seconds=5)
 _SETTLE_SECONDS = 5.0
 _PAUSE_SECONDS = 0.1
 _TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended('controller/' || %s, 0))"
+_TRY_LOCK_OR_END_STALE = """
+WITH tried AS MATERIALIZED (
+    SELECT pg_try_advisory_lock(hashtextextended('controller/' || %(project)s, 0)) AS has_lock
+)
+SELECT has_lock, (
+    SELECT count(pg_terminate_backend(a.pid)) FROM pg_stat_activity a JOIN leases l ON l.project = %(project)s
+    WHERE NOT has_lock AND a.application_name = 'controller:' || l.holder
+    AND l.renewed_at < clock_timestamp() - make_interval(secs => %(seconds)s)
+) FROM tried
+"""
 _FENCE = """
-UPDATE leadership SET commits = commits + 1 WHERE project = %s AND holder = %s
-RETURNING pg_current_xact_id()::text
+WITH own AS (UPDATE leadership SET commits = commits + 1 WHERE project = %s AND holder = %s RETURNING commits)
+SELECT pg_current_xact_id()::text, commits, pg_notify(%s, commits::text) FROM own
 """
 _BEGIN = """
 INSERT INTO leadership (project, term, holder, host, pid, version, since, commits)
 VALUES (%(project)s, 1, %(holder)s, %(host)s, %(pid)s, %(version)s, clock_timestamp(), 1)
 ON CONFLICT (project) DO UPDATE SET term = leadership.term + 1, holder = excluded.holder, host = excluded.host,
     pid = excluded.pid, version = excluded.version, since = excluded.since, commits = leadership.commits + 1
-RETURNING term
+RETURNING term, commits
 """
 _BEGIN_LEASE = """
 INSERT INTO leases (project, holder, renewed_at) VALUES (%(project)s, %(holder)s, clock_timestamp())
 ON CONFLICT (project) DO UPDATE SET holder = excluded.holder, renewed_at = excluded.renewed_at
 """
 _RENEW = "UPDATE leases SET renewed_at = clock_timestamp() WHERE project = %s AND holder = %s"
-_END_STALE = """
-SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a JOIN leases l ON l.project = %s
-WHERE a.application_name = 'controller:' || l.holder AND l.renewed_at < clock_timestamp() - make_interval(secs => %s)
-"""
 _END_LEASE = "DELETE FROM leases WHERE project = %s AND holder = %s"
 
 
 class Leadership:
-    """The leadership of one project, for one process. Use it from one thread at a time, except for `transaction`."""
+    """The leadership of one project, for one process. Use it from one thread at a time, except for `transaction`.
+
+    `commits` is the count of commits of the project after the last one of this process.
+    """
 
     def __init__(self, url: StateUrl, project: str) -> None:
         self.url = url
         self.holder = uuid4().hex
         self.term: int | None = None
+        self.commits = 0
         self._project = project
+        self._channel = channel_of(project)
+        self._has_leases = False
         self._lock: psycopg.Connection[tuple[Any, ...]] | None = None
 
     @property
@@ -88,12 +101,12 @@ class Leadership:
             if self._lock is None or self._lock.closed:
                 self._lock = connect(self.url, application_name=self.application_name)
                 _check_session(self._lock)
-            row = self._lock.execute(_TRY_LOCK, (self._project,)).fetchone()
-            if row == (True,):
-                return True
-            if _has_tables(self._lock):
-                self._lock.execute(_END_STALE, (self._project, LEASE.total_seconds()))
-            return False
+            self._has_leases = self._has_leases or _has_tables(self._lock)
+            if not self._has_leases:
+                return self._lock.execute(_TRY_LOCK, (self._project,)).fetchone() == (True,)
+            values = {"project": self._project, "seconds": LEASE.total_seconds()}
+            row = self._lock.execute(_TRY_LOCK_OR_END_STALE, values).fetchone()
+            return row is not None and bool(row[0])
 
     def begin(self) -> None:
         """Begin a new term. Call it with the lock, when the tables exist. Raises StateError."""
@@ -107,9 +120,10 @@ class Leadership:
         }
         with translate_driver_errors(), self._lock.transaction():
             row = self._lock.execute(_BEGIN, values).fetchone()
+            assert row is not None
             self._lock.execute(_BEGIN_LEASE, values)
-        assert row is not None
-        self.term = row[0]
+            self._lock.execute("SELECT pg_notify(%s, %s)", (self._channel, str(row[1])))
+        self.term, self.commits = row
 
     def join(self) -> None:
         """Write in the term of the controller that leads, for a command beside it. Raises StateError."""
@@ -142,19 +156,20 @@ class Leadership:
     @contextmanager
     def transaction(self, opened: OpenConnection) -> Iterator[Connection]:
         """Open a write transaction of this term. Raises DeposedError if another term has begun."""
-        transaction_id = ""
+        transaction_id, commits = "", self.commits
         is_complete = False
         try:
             with opened.begin() as connection:
-                row = connection.exec_driver_sql(_FENCE, (self._project, self.holder)).fetchone()
+                row = connection.exec_driver_sql(_FENCE, (self._project, self.holder, self._channel)).fetchone()
                 if row is None:
                     raise deposed()
-                transaction_id = row[0]
+                transaction_id, commits = row[0], row[1]
                 yield connection
                 is_complete = True
         except exc.DBAPIError as error:
             if not (is_complete and error.connection_invalidated and self._was_committed(transaction_id)):
                 raise
+        self.commits = commits
 
     def release(self) -> None:
         """End the lease, release the lock and end its session, so that another controller can lead at once."""

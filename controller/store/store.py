@@ -88,6 +88,11 @@ class Store:
         """The number of write transactions that this process has committed. A later read sees all of them."""
         return self._writing.commits
 
+    @property
+    def announced(self) -> int:
+        """The count of commits of the project after the last one of this process, if the state is on a server."""
+        return 0 if self._leadership is None else self._leadership.commits
+
     @classmethod
     def open(
         cls,

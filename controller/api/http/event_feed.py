@@ -1,7 +1,8 @@
 """Reads new events from the state once and distributes them to all event streams.
 
-One task reads them, however many streams are open: after a write of this process at once, but not more often than
-`Streams` polls, and otherwise every `IDLE_SECONDS`, in case another process has written. Used on the server's thread.
+One task reads them, however many streams are open: at once after a write of this process, and after one that a
+database server announces, but not more often than `Streams` polls; otherwise every `IDLE_SECONDS`, in case another
+process has written. Used on the server's thread.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from controller.errors import StateError
 from controller.queries.events import Gap, find_gap, new_events
 from controller.store import Store
 from controller.store import events as journal
-from controller.store.commit_counter import CommitCounter
+from controller.store.commit_counter import CommitListener
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ _BUFFERED = 1000
 class EventFeed:
     """Events as messages, a `change` message after every other change of the state, and `gap` for deleted events."""
 
-    def __init__(self, store: Store, changes: CommitCounter, streams: Streams) -> None:
+    def __init__(self, store: Store, changes: CommitListener, streams: Streams) -> None:
         self._store = store
         self._changes = changes
         self._streams = streams
@@ -107,13 +108,24 @@ class EventFeed:
         self._last = self._buffered_after = await run_in_threadpool(self._newest)
         self._recent.clear()
         self._is_ready.set()
-        while self._listeners and await self._streams.wait_for(written, IDLE_SECONDS):
+        while self._listeners and await self._wait(written):
             written.clear()
             if stamp != (stamp := self._changes.stamp()):
                 while messages := await run_in_threadpool(self._read, self._last):
                     self._buffer(messages)
                 self._notify()
                 await self._streams.pause()
+
+    async def _wait(self, written: asyncio.Event) -> bool:
+        """Wait for a commit that is announced, at most `IDLE_SECONDS`; return False if the server is stopping."""
+        loop, descriptor = asyncio.get_running_loop(), self._changes.fileno()
+        if descriptor is not None:
+            loop.add_reader(descriptor, written.set)
+        try:
+            return await self._streams.wait_for(written, IDLE_SECONDS)
+        finally:
+            if descriptor is not None:
+                loop.remove_reader(descriptor)
 
     def _notify(self) -> None:
         finished, self._turn = self._turn, asyncio.Event()

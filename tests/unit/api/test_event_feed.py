@@ -13,8 +13,9 @@ from controller.api.http import sse
 from controller.api.http.event_feed import EventFeed
 from controller.api.http.sse import Streams
 from controller.model.status import Event, EventSeverity
+from controller.state_url import StateUrl
 from controller.store import Store, events
-from controller.store.commit_counter import CommitCounter
+from controller.store.commit_counter import CommitListener
 from tests.conftest import NOW
 
 PATIENCE = 20.0
@@ -54,7 +55,7 @@ def play(store: Store, path: Path, story: Any) -> None:
     """Run a coroutine function with an event feed of the store."""
 
     async def played() -> None:
-        changes = CommitCounter(path / "state.db")
+        changes = CommitListener(path / "state.db")
         places = Streams()
         feed = EventFeed(store, changes, places)
         story_of: Coroutine[Any, Any, None] = story(feed)
@@ -65,7 +66,7 @@ def play(store: Store, path: Path, story: Any) -> None:
     asyncio.run(played())
 
 
-class CountingCounter(CommitCounter):
+class CountingListener(CommitListener):
     """Counts how often the state is polled."""
 
     count = 0
@@ -79,7 +80,7 @@ def test_a_write_is_sent_without_polling(store: Store, tmp_path: Path, monkeypat
     monkeypatch.setattr(feeds, "IDLE_SECONDS", 10 * PATIENCE)
 
     async def listen() -> None:
-        changes = CountingCounter(tmp_path / "state.db")
+        changes = CountingListener(tmp_path / "state.db")
         streams = Streams()
         listener = EventFeed(store.with_own_readers(1), changes, streams).subscribe(None)
         await first_change(listener)
@@ -172,3 +173,24 @@ def test_streams_end_with_the_server_and_can_be_reopened_after_all_are_closed(st
             assert not [body async for body in again if b"event: event" in body]
 
     play(store, tmp_path, story)
+
+
+def test_a_commit_of_another_process_is_sent_without_polling_a_server(
+    postgresql_store: Store, postgresql_url: StateUrl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeds, "IDLE_SECONDS", 10 * PATIENCE)
+    standby = Store.open_read_only(postgresql_url)
+
+    async def listen() -> None:
+        changes, streams = CommitListener(postgresql_url), Streams()
+        listener = EventFeed(standby, changes, streams).subscribe(None)
+        await first_change(listener)
+        for text in ("a", "b"):
+            write(postgresql_store, text)
+            assert await next_events(listener, 1) == [text]
+        streams.closing.set()
+        await listener.aclose()
+        changes.close()
+
+    asyncio.run(listen())
+    standby.close()
