@@ -8,6 +8,7 @@ import contextlib
 import os
 import selectors
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -31,9 +32,13 @@ from controller.runs.executors.executor import (
 from controller.runs.executors.local.executor import LocalExecutor
 from controller.runs.executors.local.fork_server_client import ForkServer
 from controller.runs.executors.local.launcher import Launcher
+from controller.runs.executors.remote.executor import RemoteExecutor
 from controller.runs.ids import RunIds, new_nonce
 from controller.settings import boot_id
+from controller.store import Store, run_transitions, runs
 from tests.conftest import NOW, PATIENCE_SECONDS, wait_until
+from tests.process_engine import ProcessEngine
+from tests.remote_parts import AdvancedClock, RemoteController, free_port
 from tests.unit.runs.conftest import GRACE, PATH
 from tests.unit.runs.environments import deployment_of
 from tests.unit.runs.test_supervisor import is_gone
@@ -43,8 +48,15 @@ pytestmark = pytest.mark.integration
 WAITS = 'echo began >> "$MARKS"; echo $$ > "$PID"; while [ ! -e "$GATE" ]; do sleep 0.02; done; exit $(cat "$GATE")'
 
 
+local_only = pytest.mark.parametrize("kind", ["warm", "cold"])
+"""For promises that only local attempts need: their directory and their host say more than a cluster can."""
+
+
 class Installation(Protocol):
     """Where the attempts of one executor run."""
+
+    def record(self, run: Run, attempt: Attempt) -> None:
+        """Record the claim of an attempt, as the monitor does before the launch."""
 
     def create(self) -> Executor:
         """Create an executor, as the first or the next controller does."""
@@ -82,6 +94,9 @@ class LocalInstallation:
             wait_until(lambda: _is_ready(server))
         return executor
 
+    def record(self, run: Run, attempt: Attempt) -> None:
+        """Do nothing: this executor reads no records."""
+
     def lose(self, handle: Handle) -> None:
         """Kill the supervisor."""
         os.kill(int((handle.directory / "lock").read_bytes().split()[0]), signal.SIGKILL)
@@ -93,6 +108,56 @@ class LocalInstallation:
 def _is_ready(server: ForkServer) -> bool:
     server.check()
     return server.is_ready
+
+
+class RemoteInstallation:
+    """A cluster, with the node API of one controller after the other."""
+
+    def __init__(self, directory: Path, store: Store) -> None:
+        self._clock = AdvancedClock()
+        self._engine = ProcessEngine(directory / "cluster", PATH)
+        self._store = store
+        self._controller = RemoteController(
+            directory / "state", store, self._clock, self._engine, port=free_port(), grace=GRACE
+        )
+        self._executor: RemoteExecutor | None = None
+        self._is_lost = False
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._maintain)
+        self._thread.start()
+
+    def create(self) -> RemoteExecutor:
+        """Create an executor, with the node API."""
+        self._controller.close()
+        self._executor = self._controller.open()
+        return self._executor
+
+    def record(self, run: Run, attempt: Attempt) -> None:
+        """Store the claim: runners that ask while no controller runs the attempt wait for the next one."""
+        with self._store.write() as tx:
+            runs.insert_all(tx, [replace(run, state=RunState.PENDING, attempt=0)])
+            run_transitions.claim(tx, [attempt])
+
+    def lose(self, handle: Handle) -> None:
+        """Kill all processes of the node, and let the time pass that it takes to be sure."""
+        assert handle.attempt.job_id is not None
+        self._engine.lose_job(handle.attempt.job_id)
+        self._is_lost = True
+
+    def close(self) -> None:
+        """Kill what still runs in the cluster."""
+        self._stopping.set()
+        self._thread.join()
+        self._controller.close()
+        self._engine.close()
+
+    def _maintain(self) -> None:
+        """Do the periodic work of the executor, as the engine does."""
+        while not self._stopping.wait(0.1):
+            if self._is_lost:
+                self._clock.advance += 5
+            if self._executor is not None:
+                self._executor.maintain()
 
 
 @dataclass(slots=True)
@@ -133,8 +198,10 @@ class Place:
         names = {"MARKS": self.marks, "PID": self.pid_file, "GATE": self.gate}
         env = {name: str(path) for name, path in names.items()}
         deployment = deployment_of(["sh", "-c", WAITS], env=env, timeout=timedelta(seconds=PATIENCE_SECONDS))
-        launchable = Launchable(run=run, deployment=deployment, root=self.directory, pycache=None)
-        return self.add(self.executor.launch(launchable, self.executor.describe(launchable, attempt)))
+        launchable = Launchable(run=run, deployment=deployment, root=self.code, pycache=None)
+        attempt = self.executor.describe(launchable, attempt)
+        self.installation.record(run, attempt)
+        return self.add(self.executor.launch(launchable, attempt))
 
     def adopt(self, handle: Handle) -> Handle:
         """Return a new handle of the same attempt."""
@@ -160,6 +227,10 @@ class Place:
         part.rename(self.gate)
 
     @property
+    def code(self) -> Path:
+        return self.directory / "code"
+
+    @property
     def marks(self) -> Path:
         return self.directory / "marks"
 
@@ -181,12 +252,22 @@ class Place:
         return len(self.marks.read_text(encoding="utf-8").splitlines()) if self.marks.exists() else 0
 
 
+@pytest.fixture(params=["warm", "cold", "process"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """The executors: the local one with its two ways to start, and a remote one."""
+    return str(request.param)
+
+
 @pytest.fixture
-def place(tmp_path: Path, start: str) -> Iterator[Place]:
-    """A place for each executor. There is one, with two ways to start."""
+def place(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> Iterator[Place]:
+    """A place for each executor."""
     directory = tmp_path / "place"
-    directory.mkdir()
-    made = Place(LocalInstallation(tmp_path / "runs", start), directory)
+    (directory / "code").mkdir(parents=True)
+    if kind == "process":
+        installation: Installation = RemoteInstallation(tmp_path, request.getfixturevalue("store"))
+    else:
+        installation = LocalInstallation(tmp_path / "runs", kind)
+    made = Place(installation, directory)
     made.restart()
     yield made
     made.open_gate()
@@ -301,6 +382,7 @@ def test_after_go_a_flow_outlives_its_controller_and_is_adopted(place: Place) ->
     assert place.starts == 1
 
 
+@local_only
 def test_an_attempt_that_has_started_is_recognized_although_its_record_says_launching(place: Place) -> None:
     handle = place.start()
     handle.run = replace(handle.run, state=RunState.LAUNCHING, started_at=None)
@@ -347,6 +429,7 @@ def test_a_lost_attempt_has_crashed_and_nothing_of_it_is_left(place: Place, is_a
     wait_until(lambda: is_gone(place.flow_pid))
 
 
+@local_only
 def test_an_attempt_lost_before_go_has_not_started_and_counts_as_a_failed_launch(place: Place) -> None:
     handle = place.launch()
     wait_until_ready(handle)
@@ -360,6 +443,7 @@ def test_an_attempt_lost_before_go_has_not_started_and_counts_as_a_failed_launch
     assert place.starts == 0
 
 
+@local_only
 def test_an_attempt_that_ends_between_ready_and_go_ended_on_its_own(place: Place) -> None:
     handle = place.launch()
     wait_until_ready(handle)
@@ -370,6 +454,7 @@ def test_an_attempt_that_ends_between_ready_and_go_ended_on_its_own(place: Place
     assert place.starts == 0
 
 
+@local_only
 def test_it_is_uncertain_whether_an_attempt_without_any_trace_has_run(place: Place) -> None:
     handle = place.launch()
     handle.abandon()
@@ -384,6 +469,7 @@ def replace_nonce(handle: Handle) -> Handle:
     return handle
 
 
+@local_only
 def test_attempts_of_an_earlier_boot_cannot_be_proven_not_to_have_run(place: Place) -> None:
     handle = place.launch()
     handle.abandon()
@@ -393,6 +479,7 @@ def test_attempts_of_an_earlier_boot_cannot_be_proven_not_to_have_run(place: Pla
     assert found.why_uncertain() == "the machine was restarted while the run was being launched"
 
 
+@local_only
 def test_an_attempt_in_another_place_is_adopted_only_if_it_cannot_be_running(place: Place) -> None:
     handle = place.launch()
     handle.abandon()
@@ -441,6 +528,7 @@ def test_the_descriptor_becomes_readable_when_an_attempt_is_ready_and_when_it_en
     assert outcome_of(handle).state is RunState.SUCCEEDED
 
 
+@local_only
 def test_an_adopted_attempt_has_a_descriptor_once_its_status_was_read(place: Place) -> None:
     handle = place.start()
     place.restart()
