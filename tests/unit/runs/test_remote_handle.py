@@ -1,5 +1,6 @@
 """The handles of remote attempts, from the launch to the verdict, with a cluster in memory."""
 
+import select
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -35,9 +36,8 @@ def be_silent(world: RemoteWorld, seconds: float = 31) -> None:
 
 
 def is_readable(handle: RemoteHandle) -> bool:
-    import select
-
-    return bool(select.select([handle.fileno()], [], [], 0)[0])
+    descriptor = handle.fileno()
+    return descriptor is not None and bool(select.select([descriptor], [], [], 0)[0])
 
 
 def test_a_job_has_what_its_runner_needs(world: RemoteWorld) -> None:
