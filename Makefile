@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
-.PHONY: help run test thorough check format generate prefect faults bench bench-peers bench-page simulate kills lock clean browser
+.PHONY: help run test thorough check format generate prefect faults bench bench-peers bench-page simulate kills lock clean browser ray
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -23,8 +23,15 @@ $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/run.stamp
 run: $(VENV)/run.stamp  ## install, and run the controller on the example deployments/ (Ctrl-C ends it)
 	$(BIN)/controller run --repo .
 
-test: $(VENV)/dev.stamp browser  ## install, and pass the tests
+RAY := .venv-ray
+$(RAY)/ray.stamp: requirements/ray.txt $(VENV)/run.stamp
+	@test -x $(RAY)/bin/python || $(PYTHON) -m venv $(RAY)
+	$(BIN)/uv pip install --quiet --python $(RAY)/bin/python --require-hashes -r requirements/ray.txt
+	@touch $@
+
+test: $(VENV)/dev.stamp $(RAY)/ray.stamp browser  ## install, and pass the tests
 	$(BIN)/python -m pytest -n 3 --dist worksteal -q
+	$(BIN)/python -m pytest -q -m ray tests/ray
 
 APT_INSTALL := apt-get install -qq -y --no-install-recommends -o DPkg::Lock::Timeout=300
 browser:  ## install chromium, which the end-to-end tests drive; the headless one needs half of the CPU time
@@ -52,6 +59,9 @@ prefect: $(VENV)/dev.stamp  ## install Prefect into .venv-prefect, and run its o
 	test -x .venv-prefect/bin/python || $(PYTHON) -m venv .venv-prefect
 	.venv-prefect/bin/python -m pip --disable-pip-version-check --quiet install "prefect>=3,<4"
 	$(BIN)/python -m pytest -q -m prefect
+
+ray: $(VENV)/dev.stamp $(RAY)/ray.stamp  ## install Ray into .venv-ray, and run jobs and flows on a cluster of two nodes
+	$(BIN)/python -m pytest -q -m ray tests/ray
 
 faults: $(VENV)/dev.stamp  ## cut the power of a disk under the controller, and make system calls fail (needs root)
 	$(BIN)/python -m pytest -q -m faults tests/faults
@@ -92,6 +102,8 @@ lock:  ## resolve the pinned, hashed requirements again
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \
 	  --custom-compile-command "make lock" pyproject.toml requirements/build.in --group dev -c requirements/run.txt \
 	  -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade \
+	  --custom-compile-command "make lock" requirements/ray.in -o requirements/ray.txt
 
 clean:  ## remove everything that make created
-	rm -rf $(VENV) .venv-prefect $(PEERS) .controller build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-prefect $(RAY) $(PEERS) .controller build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

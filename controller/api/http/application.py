@@ -38,6 +38,7 @@ from controller.api.http.routes import (
     graph,
     health,
     hooks,
+    hosts,
     node,
     notifications,
     python,
@@ -74,6 +75,7 @@ API = (
     run_logs.router,
     python.router,
     notifications.router,
+    hosts.router,
     events.router,
     search.router,
 )

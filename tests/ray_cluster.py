@@ -1,0 +1,137 @@
+"""A Ray cluster on the loopback interface for tests, from the environment that `make ray` installs.
+
+Its nodes have addresses of their own, so that their ports do not collide. Requests need a token.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from controller.runs.executors.local.supervisor import process_tree
+from tests.conftest import wait_until
+from tests.receivers import free_port
+
+BIN = Path(__file__).parents[1] / ".venv-ray" / "bin"
+TOKEN = "the-token-of-the-test-cluster"
+HEAD, NODE = "127.0.0.2", "127.0.0.3"
+START_SECONDS = 120.0
+
+_SETTINGS = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": TOKEN,
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Idle workers that no job of these tests uses.
+    "RAY_enable_worker_prestart": "0",
+    "RAY_prestart_worker_first_driver": "0",
+    # The head notices a lost node after 3 seconds instead of 15, and a node the lost head after 5 instead of 60.
+    "RAY_health_check_initial_delay_ms": "2000",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "5000",
+    "RAY_health_check_failure_threshold": "3",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
+}
+
+
+class RayCluster:
+    """A head and a second node, which has the resource `second`. Each of them has two cores.
+
+    `home`: the directory of Ray's sessions, with a short path because of the sockets in it.
+    """
+
+    def __init__(self) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="controller-ray-"))
+        self.token_file = self.home / "token"
+        self.token_file.write_text(f"{TOKEN}\n")
+        self._gcs_port, self._dashboard_port = free_port(), free_port()
+        self._head: subprocess.Popen[bytes] | None = None
+        self._node: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self._dashboard_port}"
+
+    def start(self) -> None:
+        """Start the nodes that are not running, and return when jobs can be placed on both."""
+        if self._head is None or self._head.poll() is not None:
+            ports = {"": self._gcs_port, "dashboard-": self._dashboard_port, "ray-client-server-": free_port()}
+            options = [f"--{name}port={port}" for name, port in ports.items()]
+            options += ["--dashboard-host=127.0.0.1", f"--temp-dir={self.home}"]
+            self._head = self._start("head", HEAD, "--head", *options)
+            self._wait_for([HEAD])
+        if self._node is None or self._node.poll() is not None:
+            self._node = self._start("node", NODE, f"--address={HEAD}:{self._gcs_port}", '--resources={"second": 1}')
+            self._wait_for([HEAD, NODE])
+
+    def kill_node(self) -> None:
+        """End all processes of the second node with SIGKILL, as if its machine had lost its power."""
+        self._node = _kill(self._node)
+
+    def kill_head(self) -> None:
+        """End all processes of the head with SIGKILL. The second node then ends itself."""
+        self._head = _kill(self._head)
+
+    def wait_for_node(self) -> None:
+        """Wait until the second node has ended itself."""
+        assert self._node is not None
+        self._node.wait(START_SECONDS)
+        self.kill_node()
+
+    def close(self) -> None:
+        """End the cluster and remove its files."""
+        for process in (self._node, self._head):
+            if process is not None and process.poll() is None:
+                process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(20)
+        self.kill_node()
+        self.kill_head()
+        shutil.rmtree(self.home)
+
+    def get(self, path: str) -> Any:
+        """Return the JSON of a request to the dashboard."""
+        request = urllib.request.Request(self.address + path, headers={"Authorization": f"Bearer {TOKEN}"})
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.load(answer)
+
+    def _start(self, name: str, address: str, *options: str) -> subprocess.Popen[bytes]:
+        ports = ("dashboard-agent-listen", "dashboard-agent-grpc", "runtime-env-agent", "metrics-export")
+        command = [str(BIN / "ray"), "start", "--block", "--disable-usage-stats", f"--node-ip-address={address}"]
+        command += ["--num-cpus=2", "--num-gpus=0", "--object-store-memory=80000000"]
+        command += [f"--{port}-port={free_port()}" for port in ports]
+        environment = {"PATH": f"{BIN}:{os.defpath}", "HOME": str(self.home), "LANG": "C.UTF-8", **_SETTINGS}
+        parent = os.getpid()
+        with (self.home / f"{name}.log").open("ab") as log:
+            return subprocess.Popen(
+                [*command, *options], cwd="/", env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True, preexec_fn=lambda: process_tree.die_with(parent),
+            )  # fmt: skip
+
+    def _wait_for(self, addresses: list[str]) -> None:
+        wait_until(lambda: self._alive() == sorted(addresses), within=START_SECONDS)
+
+    def _alive(self) -> list[str]:
+        for process, name in ((self._head, "head"), (self._node, "node")):
+            assert process is None or process.poll() is None, (self.home / f"{name}.log").read_text()
+        try:
+            found = self.get("/nodes?view=summary")["data"]["summary"]
+            # The submission of a job needs the head's agent, which starts last.
+            agents = self.get("/api/jobs/") is not None
+        except OSError:
+            return []
+        alive = [node["ip"] for node in found if node["raylet"].get("state") == "ALIVE"]
+        return sorted(alive) if agents else []
+
+
+def _kill(process: subprocess.Popen[bytes] | None) -> None:
+    """Kill the process group of `ray start`: all processes of its node but the jobs, which end when they notice."""
+    if process is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(20)
