@@ -6,6 +6,7 @@ Used by `test_executors`.
 import os
 import selectors
 import signal
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -27,17 +28,26 @@ from controller.runs.executors.executor import (
 from controller.runs.executors.local.executor import LocalExecutor
 from controller.runs.executors.local.fork_server_client import ForkServer
 from controller.runs.executors.local.launcher import Launcher
+from controller.runs.executors.remote.executor import RemoteExecutor
 from controller.runs.ids import RunIds, new_nonce
 from controller.settings import boot_id
+from controller.store import Store, run_transitions, runs
 from tests.conftest import NOW, PATIENCE_SECONDS, wait_until
+from tests.process_engine import ProcessEngine
+from tests.remote_parts import AdvancedClock, RemoteController, free_port
 from tests.unit.runs.conftest import GRACE, PATH
 from tests.unit.runs.environments import deployment_of
 
-WAITS = 'echo began >> "$MARKS"; echo $$ > "$PID"; while [ ! -e "$GATE" ]; do sleep 0.02; done; exit $(cat "$GATE")'
+WAITS = (
+    'echo began | tee -a "$MARKS"; echo $$ > "$PID"; while [ ! -e "$GATE" ]; do sleep 0.02; done; exit $(cat "$GATE")'
+)
 
 
 class Installation(Protocol):
     """Where the attempts of one executor run."""
+
+    def record(self, run: Run, attempt: Attempt) -> None:
+        """Record the claim of an attempt, as the monitor does before the launch."""
 
     def create(self) -> Executor:
         """Create an executor, as the first or the next controller does."""
@@ -75,6 +85,9 @@ class LocalInstallation:
             wait_until(lambda: _is_ready(server))
         return executor
 
+    def record(self, run: Run, attempt: Attempt) -> None:
+        """Do nothing: this executor reads no records."""
+
     def lose(self, handle: Handle) -> None:
         """Kill the supervisor."""
         os.kill(int((handle.directory / "lock").read_bytes().split()[0]), signal.SIGKILL)
@@ -86,6 +99,56 @@ class LocalInstallation:
 def _is_ready(server: ForkServer) -> bool:
     server.check()
     return server.is_ready
+
+
+class RemoteInstallation:
+    """A cluster, with the node API of one controller after the other."""
+
+    def __init__(self, directory: Path, store: Store) -> None:
+        self._clock = AdvancedClock()
+        self._engine = ProcessEngine(directory / "cluster", PATH)
+        self._store = store
+        self._controller = RemoteController(
+            directory / "state", store, self._clock, self._engine, port=free_port(), grace=GRACE
+        )
+        self._executor: RemoteExecutor | None = None
+        self._is_lost = False
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._maintain)
+        self._thread.start()
+
+    def create(self) -> RemoteExecutor:
+        """Create an executor, with the node API."""
+        self._controller.close()
+        self._executor = self._controller.open()
+        return self._executor
+
+    def record(self, run: Run, attempt: Attempt) -> None:
+        """Store the claim: runners that ask while no controller runs the attempt wait for the next one."""
+        with self._store.write() as tx:
+            runs.insert_all(tx, [replace(run, state=RunState.PENDING, attempt=0)])
+            run_transitions.claim(tx, [attempt])
+
+    def lose(self, handle: Handle) -> None:
+        """Kill all processes of the node, and let the time pass that it takes to be sure."""
+        assert handle.attempt.job_id is not None
+        self._engine.lose_job(handle.attempt.job_id)
+        self._is_lost = True
+
+    def close(self) -> None:
+        """Kill what still runs in the cluster."""
+        self._stopping.set()
+        self._thread.join()
+        self._controller.close()
+        self._engine.close()
+
+    def _maintain(self) -> None:
+        """Do the periodic work of the executor, as the engine does."""
+        while not self._stopping.wait(0.1):
+            if self._is_lost:
+                self._clock.advance += 5
+            if self._executor is not None:
+                self._executor.maintain()
 
 
 @dataclass(slots=True)
@@ -126,8 +189,10 @@ class Place:
         names = {"MARKS": self.marks, "PID": self.pid_file, "GATE": self.gate}
         env = {name: str(path) for name, path in names.items()}
         deployment = deployment_of(["sh", "-c", WAITS], env=env, timeout=timedelta(seconds=PATIENCE_SECONDS))
-        launchable = Launchable(run=run, deployment=deployment, root=self.directory, pycache=None)
-        return self.add(self.executor.launch(launchable, self.executor.describe(launchable, attempt)))
+        launchable = Launchable(run=run, deployment=deployment, root=self.code, pycache=None)
+        attempt = self.executor.describe(launchable, attempt)
+        self.installation.record(run, attempt)
+        return self.add(self.executor.launch(launchable, attempt))
 
     def adopt(self, handle: Handle) -> Handle:
         """Return a new handle of the same attempt."""
@@ -151,6 +216,10 @@ class Place:
         part = self.gate.with_suffix(".part")
         part.write_text(str(exit_code), encoding="utf-8")
         part.rename(self.gate)
+
+    @property
+    def code(self) -> Path:
+        return self.directory / "code"
 
     @property
     def marks(self) -> Path:

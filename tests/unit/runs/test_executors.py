@@ -11,8 +11,10 @@ from controller.model.runs import RunState
 from controller.runs.executors.executor import Alive, NotStarted, Phase
 from tests.conftest import NOW, wait_until
 from tests.unit.runs.installations import (
+    Installation,
     LocalInstallation,
     Place,
+    RemoteInstallation,
     outcome_of,
     phase_of,
     replace_nonce,
@@ -25,13 +27,28 @@ from tests.unit.runs.test_supervisor import is_gone
 
 pytestmark = pytest.mark.integration
 
+local_only = pytest.mark.parametrize("kind", ["warm", "cold"])
+"""For promises that only local attempts need: their directory and their host say more than a cluster can."""
+
+remote_only = pytest.mark.parametrize("kind", ["process"])
+
+
+@pytest.fixture(params=["warm", "cold", "process"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """The executors: the local one with its two ways to start, and a remote one."""
+    return str(request.param)
+
 
 @pytest.fixture
-def place(tmp_path: Path, start: str) -> Iterator[Place]:
-    """A place for each executor. There is one, with two ways to start."""
+def place(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> Iterator[Place]:
+    """A place for each executor."""
     directory = tmp_path / "place"
-    directory.mkdir()
-    made = Place(LocalInstallation(tmp_path / "runs", start), directory)
+    (directory / "code").mkdir(parents=True)
+    if kind == "process":
+        installation: Installation = RemoteInstallation(tmp_path, request.getfixturevalue("store"))
+    else:
+        installation = LocalInstallation(tmp_path / "runs", kind)
+    made = Place(installation, directory)
     made.restart()
     yield made
     made.open_gate()
@@ -75,7 +92,8 @@ def test_the_output_of_a_flow_is_in_the_directory_of_its_attempt(place: Place) -
     handle = place.start()
     place.open_gate(exit_code=3)
     outcome_of(handle)
-    assert {"started", "exit", "log"} <= {path.name for path in handle.directory.iterdir()}
+    assert {"started", "exit"} <= {path.name for path in handle.directory.iterdir()}
+    assert (handle.directory / "log").read_text(encoding="utf-8") == "began\n"
 
 
 @pytest.mark.parametrize("is_ready", [False, True])
@@ -94,8 +112,25 @@ def test_without_go_no_flow_starts_after_the_controller_ends(place: Place) -> No
     handle = place.launch()
     wait_until_ready(handle)
     place.restart()
-    assert wait_until_ended(place.adopt(handle)) == NotStarted()
+    adopted = place.adopt(handle)
+    if phase_of(adopted) is Phase.STARTING:  # it may still become ready
+        adopted.abandon()
+    assert wait_until_ended(adopted) == NotStarted()
     assert place.starts == 0
+
+
+@remote_only
+def test_a_job_that_waits_for_go_gets_it_from_the_next_controller(place: Place) -> None:
+    handle = place.launch()
+    wait_until_ready(handle)
+    place.restart()
+    assert place.starts == 0
+    adopted = place.adopt(handle)
+    wait_until_ready(adopted)
+    send_go(adopted)
+    place.open_gate()
+    assert outcome_of(adopted).state is RunState.SUCCEEDED
+    assert place.starts == 1
 
 
 def test_after_go_a_flow_outlives_its_controller_and_is_adopted(place: Place) -> None:
@@ -110,6 +145,7 @@ def test_after_go_a_flow_outlives_its_controller_and_is_adopted(place: Place) ->
     assert place.starts == 1
 
 
+@local_only
 def test_an_attempt_that_has_started_is_recognized_although_its_record_says_launching(place: Place) -> None:
     handle = place.start()
     handle.run = replace(handle.run, state=RunState.LAUNCHING, started_at=None)
@@ -156,6 +192,7 @@ def test_a_lost_attempt_has_crashed_and_nothing_of_it_is_left(place: Place, is_a
     wait_until(lambda: is_gone(place.flow_pid))
 
 
+@local_only
 def test_an_attempt_lost_before_go_has_not_started_and_counts_as_a_failed_launch(place: Place) -> None:
     handle = place.launch()
     wait_until_ready(handle)
@@ -169,6 +206,7 @@ def test_an_attempt_lost_before_go_has_not_started_and_counts_as_a_failed_launch
     assert place.starts == 0
 
 
+@local_only
 def test_an_attempt_that_ends_between_ready_and_go_ended_on_its_own(place: Place) -> None:
     handle = place.launch()
     wait_until_ready(handle)
@@ -179,6 +217,7 @@ def test_an_attempt_that_ends_between_ready_and_go_ended_on_its_own(place: Place
     assert place.starts == 0
 
 
+@local_only
 def test_it_is_uncertain_whether_an_attempt_without_any_trace_has_run(place: Place) -> None:
     handle = place.launch()
     handle.abandon()
@@ -187,6 +226,7 @@ def test_it_is_uncertain_whether_an_attempt_without_any_trace_has_run(place: Pla
     assert unknown.why_uncertain() is not None
 
 
+@local_only
 def test_attempts_of_an_earlier_boot_cannot_be_proven_not_to_have_run(place: Place) -> None:
     handle = place.launch()
     handle.abandon()
@@ -196,6 +236,7 @@ def test_attempts_of_an_earlier_boot_cannot_be_proven_not_to_have_run(place: Pla
     assert found.why_uncertain() == "the machine was restarted while the run was being launched"
 
 
+@local_only
 def test_an_attempt_in_another_place_is_adopted_only_if_it_cannot_be_running(place: Place) -> None:
     handle = place.launch()
     handle.abandon()
@@ -234,6 +275,7 @@ def test_the_descriptor_becomes_readable_when_an_attempt_is_ready_and_when_it_en
     assert outcome_of(handle).state is RunState.SUCCEEDED
 
 
+@local_only
 def test_an_adopted_attempt_has_a_descriptor_once_its_status_was_read(place: Place) -> None:
     handle = place.start()
     place.restart()

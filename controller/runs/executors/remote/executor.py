@@ -58,6 +58,7 @@ class RemoteExecutor:
 
     ready_seconds = math.inf
     builds_python = False
+    place = None
 
     def __init__(
         self,

@@ -201,7 +201,7 @@ class NodeDesk:
             self._hear_started(seat, request)
         with seat.files:
             try:
-                return received_files.append(seat.directory, name, offset, data)
+                return received_files.append(seat.directory, name, offset, data, self._clock.now())
             except OSError as error:
                 raise _not_stored(error) from error
 
