@@ -30,8 +30,10 @@ class Leading:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="lease")
 
-    def wait(self, stop_signal: StopSignal | None) -> None:
+    def wait(self, stop_signal: StopSignal | None, on_wait: Callable[[], None] = lambda: None) -> None:
         """Wait until no other controller leads, or until the stop signal arrives (StoppingError).
+
+        Call `on_wait` each time that another controller leads.
 
         Raises AlreadyRunningError without a stop signal if another controller leads, and StateError if the server can't
         be used at the first attempt: a later failure may pass.
@@ -41,11 +43,13 @@ class Leading:
         if stop_signal is None:
             raise already_leading(self.leadership.url)
         log.info("Another controller leads the project; waiting as a standby")
+        on_wait()
         while not stop_signal.wait(_POLL_SECONDS):
             try:
                 if self.leadership.try_lock():
                     log.info("No other controller leads the project any more; taking over")
                     return
+                on_wait()
             except StateError as error:
                 log.warning("The state database can't be used; retrying", extra={"error": error.message})
         raise StoppingError

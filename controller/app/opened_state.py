@@ -18,6 +18,7 @@ from controller.store.state_directory import StateDirectory
 
 if TYPE_CHECKING:
     from controller.app.leading import Leading
+    from controller.app.standby import Standby
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +26,11 @@ _RETRY_SECONDS = 1.0
 
 
 def open_state(
-    state: StateDirectory, settings: Settings, clock: Clock, stop_signal: StopSignal
+    state: StateDirectory, settings: Settings, clock: Clock, stop_signal: StopSignal, standby: "Standby"
 ) -> "tuple[Store, Leading | None]":
     """Return the store, and for a database on a server the leadership. The state directory is unlocked on an error.
+
+    `standby` serves requests while another controller leads.
 
     Raises:
         AlreadyRunningError: another controller leads the project, and `settings.waits` is not set.
@@ -39,7 +42,8 @@ def open_state(
     try:
         while True:
             try:
-                return _open(state, settings, clock, stop_signal if settings.waits else None, stop_signal.fail)
+                signal = stop_signal if settings.waits else None
+                return _open(state, settings, clock, signal, standby, stop_signal.fail)
             except (StateLostError, AlreadyRunningError):
                 raise
             except StateError as error:
@@ -49,6 +53,7 @@ def open_state(
             if stop_signal.wait(_RETRY_SECONDS):
                 raise StoppingError
     except BaseException:
+        standby.close()
         state.release()
         raise
 
@@ -58,10 +63,11 @@ def _open(
     settings: Settings,
     clock: Clock,
     stop_signal: StopSignal | None,
+    standby: "Standby",
     on_failure: Callable[[], None],
 ) -> "tuple[Store, Leading | None]":
     """Open the state once. With a stop signal, wait until no other controller leads the project."""
-    leading = None if isinstance(state.database, Path) else _lead(state.database, clock, stop_signal)
+    leading = None if isinstance(state.database, Path) else _lead(state.database, clock, stop_signal, standby)
     try:
         check_history(state)
         leadership = None if leading is None else leading.leadership
@@ -84,14 +90,14 @@ def _open(
     return store, leading
 
 
-def _lead(url: StateUrl, clock: Clock, stop_signal: StopSignal | None) -> "Leading":
+def _lead(url: StateUrl, clock: Clock, stop_signal: StopSignal | None, standby: "Standby") -> "Leading":
     """Lead the project; with a stop signal, wait until no other controller leads it."""
     find_database(url)  # raises StateError without psycopg, which is optional
     from controller.app.leading import Leading
 
     leading = Leading(url, clock)
     try:
-        leading.wait(stop_signal)
+        leading.wait(stop_signal, standby.serve)
     except BaseException:
         leading.leadership.release()
         raise

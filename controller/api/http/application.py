@@ -27,6 +27,8 @@ from controller.api.dashboard import (
     static_files,
 )
 from controller.api.dashboard.templating import render_error
+from controller.api.http.forwarder import Forwarder
+from controller.api.http.forwarding import ForwardingMiddleware
 from controller.api.http.head_middleware import HeadMiddleware
 from controller.api.http.problem_details import Problem, problem, problem_of
 from controller.api.http.responses import Dependencies
@@ -37,6 +39,7 @@ from controller.api.http.routes import (
     graph,
     health,
     hooks,
+    leadership,
     notifications,
     python,
     reconcile,
@@ -61,6 +64,7 @@ API = (
     health.router,
     hooks.router,
     reconcile.router,
+    leadership.router,
     summary.router,
     settings.router,
     deployments.router,
@@ -90,9 +94,16 @@ PAGES = (
 )
 
 
-def make_application(dependencies: Dependencies, deployment_cache: DeploymentCache, hosts: frozenset[str]) -> ASGIApp:
-    """Return the complete ASGI application, including the security middleware."""
-    routes = HeadMiddleware(make_routes(dependencies, deployment_cache))
+def make_application(
+    dependencies: Dependencies,
+    deployment_cache: DeploymentCache,
+    hosts: frozenset[str],
+    forwarder: Forwarder | None = None,
+) -> ASGIApp:
+    """Return the complete ASGI application, including the security middleware. A standby has a `forwarder`."""
+    routes: ASGIApp = HeadMiddleware(make_routes(dependencies, deployment_cache))
+    if forwarder is not None:
+        routes = ForwardingMiddleware(routes, forwarder, dependencies.credentials)
     return SecurityMiddleware(
         routes, hosts=hosts, credentials=dependencies.credentials, cookie=dependencies.cookie, clock=dependencies.clock
     )
