@@ -1,4 +1,4 @@
-"""What a controller does while another one leads: it serves the API and the dashboard from the shared database.
+"""The server of a controller while another one leads: the API and the dashboard, from the shared database.
 
 It reads. The leader gets what changes something, and what needs the leader's files (`controller.api.http.forwarding`).
 """

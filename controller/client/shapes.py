@@ -872,7 +872,7 @@ class LeaderView(TypedDict):
 
 
 class Leadership(TypedDict):
-    """Who leads, and the role of the controller with this state directory; both are None for a state in a file.
+    """The controller that leads, and the role of the one with this state directory; both None for a state in a file.
 
     `role` is also None if no controller runs with the state directory. See `Standing` for the last two.
     """

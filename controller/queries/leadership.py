@@ -1,4 +1,4 @@
-"""Which controller leads a state on a server, and what this one does: for the status, the API and the dashboard."""
+"""The controller that leads a state on a server, and the role of this one: for the status, the API and the dashboard."""
 
 import socket
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from controller.store.state_directory import StateDirectory
 
 
 class Role(StrEnum):
-    """What a controller does: it leads, or it waits until it can."""
+    """The role of a controller: it leads, or it waits until it can."""
 
     LEADER = "leader"
     STANDBY = "standby"
@@ -48,7 +48,7 @@ class LeaderView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leadership:
-    """Who leads, and the role of the controller with this state directory; both are None for a state in a file.
+    """The controller that leads, and the role of the one with this state directory; both None for a state in a file.
 
     `role` is also None if no controller runs with the state directory. See `Standing` for the last two.
     """

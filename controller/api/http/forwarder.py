@@ -1,4 +1,4 @@
-"""What a standby knows about the leader, to which it forwards requests. `app.standby` creates it."""
+"""The facts about the leader that a standby needs to forward requests. `app.standby` provides them."""
 
 import re
 from collections.abc import Callable
