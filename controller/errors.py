@@ -172,6 +172,12 @@ class NotRunningError(ControllerError):
     reason = "NotRunning"
 
 
+class NoLeaderError(ControllerError):
+    """A standby can't pass a request on, because no controller leads, or because it can't reach the one that does."""
+
+    reason = "NoLeader"
+
+
 def unknown_deployment(name: str, existing: Iterable[str]) -> NotFoundError:
     """Return the error for a name that no deployment has. Its hint suggests the most similar existing name."""
     matches = closest(name, existing)

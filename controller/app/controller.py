@@ -14,6 +14,7 @@ from controller.app.notifications import Notifications
 from controller.app.opened_state import open_state
 from controller.app.python_builds import read_declared
 from controller.app.source_parts import first_status, new_renderer
+from controller.app.standby import Standby
 from controller.app.stop_signal import StopSignal, exit_after
 from controller.app.tracing import Tracing
 from controller.app.triggers import Triggers
@@ -28,6 +29,7 @@ from controller.operations.holds import end_expired_holds
 from controller.operations.parameter_check import Parameters
 from controller.python_environments import PythonEnvironments
 from controller.python_specs import RenderedSource
+from controller.queries.leadership import Role, Standing
 from controller.queries.parameter_form import Forms
 from controller.queries.status import StatusView, current_status
 from controller.reconcile.loop import Loop
@@ -52,6 +54,7 @@ from controller.sources.git import find_git
 from controller.sources.open_source import open_source
 from controller.store import runs
 from controller.store.condition_file import NOTICES, Notices
+from controller.store.leaders import set_url
 from controller.store.state_directory import StateDirectory
 
 log = logging.getLogger(__name__)
@@ -83,7 +86,8 @@ class Controller:
         self._tracing = Tracing(settings.otlp_endpoint)
         self.state = StateDirectory.at(location)
         self.state.hold(version=__version__, now=self._clock.now(), pause=threading.Event().wait)
-        self._store, self._leading = open_state(self.state, settings, self._clock, stop_signal)
+        self._standby = Standby(settings, self.state, self._clock)
+        self._store, self._leading = open_state(self.state, settings, self._clock, stop_signal, self._standby)
         self._notices = Notices(self.state.path / NOTICES)
         self._engine_store = self._store.with_own_readers(2)
         self._reconciler_store = self._store.with_own_readers(2)
@@ -174,7 +178,8 @@ class Controller:
             self._notifications,
             has_deployment_series=self._settings.notifications.has_deployment_metrics,
         )
-        self._web = Web(self._settings, self.state, self._source, self._operations, parts)
+        standing = None if self._leading is None else Standing(role=Role.LEADER)
+        self._web = Web(self._settings, self.state, self._source, self._operations, lambda: standing, parts)
 
     def check(self) -> None:
         """Check the settings against the source before the controller starts.
@@ -250,9 +255,21 @@ class Controller:
         # Before the loop, which computes jobs from cursors: the engine corrects them if the clock was ahead.
         self._engine.start()
         self._loop.start()
+        self._standby.close()
         self._web.start()
+        self._advertise()
         self._notifications.start()
         self._triggers.start()
+
+    def _advertise(self) -> None:
+        """Record where standbys reach the API of this controller, if it shares its state with them."""
+        if self._leading is None:
+            return
+        try:
+            with self._store.write() as tx:
+                set_url(tx, self._web.advertised_url)
+        except StateError as error:  # it may lead no longer
+            log.warning("The address for standbys can't be recorded", extra={"error": error.message})
 
     def _warn_if_exports_are_writable(self) -> None:
         """Log a warning at start if flows can change the exported code."""
@@ -326,6 +343,7 @@ class Controller:
             watcher.join()
 
     def _close(self) -> None:
+        self._standby.close()
         self._web.close()
         self._notifications.close()
         self._triggers.close()

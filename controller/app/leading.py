@@ -39,8 +39,10 @@ class Leading:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="lease")
 
-    def wait(self, stop_signal: StopSignal | None) -> None:
+    def wait(self, stop_signal: StopSignal | None, on_wait: Callable[[], None] = lambda: None) -> None:
         """Wait until no other controller leads, or until the stop signal arrives (StoppingError).
+
+        Call `on_wait` each time that another controller leads.
 
         Raises AlreadyRunningError without a stop signal if another controller leads, and StateError if the server can't
         be used at the first attempt: a later failure may pass.
@@ -50,6 +52,7 @@ class Leading:
         if stop_signal is None:
             raise already_leading(self.leadership.url)
         log.info("Another controller leads the project; waiting as a standby")
+        on_wait()
         try:
             while not stop_signal.wait(_POLL_SECONDS):
                 try:
@@ -57,6 +60,7 @@ class Leading:
                         log.info("No other controller leads the project any more; taking over")
                         return
                     self._record_host(self._host_runs)
+                    on_wait()
                 except StateError as error:
                     log.warning("The state database can't be used; retrying", extra={"error": error.message})
         finally:

@@ -19,6 +19,7 @@ from controller.store.state_directory import StateDirectory
 
 if TYPE_CHECKING:
     from controller.app.leading import Leading
+    from controller.app.standby import Standby
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +27,11 @@ _RETRY_SECONDS = 1.0
 
 
 def open_state(
-    state: StateDirectory, settings: Settings, clock: Clock, stop_signal: StopSignal
+    state: StateDirectory, settings: Settings, clock: Clock, stop_signal: StopSignal, standby: "Standby"
 ) -> "tuple[Store, Leading | None]":
     """Return the store, and for a database on a server the leadership. The state directory is unlocked on an error.
+
+    `standby` serves requests while another controller leads.
 
     Raises:
         AlreadyRunningError: another controller leads the project, and `settings.waits` is not set.
@@ -40,7 +43,8 @@ def open_state(
     try:
         while True:
             try:
-                return _open(state, settings, clock, stop_signal if settings.waits else None, stop_signal.fail)
+                signal = stop_signal if settings.waits else None
+                return _open(state, settings, clock, signal, standby, stop_signal.fail)
             except (StateLostError, AlreadyRunningError):
                 raise
             except StateError as error:
@@ -50,6 +54,7 @@ def open_state(
             if stop_signal.wait(_RETRY_SECONDS):
                 raise StoppingError
     except BaseException:
+        standby.close()
         state.release()
         raise
 
@@ -59,10 +64,15 @@ def _open(
     settings: Settings,
     clock: Clock,
     stop_signal: StopSignal | None,
+    standby: "Standby",
     on_failure: Callable[[], None],
 ) -> "tuple[Store, Leading | None]":
     """Open the state once. With a stop signal, wait until no other controller leads the project."""
-    leading = None if isinstance(state.database, Path) else _lead(state, state.database, settings, clock, stop_signal)
+    leading = (
+        None
+        if isinstance(state.database, Path)
+        else _lead(state, state.database, settings, clock, stop_signal, standby)
+    )
     try:
         check_history(state)
         leadership = None if leading is None else leading.leadership
@@ -86,7 +96,12 @@ def _open(
 
 
 def _lead(
-    state: StateDirectory, url: StateUrl, settings: Settings, clock: Clock, stop_signal: StopSignal | None
+    state: StateDirectory,
+    url: StateUrl,
+    settings: Settings,
+    clock: Clock,
+    stop_signal: StopSignal | None,
+    standby: "Standby",
 ) -> "Leading":
     """Lead the project; with a stop signal, wait until no other controller leads it."""
     find_database(url)  # raises StateError without psycopg, which is optional
@@ -94,7 +109,7 @@ def _lead(
 
     leading = Leading(url, clock, place_of(state), settings.grace)
     try:
-        leading.wait(stop_signal)
+        leading.wait(stop_signal, standby.serve)
     except BaseException:
         leading.leadership.release()
         raise

@@ -8,13 +8,17 @@ import functools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+from controller.api.http.forwarder import Forwarder
 from controller.api.metrics.parts import RunningParts
 from controller.app.own_files import own_files
 from controller.errors import SourceError, UsageError
+from controller.listen_settings import advertised_url
 from controller.model.policies import EnvSecret, FileSecret, Secret
 from controller.model.runs import Run
 from controller.operations.context import OperationContext
+from controller.queries.leadership import Standing
 from controller.queries.restore import last_document
 from controller.reconcile.preview import Preview
 from controller.reconcile.state_comparison import plan_against_state
@@ -34,7 +38,10 @@ if TYPE_CHECKING:
 
 
 class Web:
-    """Serves the API and the dashboard on the Unix socket, and on `settings.listen` if that is an address."""
+    """Serves the API and the dashboard on the Unix socket, and on `settings.listen` if that is an address.
+
+    `standing` returns the role of a controller that shares its state. A standby has a `forwarder` and no `parts`.
+    """
 
     def __init__(
         self,
@@ -42,7 +49,9 @@ class Web:
         state: StateDirectory,
         source: Source,
         operations: OperationContext,
-        parts: RunningParts,
+        standing: Callable[[], Standing | None],
+        parts: RunningParts | None = None,
+        forwarder: Forwarder | None = None,
     ) -> None:
         self._settings = settings
         self._store = operations.store
@@ -51,7 +60,9 @@ class Web:
         self._clock = operations.clock
         self._operations = operations
         self._webhooks = Webhooks(operations, _place(settings.triggers.git_hook_secret), secret_variables())
-        self._parts = replace(parts, webhook_requests=lambda: self._webhooks.guard.counts)
+        self._standing = standing
+        self._forwarder = forwarder
+        self._parts = parts and replace(parts, webhook_requests=lambda: self._webhooks.guard.counts)
         self._server: HttpServer | None = None
 
     def start(self) -> None:
@@ -85,6 +96,12 @@ class Web:
     def url(self) -> str | None:
         """The URL for browsers; None if there is none."""
         return None if self._server is None else self._server.url
+
+    @property
+    def advertised_url(self) -> str | None:
+        """The URL at which other controllers reach this one; None if it serves no address."""
+        server, listen = self._server, self._settings.listen
+        return None if server is None or listen is None or not server.is_bound else advertised_url(listen, server.port)
 
     def plan(self, ref: str | None) -> Preview:
         """Plan a ref against what is applied; None means the followed ref. Python specs are not executed."""
@@ -140,7 +157,7 @@ class Web:
         def exposition() -> "Exposition":
             from controller.api.metrics.exposition import Exposition
 
-            return Exposition(self._parts, self._store, self._state, deployments, self._clock)
+            return Exposition(self._parts, self._store, self._state, deployments, self._clock, self._standing)
 
         return lambda accept: exposition().render(accept)
 
@@ -181,8 +198,11 @@ class Web:
             cookie=server.cookie,
             is_secure=server.is_secure,
             log_searcher=LogSearcher(self._clock),
+            standing=self._standing,
         )
-        return make_application(dependencies, deployment_cache, server.hosts)
+        url = self.advertised_url
+        hosts = server.hosts if url is None else server.hosts | {urlsplit(url).netloc}
+        return make_application(dependencies, deployment_cache, hosts, forwarder=self._forwarder)
 
 
 def _place(text: str | None) -> Secret | None:

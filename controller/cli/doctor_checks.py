@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 
 from controller.cli.doctor_notifications import check_notifications
 from controller.cli.doctor_python import check_python
+from controller.cli.standing import describe_role
 from controller.errors import ControllerError
 from controller.git_directory import is_git_repository
 from controller.python_environments.uv_settings import parse_uv
@@ -29,10 +30,22 @@ def examine(location: Location, max_running: int | None = None, uv: UvSettings |
         max_running=max_running or DEFAULT_MAX_RUNNING,
         environment=_environment(location, state),
     )
+    results += _role(state)
     results += check_python(location, state, uv or parse_uv(None))
     results += check_notifications(state)
     is_exported = isinstance(location.repo, RemoteUrl) or is_git_repository(location.repo)
     return [*results, _exports()] if is_exported else results
+
+
+def _role(state: StateDirectory) -> list[Check]:
+    """Return whether the controller of this machine leads or is a standby, if it shares its state."""
+    if state.database == state.file:
+        return []
+    try:
+        role = describe_role(state)
+    except ControllerError:
+        return []  # the check of the database reports this error
+    return [] if role is None else [Check(name="role", status="ok", message=role)]
 
 
 def _revision(location: Location) -> str:

@@ -111,6 +111,12 @@ STOP_SECONDS = 9.0
     help="Host name under which browsers may open the dashboard. Repeatable.",
 )
 @click.option(
+    "--advertise",
+    metavar="URL",
+    envvar="CONTROLLER_ADVERTISE",
+    help="URL at which standbys reach this controller while it leads. [default: from --listen and --public-host]",
+)
+@click.option(
     "--web-url-template",
     metavar="URL",
     envvar="CONTROLLER_WEB_URL_TEMPLATE",
@@ -247,9 +253,10 @@ def _farewell(running: int | None) -> str:
 
 
 def _settings(location: Location, values: dict[str, Any]) -> Any:
+    from controller.listen_settings import parse_listen
     from controller.remotes import check_web_url_template
     from controller.schedules import parse_duration
-    from controller.settings import Settings, parse_listen
+    from controller.settings import Settings
 
     limits = {"max_running": values["max_running"]} if values["max_running"] is not None else {}
     return Settings(
@@ -272,6 +279,7 @@ def _settings(location: Location, values: dict[str, Any]) -> Any:
             key=values["tls_key"],
             is_behind_proxy=values["behind_proxy"],
             public_hosts=values["public_hosts"],
+            advertise=values["advertise"],
         ),
         **limits,
     )

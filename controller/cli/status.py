@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -32,16 +33,14 @@ def status(location: Location, watch: bool, plain: bool, output: str) -> None:
 
     Deployments with problems come first. On a terminal, --watch opens the live view, which takes keys.
     """
-    from controller.queries.status import read_status
-
     clock = SystemClock()
     if watch and output == "text" and has_screen():
         _watch_on_terminal(location, clock, is_plain=plain)
         return
     if watch:
-        _print_changes(lambda: read_status(location, clock.now()), clock, output)
+        _print_changes(lambda: _read(location, clock), clock, output)
         return
-    view = read_status(location, clock.now())
+    view = _read(location, clock)
     if output == "json":
         print_json(view)
         return
@@ -51,14 +50,25 @@ def status(location: Location, watch: bool, plain: bool, output: str) -> None:
     show(render_status(view, clock.now()))
 
 
-def _watch_on_terminal(location: Location, clock: Clock, *, is_plain: bool) -> None:
-    """Open the live view, or redraw the report. Raises StateError, UsageError."""
+def _read(location: Location, clock: Clock) -> "StatusView":
+    """Read the status, and ask a standby what only its process knows. Raises StateError, UsageError."""
     from controller.queries.status import read_status
 
+    view = read_status(location, clock.now())
+    if view.leadership is None:
+        return view
+    from controller.cli.standing import complete
+    from controller.store.state_directory import StateDirectory
+
+    return replace(view, leadership=complete(view.leadership, StateDirectory.at(location)))
+
+
+def _watch_on_terminal(location: Location, clock: Clock, *, is_plain: bool) -> None:
+    """Open the live view, or redraw the report. Raises StateError, UsageError."""
     if is_plain or not can_show_live_view():
         from controller.cli.terminal.live_report import watch_status
 
-        watch_status(lambda: read_status(location, clock.now()), clock)
+        watch_status(lambda: _read(location, clock), clock)
         return
     from controller.cli.live_view.app import show_live_view
     from controller.store.access_check import check_access, check_owner

@@ -74,6 +74,8 @@ __all__ = [
     "KeptDeployment",
     "KeptHistory",
     "LastRun",
+    "LeaderView",
+    "Leadership",
     "LeftOut",
     "Limits",
     "LogAttempt",
@@ -106,6 +108,7 @@ __all__ = [
     "RecordedCommit",
     "Redo",
     "ResultKind",
+    "Role",
     "RuleView",
     "Run",
     "RunComparison",
@@ -180,6 +183,7 @@ Outcome = Literal["run", "skipped"]
 PythonState = Literal["waiting", "building", "ready", "failed"]
 Redo = Literal["failed", "skipped", "all"]
 ResultKind = Literal["deployment", "page", "tag", "file", "run", "backfill"]
+Role = Literal["leader", "standby"]
 RunState = Literal[
     "scheduled",
     "pending",
@@ -870,6 +874,33 @@ class LastRun(TypedDict):
     waits_for: str | None
 
 
+class LeaderView(TypedDict):
+    """The controller that leads, or led last. `leads`: whether it has shown within 6 seconds that it lives.
+
+    `url` is the address to which standbys forward requests; None if the leader serves none.
+    """
+
+    leads: bool
+    host: str
+    pid: int
+    version: str
+    since: str
+    term: int
+    url: str | None
+
+
+class Leadership(TypedDict):
+    """The controller that leads, and the role of the one with this state directory; both None for a state in a file.
+
+    `role` is also None if no controller runs with the state directory. See `Standing` for the last two.
+    """
+
+    leader: LeaderView | None
+    role: Role | None
+    lag_seconds: float | None
+    forwarded_requests: int | None
+
+
 class LeftOut(TypedDict):
     """A run that matches the filters, and the later run of its due time or chain because of which it is not retried."""
 
@@ -1309,6 +1340,7 @@ class Settings(TypedDict):
     - `interval_seconds`: how often it polls the source; `grace_seconds`: from SIGTERM to SIGKILL.
     - `token_changed_at`: when the token was created or replaced; `session_seconds`: how long a login lasts.
     - `executors`: the kinds of executors that runs can use.
+    - `leadership`: which controller leads; None for a state in a file.
     """
 
     version: str
@@ -1335,6 +1367,7 @@ class Settings(TypedDict):
     web_url_template: str | None
     conditions: list[Condition]
     notifications: NotifyView
+    leadership: Leadership | None
 
 
 class SettingsProblem(TypedDict):
@@ -1384,7 +1417,7 @@ class Status(TypedDict):
 
     `withheld` is None if no deletion is; passes are newest first. `commit` is that of the last applied revision.
     `problems` are the first 100 groups of problems with the same cause, the worst first. `notifications` says
-    whether messages reach the operator.
+    whether messages reach the operator. `leadership` is None for a state in a file.
     """
 
     controller: Controller
@@ -1397,6 +1430,7 @@ class Status(TypedDict):
     passes: list[Pass]
     commit: Commit | None
     problems: list[AttentionGroup]
+    leadership: Leadership | None
     notifications: NotificationStatus
 
 

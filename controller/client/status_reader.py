@@ -6,6 +6,7 @@ from typing import Any, cast
 from controller.client.shapes import (
     Activity,
     Attention,
+    Leadership,
     Pass,
     RecordedCommit,
     RunsInProgress,
@@ -21,6 +22,10 @@ class StatusReader(ABC):
     def status(self) -> Status:
         """Return the full status."""
         return cast("Status", self._get("/status"))
+
+    def leadership(self) -> Leadership:
+        """Return which controller leads, and the role of the one that answers."""
+        return cast("Leadership", self._get("/leadership"))
 
     def source(self) -> Source:
         """Return the source and its conditions."""

@@ -194,6 +194,7 @@ def _leader(leader: Leader | None) -> Check:
         return Check(name="leader", status="warning", message="no controller leads: no flow starts")
     since = format_time(leader.since, None)
     message = f"pid {leader.pid} on {leader.host}, version {leader.version}, term {leader.term}, since {since}"
+    message += ", without an address for standbys" if leader.url is None else f", at {leader.url}"
     return Check(name="leader", status="ok", message=message)
 
 

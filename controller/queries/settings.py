@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from controller import __version__
+from controller.listen_settings import Listen
 from controller.model.notifications import ChannelStatus
 from controller.model.queues import EVERYTHING
 from controller.model.status import Condition
 from controller.notification_settings import NotificationSettings
+from controller.queries.leadership import Leadership, Standing, read_leadership
 from controller.queries.status import ControllerView, public_source, read_controller
-from controller.settings import Listen, Settings
+from controller.settings import Settings
 from controller.store import Transaction, messages, python_environments, queues, source_status
 from controller.store.condition_file import NOTICES, read_notices
 from controller.store.state_directory import StateDirectory
@@ -90,6 +92,7 @@ class SettingsView:
     - `interval_seconds`: how often it polls the source; `grace_seconds`: from SIGTERM to SIGKILL.
     - `token_changed_at`: when the token was created or replaced; `session_seconds`: how long a login lasts.
     - `executors`: the kinds of executors that runs can use.
+    - `leadership`: which controller leads; None for a state in a file.
     """
 
     version: str
@@ -116,6 +119,7 @@ class SettingsView:
     web_url_template: str | None
     conditions: tuple[Condition, ...]
     notifications: NotifyView
+    leadership: Leadership | None
 
 
 def read_settings(
@@ -127,6 +131,7 @@ def read_settings(
     url: str | None,
     session_seconds: float,
     web_url_template: str | None,
+    standing: Standing | None,
 ) -> SettingsView:
     """Return the settings, and the facts about the state that an operator asks for first."""
     source = public_source(source_status.find(tx), settings.location)
@@ -155,6 +160,7 @@ def read_settings(
         web_url_template=web_url_template,
         conditions=(*source.conditions, *read_notices(state.path / NOTICES)),
         notifications=_notifications(tx, settings.notifications),
+        leadership=read_leadership(tx, state, standing),
     )
 
 

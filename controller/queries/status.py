@@ -21,6 +21,7 @@ from controller.queries.attention_groups import MOST_GROUPS, AttentionGroup, gro
 from controller.queries.deployments import DeploymentState, DeploymentView, Health, list_deployments
 from controller.queries.events import list_events
 from controller.queries.in_progress import InProgress, find_in_progress
+from controller.queries.leadership import Leadership, Standing, read_leadership
 from controller.queries.notifications import NotificationStatus, read_notification_status
 from controller.queries.runs import list_runs
 from controller.settings import Location
@@ -63,7 +64,7 @@ class StatusView:
 
     `withheld` is None if no deletion is; passes are newest first. `commit` is that of the last applied revision.
     `problems` are the first 100 groups of problems with the same cause, the worst first. `notifications` says whether
-    messages reach the operator.
+    messages reach the operator. `leadership` is None for a state in a file.
     """
 
     controller: ControllerView
@@ -77,6 +78,7 @@ class StatusView:
     passes: tuple[PassRecord, ...]
     commit: Commit | None = None
     problems: tuple[AttentionGroup, ...] = ()
+    leadership: Leadership | None = None
     notifications: NotificationStatus = field(default_factory=NotificationStatus)
 
 
@@ -102,11 +104,16 @@ def current_status(
     now: datetime,
     *,
     deployments: Sequence[DeploymentView] | None = None,
+    standing: Standing | None = None,
 ) -> StatusView:
-    """Read the status from an open store. The caller may pass `deployments` if it has them already."""
+    """Read the status from an open store.
+
+    The caller may pass `deployments` if it has them already, and the role of the controller if it knows it.
+    """
     with store.read() as tx:
         views = list_deployments(tx, now) if deployments is None else deployments
         status = _status(tx, read_controller(state), location, now, views)
+        status = replace(status, leadership=read_leadership(tx, state, standing))
     notices = read_notices(state.path / NOTICES) if status.controller.running else ()
     return _with_notices(status, notices)
 

@@ -1,9 +1,9 @@
-"""Reads which controller leads a project. `leadership` writes it."""
+"""Reads which controller leads a project, and records its address. `leadership` writes the rest."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, select, update
 
 from controller.store.leadership_tables import leadership, leases
 from controller.store.schema import Instant
@@ -21,7 +21,11 @@ _LEADER = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leader:
-    """The controller that led last. `silent_for`: how long ago it renewed its lease, None if it stopped."""
+    """The controller that led last.
+
+    `silent_for`: how long ago it renewed its lease, None if it stopped. `url`: where it serves the API, None if it does
+    not, or not yet.
+    """
 
     host: str
     pid: int
@@ -29,6 +33,7 @@ class Leader:
     since: datetime
     term: int
     silent_for: timedelta | None
+    url: str | None
 
     @property
     def is_leading(self) -> bool:
@@ -43,5 +48,16 @@ def find_leader(tx: Transaction) -> Leader | None:
         return None
     silent_for = None if row.renewed_at is None else row.now - row.renewed_at
     return Leader(
-        host=row.host, pid=row.pid, version=row.version, since=row.since, term=row.term, silent_for=silent_for
+        host=row.host,
+        pid=row.pid,
+        version=row.version,
+        since=row.since,
+        term=row.term,
+        silent_for=silent_for,
+        url=row.url,
     )
+
+
+def set_url(tx: Transaction, url: str | None) -> None:
+    """Record where the leader serves the API."""
+    tx.connection.execute(update(leadership).where(leadership.c.project == tx.project).values(url=url))

@@ -58,7 +58,7 @@ _BEGIN = """
 INSERT INTO leadership (project, term, holder, host, pid, version, since, commits)
 VALUES (%(project)s, 1, %(holder)s, %(host)s, %(pid)s, %(version)s, clock_timestamp(), 1)
 ON CONFLICT (project) DO UPDATE SET term = leadership.term + 1, holder = excluded.holder, host = excluded.host,
-    pid = excluded.pid, version = excluded.version, since = excluded.since, commits = leadership.commits + 1
+    pid = excluded.pid, version = excluded.version, since = excluded.since, commits = leadership.commits + 1, url = NULL
 RETURNING term, commits
 """
 _BEGIN_LEASE = """

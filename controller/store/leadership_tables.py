@@ -15,6 +15,7 @@ leadership = Table(
     Column("version", Text, nullable=False),
     Column("since", Instant, nullable=False),
     Column("commits", BigInteger, nullable=False),
+    Column("url", Text),
 )
 """Every write transaction changes the row of its project, so that write transactions exclude each other."""
 

@@ -22,6 +22,7 @@ from controller.api.http.responses import dependencies_of, response_with_etag
 from controller.errors import ControllerError
 from controller.model.findings import Severity
 from controller.queries.deployment_cache import DeploymentCache
+from controller.queries.leadership import read_leadership
 from controller.remotes import file_url, pull_request_url
 from controller.store import commits, source_status
 
@@ -61,6 +62,7 @@ def render(
     with dependencies.store.read() as tx:
         source = source_status.find(tx)
         commit = None if source is None else commits.find(tx, source.last_applied_revision)
+        leadership = read_leadership(tx, dependencies.state, dependencies.standing())
     ready = (
         next((condition for condition in source.conditions if condition.type.value == "Ready"), None)
         if source
@@ -72,6 +74,7 @@ def render(
         "source_status": source,
         "ready": ready,
         "applied_commit": commit,
+        "leadership": leadership,
         "invalid_files": len({finding.file for finding in errors}),
         "repo": str(dependencies.location.repo),
         "environment": dependencies.location.environment,

@@ -28,6 +28,8 @@ from controller.api.dashboard import (
 )
 from controller.api.dashboard.templating import render_error
 from controller.api.http.credentials import Credentials
+from controller.api.http.forwarder import Forwarder
+from controller.api.http.forwarding import ForwardingMiddleware
 from controller.api.http.head_middleware import HeadMiddleware
 from controller.api.http.problem_details import Problem, problem, problem_of
 from controller.api.http.responses import Dependencies
@@ -39,6 +41,7 @@ from controller.api.http.routes import (
     health,
     hooks,
     hosts,
+    leadership,
     node,
     notifications,
     python,
@@ -66,6 +69,7 @@ API = (
     health.router,
     hooks.router,
     reconcile.router,
+    leadership.router,
     summary.router,
     settings.router,
     deployments.router,
@@ -101,13 +105,20 @@ def make_application(
     deployment_cache: DeploymentCache,
     hosts: frozenset[str],
     node_desk: NodeDesk | None = None,
+    forwarder: Forwarder | None = None,
 ) -> ASGIApp:
-    """Return the complete ASGI application, including the security middleware, and the node API if there is a desk."""
+    """Return the complete ASGI application, including the security middleware, and the node API if there is a desk.
+
+    A standby has a `forwarder`.
+    """
     app = make_routes(dependencies, deployment_cache)
     if node_desk is not None:
         node.add_routes(app, node_desk)
+    routes: ASGIApp = HeadMiddleware(app)
+    if forwarder is not None:
+        routes = ForwardingMiddleware(routes, forwarder, dependencies.credentials)
     return SecurityMiddleware(
-        HeadMiddleware(app),
+        routes,
         hosts=hosts,
         credentials=dependencies.credentials,
         cookie=dependencies.cookie,

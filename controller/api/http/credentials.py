@@ -3,8 +3,12 @@
 The file `token` in the state directory holds the token; the controller compares hashes, and stores the hash in
 `token.sha256`. Sessions are signed with a key derived from the token, so they survive a restart and end when the token
 is replaced. The sessions of users who logged out are recorded, without their signatures, until they would have expired.
+
+A standby signs the author of a request that it forwards with the same key: the leader believes it if both have the same
+token.
 """
 
+import base64
 import hashlib
 import hmac
 import logging
@@ -22,9 +26,11 @@ log = logging.getLogger(__name__)
 
 CODE_LIFE = timedelta(minutes=10)
 SESSION_LIFE = timedelta(days=7)
+FORWARDED_LIFE = timedelta(minutes=1)
 _MAX_CODES = 20
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43,256}")
 _CLAIM = re.compile(r"[0-9]{1,12}\.[A-Za-z0-9_-]{22}")
+_FORWARDED = re.compile(r"(forwarded\.([0-9]{1,12})\.([A-Za-z0-9_-]+={0,2}))\.([0-9a-f]{64})")
 _SESSION = re.compile(r"([0-9]{1,12})\.([A-Za-z0-9_-]{22})\.([0-9a-f]{64})")
 
 
@@ -96,6 +102,22 @@ class Credentials:
                     "Your session becomes valid again when the controller restarts.",
                     hint="Make the state directory writable, then log in and out again.",
                 ) from error
+
+    def sign_author(self, author: str) -> str:
+        """Return the proof, valid for a minute, that a controller with this token forwards a request of this author."""
+        end = int((self._clock.now() + FORWARDED_LIFE).timestamp())
+        name = base64.urlsafe_b64encode(author.encode("utf-8", "replace")).decode()
+        claim = f"forwarded.{end}.{name}"
+        return f"{claim}.{self._sign(claim)}"
+
+    def forwarded_author(self, value: str) -> str | None:
+        """Return the author whose request was forwarded, or None if this is not a valid proof."""
+        match = _FORWARDED.fullmatch(value)
+        if match is None or not hmac.compare_digest(self._sign(match[1]), match[4]):
+            return None
+        if int(match[2]) <= self._clock.now().timestamp():
+            return None
+        return base64.urlsafe_b64decode(match[3]).decode("utf-8", "replace")
 
     def _sign(self, claim: str) -> str:
         return hmac.new(self._key, claim.encode(), hashlib.sha256).hexdigest()

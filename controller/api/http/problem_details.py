@@ -11,6 +11,7 @@ from starlette.responses import Response
 from controller.errors import (
     ConflictError,
     ControllerError,
+    NoLeaderError,
     NotFoundError,
     NotRunningError,
     RefNotFoundError,
@@ -36,6 +37,7 @@ _STATUS: tuple[tuple[type[ControllerError], int], ...] = (
     (SourceError, 502),
     (StateError, 503),
     (NotRunningError, 503),
+    (NoLeaderError, 503),
     (StoppingError, 503),
 )
 
@@ -88,7 +90,9 @@ def problem_of(error: ControllerError) -> Response:
     status = next((code for kind, code in _STATUS if isinstance(error, kind)), 503)
     errors = to_json(error.faults) if isinstance(error, ParametersError) else ()
     headers = {}
-    if isinstance(error, TooManyRequestsError):
+    if isinstance(error, NoLeaderError):
+        headers = {"retry-after": "2"}
+    elif isinstance(error, TooManyRequestsError):
         headers = {"retry-after": str(error.seconds)}
     elif isinstance(error, UnauthorizedError):
         headers = {"www-authenticate": "Signature"}

@@ -26,6 +26,7 @@ from controller.model.runs import Run
 from controller.model.status import InventoryEntry
 from controller.operations.context import MAX_REASON, OperationContext
 from controller.queries.field_locations import FieldLocations
+from controller.queries.leadership import Standing
 from controller.queries.run_diff import CommitRange, FileChanges
 from controller.reconcile.preview import Preview
 from controller.runs.log_lines import LogIndexes
@@ -45,6 +46,7 @@ class Dependencies:
     between the commits of two runs, `commits_between` the commits between two revisions, `document` the last valid
     document of an inventory entry, and `metrics` all metrics and their content type for an `Accept` header.
     `web_url_template` is the URL of the web page of a commit, with `{commit}`, and `url` that of the dashboard.
+    `standing` returns the role of a controller that shares its state with others.
     """
 
     store: Store
@@ -67,6 +69,7 @@ class Dependencies:
     url: Callable[[], str | None]
     web_url_template: str | None
     log_searcher: LogSearcher
+    standing: Callable[[], Standing | None]
     cookie: str
     is_secure: bool
     log_indexes: LogIndexes = field(default_factory=LogIndexes)

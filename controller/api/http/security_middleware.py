@@ -3,7 +3,8 @@
 The checks run in this order: ambiguous length (request smuggling), `Host` (DNS rebinding), origin of changes
 (cross-site requests), authentication, size and time limit of the body. All responses get the same security headers.
 Requests to webhooks are authenticated by their signature instead, and requests of nodes by the ticket of their attempt.
-Their routes check both: no browser adds them to the request of another site. See docs/api.md.
+Their routes check both: no browser adds them to the request of another site. A standby signs the requests that it
+forwards to the leader. See docs/api.md.
 """
 
 import asyncio
@@ -28,6 +29,8 @@ PUBLIC_FOLDER = "/static/"
 HOOKS = "/hooks/"
 NODE = "/node/"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+FORWARDED = "x-controller-forwarded"
+"""The header of a request that a standby forwards, with the signed author of the request."""
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -164,6 +167,9 @@ class SecurityMiddleware:
     def _caller(self, scope: Scope, headers: Headers) -> Caller | None:
         if "peer" in scope:
             return Caller(author=scope["peer"], key="peer")
+        author = self._credentials.forwarded_author(headers.get(FORWARDED, ""))
+        if author is not None:
+            return Caller(author=author, key=f"forwarded {author}")
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self._credentials.is_token(token.strip()):
             return Caller(author="api", key="token")

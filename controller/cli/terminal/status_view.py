@@ -14,6 +14,7 @@ from controller.queries.attention import AttentionCode
 from controller.queries.attention_groups import AttentionGroup
 from controller.queries.findings import group_findings
 from controller.queries.in_progress import WaitingGroup
+from controller.queries.leadership import Leadership, Role
 from controller.queries.status import RECENT_RUNS, StatusView
 from controller.queries.withheld_rows import group_withheld
 from controller.schedules import zone
@@ -131,6 +132,8 @@ def _head(view: StatusView, now: datetime) -> RenderableType:
     rows = [("controller", running)]
     if controller.url is not None:
         rows.append(("dashboard", text_format.plain(controller.url)))
+    if view.leadership is not None:
+        rows.append(("leader", _leader(view.leadership, now)))
     rows.append(("source", source))
     if view.commit is not None:
         rows.append(("commit", text_format.commit(view.commit, now)))
@@ -145,6 +148,24 @@ def _head(view: StatusView, now: datetime) -> RenderableType:
         message = Text() if is_good else Text(": ") + text_format.plain(convert_times(condition.message, None))
         rows.append(("", state + Text(f" for {since}") + message))
     return Details([*rows, *_notifications(view)])
+
+
+def _leader(leadership: Leadership, now: datetime) -> Text:
+    """Return who leads, and what the controller of this machine does."""
+    leader = leadership.leader
+    if leader is None or not leader.leads:
+        text = Text("no controller leads: no flow starts", style="bold red")
+    else:
+        text = text_format.plain(f"{leader.host}, pid {leader.pid}, term {leader.term}")
+        text += Text(f", for {format_span(now - leader.since)}")
+        text += text_format.plain("" if leader.url is None else f", {leader.url}")
+    if leadership.role is Role.STANDBY:
+        text += Text("; this controller is a standby", style="yellow")
+        if leadership.lag_seconds is not None:
+            text += Text(f", {leadership.lag_seconds:.1f} s behind")
+        if leadership.forwarded_requests is not None:
+            text += Text(f", {format_count(leadership.forwarded_requests, 'request')} forwarded")
+    return text
 
 
 def _notifications(view: StatusView) -> list[tuple[str, Text]]:

@@ -7,7 +7,8 @@ from controller.api.http.compression import accepts_gzip, compress
 from controller.api.http.problem_details import problem
 from controller.api.http.responses import dependencies_of, json_response
 from controller.api.http.routers import lenient_router
-from controller.errors import StateError
+from controller.errors import NoLeaderError, StateError
+from controller.queries.leadership import read_leadership
 from controller.store import source_status
 from controller.store.condition_file import NOTICES, read_notices
 from controller.time_format import in_utc
@@ -23,15 +24,21 @@ async def healthz() -> Response:
 
 @router.get("/readyz", tags=["health"], summary="Readiness")
 def readyz(request: Request) -> Response:
-    """503 until the first reconcile pass is done, while a pass is overdue, and while the state is not usable."""
+    """503 until the first reconcile pass is done, while a pass is overdue, and while the state is not usable.
+
+    A standby is ready while a controller leads: it answers from the database, and forwards changes.
+    """
     dependencies = dependencies_of(request)
     try:
         with dependencies.store.read() as tx:
             status = source_status.find(tx)
+            leadership = read_leadership(tx, dependencies.state, dependencies.standing())
     except StateError as error:
         return problem(503, error.reason, error.message, hint=error.hint)
     for notice in read_notices(dependencies.state.path / NOTICES):
         return problem(503, notice.reason, notice.message)
+    if leadership is not None and (leadership.leader is None or not leadership.leader.leads):
+        return problem(503, NoLeaderError.reason, "No controller leads at the moment.", headers={"retry-after": "2"})
     if status is None:
         return problem(503, "NotReady", "The first reconcile pass is not done yet.")
     if status.overdue_since is not None:
@@ -39,7 +46,8 @@ def readyz(request: Request) -> Response:
         return problem(
             503, "PassOverdue", f"The reconcile pass started at {since} has not finished; schedules keep running."
         )
-    return json_response(request, {"ready": True, "revision": status.last_applied_revision})
+    answer = {"ready": True, "revision": status.last_applied_revision}
+    return json_response(request, answer if leadership is None else {**answer, "leadership": leadership})
 
 
 @router.get("/metrics", tags=["health"], summary="Metrics for Prometheus", response_class=PlainTextResponse)

@@ -73,7 +73,12 @@ def status_of(request: Request) -> StatusView:
     dependencies = dependencies_of(request)
     views = request.app.state.deployment_cache.deployments()
     return current_status(
-        dependencies.store, dependencies.state, dependencies.location, dependencies.clock.now(), deployments=views
+        dependencies.store,
+        dependencies.state,
+        dependencies.location,
+        dependencies.clock.now(),
+        deployments=views,
+        standing=dependencies.standing(),
     )
 
 

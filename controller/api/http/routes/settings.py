@@ -24,6 +24,7 @@ def settings_of(request: Request) -> SettingsView:
             url=dependencies.url(),
             session_seconds=SESSION_LIFE.total_seconds(),
             web_url_template=dependencies.web_url_template,
+            standing=dependencies.standing(),
         )
 
 

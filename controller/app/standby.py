@@ -1,0 +1,140 @@
+"""The server of a controller while another one leads: the API and the dashboard, from the shared database.
+
+It reads. The leader gets what changes something, and what needs the leader's files (`controller.api.http.forwarding`).
+"""
+
+import logging
+import socket
+from concurrent.futures import Future
+from typing import Any
+
+from controller.api.http.forwarder import Forwarder
+from controller.app.web import Web
+from controller.clock import Clock
+from controller.errors import ControllerError, NoLeaderError, StateError
+from controller.listen_settings import is_loopback_url
+from controller.manifests.active_deployments import ActiveDeployments
+from controller.operations.context import OperationContext
+from controller.operations.parameter_check import Parameters
+from controller.queries.leadership import Role, Standing
+from controller.queries.parameter_form import Forms
+from controller.remotes import RemoteUrl
+from controller.runs.admission import Admission
+from controller.runs.ids import RunIds
+from controller.settings import PROJECT, Settings
+from controller.sources.open_source import open_source
+from controller.store import Store, Transaction, runs
+from controller.store.leaders import find_leader
+from controller.store.state_directory import StateDirectory
+
+log = logging.getLogger(__name__)
+
+
+class Standby:
+    """Serves requests from the first call of `serve` until `close`. Used from the main thread."""
+
+    def __init__(self, settings: Settings, state: StateDirectory, clock: Clock) -> None:
+        self._settings, self._state, self._clock = settings, state, clock
+        self._store: Store | None = None
+        self._web: Web | None = None
+        self._problem: str | None = None
+        self._polled_at = clock.elapsed()
+        listen = settings.listen
+        self._forwarder = Forwarder(
+            find_url=self._find_url,
+            has_files=self._has_files,
+            has_source=not isinstance(settings.location.repo, RemoteUrl),
+            certificate=None if listen is None else listen.certificate,
+        )
+
+    def serve(self) -> None:
+        """Start to serve as soon as that is possible. Called each time that the database was asked who leads."""
+        self._polled_at = self._clock.elapsed()
+        if self._web is not None:
+            return
+        try:
+            self._web = self._start()
+        except ControllerError as error:
+            self._close_store()
+            if error.message != self._problem:
+                log.warning("The standby serves no requests yet", extra={"error": error.message, "hint": error.hint})
+            self._problem = error.message
+
+    def close(self) -> None:
+        """Stop serving. Does nothing if called again."""
+        if self._web is not None:
+            self._web.close()
+            self._web = None
+        self._close_store()
+
+    def standing(self) -> Standing:
+        """Return the role for the status."""
+        lag = max(0.0, self._clock.elapsed() - self._polled_at)
+        return Standing(role=Role.STANDBY, lag_seconds=round(lag, 3), forwarded_requests=self._forwarder.count)
+
+    def _start(self) -> Web | None:
+        """Return the running server; None while the leader is still creating the database. Raises ControllerError."""
+        self._store = Store.open_existing(self._state.database, project=PROJECT)
+        if self._store is None:
+            return None
+        location = self._settings.location
+        source = open_source(location, working_tree=self._settings.working_tree)
+        operations = OperationContext(
+            store=self._store,
+            clock=self._clock,
+            admission=Admission(self._clock, RunIds(), ActiveDeployments()),
+            parameters=Parameters(self._store, Forms(source), location.environment),
+            wake=lambda: None,
+            notify_due=lambda _name: None,
+            request_pass=_refuse,
+            test_channel=_refuse,
+        )
+        web = Web(self._settings, self._state, source, operations, self.standing, forwarder=self._forwarder)
+        web.start()
+        return web
+
+    def _close_store(self) -> None:
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def _read(self) -> Any:
+        if self._store is None:
+            raise StateError("The controller is starting or stopping.")
+        return self._store.read()
+
+    def _find_url(self) -> str:
+        """Return the URL of the leader. Raises NoLeaderError, StateError."""
+        with self._read() as tx:
+            leader = find_leader(tx)
+        if leader is None or not leader.is_leading:
+            raise NoLeaderError("No controller leads at the moment.", hint="Try again in a few seconds.")
+        if leader.url is None:
+            raise NoLeaderError(
+                f"The leader on {leader.host} is starting, or serves no address.",
+                hint="If this does not pass, start all controllers with --listen.",
+            )
+        if is_loopback_url(leader.url) and leader.host != socket.gethostname():
+            raise NoLeaderError(
+                f"The leader on {leader.host} serves only its own machine, at {leader.url}.",
+                hint="Start all controllers with an address that the others reach: see --listen and --advertise.",
+            )
+        return leader.url
+
+    def _has_files(self, run_id: str) -> bool:
+        """Return whether a run has ended, and the files of its last attempt are here. True for an unknown run."""
+        with self._read() as tx:
+            return _has_files(tx, self._state, run_id)
+
+
+def _has_files(tx: Transaction, state: StateDirectory, run_id: str) -> bool:
+    run = runs.find(tx, run_id)
+    if run is None:
+        return True
+    if not run.state.is_terminal:
+        return False
+    return run.attempt == 0 or any((state.runs / run.id).glob(f"{run.attempt}-*"))
+
+
+def _refuse(*_: object) -> "Future[Any]":
+    raise NoLeaderError("This controller is a standby.")
