@@ -1,4 +1,4 @@
-"""Parts that many documents have in common are read once, with the same result as if each document was read alone."""
+"""Parts that documents have in common are read once, with the same result as if each document was read alone."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
