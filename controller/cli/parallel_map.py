@@ -40,7 +40,7 @@ def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], proc
     """
     if not items:
         return []
-    # What the first item loads and remembers, such as modules, the other processes need not do again.
+    # The other processes then have the modules that the first item loads.
     results: list[Any] = [function(items[0]), *[None] * (len(items) - 1)]
     shares = [items[index + 1 :: processes] for index in range(processes)]
     workers: list[_Worker] = []

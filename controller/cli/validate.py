@@ -4,6 +4,7 @@ It imports no flows, opens no connections and runs no code, except Python specs 
 it runs uv, which asks the package index.
 """
 
+import gc
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -75,6 +76,7 @@ def validate(
     from controller.cli.manifest_files import Target, read_manifests, resolve_targets
     from controller.model.findings import Severity, by_place
 
+    gc.set_threshold(500_000)  # parsing creates many objects, and hardly any garbage that needs a collection
     if verbose and output in ("github", "sarif"):
         raise UsageError(f"--verbose cannot be used with -o {output}, only with text and json.")
     selected = list(resolve_targets(paths, location)) if paths else [Target(location.directory, location.path)]

@@ -150,7 +150,10 @@ def _build_all(
             flows=options.flows,
             is_used=environment == options.environment,
         )
-        for each in (with_calendars(with_long_forms(root), project.calendars) for root in expansion.roots)
+        for each in (
+            with_calendars(each if each is root else with_long_forms(each), project.calendars)
+            for each in expansion.roots
+        )
     )
     return _Built(results=tuple(results), problems=expansion.problems)
 

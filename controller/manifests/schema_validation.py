@@ -1,7 +1,7 @@
 """Validates documents against the packaged JSON Schemas and returns readable problems.
 
 `build` calls it first. jsonschema-rs accepts a valid document within microseconds. For an invalid one, the jsonschema
-library finds the reasons and `schema_messages` words them. Both are imported on first use (20 and 100 ms) and never
+library finds the reasons and `schema_messages` words them. All are imported on first use (20 and 100 ms) and never
 fetch anything: all references are inside the schema.
 """
 
@@ -13,11 +13,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from controller.manifests.schema_messages import SchemaFault, problems_of
 from controller.manifests.yaml.nodes import Node, Problem
 
 if TYPE_CHECKING:
     from jsonschema import Draft7Validator, ValidationError
+
+    from controller.manifests.schema_messages import SchemaFault
 
 MAX_PROBLEMS = 50
 """Limit per document, so that a hostile file can't make us report ten thousand problems."""
@@ -45,6 +46,8 @@ def check_shape(root: Node, which: str = DEPLOYMENT) -> tuple[Problem, ...]:
     """Return the schema violations of a document, at most MAX_PROBLEMS."""
     if accepts(root.value, which):
         return ()
+    from controller.manifests.schema_messages import problems_of
+
     problems = (problem for fault in _faults(root.value, which) for problem in problems_of(fault, root))
     return tuple(islice(_distinct(problems), MAX_PROBLEMS))
 
@@ -122,7 +125,9 @@ def _without_matrix(part: Any) -> Any:
     return rules
 
 
-def _faults(value: Any, which: str) -> Iterator[SchemaFault]:
+def _faults(value: Any, which: str) -> "Iterator[SchemaFault]":
+    from controller.manifests.schema_messages import SchemaFault
+
     for error in validator(which).iter_errors(value):
         if "propertyNames" in error.absolute_schema_path and error.absolute_path[-1] in ("env", "secrets"):
             continue  # `field_rules` reports invalid variable names with better messages

@@ -31,7 +31,7 @@ _QUOTED: dict[str, Resolved] = {}
 so that this saves most of the time to resolve them, and keeps one copy of each in memory."""
 _NONE: Mapping[str, Any] = {}
 _FIELD, _MERGE, _DROP = range(3)
-"""What becomes of the value of a mapping key. It is dropped if the key is invalid."""
+"""How the value of a mapping key is used. It is dropped if the key is invalid."""
 new: Callable[..., Any] = tuple.__new__
 """Creates a named tuple in half the time that its class takes."""
 

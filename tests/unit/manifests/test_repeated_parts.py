@@ -1,4 +1,4 @@
-"""Parts that many documents have in common are read once, with the same result as if each document was read alone."""
+"""Parts that documents have in common are read once, with the same result as if each document was read alone."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -9,12 +9,14 @@ import pytest
 from controller.manifests import build as build_module
 from controller.manifests import repeated_parts
 from controller.manifests.build import SCHEDULE_KEYS, SETTINGS_KEYS, TARGET_KEYS, build
+from controller.manifests.reader import ManifestReader
 from controller.manifests.repeated_parts import read_part
 from controller.manifests.run_targets import read_target
 from controller.manifests.schedule_fields import read_schedules
 from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.loader import load
 from controller.manifests.yaml.nodes import Document, Node, Position
+from controller.model.snapshots import ManifestFile
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 DOCUMENTS = [
@@ -145,3 +147,35 @@ def test_few_parts_are_remembered_and_no_long_ones(monkeypatch: pytest.MonkeyPat
     )
 
     assert not repeated_parts._KNOWN
+
+
+def test_files_are_parsed_and_built_once_and_common_parts_are_read_once() -> None:
+    files = [
+        ManifestFile(
+            path=f"deployments/{index}.yaml",
+            content=f"name: d{index}\nflow: a.py:main\nschedule: {index % 4} * * * *\ntimeout: 2h\n"
+            "environments: {staging: {schedule: null}}\n".encode(),
+            digest=str(index),
+        )
+        for index in range(100)
+    ]
+    reader = ManifestReader(all_environments=True)
+
+    desired = reader.read(files, NOW)
+
+    assert (len(desired.deployments), reader.parsed, reader.built) == (100, 100, 100)
+    assert len(repeated_parts._KNOWN) == 1 + 1 + 4 + 1  # target, settings, schedules, and no schedules in staging
+
+
+def test_a_renamed_deployment_is_found_in_environments_in_which_it_is_only_checked() -> None:
+    texts = {
+        "a.yaml": "name: a\ncommand: [echo]\nenvironments: {prod: {renamed_from: b}}",
+        "b.yaml": "name: b\ncommand: [echo]",
+    }
+    files = [ManifestFile(path=path, content=text.encode(), digest=path) for path, text in texts.items()]
+
+    desired = ManifestReader(all_environments=True).read(files, NOW)
+
+    assert [finding.code for finding in desired.findings] == ["RenamedFromDeclared"]
+    assert "in environment prod" in desired.findings[0].message
+    assert all(deployment.spec_digest for deployment in desired.deployments.values())
