@@ -15,7 +15,8 @@ from pathlib import Path
 from sqlalchemy import event
 from sqlalchemy.engine import Engine as DatabaseEngine
 
-from benchmarks.runs import DEADLINE_SECONDS, World, finish, measure, start_world
+from benchmarks.controllers import wait_for
+from benchmarks.runs import World, finish, measure, start_world
 from controller.model.notifications import Message
 from controller.operations.backfills import Backfilled, BackfillRequest, create_backfill
 from controller.operations.context import OperationContext
@@ -73,15 +74,15 @@ def plan(world: World, count: int) -> Backfilled:
 
 def wait_for_done(world: World, backfill_id: str, count: int) -> None:
     """Wait until `count` due times of the backfill are done."""
-    deadline, pause = time.monotonic() + DEADLINE_SECONDS, threading.Event()
-    while time.monotonic() < deadline:
+
+    def is_done() -> bool:
         with world.store.read() as tx:
             progress = backfills.count(tx, [backfill_id])[backfill_id]
-        if progress.failed or progress.done >= count:
-            break
-        pause.wait(0.05)
-    if progress.done < count:
-        raise RuntimeError(f"{progress.failed} runs of the backfill failed, {progress.done} are done")
+        if progress.failed:
+            raise RuntimeError(f"{progress.failed} runs of the backfill failed, {progress.done} are done")
+        return progress.done >= count
+
+    wait_for(is_done, 0.05)
 
 
 if __name__ == "__main__":

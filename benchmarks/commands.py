@@ -23,15 +23,14 @@ def measure_alone() -> Iterator[Row]:
     """Measure commands that need neither a repository nor a controller."""
     for arguments in (["--help"], ["version"], ["completion", "bash"]):
         cost = cost_of([CONTROLLER, *arguments], rounds=ROUNDS)
-        label = f"controller {' '.join(arguments)}"
-        yield Row(what=label, value=cost.cpu * 1000, unit="ms CPU", goal=_ALONE, memory=cost.memory)
+        yield Row.of_cost(f"controller {' '.join(arguments)}", cost, _ALONE)
     os.environ.update(_CONTROLLER_COMPLETE="bash_complete", COMP_WORDS="controller sta", COMP_CWORD="1")
     try:
         cost = cost_of([CONTROLLER], rounds=ROUNDS)
     finally:
         for name in ("_CONTROLLER_COMPLETE", "COMP_WORDS", "COMP_CWORD"):
             del os.environ[name]
-    yield Row(what="completion of a command", value=cost.cpu * 1000, unit="ms CPU", goal=_ALONE, memory=cost.memory)
+    yield Row.of_cost("completion of a command", cost, _ALONE)
 
 
 def measure_asking(root: Path, count: int) -> Iterator[Row]:
@@ -61,7 +60,7 @@ def measure_validate(root: Path) -> Iterator[Row]:
     count = len(list((root / "deployments").iterdir()))
     cost = cost_of([CONTROLLER, "validate", str(root / "deployments")])
     label = f"controller validate, {count} files"
-    yield Row(what=label, value=cost.cpu * 1000, unit="ms CPU", goal=Goal(limit=450), memory=cost.memory)
+    yield Row.of_cost(label, cost, Goal(limit=450))
     yield Row(what=f"{label}: wall time", value=cost.wall * 1000, unit="ms", goal=Goal(limit=300))
 
 

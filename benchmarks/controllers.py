@@ -78,15 +78,20 @@ def cpu_of(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
+def cpu_with_children(pid: int) -> float:
+    """Return the CPU time in seconds of a process and of all children that it has waited for."""
+    return sum(map(int, _stat(pid)[11:15])) / _TICKS
+
+
 def tree_cpu(pid: int) -> float:
     """Return the CPU time in seconds of a process, its descendants, and all children that these have waited for."""
-    ticks = 0
+    seconds = 0.0
     for one in (pid, *descendants(pid)):
         try:
-            ticks += sum(map(int, _stat(one)[11:15]))
+            seconds += cpu_with_children(one)
         except (FileNotFoundError, ProcessLookupError):
             continue  # it has ended, and its parent has its time
-    return ticks / _TICKS
+    return seconds
 
 
 def descendants(pid: int) -> list[int]:
@@ -104,6 +109,13 @@ def descendants(pid: int) -> list[int]:
         found += new
         waiting += new
     return found
+
+
+def busy_percent(pid: int, seconds: float) -> float:
+    """Return the CPU time of a process in the next seconds, without its children, in percent of a core."""
+    before, since = cpu_of(pid), time.perf_counter()
+    threading.Event().wait(seconds)
+    return (cpu_of(pid) - before) / (time.perf_counter() - since) * 100
 
 
 def memory_of(pid: int) -> float:

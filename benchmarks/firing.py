@@ -52,10 +52,7 @@ def measure_spread(root: Path, count: int) -> Iterator[Row]:
     with running(root):
         wait_until_ready(root, due)
         wait_for(lambda: ended(root) == count, 0.5)
-    runs = query(root, "SELECT id, scheduled_for, created_at FROM runs")
-    first = dict(line.split("=") for line in started(root).read_text().split())
-    recorded = [instant(created) - instant(scheduled) for _, scheduled, created in runs]
-    printed = [float(first[str(run_id)]) - instant(scheduled) for run_id, scheduled, _ in runs]
+    recorded, printed = start_delays(root)
     title = f"{count} schedules spread over a minute"
     for end, delays, limit in (("record", recorded, 20), ("flow's first line", printed, 50)):
         ordered = sorted(delays)
@@ -64,6 +61,14 @@ def measure_spread(root: Path, count: int) -> Iterator[Row]:
         yield Row(what=f"{title}: due time to {end}, p99", value=late * 1000, unit="ms", goal=Goal(limit=limit))
     failed = count - states(root).get("succeeded", 0)
     yield Row(what=f"{title}: not succeeded", value=failed, unit="runs", goal=Goal(limit=0))
+
+
+def start_delays(root: Path) -> tuple[list[float], list[float]]:
+    """Return the seconds from the due time of each successful run to its record, and to its flow's first line."""
+    runs = query(root, "SELECT id, scheduled_for, created_at FROM runs WHERE state = 'succeeded' ORDER BY id")
+    first = dict(line.split("=") for line in started(root).read_text().split())
+    recorded = [instant(created) - instant(due) for _, due, created in runs]
+    return recorded, [float(first[str(run_id)]) - instant(due) for run_id, due, _ in runs]
 
 
 def at(instant: float) -> str:

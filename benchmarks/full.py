@@ -1,22 +1,20 @@
 """The full benchmarks: `make bench [SIZES="100 1000"]`. `benchmarks.__main__` prints the rows that they yield."""
 
-import json
 import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import browser, quick, web
-from benchmarks.controllers import cpu_of, instant, memory_of, query, running, states, wait_for, wait_for_applied
-from benchmarks.firing import measure_herd
+from benchmarks.controllers import busy_percent, memory_of, running, states, wait_for, wait_for_applied
+from benchmarks.firing import measure_herd, start_delays
 from benchmarks.history import write_history
-from benchmarks.measure import CONTROLLER, cost_of
+from benchmarks.measure import CONTROLLER, cost_of, result_of
 from benchmarks.python_environments import measure_environment
-from benchmarks.repositories import COUNTING, commit, make_repository, started
+from benchmarks.repositories import COUNTING, commit, make_repository
 from benchmarks.rows import Row
 from controller.client import Client
 from controller.settings import default_state_directory
@@ -60,15 +58,16 @@ print((called - base) / N, (submitted - base) / N)
 def measure(work: Path, sizes: list[int]) -> Iterator[Row]:
     """Run all benchmarks, and yield each result as soon as it is available."""
     yield from quick.measure(work / "quick")
-    yield command_row("bare: python -c pass", [sys.executable, "-c", "pass"])
+    yield Row.of_cost("bare: python -c pass", cost_of([sys.executable, "-c", "pass"]))
     for size in sizes:
         root = make_repository(work / str(size), size, 'cron: "{minute} {hour} * * *"')
         if size == sizes[0]:
-            yield command_row("validate, 1 file", [CONTROLLER, "validate", str(root / "deployments/d00000.yaml")])
-        yield command_row(f"validate, {size} files", [CONTROLLER, "validate", str(root / "deployments")])
+            file = str(root / "deployments/d00000.yaml")
+            yield Row.of_cost("validate, 1 file", cost_of([CONTROLLER, "validate", file]))
+        yield Row.of_cost(f"validate, {size} files", cost_of([CONTROLLER, "validate", str(root / "deployments")]))
         yield from peers(root, size)
         once = [CONTROLLER, "run", "--once", "--repo", str(root)]
-        yield command_row(f"first reconcile of {size}, including process start", once, rounds=1)
+        yield Row.of_cost(f"first reconcile of {size}, including process start", cost_of(once, rounds=1))
         yield from following(root, size)
     for label, value, unit in measure_environment(work / "python"):
         yield Row(what=label, value=value, unit=unit)
@@ -87,13 +86,7 @@ def peers(root: Path, size: int) -> Iterator[Row]:
         schema = str(Path(__file__).parents[1] / "schemas/deployment.v1.schema.json")
         files = [str(file) for file in sorted((root / "deployments").iterdir())]
         command = [peer, "--schemafile", schema, *files]
-        yield command_row(f"check-jsonschema, the same {size} files", command, rounds=1)
-
-
-def command_row(label: str, command: list[str], *, rounds: int = 3) -> Row:
-    """Measure the CPU time of a command."""
-    cost = cost_of(command, rounds=rounds)
-    return Row(what=label, value=cost.cpu * 1000, unit="ms CPU", memory=cost.memory)
+        yield Row.of_cost(f"check-jsonschema, the same {size} files", cost_of(command, rounds=1))
 
 
 def following(root: Path, size: int) -> Iterator[Row]:
@@ -106,10 +99,7 @@ def following(root: Path, size: int) -> Iterator[Row]:
         start = time.perf_counter()
         wait_for_applied(root, 2)
         yield Row(what=f"one file of {size}: commit to applied", value=(time.perf_counter() - start) * 1000, unit="ms")
-        before, since = cpu_of(process.pid), time.perf_counter()
-        threading.Event().wait(10)
-        used = (cpu_of(process.pid) - before) / (time.perf_counter() - since) * 100
-        yield Row(what=f"idle with {size} deployments", value=used, unit="% core")
+        yield Row(what=f"idle with {size} deployments", value=busy_percent(process.pid, 10), unit="% core")
         yield Row(what=f"memory with {size} deployments", value=memory_of(process.pid), unit="MiB")
 
 
@@ -146,9 +136,7 @@ def long_log(root: Path) -> Iterator[Row]:
 def backfill(directory: Path) -> Iterator[Row]:
     """Measure a backfill of no-op runs, and its rate relative to that of other runs in the same process."""
     directory.mkdir()
-    command = [sys.executable, "-m", "benchmarks.backfills", str(HERD), str(NO_OPS), str(directory)]
-    done = subprocess.run(command, capture_output=True, check=True, cwd=Path(__file__).parents[1])
-    result = json.loads(done.stdout)
+    result = result_of("benchmarks.backfills", HERD, NO_OPS, directory)
     yield Row(what=f"backfill of {HERD} due times: planned, with its runs", value=result["cpu"], unit="ms CPU")
     yield Row(what="the same, statements", value=result["statements"], unit="SQL")
     yield Row(what="the same, rate of its no-op runs", value=result["rate"], unit="runs/s")
@@ -163,12 +151,8 @@ def skew(root: Path) -> Iterator[Row]:
     commit(root)
     with running(root):
         wait_for(lambda: states(root).get("succeeded", 0) > FIRINGS, 0.1)
-    select = "SELECT id, scheduled_for, created_at FROM runs WHERE state = 'succeeded' ORDER BY id LIMIT -1 OFFSET 1"
-    runs = query(root, select)
-    first = dict(line.split("=") for line in started(root).read_text().split())
-    recorded = [instant(created) - instant(due) for _, due, created in runs]
-    printed = [float(first[str(run_id)]) - instant(due) for run_id, due, _ in runs]
-    for end, delays in (("record", recorded), ("flow's first line", printed)):
+    recorded, printed = start_delays(root)
+    for end, delays in (("record", recorded[1:]), ("flow's first line", printed[1:])):
         label, median = f"fire skew with {HERD}, due time to {end}", sorted(delays)[len(delays) // 2]
         yield Row(what=f"{label}, median", value=median * 1e3, unit="ms")
         yield Row(what=f"{label}, worst", value=max(delays) * 1e3, unit="ms")

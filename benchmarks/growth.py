@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.controllers import cpu_of, instant, memory_of, query, running, wait_for, wait_for_applied
+from benchmarks.controllers import busy_percent, cpu_of, instant, memory_of, query, running, wait_for, wait_for_applied
 from benchmarks.measure import CONTROLLER, cost_of
 from benchmarks.repositories import add_deployment, commit, make_repository
 from benchmarks.rows import Goal, Row
@@ -54,10 +54,7 @@ def measure_size(root: Path, size: int) -> Iterator[Row]:
         wait_for_applied(root)
         threading.Event().wait(2)
         yield _row(size, "memory", "memory before the first request", memory_of(process.pid), "MiB")
-        before, since = cpu_of(process.pid), time.perf_counter()
-        threading.Event().wait(IDLE_SECONDS)
-        used = (cpu_of(process.pid) - before) / (time.perf_counter() - since) * 100
-        yield _row(size, "idle", "idle", used, "% core")
+        yield _row(size, "idle", "idle", busy_percent(process.pid, IDLE_SECONDS), "% core")
         yield from _changes(root, size, process.pid)
         yield from _requests(root, size, process.pid)
         add_deployment(root, OFTEN)
@@ -90,7 +87,7 @@ def _changes(root: Path, size: int, pid: int) -> Iterator[Row]:
     durations = [_change_file(root, number) for number in range(1, CHANGES + 1)]
     used = (cpu_of(pid) - before) / CHANGES * 1000
     yield _row(size, "commit", "commit of one file until applied, median", statistics.median(durations), "ms")
-    yield _row(size, "pass", "the same, CPU of the controller", used, "ms CPU")
+    yield _row(size, "pass", "commit of one file: CPU of the controller", used, "ms CPU")
 
 
 def _requests(root: Path, size: int, pid: int) -> Iterator[Row]:

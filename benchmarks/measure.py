@@ -48,6 +48,14 @@ def _measure_once(command: Sequence[str], codes: Sequence[int]) -> Cost:
     return Cost(cpu=cpu, wall=wall, memory=memory / 1024)
 
 
+def result_of(module: str, *arguments: object) -> dict[str, float]:
+    """Run a module of the benchmarks in a process of its own, and return the JSON object that it prints."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=Path(__file__).parents[1])
+    result: dict[str, float] = json.loads(done.stdout)
+    return result
+
+
 def children_cpu() -> float:
     """Return the CPU time in seconds of all children that have been waited for."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)

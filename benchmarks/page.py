@@ -16,6 +16,12 @@ RESULTS = Path(__file__).parent / "results.json"
 RECORDED = Path(__file__).parent / "recorded.json"
 _PAGE = Path(__file__).parents[1] / FILE
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
+_QUIET_FORK_MS = 3.0
+"""A fork takes about 1 ms on a quiet machine, and longer if other programs use the cores."""
+_TIMED_UNITS = ("ms", "runs/s")
+"""The units of delays and rates, which depend on what else the machine does. CPU times and memory hardly do."""
+_FEWEST_RUNS = 10
+"""With fewer runs, the CPU time of each includes too much of what the tool does anyway."""
 _THOUSANDS = re.compile(r"\b\d{4,}\b")
 
 
@@ -50,13 +56,21 @@ def table(part: str, recorded: dict[str, Any]) -> str:
     """Return the table of a part, and below it when and where it was measured."""
     content = recorded[part]
     rows = content["rows"]
-    lines = {"quick": _quick, "growth": _growth, "peers": _peers}[part](rows)
+    shown = [row for row in rows if _is_meaningful(row)]
+    lines = {"quick": _quick, "growth": _growth, "peers": _peers}[part](shown)
     python, fork, fsync = (_range([row["speed"][name] for row in rows]) for name in ("python", "fork", "fsync"))
     place = (
         f"Measured on {content['date']} with {content['cores']} cores and Python {content['python']}. Bare Python took "
         f"{python} ms of CPU. A fork took {fork} ms, and an fsync {fsync} ms of wall time."
     )
+    if left_out := len(rows) - len(shown):
+        place += f" Left out, because the machine was busy: {left_out} rates and delays."
     return "\n".join((*lines, "", place))
+
+
+def _is_meaningful(row: dict[str, Any]) -> bool:
+    """Return whether a row is neither a rate nor a delay, or the machine was quiet when it was measured."""
+    return row["unit"] not in _TIMED_UNITS or row["speed"]["fork"] <= _QUIET_FORK_MS
 
 
 def _quick(rows: list[dict[str, Any]]) -> Iterator[str]:
@@ -75,7 +89,9 @@ def _growth(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _peers(rows: list[dict[str, Any]]) -> Iterator[str]:
-    yield from _pivot("measured", ((*_split(row["what"], ": "), row) for row in rows))
+    cells = [(*_split(row["what"], ": "), row) for row in rows]
+    small = {tool for tool, line, row in cells if line == "runs due at once" and row["value"] < _FEWEST_RUNS}
+    yield from _pivot("measured", (cell for cell in cells if cell[1] != "each, all processes" or cell[0] not in small))
 
 
 def _pivot(corner: str, cells: Iterable[tuple[str, str, dict[str, Any]]]) -> Iterator[str]:

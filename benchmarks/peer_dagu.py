@@ -33,8 +33,7 @@ def measure_dagu(program: Path, work: Path, count: int) -> Iterator[Row]:
     single.write_text(_DAG.format(schedule="", command=f"{sys.executable} -c pass"))
     environment = {"DAGU_HOME": str(home), "DAGU_PORT": "0"}
     command = [str(program), "start", "--quiet", f"--dagu-home={work / 'single'}", str(single)]
-    cost = cost_of(command, rounds=5)
-    yield Row(what="Dagu: one no-op run by a command", value=cost.cpu * 1000, unit="ms CPU", memory=cost.memory)
+    yield Row.of_cost("Dagu: one no-op run by a command", cost_of(command, rounds=5))
 
     due = (int(time.time() + START_SECONDS) // 60 + 1) * 60
     local, started, script = time.localtime(due), work / "started", work / "record.py"

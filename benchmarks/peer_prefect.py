@@ -79,9 +79,7 @@ def measure_prefect(program: Path, work: Path, count: int) -> Iterator[Row]:
 def _script(program: Path, work: Path, environment: Mapping[str, str]) -> Row:
     own = {**environment, "BENCH_STARTED": ""}
     command = ["env", *(f"{name}={value}" for name, value in own.items()), str(program), str(work / "noop.py")]
-    cost = cost_of(command, rounds=3)
-    label = "Prefect: one no-op run by a command"
-    return Row(what=label, value=cost.cpu * 1000, unit="ms CPU", memory=cost.memory)
+    return Row.of_cost("Prefect: one no-op run by a command", cost_of(command, rounds=3))
 
 
 def _deploy(program: Path, work: Path, environment: Mapping[str, str], api: str) -> str:

@@ -55,8 +55,7 @@ def measure_controller(root: Path, count: int) -> Iterator[Row]:
     """Measure controller in the same terms: a flow in the foreground without a controller, then a herd."""
     make_repository(root, count, 'cron: "0 0 1 1 *"', RECORDING)
     execute = [CONTROLLER, "execute", "d00000", "--repo", str(root)]
-    cost = cost_of(execute, rounds=5)
-    yield Row(what="controller: one no-op run by a command", value=cost.cpu * 1000, unit="ms CPU", memory=cost.memory)
+    yield Row.of_cost("controller: one no-op run by a command", cost_of(execute, rounds=5))
     started(root).unlink()
     due = int(time.time()) + LEAD_SECONDS
     for file in (root / "deployments").iterdir():

@@ -5,13 +5,13 @@
 
 import json
 import select
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from benchmarks.controllers import tree_memory, wait_for
 from controller.clock import SystemClock
 from controller.model.deployments import Deployment, FlowTarget
 from controller.model.python_environments import PythonRequest, PythonRuntime, RequirementsSource
@@ -72,7 +72,7 @@ def measure_environment(work: Path) -> Iterator[tuple[str, float, str]]:
                 yield f"environment with pandas: {title}, {label}", seconds * 1000, "ms"
             server = launcher.python_servers and launcher.python_servers.find(python)
             if server and server.pid is not None:
-                yield f"environment with pandas: fork server, {label}", memory_of(server.pid), "MiB"
+                yield f"environment with pandas: fork server, {label}", tree_memory(server.pid), "MiB"
         finally:
             launcher.close()
 
@@ -102,12 +102,16 @@ def make_launcher(state: Path, *, is_warm: bool) -> Launcher:
 def wait_for_server(launcher: Launcher, python: PythonRuntime) -> None:
     """Wait until the fork server of the environment is ready, if there is one."""
     server = launcher.python_servers and launcher.python_servers.find(python)
-    deadline, pause = time.monotonic() + READY_SECONDS, threading.Event()
-    while server and not server.is_ready:
+    if not server:
+        return
+
+    def is_ready() -> bool:
         server.check()
-        if server.problem is not None or time.monotonic() > deadline:
+        if server.problem is not None:
             raise RuntimeError(f"the fork server is not ready: {server.problem}")
-        pause.wait(0.02)
+        return server.is_ready
+
+    wait_for(is_ready, 0.02, within=READY_SECONDS)
 
 
 def run_flow(launcher: Launcher, root: Path, flow: str, python: PythonRuntime) -> float:
@@ -142,9 +146,3 @@ def run_flow(launcher: Launcher, root: Path, flow: str, python: PythonRuntime) -
     if outcome["outcome"] != "succeeded":
         raise RuntimeError(f"the run did not succeed: {outcome}")
     return seconds
-
-
-def memory_of(pid: int) -> float:
-    """Return the memory of a process in MiB, with its share of what it shares with others."""
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return int(text.partition("\nPss:")[2].split()[0]) / 1024

@@ -1,12 +1,10 @@
-"""The quick benchmarks: what the goals are about, in at most three minutes on two quiet cores (`make bench-quick`)."""
+"""The quick benchmarks: what the goals are about, in three minutes on two quiet cores (`make bench QUICK=1`)."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import commands, firing, growth
+from benchmarks.measure import result_of
 from benchmarks.repositories import make_repository
 from benchmarks.rows import Goal, Row, scaled
 
@@ -37,9 +35,7 @@ def no_op_runs(directory: Path, kind: str, count: int, limit: float, script: flo
     A warm run is compared with bare Python, and a cold one with the flow's file as a script, which takes `script` ms.
     """
     directory.mkdir()
-    command = [sys.executable, "-m", "benchmarks.runs", kind, str(count), str(directory)]
-    done = subprocess.run(command, capture_output=True, check=True, cwd=Path(__file__).parents[1])
-    result = json.loads(done.stdout)
+    result = result_of("benchmarks.runs", kind, count, directory)
     goal = Goal(limit=limit, is_ratio=True)
     if kind == "warm":
         yield Row(what="one no-op run, warm, all processes", value=result["cpu"], unit="ms CPU", goal=goal)

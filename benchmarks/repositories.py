@@ -1,7 +1,7 @@
 """Creates repositories of a given size for the benchmarks."""
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 DOING_NOTHING = "def main(region: str, days: int = 1, tables: list[str] | None = None) -> None:\n    pass\n"
@@ -39,7 +39,7 @@ overlap: skip
 timeout: 2h
 env:
   LOG_LEVEL: INFO
-  REGION_NAME: "eu-{index}"
+  REGION_NAME: "eu-{index}"{env}
 environments:
   staging:
     parameters: {{region: test}}
@@ -53,26 +53,30 @@ Schedule = str | Callable[[int], str]
 """The YAML of a schedule, or a function that returns that of a deployment by its index."""
 
 
-def make_repository(root: Path, count: int, schedule: Schedule, flow: str = DOING_NOTHING) -> Path:
+def make_repository(
+    root: Path, count: int, schedule: Schedule, flow: str = DOING_NOTHING, env: Mapping[str, str] | None = None
+) -> Path:
     """Create a git repository with `count` deployments of one flow, each with this schedule.
 
-    `flow` is the source of the flow, which does nothing by default; `%r` in it is replaced by the path `started`.
+    `flow` is the source of the flow, which does nothing by default; `%r` in it is replaced by the path `started`. `env`
+    are more variables of each deployment.
     """
     for folder in ("deployments", "flows"):
         (root / folder).mkdir(parents=True)
     (root / "flows/noop.py").write_text(flow.replace("%r", repr(str(started(root)))))
     step = -(-count // MOST_FILES)
     for first in range(0, count, step):
-        documents = [_document(index, schedule) for index in range(first, min(first + step, count))]
+        documents = [_document(index, schedule, env or {}) for index in range(first, min(first + step, count))]
         (root / f"deployments/d{first:05}.yaml").write_text("---\n".join(documents))
     git(root, "init", "-q", "-b", "main")
     commit(root)
     return root
 
 
-def _document(index: int, schedule: Schedule) -> str:
+def _document(index: int, schedule: Schedule, env: Mapping[str, str]) -> str:
     times = schedule(index) if callable(schedule) else schedule.format(minute=index % 60, hour=index % 24)
-    return _DEPLOYMENT.format(index=index, schedule=times)
+    more = "".join(f'\n  {name}: "{value}"' for name, value in env.items())
+    return _DEPLOYMENT.format(index=index, schedule=times, env=more)
 
 
 def add_deployment(root: Path, document: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from benchmarks.machine import CORES, Speed
+from benchmarks.measure import Cost
 
 TOGETHER_SECONDS = 0.3
 """Rows that follow each other faster than this come from one measurement, and share its speed."""
@@ -55,6 +56,11 @@ class Row:
     goal: Goal | None = None
     memory: float | None = None
     speed: Speed | None = None
+
+    @classmethod
+    def of_cost(cls, what: str, cost: Cost, goal: Goal | None = None) -> "Row":
+        """Return the row of a command, with its CPU time and its peak memory."""
+        return cls(what=what, value=cost.cpu * 1000, unit="ms CPU", goal=goal, memory=cost.memory)
 
     def with_speed(self, speed: Speed) -> "Row":
         """Return the row with the speed of the machine, and with the ratio to it if the row has none."""

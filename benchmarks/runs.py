@@ -1,21 +1,27 @@
 """Measures the total cost of one no-op run: the engine and its store in this process, and supervisors and flows.
 
-`python -m benchmarks.runs warm|cold COUNT DIRECTORY` makes COUNT runs and prints one line of JSON: the CPU time of all
+`python -m benchmarks.runs KIND COUNT DIRECTORY` makes COUNT runs and prints one line of JSON: the CPU time of all
 processes and of this one in milliseconds per run, and the rate in runs per second. `benchmarks.quick` starts it as a
-subprocess.
+subprocess. The kinds differ in what is forked and what is started:
+
+| kind | supervisor | flow |
+|---|---|---|
+| `warm` | a fork of the fork server | a fork of the supervisor |
+| `cold` | a fork of the fork server | a new interpreter, because `env` sets `PYTHONHASHSEED` |
+| `alone` | a new interpreter, because there is no fork server | a new interpreter |
 """
 
 import json
 import os
-import resource
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from benchmarks.controllers import cpu_with_children, wait_for
+from benchmarks.measure import children_cpu
 from benchmarks.repositories import make_repository
 from controller.clock import SystemClock
 from controller.manifests.active_deployments import ActiveDeployments
@@ -35,7 +41,8 @@ from controller.sources.git import GitSource
 from controller.store import Store, runs
 from controller.store.run_search import RunFilter, select_all
 
-DEADLINE_SECONDS = 300.0
+COLD = {"PYTHONHASHSEED": "0"}
+"""A variable of a deployment that only a new interpreter can have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +77,7 @@ def measure(world: World, action: Callable[[], None]) -> tuple[float, float]:
 
 def start_world(kind: str, work: Path, schedule: str = 'cron: "0 0 1 1 *"') -> World:
     """Create a repository with one deployment and this schedule, apply it, and start an engine."""
-    root = make_repository(work / "code", 1, schedule)
+    root = make_repository(work / "code", 1, schedule, env=COLD if kind == "cold" else {})
     (work / "runs").mkdir()
     clock, store = SystemClock(), Store.open(work / "state.db")
     source = GitSource(root, ref=None, path="deployments", exports=work / "exports")
@@ -89,7 +96,7 @@ def start_world(kind: str, work: Path, schedule: str = 'cron: "0 0 1 1 *"') -> W
         project=lambda *_: (),
     ).run_pass()
     environment = flow_environment()
-    server = ForkServer(environment, clock) if kind == "warm" else None
+    server = ForkServer(environment, clock) if kind != "alone" else None
     launcher = Launcher(directory=work / "runs", environment=environment, grace=timedelta(seconds=10), server=server)
     engine = Engine(
         store=store.with_own_readers(2),  # as a controller does
@@ -110,13 +117,12 @@ def finish(world: World, count: int) -> None:
     with world.store.write() as tx:
         requested = {world.admission.create_run(tx, "d00000", {}).id for _ in range(count)}
     world.engine.wake()
-    deadline, pause = time.monotonic() + DEADLINE_SECONDS, threading.Event()
-    while time.monotonic() < deadline:
+
+    def is_idle() -> bool:
         with world.store.read() as tx:
-            counts = runs.counts(tx)
-        if not sum(counts.values()):
-            break
-        pause.wait(0.05)
+            return not sum(runs.counts(tx).values())
+
+    wait_for(is_idle, 0.05)
     with world.store.read() as tx:
         matches = select_all(tx, RunFilter(states=[RunState.SUCCEEDED]))
     succeeded = [run for run in matches if run.id in requested]
@@ -126,12 +132,8 @@ def finish(world: World, count: int) -> None:
 
 def cpu_used(server: ForkServer | None) -> float:
     """Return the CPU time in seconds of this process, the fork server, and all of their reaped children."""
-    own, below = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = own.ru_utime + own.ru_stime + below.ru_utime + below.ru_stime
-    if server is not None and server.pid is not None:
-        fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
-        seconds += sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-    return seconds
+    seconds = time.process_time() + children_cpu()
+    return seconds if server is None or server.pid is None else seconds + cpu_with_children(server.pid)
 
 
 if __name__ == "__main__":

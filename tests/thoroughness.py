@@ -1,4 +1,4 @@
-"""The number of examples that property-based tests try: few in `make test`, all in `make thorough`."""
+"""How much the tests try: a fifth of all examples in `make test`, or what `make simulate` and `make kills` request."""
 
 import os
 
@@ -8,3 +8,8 @@ THOROUGH = os.environ.get("THOROUGH") == "1"  # noqa: TID251
 def scaled(count: int) -> int:
     """Return `count` for a thorough run, else a fifth of it."""
     return count if THOROUGH else max(1, count // 5)
+
+
+def requested(variable: str, default: int) -> int:
+    """Return the number in this environment variable, or the default."""
+    return int(os.environ.get(variable, default))  # noqa: TID251

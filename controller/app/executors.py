@@ -60,6 +60,11 @@ class LocalExecution:
             open_files=open_files,
             temporary_bases=usable_bases(temporary_bases(), user),
             run_variables=run_variables,
-            place=f"{socket.gethostname()}:{state.runs}" if is_shared else None,
+            place=place_of(state) if is_shared else None,
         )
         self.executor = LocalExecutor(launcher)
+
+
+def place_of(state: StateDirectory) -> str:
+    """Return the place of the runs of this controller, if controllers on several hosts share the state."""
+    return f"{socket.gethostname()}:{state.runs}"

@@ -4,12 +4,15 @@ Only for a state in a database on a server: several controllers may share it, an
 """
 
 import logging
+import math
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 
+from controller.app.host_runs import HostRuns
 from controller.app.stop_signal import StopSignal
 from controller.clock import Clock
-from controller.errors import DeposedError, StateError, StoppingError
+from controller.errors import ControllerError, DeposedError, StateError, StoppingError
 from controller.settings import PROJECT
 from controller.state_url import StateUrl
 from controller.store.leadership import GIVE_UP, Leadership, already_leading, silent
@@ -17,13 +20,19 @@ from controller.store.leadership import GIVE_UP, Leadership, already_leading, si
 log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 1.0
+HOST_SECONDS = 10.0
+"""How often a controller records that it lives, and a standby checks the runs of its host."""
 
 
 class Leading:
     """The leadership of this process. `failure` is set when it no longer leads."""
 
-    def __init__(self, url: StateUrl, clock: Clock) -> None:
+    def __init__(self, url: StateUrl, clock: Clock, place: str, grace: timedelta) -> None:
         self.leadership = Leadership(url, PROJECT)
+        self._place = place
+        self._recorded = -math.inf
+        self._problem: str | None = None
+        self._host_runs = HostRuns(url, place, grace)
         self.failure: DeposedError | None = None
         self._clock = clock
         self._on_failure: Callable[[], None] = lambda: None
@@ -41,13 +50,17 @@ class Leading:
         if stop_signal is None:
             raise already_leading(self.leadership.url)
         log.info("Another controller leads the project; waiting as a standby")
-        while not stop_signal.wait(_POLL_SECONDS):
-            try:
-                if self.leadership.try_lock():
-                    log.info("No other controller leads the project any more; taking over")
-                    return
-            except StateError as error:
-                log.warning("The state database can't be used; retrying", extra={"error": error.message})
+        try:
+            while not stop_signal.wait(_POLL_SECONDS):
+                try:
+                    if self.leadership.try_lock():
+                        log.info("No other controller leads the project any more; taking over")
+                        return
+                    self._record_host(self._host_runs)
+                except StateError as error:
+                    log.warning("The state database can't be used; retrying", extra={"error": error.message})
+        finally:
+            self._host_runs.close()
         raise StoppingError
 
     def start(self, on_failure: Callable[[], None]) -> None:
@@ -67,6 +80,7 @@ class Leading:
             try:
                 self.leadership.renew()
                 last = self._clock.elapsed()
+                self._record_host()
             except DeposedError as error:
                 self._give_up(error)
                 return
@@ -75,6 +89,22 @@ class Leading:
                     log.warning("The lease of the project can't be renewed", extra={"error": error.message})
                     self._give_up(silent())
                     return
+
+    def _record_host(self, host_runs: HostRuns | None = None) -> None:
+        """Every 10 seconds, record that this controller lives; a standby also reports how runs of its host end."""
+        if self._clock.elapsed() - self._recorded < HOST_SECONDS:
+            return
+        self.leadership.record_place(self._place)
+        self._recorded = self._clock.elapsed()
+        if host_runs is None:
+            return
+        try:
+            host_runs.check(self.leadership.report)
+            self._problem = None
+        except ControllerError as error:
+            if self._problem != error.message:
+                log.warning("The runs of this host can't be checked", extra={"error": error.message})
+            self._problem = error.message
 
     def _give_up(self, error: DeposedError) -> None:
         self.failure = error

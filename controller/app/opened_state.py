@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from controller.app.executors import place_of
 from controller.app.stop_signal import StopSignal
 from controller.clock import Clock
 from controller.errors import AlreadyRunningError, StateError, StateLostError, StoppingError
@@ -61,7 +62,7 @@ def _open(
     on_failure: Callable[[], None],
 ) -> "tuple[Store, Leading | None]":
     """Open the state once. With a stop signal, wait until no other controller leads the project."""
-    leading = None if isinstance(state.database, Path) else _lead(state.database, clock, stop_signal)
+    leading = None if isinstance(state.database, Path) else _lead(state, state.database, settings, clock, stop_signal)
     try:
         check_history(state)
         leadership = None if leading is None else leading.leadership
@@ -84,12 +85,14 @@ def _open(
     return store, leading
 
 
-def _lead(url: StateUrl, clock: Clock, stop_signal: StopSignal | None) -> "Leading":
+def _lead(
+    state: StateDirectory, url: StateUrl, settings: Settings, clock: Clock, stop_signal: StopSignal | None
+) -> "Leading":
     """Lead the project; with a stop signal, wait until no other controller leads it."""
     find_database(url)  # raises StateError without psycopg, which is optional
     from controller.app.leading import Leading
 
-    leading = Leading(url, clock)
+    leading = Leading(url, clock, place_of(state), settings.grace)
     try:
         leading.wait(stop_signal)
     except BaseException:

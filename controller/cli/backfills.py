@@ -26,14 +26,7 @@ def backfills() -> None:
 
 @backfills.command(name="list")
 @click.option("--deployment", metavar="NAME", help="Filter by deployment.", shell_complete=complete.deployments)
-@click.option(
-    "--limit",
-    type=click.IntRange(1),
-    metavar="N",
-    default=50,
-    show_default=True,
-    help="Maximum number of entries, newest first.",
-)
+@options.limit(50)
 @options.list_output
 @options.location
 def list_(location: Location, deployment: str | None, limit: int, output: str) -> None:

@@ -1,4 +1,4 @@
-"""Completes names in a shell: deployments, ids of runs and backfills, tags, environments, digests and finding codes.
+"""Completes names in a shell: deployments, ids of runs and backfills, tags, environments, hosts, digests and codes.
 
 The parameters of commands pass these functions to click as `shell_complete`. They read the state directly and import as
 little as possible, because a shell waits for them. Every error means that there is nothing to complete.
@@ -80,6 +80,17 @@ def channels(context: click.Context, _: click.Parameter, incomplete: str) -> lis
     from controller.store import completion_names
 
     return _starting_with(incomplete, _read(context, completion_names.channels))
+
+
+def hosts(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a host that shares the state, which is on a server."""
+    from controller.store import completion_names
+
+    try:
+        url = context.params.get("state_url")
+        return [] if url is None else _starting_with(incomplete, completion_names.hosts(url))
+    except Exception:  # noqa: BLE001 - a message would destroy the line that is being edited
+        return []
 
 
 def codes(_context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:

@@ -58,13 +58,8 @@ _BATCH = 500
     is_flag=True,
     help="Keep printing new events until Ctrl-C; JSON has one object per line.",
 )
-@click.option(
-    "--limit",
-    type=click.IntRange(1),
-    metavar="N",
-    default=100,
-    show_default=True,
-    help="Maximum number of events: the newest ones, with --after-id the oldest ones. --follow continues after them.",
+@options.limit(
+    100, "Maximum number of events: the newest ones, with --after-id the oldest ones. --follow continues after them."
 )
 @options.list_output
 @options.location

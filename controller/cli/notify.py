@@ -46,14 +46,7 @@ def test(location: Location, channel: str, output: str) -> int:
 @notify.command()
 @click.option("--deployment", metavar="NAME", help="Filter by deployment.", shell_complete=complete.deployments)
 @click.option("--undelivered", is_flag=True, help="Only messages that wait for delivery or could not be delivered.")
-@click.option(
-    "--limit",
-    type=click.IntRange(1),
-    metavar="N",
-    default=50,
-    show_default=True,
-    help="Maximum number of messages; the newest are printed.",
-)
+@options.limit(50, "Maximum number of messages; the newest are printed.")
 @options.list_output
 @options.location
 def log(location: Location, deployment: str | None, *, undelivered: bool, limit: int, output: str) -> None:

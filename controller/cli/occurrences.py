@@ -20,14 +20,7 @@ if TYPE_CHECKING:
 @click.argument("name", shell_complete=complete.deployments)
 @click.option("--since", metavar="TIME", help="Due at or after this time: yesterday, 2h, a date or date-time.")
 @click.option("--until", metavar="TIME", help="Due before or at this time: now, 2h, a date or date-time.")
-@click.option(
-    "--limit",
-    type=click.IntRange(1),
-    metavar="N",
-    default=100,
-    show_default=True,
-    help="Maximum number of entries, newest first.",
-)
+@options.limit(100)
 @options.list_output
 @options.location
 def occurrences(location: Location, name: str, since: str | None, until: str | None, limit: int, output: str) -> None:

@@ -83,6 +83,11 @@ class ListByDefault(Group):
         return super().resolve_command(ctx, args)
 
 
+def limit(default: int, text: str = "Maximum number of entries, newest first.") -> Callable[[Command], Command]:
+    """Return the option `--limit` of a list."""
+    return click.option("--limit", type=click.IntRange(1), metavar="N", default=default, show_default=True, help=text)
+
+
 def _parse_state_url(context: click.Context, parameter: click.Parameter, value: str | None) -> "StateUrl | None":
     if not value:
         return None

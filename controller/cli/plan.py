@@ -62,6 +62,7 @@ def _against_state(location: Location, head: str | None, now: datetime) -> "Prev
     """Plan the change from the state that a controller has applied to a commit, or to the files of a directory."""
     from controller.errors import NoStateError
     from controller.reconcile.state_comparison import plan_against_state
+    from controller.store.access_check import name_state
     from controller.store.open_state import open_read_only
 
     try:
@@ -70,7 +71,7 @@ def _against_state(location: Location, head: str | None, now: datetime) -> "Prev
         store = None
     if store is None:
         raise StateError(
-            f"Nothing has been applied yet: there is no state at {location.state_dir}.",
+            f"Nothing has been applied yet: there is no state in the {name_state(location)}.",
             hint="Compare two commits with --base and --head, or start `controller run` first.",
         )
     try:

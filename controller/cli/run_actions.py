@@ -119,7 +119,8 @@ def _print_run(run: Mapping[str, Any], zone_of: ZoneOf) -> None:
     remark = run["reason"] if run["waiting"] is None else f"waiting: {run['waiting']}"
     attempt = f" (attempt {run['attempt']} of {run['attempts']})" if run["attempts"] > 1 and run["attempt"] else ""
     remark = f": {convert_times_of(run['deployment'], remark, zone_of)}" if remark else ""
-    click.echo(visible_lines(f"{run['id']} {run['state']}{attempt}{remark}"))
+    unknown = "" if run["uncertain_reason"] is None else f" (unknown: {run['uncertain_reason']})"
+    click.echo(visible_lines(f"{run['id']} {run['state']}{unknown}{attempt}{remark}"))
 
 
 def _full_id(location: Location, run_id: str) -> str:

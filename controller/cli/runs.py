@@ -57,14 +57,7 @@ def runs() -> None:
     help="Filter by backfill; an abbreviated id is enough.",
     shell_complete=complete.backfills,
 )
-@click.option(
-    "--limit",
-    type=click.IntRange(1),
-    metavar="N",
-    default=50,
-    show_default=True,
-    help="Maximum number of entries, newest first.",
-)
+@options.limit(50)
 @options.watch
 @options.list_output
 @options.location

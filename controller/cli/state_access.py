@@ -48,11 +48,12 @@ def connected_client(location: Location) -> "Iterator[Client]":
 def read_state(location: Location) -> "Iterator[Transaction]":
     """Yield a read transaction on the state. Raises StateError if there is no state."""
     from controller.errors import StateError
+    from controller.store.access_check import name_state
 
     with read_state_if_any(location) as tx:
         if tx is None:
             raise StateError(
-                f"There is no state at {location.state_dir} yet.", hint="Wait until `controller run` has started."
+                f"There is no state in the {name_state(location)} yet.", hint="Wait until `controller run` has started."
             )
         yield tx
 

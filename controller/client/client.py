@@ -22,7 +22,9 @@ from controller.client.shapes import (
     Document,
     Fault,
     Form,
+    Host,
     LogPart,
+    LostHost,
     NextFire,
     NumberedEvent,
     Occurrence,
@@ -86,6 +88,14 @@ class Client(NotificationMethods, StatusReader):
         return cast(
             "PythonEnvironmentDetail", self._get(f"/python/{part(digest, 'Python environment', 'python list')}")
         )
+
+    def hosts(self) -> list[Host]:
+        """Return the hosts whose controllers share the state, by name."""
+        return cast("list[Host]", self._get("/hosts"))
+
+    def declare_host_lost(self, name: str) -> LostHost:
+        """End the runs in progress on a host that will not come back."""
+        return cast("LostHost", self._post(f"/hosts/{part(name, 'host', 'hosts')}/lost", {}))
 
     def plan(self, ref: str | None = None) -> Plan:
         """Return the changes that a ref would make; by default the ref that the controller follows."""

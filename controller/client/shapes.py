@@ -67,6 +67,8 @@ __all__ = [
     "Hold",
     "HolidayChange",
     "HookAnswer",
+    "Host",
+    "HostState",
     "Incident",
     "IncidentMember",
     "KeptDeployment",
@@ -79,6 +81,7 @@ __all__ = [
     "LogLines",
     "LogPart",
     "LogSearch",
+    "LostHost",
     "MessageState",
     "NextFire",
     "NodeKind",
@@ -169,6 +172,7 @@ DeploymentState = Literal["invalid", "failing", "out_of_sync", "late", "held", "
 EdgeKind = Literal["gate", "event", "file", "webhook"]
 EventSeverity = Literal["info", "warning", "error"]
 Health = Literal["Healthy", "Degraded", "Running", "Suspended", "Unknown"]
+HostState = Literal["leading", "standby", "away"]
 MessageState = Literal["waiting", "sent", "undeliverable", "superseded"]
 NodeKind = Literal["deployment", "file", "webhook", "missing"]
 OnRedo = Literal["ignore", "run"]
@@ -784,6 +788,20 @@ class HookAnswer(TypedDict):
     run_id: str
 
 
+class Host(TypedDict):
+    """A machine whose controllers use the state.
+
+    `seen_at` is the last sign of life of a controller there, None if none is recorded. `running` is the number of
+    runs in progress there. `directories` are where its controllers keep the files of runs.
+    """
+
+    name: str
+    state: HostState
+    seen_at: str | None
+    running: int
+    directories: list[str]
+
+
 class Incident(TypedDict):
     """One cause of trouble. Incidents with the same `key` are the same cause; at most one of them is open.
 
@@ -922,6 +940,13 @@ class LogSearch(TypedDict):
     numbers: list[int]
     lines: list[LogLine]
     total_lines: int
+
+
+class LostHost(TypedDict):
+    """A host that was declared lost, and the runs that were ended."""
+
+    host: str
+    run_ids: list[str]
 
 
 class NextFire(TypedDict):

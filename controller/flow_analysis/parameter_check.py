@@ -15,6 +15,9 @@ from controller.sdk.messages import label, shorten, spell
 
 MAX_PROBLEMS = 100
 _MAX_GUESSES = 20
+_MAX_CALLS = 64
+_MAX_ACCEPTED, _MAX_LENGTH = 200, 200
+"""Limits for the values of one flow that are remembered, and for their length."""
 
 
 def check(flow: Flow, parameters: Mapping[str, Any], *, partial: bool = False) -> list[ParameterProblem]:
@@ -25,33 +28,57 @@ def check(flow: Flow, parameters: Mapping[str, Any], *, partial: bool = False) -
     """
     if flow.parameters is None:
         return []
-    return list(islice(_Call(flow, flow.parameters).problems(parameters, partial), MAX_PROBLEMS))
+    call = _CALLS.get(id(flow))
+    if call is None:
+        if len(_CALLS) >= _MAX_CALLS:
+            _CALLS.clear()
+        call = _CALLS[id(flow)] = _Call(flow, flow.parameters)
+    return list(islice(call.problems(parameters, partial), MAX_PROBLEMS))
 
 
 class _Call:
-    """The parameters of one flow, by kind."""
+    """The parameters of one flow, by kind.
+
+    It remembers lists and mappings that the flow accepts, because many deployments of a flow pass the same.
+    """
 
     def __init__(self, flow: Flow, parameters: tuple[Parameter, ...]) -> None:
+        self._flow = flow  # keeps its id from being given to another flow
+        self._accepted: set[tuple[str, str]] = set()
         self._name = flow.name
         self._rest = next((parameter for parameter in parameters if parameter.kind is Kind.REST), None)
         self._ordinary = {parameter.name: parameter for parameter in parameters if parameter.kind is Kind.ORDINARY}
         self._positional = {
             parameter.name: parameter for parameter in parameters if parameter.kind is Kind.POSITIONAL_ONLY
         }
+        self._names = self._ordinary.keys() | self._positional.keys()
 
     def problems(self, values: Mapping[str, Any], partial: bool) -> Iterator[ParameterProblem]:
-        names = self._ordinary.keys() | self._positional.keys()
-        unknown = [] if self._rest else [str(name) for name in values if name not in names]
+        unknown = [] if self._rest else [str(name) for name in values if name not in self._names]
         misspelt = {closest_name(name, list(self._ordinary)) for name in unknown[:_MAX_GUESSES]}
         yield from map(self._unknown_parameter, unknown)
         yield from self._positional_only(values)
         for parameter in self._ordinary.values():
-            if parameter.required and not partial and parameter.name not in values.keys() | misspelt:
+            if parameter.required and not partial and parameter.name not in values and parameter.name not in misspelt:
                 yield self._missing(parameter)
         for name, value in values.items():
             target = self._ordinary.get(name) or self._rest
             if target is not None:
-                yield from _value_problems(target, str(name), value)
+                yield from self._value_problems(target, str(name), value)
+
+    def _value_problems(self, parameter: Parameter, name: str, value: Any) -> list[ParameterProblem]:
+        if value.__class__ is not list and value.__class__ is not dict:
+            return list(_value_problems(parameter, name, value))
+        try:
+            text = repr(value)
+        except (ValueError, RecursionError):  # for example, an integer with too many digits
+            return list(_value_problems(parameter, name, value))
+        if (name, text) in self._accepted:
+            return []
+        problems = list(_value_problems(parameter, name, value))
+        if not problems and len(text) <= _MAX_LENGTH and len(self._accepted) < _MAX_ACCEPTED:
+            self._accepted.add((name, text))
+        return problems
 
     def _unknown_parameter(self, name: str) -> ParameterProblem:
         return ParameterProblem(
@@ -95,3 +122,7 @@ def _value_problems(parameter: Parameter, name: str, value: Any) -> Iterator[Par
             hint=advice_for(fault, has_default=not parameter.required and fault.path == (name,)),
             expected=None if fault.field else fault.hint,
         )
+
+
+_CALLS: dict[int, _Call] = {}
+"""The flows checked last, by their id."""

@@ -5,7 +5,8 @@
 raises for invalid input.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+import posixpath
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from controller.manifests.matrix import combination_of
 from controller.manifests.notify_fields import read_notify_fields
 from controller.manifests.policy_fields import check_queue, read_policies
 from controller.manifests.python_settings import check_import_paths, check_python, read_import_paths, read_python
-from controller.manifests.recorded_schedules import schedules_key
+from controller.manifests.repeated_parts import read_part
 from controller.manifests.run_names import check_run_names
 from controller.manifests.run_targets import read_target, read_working_directory
 from controller.manifests.schedule_fields import read_duration, read_schedules
@@ -47,6 +48,14 @@ _NOT_STORED = ("environments", "enabled")
 _DEFAULTED = ("after", "catchup", "expect", "resources", "retention", "retries", "secrets")
 """Keys of the document that are also fields of a Deployment, with a default that is an object of its own."""
 _NOTHING: Mapping[str, Any] = {}
+TARGET_KEYS = ("command", "flow", "flow_location", "flow_name", "skip_exit_code")
+SCHEDULE_KEYS = ("schedule", "schedules", "timezone", "calendars")
+SETTINGS_KEYS = (
+    *("timeout", "working_directory", "python", "import_paths"),
+    *("catchup", "overlap", "priority", "prune", "queue", "renamed_from", "resources", "retention", "retries"),
+    *("secrets", "start_deadline", "expect", "heartbeat", "notify", "on"),
+)
+"""The keys of a document on which these fields depend."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +88,11 @@ def build(
     *,
     queues: Collection[str] | None = None,
     flows: "Flows | None" = None,
+    is_used: bool = True,
 ) -> BuildResult:
     """Check everything that can be checked in one document, and build its deployment.
+
+    If the deployment is not used, only checked, it has no digest.
 
     Without `now`, schedules that never fire are not reported; without `queues`, unknown queues are not; without
     `flows`, missing flows and wrong parameters are not.
@@ -92,7 +104,9 @@ def build(
     context.problems += [*document.problems, *shape]
     if queues is not None:
         check_queue(context, queues)
-    deployment, python = _deployment(context, file, now, flows) if isinstance(root.value, dict) else (None, None)
+    deployment, python = None, None
+    if isinstance(root.value, dict):
+        deployment, python = _deployment(context, file, now, flows, digest if is_used else _no_digest)
     name = context.value.get("name")
     identity = context.get("name")
     is_enabled = context.get("enabled") is not False
@@ -149,20 +163,33 @@ def check_parts(
 
 def _read_fields(context: ValidationContext, file: str, now: datetime | None) -> tuple[Target | None, dict[str, Any]]:
     """Return the target, and the fields of a Deployment that are converted rather than copied."""
-    target = read_target(context, file)
+    target = read_part(context, TARGET_KEYS, read_target, posixpath.dirname(file))
     check_rules(context)
-    schedules = read_schedules(context, now)
+    schedules = read_part(context, SCHEDULE_KEYS, read_schedules, now)
+    fields = read_part(context, SETTINGS_KEYS, _read_settings)
+    return target, {"schedules": schedules, **fields, "after": read_after(context)}
+
+
+def _read_settings(context: ValidationContext) -> Mapping[str, Any]:
+    """Return the fields that are often the same in many documents."""
     length = context.get("timeout")
-    timeout = None if length is None else share(read_duration(context, ("timeout",), length))
-    directory = read_working_directory(context)
-    code = {"working_directory": directory, "python": read_python(context), "import_paths": read_import_paths(context)}
-    others = {**read_policies(context), **read_notify_fields(context), **read_triggers(context)}
-    others["after"] = read_after(context)
-    return target, {"schedules": schedules, "timeout": timeout, **code, **others}
+    return {
+        "timeout": None if length is None else share(read_duration(context, ("timeout",), length)),
+        "working_directory": read_working_directory(context),
+        "python": read_python(context),
+        "import_paths": read_import_paths(context),
+        **read_policies(context),
+        **read_notify_fields(context),
+        **read_triggers(context),
+    }
 
 
 def _deployment(
-    context: ValidationContext, file: str, now: datetime | None, flows: "Flows | None"
+    context: ValidationContext,
+    file: str,
+    now: datetime | None,
+    flows: "Flows | None",
+    make_digest: Callable[[Mapping[str, Any]], str],
 ) -> tuple[Deployment | None, PythonRequest | None]:
     target, fields = _read_fields(context, file, now)
     triggers = (*fields.get("files", ()), *fields.get("webhooks", ()))
@@ -175,14 +202,13 @@ def _deployment(
         return None, None
     document = {key: value for key, value in context.value.items() if key not in _NOT_STORED}
     fields |= {name: share(fields[name], name) for name in _DEFAULTED if name not in document}
-    fields["schedules"] = share(fields["schedules"], schedules_key(document))
     deployment = Deployment(
         name=document["name"],
         target=share(target),
         file=file,
         line=_first_line(context.root),
         document=document,
-        spec_digest=digest(document),
+        spec_digest=make_digest(document),
         description=document.get("description", ""),
         tags=tuple(dict.fromkeys(document.get("tags", ()))),
         version=document.get("version"),
@@ -214,6 +240,10 @@ def _check_code(
     check_working_directory(context, directory, flows)
     check_import_paths(context, import_paths, flows)
     return None if target is None else check_python(context, target, settings, file, flows)
+
+
+def _no_digest(_: Mapping[str, Any]) -> str:
+    return ""
 
 
 def _first_line(root: Node) -> int:

@@ -140,7 +140,14 @@ def _build_all(
     if not expansion.roots:
         return _Built(results=(unexpanded(root, (*document.problems, *expansion.problems)),))
     results = (
-        build(replace(document, root=each), file, now, queues=project.queues, flows=options.flows)
+        build(
+            Document(root=each, problems=document.problems),
+            file,
+            now,
+            queues=project.queues,
+            flows=options.flows,
+            is_used=environment == options.environment,
+        )
         for each in (with_calendars(with_long_forms(root), project.calendars) for root in expansion.roots)
     )
     return _Built(results=tuple(results), problems=expansion.problems)

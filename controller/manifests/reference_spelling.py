@@ -1,4 +1,4 @@
-"""Finds parameters that look like references to the due time but are literal mappings, because they are misspelt.
+"""Finds parameters that look like references but are literal mappings: misspelt ones, and sources that do not exist.
 
 `flow_references` and `reference_types` call it. A mapping with a key that resembles none of a reference, such as
 `{from: 2026-01-01, to: 2026-02-01}`, is meant literally, and so is one whose `from` does not resemble `due_time`.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from controller.manifests.parameter_references import DUE_TIME, KEYS, SCALARS, is_reference, is_valid
+from controller.manifests.parameter_references import DUE_TIME, KEYS, LISTS, MAPPINGS, SCALARS, is_reference, is_valid
 from controller.manifests.yaml.nodes import Path
 from controller.schedules.messages import quote
 
@@ -32,6 +32,9 @@ _INSTEAD = {
     "run": "to use the id of the run, read get_run_context() in the flow, or CONTROLLER_RUN_ID in a command",
     "env": "to use an environment variable, read it in the flow or the command",
 }
+_TRIGGER_SOURCE = re.compile(r"(files?|(?:web)?hook)(?:\.(?:(?:body|json|payload)(?:\.|$))?(.*))?", re.DOTALL)
+"""What a trigger under `on` gives: `file.path`, or `webhook.body.data.id`. The second group is the path in the body."""
+_STEP = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _SIMILAR_KEY, _SIMILAR_SOURCE = 0.8, 0.84
 """The similarity from which a word is misspelt. `duetiem` has 0.86, and `datetime`, which is another word, has 0.80."""
 
@@ -47,8 +50,8 @@ class NearMiss:
 
 
 def find_near_misses(value: Any, path: Path = ()) -> Iterator[NearMiss]:
-    """Yield the mappings in this JSON value that look like references to the due time but are literal mappings."""
-    if isinstance(value, Mapping):
+    """Yield the mappings in this JSON value that look like references but are literal mappings."""
+    if isinstance(value, MAPPINGS):
         miss = None if is_reference(value) else _near_miss(value, path)
         if miss is not None:
             yield miss
@@ -56,7 +59,7 @@ def find_near_misses(value: Any, path: Path = ()) -> Iterator[NearMiss]:
         for key, item in value.items():
             if item.__class__ not in SCALARS:
                 yield from find_near_misses(item, (*path, key))
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, LISTS):
         for index, item in enumerate(value):
             if item.__class__ not in SCALARS:
                 yield from find_near_misses(item, (*path, index))
@@ -74,18 +77,40 @@ def _near_miss(mapping: Mapping[str, Any], path: Path) -> NearMiss | None:
     if not isinstance(source, str) or len(renamed) != len(mapping):
         return None
     correction = {**{key: value for key, value in renamed.items() if value is not None}, "from": DUE_TIME}
-    if _OTHER_SOURCE.fullmatch(source):
+    hint = _of_other_source(source, path) if _OTHER_SOURCE.fullmatch(source) or len(mapping) == 1 else None
+    if hint is not None:
         message = f"a parameter can't refer to {quote(source)}, so this is a literal mapping"
-        return NearMiss(path=path, message=message, hint=_INSTEAD[source[:3]])
-    if _plain(source) in _REVISIONS and len(mapping) == 1:
-        message = f"a parameter can't refer to {quote(source)}, so this is a literal mapping"
-        return NearMiss(path=path, message=message, hint=_OF_REVISION)
+        return NearMiss(path=path, message=message, hint=hint)
     if not _is_due_time(source, correction):
         return None
     message = "this looks like a reference to the due time, but is a literal mapping"
     if not is_valid(correction):
         return NearMiss(path=path, message=message, hint="write from: due_time")
     return NearMiss(path=path, message=message, hint=f"write {as_yaml(correction)}", correction=correction)
+
+
+def _of_other_source(source: str, path: Path) -> str | None:
+    """Return how to get a value that no reference can give, or None if `source` names no such value."""
+    if _OTHER_SOURCE.fullmatch(source):
+        return _INSTEAD[source[:3]]
+    if _plain(source) in _REVISIONS:
+        return _OF_REVISION
+    match = _TRIGGER_SOURCE.fullmatch(source)
+    if match is None or "result" in source.split("."):  # a result of an upstream deployment with such a name
+        return None
+    name = _yaml_value(path[0]) if path else "NAME"
+    if match[1].startswith("file"):
+        return f"remove {name} from parameters, and add `parameter: {name}` to files under on"
+    value = _yaml_value(_json_path(match[2] or ""))
+    return f"remove {name} from parameters, and add `{name}: {value}` to parameters of webhook under on"
+
+
+def _json_path(steps: str) -> str:
+    """Return the JSONPath of a value in the body of a webhook: `$.items[0].id` for `items.0.id`."""
+    parts = steps.split(".") if steps else []
+    if not all(_STEP.fullmatch(part) or part.isdecimal() for part in parts):
+        return "$.KEY"
+    return "$" + "".join(f"[{part}]" if part.isdecimal() else f".{part}" for part in parts)
 
 
 @lru_cache(maxsize=1024)  # the deployments of a repository share most names of their parameters

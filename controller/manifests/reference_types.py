@@ -44,10 +44,10 @@ def check_parameters(flow: flow_analysis.Flow, parameters: Mapping[str, Any]) ->
 
     A problem that only some due times have is not `is_certain`.
     """
-    problems = flow_analysis.check(flow, resolve_sample(parameters))
+    references = find_references(parameters)
+    problems = flow_analysis.check(flow, resolve_sample(parameters) if references else parameters)
     if results := find_upstream_references(parameters):
         problems = [problem for problem in problems if not _concerns(problem, results)]
-    references = find_references(parameters)
     if references:
         problems = [problem for problem in problems if not _is_of(problem, references)]
         for problem in flow_analysis.check(flow, replace_references(parameters, _probe)):

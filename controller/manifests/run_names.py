@@ -13,7 +13,7 @@ from string import Formatter
 from typing import Any
 
 from controller.manifests.matrix import MATRIX
-from controller.manifests.parameter_references import DUE_TIME, find_errors, is_reference, resolve
+from controller.manifests.parameter_references import DUE_TIME, MAPPINGS, find_errors, is_reference, resolve
 from controller.manifests.upstream_references import find_upstream_references
 from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Path
@@ -143,7 +143,7 @@ def _reference(layout: str) -> dict[str, str]:
 
 
 def _names(parameters: Any) -> Iterable[str]:
-    return parameters if isinstance(parameters, Mapping) else ()
+    return parameters if isinstance(parameters, MAPPINGS) else ()
 
 
 def _schedules(document: Mapping[str, Any]) -> Iterator[tuple[Path, Mapping[str, Any]]]:
@@ -151,4 +151,4 @@ def _schedules(document: Mapping[str, Any]) -> Iterator[tuple[Path, Mapping[str,
     listed = document.get("schedules")
     owners: list[tuple[Path, Any]] = [(("schedule",), document.get("schedule"))]
     owners += [(("schedules", index), item) for index, item in enumerate(listed if isinstance(listed, list) else ())]
-    return ((path, owner) for path, owner in owners if isinstance(owner, Mapping))
+    return ((path, owner) for path, owner in owners if isinstance(owner, MAPPINGS))

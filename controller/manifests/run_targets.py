@@ -13,8 +13,8 @@ from controller.model.deployments import CommandTarget, FlowTarget, Target
 from controller.text import shorten
 
 
-def read_target(context: ValidationContext, file: str) -> Target | None:
-    """Return the target of the document in `file`, or add a problem and return None."""
+def read_target(context: ValidationContext, folder: str) -> Target | None:
+    """Return the target of a document in a file of this folder, or add a problem and return None."""
     command = context.get("command")
     if command is not None:
         return _command(context, command)
@@ -24,7 +24,7 @@ def read_target(context: ValidationContext, file: str) -> Target | None:
             return _module(context, place, name)
         return _flow(context, "flow", path_inside(context, ("flow",), place, ""), name)
     if (location := context.get("flow_location")) is not None:
-        path = path_inside(context, ("flow_location",), location, posixpath.dirname(file))
+        path = path_inside(context, ("flow_location",), location, folder)
         return _flow(context, "flow_name", path, context.get("flow_name"))
     return None
 

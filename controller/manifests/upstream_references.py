@@ -10,7 +10,7 @@ from typing import Any
 
 from controller.errors import ControllerError
 from controller.manifests.after_fields import AFTER
-from controller.manifests.parameter_references import SCALARS, parameter_places
+from controller.manifests.parameter_references import LISTS, MAPPINGS, SCALARS, parameter_places
 from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Path
 from controller.model.findings import Severity
@@ -118,13 +118,13 @@ def _named_deployment(source: str) -> str:
 
 def _find(value: Any, path: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     """Yield the mappings in a JSON value that may be references, with their path."""
-    if isinstance(value, Mapping):
+    if isinstance(value, MAPPINGS):
         if path and isinstance(value.get("from"), str):
             yield path, value
         for key, item in value.items():
             if item.__class__ not in SCALARS:
                 yield from _find(item, (*path, key))
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, LISTS):
         for index, item in enumerate(value):
             if item.__class__ not in SCALARS:
                 yield from _find(item, (*path, index))

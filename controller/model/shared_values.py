@@ -24,4 +24,4 @@ def share(value: Value, key: Hashable = None) -> Value:
     if len(known) >= MAX_PER_TYPE:
         known.clear()
     found: Value = known.setdefault(value if key is None else key, value)
-    return found if found == value else value
+    return found if found is value or found == value else value

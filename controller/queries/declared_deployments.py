@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from controller.model.deployments import Deployment
 from controller.model.schedules import Schedule
+from controller.model.trigger_texts import trigger_texts
 from controller.schedules import describe, next_fire_times
 
 if TYPE_CHECKING:
@@ -31,13 +32,17 @@ class DeclaredSchedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeclaredView:
-    """One valid deployment. `file` (relative to the repository root) and `line` say where it is declared."""
+    """One valid deployment. `file` (relative to the repository root) and `line` say where it is declared.
+
+    `triggers` has a phrase for each event that starts its runs.
+    """
 
     name: str
     file: str
     line: int
     suspended: bool
     schedules: tuple[DeclaredSchedule, ...]
+    triggers: tuple[str, ...]
 
 
 def declared_views(desired: "DesiredState", now: datetime) -> list[DeclaredView]:
@@ -53,6 +58,7 @@ def _view(deployment: Deployment, now: datetime) -> DeclaredView:
         line=deployment.line,
         suspended=deployment.suspend,
         schedules=tuple(_schedule(schedule, deployment, now) for schedule in deployment.schedules),
+        triggers=trigger_texts(deployment),
     )
 
 

@@ -32,6 +32,7 @@ from controller.queries.fire_timeline import Timeline, Upcoming
 from controller.queries.graph import GraphView, view_graph
 from controller.queries.notifications import read_notification_status
 from controller.store import Store, Transaction, inventory, last_runs, passes
+from controller.store import runs as stored_runs
 from controller.store.batches import batches
 from controller.store.commit_counter import CommitCounter
 
@@ -167,24 +168,28 @@ class _NewestRuns:
     def __init__(self) -> None:
         self.runs: dict[str, LastRun] = {}
         self._last_id = ""
+        self._unfinished: Mapping[str, int] = {}
         self._full_refresh_at: datetime | None = None
 
     def refresh(self, tx: Transaction, now: datetime, *, changed: Collection[str]) -> set[str]:
         """Read changes, and return the deployments whose newest run is a different one or has changed.
 
-        Deployments in `changed` may have been renamed, and so have another history: they are read again.
+        Deployments in `changed` may have been renamed, and so have another history: they are read again. If one of them
+        gets a history, another one may have lost it although its entry looks the same: all are read again.
         """
         last_time = self._full_refresh_at
         is_outdated = last_time is None or not last_time <= now < last_time + _FULL_REFRESH
+        before_unfinished, self._unfinished = self._unfinished, stored_runs.active_counts(tx)
         if is_outdated or len(changed) > _MANY:
-            before, self.runs, self._full_refresh_at = self.runs, last_runs.find_all(tx), now
-            self._last_id = max((run.id for run in self.runs.values()), default="")
-            return {name for name in {*before, *self.runs} if before.get(name) != self.runs.get(name)}
+            return self._read_all(tx, now)
+        of_changed = [run for name in changed if (run := last_runs.find(tx, name)) is not None]
+        if any(run.deployment not in self.runs for run in of_changed):
+            return self._read_all(tx, now)
         for name in changed:
             self.runs.pop(name, None)
         # The run before a skipped one may be in progress, and is read again together with it.
         unsettled = [name for name, run in self.runs.items() if run.before and not run.before.state.is_terminal]
-        of_changed = [run for name in (*changed, *unsettled) if (run := last_runs.find(tx, name)) is not None]
+        of_changed += [run for name in unsettled if (run := last_runs.find(tx, name)) is not None]
         active = [run.id for run in self.runs.values() if not run.state.is_terminal]
         since = last_runs.find_since(tx, first_unread_id(self._last_id))
         updated = set()
@@ -194,12 +199,19 @@ class _NewestRuns:
                 self.runs[run.deployment] = run
                 updated.add(run.deployment)
             self._last_id = max(self._last_id, run.id)
-        # An older run may have failed while the newest one is in progress, so that the number of failures has changed.
+        # An older run may have failed while the newest one is in progress or after its end, which changes the number of
+        # failures. Each new run is the newest of its deployment, so the counts show the end of an older one.
         in_progress = {name for name, run in self.runs.items() if not run.state.is_terminal}
-        counted = last_runs.add_streaks(tx, {name: self.runs[name] for name in updated | in_progress})
+        ended = _differing(self._unfinished, before_unfinished) & self.runs.keys()
+        counted = last_runs.add_streaks(tx, {name: self.runs[name] for name in updated | in_progress | ended})
         updated |= {name for name, run in counted.items() if run.streak != self.runs[name].streak}
         self.runs |= counted
         return updated
+
+    def _read_all(self, tx: Transaction, now: datetime) -> set[str]:
+        before, self.runs, self._full_refresh_at = self.runs, last_runs.find_all(tx), now
+        self._last_id = max((run.id for run in self.runs.values()), default="")
+        return _differing(self.runs, before)
 
 
 class _Rows:

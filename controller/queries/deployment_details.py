@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from controller.errors import UsageError, unknown_deployment
-from controller.model import extend
+from controller.model import INTERNAL, extend
 from controller.model.commits import Commit
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity
@@ -14,6 +14,7 @@ from controller.model.notifications import DeadlineKind, NotifyRule, Trouble
 from controller.model.python_environments import PythonSummary
 from controller.model.schedules import Schedule
 from controller.model.status import InventoryEntry
+from controller.model.trigger_texts import trigger_texts
 from controller.model.triggers import After
 from controller.queries.deployments import (
     DeploymentView,
@@ -92,6 +93,8 @@ class DeploymentDetail(DeploymentView):
     expect: Mapping[str, float] = field(default_factory=dict)
     files: tuple[FileTriggerView, ...] = ()
     webhooks: tuple[WebhookView, ...] = ()
+    trigger_texts: tuple[str, ...] = field(default=(), metadata=INTERNAL)
+    """A phrase for each event that starts its runs, such as `for new files in /srv/inbox`."""
 
 
 def show_deployment(tx: Transaction, name: str, now: datetime) -> DeploymentDetail:
@@ -230,6 +233,7 @@ def _detail(
         expect={} if deployment is None else _deadlines(deployment),
         files=() if deployment is None else tuple(map(file_trigger_view, deployment.files)),
         webhooks=() if deployment is None else tuple(map(webhook_view, deployment.webhooks)),
+        trigger_texts=() if deployment is None else trigger_texts(deployment),
     )
 
 

@@ -70,6 +70,7 @@ class Overview:
     """The content of the overview page. `more_attention` and `more_backfills` count what is not listed.
 
     `bars` has the last 10 runs of each deployment in `attention`, and `states` the number of deployments by state.
+    `has_triggers`: whether other deployments, files or webhooks start runs.
     """
 
     attention: tuple[AttentionGroup, ...]
@@ -80,6 +81,7 @@ class Overview:
     backfills: tuple[BackfillProgress, ...]
     more_backfills: int
     next_fires: NextFires
+    has_triggers: bool
     failures: tuple[Failures, ...]
     slots: tuple[Slot, ...]
     now: datetime
@@ -106,6 +108,7 @@ def overview(
         backfills=tuple(backfills),
         more_backfills=more_backfills,
         next_fires=_next_fires(views, upcoming, now),
+        has_triggers=any(view.triggers and not view.suspended for view in views),
         failures=tuple(run_statistics.failures(tx, now - DAY, MOST_ROWS)),
         slots=slots,
         now=now,

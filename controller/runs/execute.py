@@ -23,10 +23,10 @@ from controller.model.python_environments import PythonRuntime
 from controller.runs.executors.local.interpreter import install_sdk, search_path
 from controller.runs.executors.local.launcher import command_line
 from controller.runs.executors.local.run_files import write_parameters
-from controller.runs.executors.local.supervisor import flow_main, temporary_directory
+from controller.runs.executors.local.supervisor import temporary_directory
 from controller.runs.executors.local.supervisor.flow_events import OUTCOMES, UNREPORTED
 from controller.runs.executors.local.supervisor.poll import ready
-from controller.runs.executors.local.supervisor.spawn import PARAMETERS_FD
+from controller.runs.executors.local.supervisor.spawn import CALL_FD, EVENTS_FD, PARAMETERS_FD, encode_call
 from controller.runs.flow_environment import declared_environment, has_own_temporary, import_variables
 from controller.sources.source import native
 
@@ -84,8 +84,8 @@ def execute(
         argv, call["is_interactive"] = [native(word) for word in argv], True
         cwd = root / native(deployment.working_directory)
         program = _find_program(argv[0], cwd, env["PATH"])
-        files = {flow_main.CALL_FD: Path(directory) / "call.json"}
-        files[flow_main.CALL_FD].write_text(json.dumps(call), encoding="utf-8")
+        files = {CALL_FD: Path(directory) / "call"}
+        files[CALL_FD].write_bytes(encode_call(call))
         if isinstance(deployment.target, CommandTarget):
             files[PARAMETERS_FD] = write_parameters(parameters, Path(directory), None)
             env |= {
@@ -137,7 +137,7 @@ def _exec_flow(
         sources = {
             0: os.open(os.devnull, os.O_RDONLY),
             1: 2,
-            flow_main.EVENTS_FD: events,
+            EVENTS_FD: events,
             **{number: os.open(file, os.O_RDONLY) for number, file in files.items()},
         }
         high = {target: fcntl.fcntl(source, fcntl.F_DUPFD_CLOEXEC, 64) for target, source in sources.items()}

@@ -4,11 +4,19 @@ The flow's process imports this before the flow's own modules. `Stop` is the sig
 module that `event_writer` reads.
 """
 
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]  # typeshed has no stub of it
 import os
-import signal
 import sys
-import types
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import types
+    from typing import Any
+
+_NAMES = {_signal.SIGTERM: "SIGTERM", _signal.SIGINT: "SIGINT"}
+"""The signals that stop a flow. `signal` has enums of them, which a new interpreter takes long to create."""
 
 
 class RunStopped(BaseException):
@@ -30,7 +38,7 @@ class Stop:
         self._mark = mark
         self.is_asked = self.is_over = self._was_lost = False
         self._pid = os.getpid()
-        self.number = signal.SIGTERM
+        self.number = _signal.SIGTERM
         self._hook = sys.unraisablehook
         self._before: dict[int, Any] = {}
 
@@ -40,22 +48,22 @@ class Stop:
     @property
     def reason(self) -> str:
         """The reason for the end of the run, worded as for a process that was killed by a signal."""
-        return f"ended by {self.number.name} (signal {int(self.number)})"
+        return f"ended by {_NAMES[self.number]} (signal {self.number})"
 
     def install(self, *, is_interactive: bool) -> None:
         """Install the handler for SIGTERM and, with `is_interactive` (`controller execute`), for SIGINT.
 
         A signal that is ignored or already has another handler keeps it.
         """
-        for number in (signal.SIGTERM, signal.SIGINT) if is_interactive else (signal.SIGTERM,):
-            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-                self._before[number] = signal.signal(number, self)
+        for number in (_signal.SIGTERM, _signal.SIGINT) if is_interactive else (_signal.SIGTERM,):
+            if _signal.getsignal(number) in (_signal.SIG_DFL, _signal.default_int_handler):
+                self._before[number] = _signal.signal(number, self)
         os.register_at_fork(after_in_child=self._uninstall)
 
     def _uninstall(self) -> None:
         for number, before in self._before.items():
-            if signal.getsignal(number) is self:
-                signal.signal(number, before)
+            if _signal.getsignal(number) is self:
+                _signal.signal(number, before)
 
     def __call__(self, number: int, frame: types.FrameType | None) -> None:
         """Handle the signal. Raises RunStopped or KeyboardInterrupt unless an event loop takes care of the end."""
@@ -73,17 +81,17 @@ class Stop:
                 if runs_forever(frame):
                     stop_loop()
                 return
-        raise KeyboardInterrupt if self.number == signal.SIGINT else RunStopped("the run was stopped")
+        raise KeyboardInterrupt if self.number == _signal.SIGINT else RunStopped("the run was stopped")
 
     def _begin(self, number: int) -> None:
         self.is_asked = True
-        self.number = signal.Signals(number)
+        self.number = number
         vars(self._mark)["is_stopped"] = True
         if "threading" in sys.modules:
             vars(sys.modules["threading"])["_shutdown"] = lambda: None
         self._hook, sys.unraisablehook = sys.unraisablehook, self._lose
         try:
-            os.write(2, b"[controller: stopping the flow (%s)]\n" % self.number.name.encode())
+            os.write(2, b"[controller: stopping the flow (%s)]\n" % _NAMES[number].encode())
         except OSError:
             return
 

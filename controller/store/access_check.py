@@ -28,6 +28,12 @@ def check_access(location: Location) -> None:
         is_used = False
     except PermissionError as error:
         raise StateError(f"The state directory {state.path} can't be read: {error.strerror}.") from error
+    if not is_used and location.state_url is not None:
+        raise NoStateError(
+            f"No controller has run on this machine with the database {location.state_url}:"
+            f" there is no state directory {state.path}.",
+            hint="Run this command on the machine of a controller, or name its directory with --state-dir.",
+        )
     if not is_used:
         raise NoStateError(
             f"No controller has ever run for {location.repo}: there is no state at {state.path}.",
@@ -69,16 +75,21 @@ def check_repository(owner: str, location: Location) -> None:
     """Raise UsageError if the state, which belongs to the repository `owner`, is not that of this location."""
     if not is_of_repository(owner, location) and not has_moved(owner, location):
         raise UsageError(
-            f"{name_state(location)} belongs to the repository {owner}, not to {location.repo}.",
-            hint=f"Add --repo {owner} to read the state of that one, or choose another --state-dir.",
+            f"The {name_state(location)} belongs to the repository {owner}, not to {location.repo}.",
+            hint=f"Add --repo {owner} to read the state of that one, or choose another {state_option(location)}.",
         )
 
 
 def name_state(location: Location) -> str:
-    """Return how messages name the state, as the beginning of a sentence."""
+    """Return how messages name the state, without an article."""
     if location.state_url is not None:
-        return f"The database {location.state_url}"
-    return f"The state directory {location.state_dir}"
+        return f"database {location.state_url}"
+    return f"state directory {location.state_dir}"
+
+
+def state_option(location: Location) -> str:
+    """Return the option that selects another state."""
+    return "--state-dir" if location.state_url is None else "--state-url"
 
 
 def is_of_repository(owner: str, location: Location) -> bool:

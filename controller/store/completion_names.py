@@ -10,6 +10,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from controller.state_url import StateUrl
+
 SHORT_ID = 12
 """The number of characters of an id that lists show: the last ones, which are random."""
 _MOST_IDS = 1000
@@ -63,6 +65,15 @@ def withheld_digests(database: Path) -> list[str]:
 def applied_environments(database: Path) -> list[str]:
     """Return the environment that the controller applies, if there is one."""
     return [name for (name,) in _read(database, "SELECT environment FROM source WHERE environment <> ''")]
+
+
+def hosts(url: StateUrl) -> list[str]:
+    """Return the hosts whose controllers share the state on a server."""
+    from controller.store.databases.postgresql import connect
+
+    with connect(url) as connection:
+        rows = connection.execute("SELECT DISTINCT split_part(place, ':', 1) FROM hosts ORDER BY 1").fetchall()
+    return [name for (name,) in rows]
 
 
 def _read(database: Path, query: str, *values: str) -> list[tuple[Any, ...]]:

@@ -59,13 +59,15 @@ def find_database(place: Place, application_name: str = "controller") -> Databas
 
 
 def writer(place: Place) -> Engine:
-    """Return an engine with exactly one connection."""
-    return find_database(place).writer()
+    """Return an engine with exactly one connection. Raises StateError."""
+    with translate_errors():
+        return find_database(place).writer()
 
 
 def reader(place: Place, count: int = READERS, overflow: int = READERS) -> Engine:
-    """Return a read-only engine with a pool of its own. The database must exist."""
-    return find_database(place).reader(count, overflow)
+    """Return a read-only engine with a pool of its own. The database must exist. Raises StateError."""
+    with translate_errors():
+        return find_database(place).reader(count, overflow)
 
 
 def create(place: Place) -> None:
@@ -127,7 +129,7 @@ def migrate(engine: Engine) -> None:
     if schema is not None and schema not in supported:
         raise StateError(
             f"The state database has schema {schema}, which this version does not support.",
-            hint="Run the newer version of controller that wrote it, or use another --state-dir.",
+            hint="Run the newer version of controller that wrote it, or use another --state-dir or --state-url.",
         )
     with engine.begin() as connection:
         config.attributes["connection"] = connection

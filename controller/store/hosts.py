@@ -54,10 +54,10 @@ def find_present(tx: Transaction) -> set[str]:
 def running_on(tx: Transaction, host: str) -> list[tuple[Run, Attempt]]:
     """Return the running runs whose flow was started on this host, and their last attempts, oldest first."""
     is_there = attempts.c.place.startswith(f"{host}:", autoescape=True)
-    query = select(runs).join(attempts, _LAST_ATTEMPT)
-    query = query.where(runs.c.project == tx.project, runs.c.state == RunState.RUNNING.value, is_there)
-    found = [run_from_row(row) for row in tx.connection.execute(query.order_by(runs.c.id))]
-    return [(run, attempts_of(tx, run.id)[-1]) for run in found]
+    is_running = (runs.c.project == tx.project, runs.c.state == RunState.RUNNING.value, is_there)
+    found = select(runs).join(attempts, _LAST_ATTEMPT).where(*is_running).order_by(runs.c.id)
+    running = [run_from_row(row) for row in tx.connection.execute(found)]
+    return [(run, attempts_of(tx, run.id)[-1]) for run in running]
 
 
 def find_reports(tx: Transaction) -> list[AttemptReport]:

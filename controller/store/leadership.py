@@ -27,11 +27,13 @@ from sqlalchemy import Connection, exc
 
 from controller import __version__
 from controller.errors import AlreadyRunningError, DeposedError, StateError
+from controller.model.hosts import AttemptReport
 from controller.state_url import StateUrl
 from controller.store.database import OpenConnection
 from controller.store.databases.postgresql import connect
 from controller.store.databases.postgresql_errors import translate_driver_errors
 from controller.store.leaders import LEASE
+from controller.store.sign_of_life import record_place, report_attempt
 
 GIVE_UP = timedelta(seconds=5)
 _SETTLE_SECONDS = 5.0
@@ -124,6 +126,19 @@ class Leadership:
             if self._lock.execute(_RENEW, (self._project, self.holder)).rowcount != 1:
                 raise deposed()
 
+    def record_place(self, place: str) -> None:
+        """Record that this controller lives, which keeps the files of its runs at this place. Raises StateError."""
+        assert self._lock is not None
+        with translate_driver_errors():
+            if _has_tables(self._lock, "hosts"):
+                record_place(self._lock, self._project, place)
+
+    def report(self, report: AttemptReport) -> None:
+        """Report to the leader how an attempt on this host has ended. Raises StateError."""
+        assert self._lock is not None
+        with translate_driver_errors():
+            report_attempt(self._lock, report)
+
     @contextmanager
     def transaction(self, opened: OpenConnection) -> Iterator[Connection]:
         """Open a write transaction of this term. Raises DeposedError if another term has begun."""
@@ -142,12 +157,13 @@ class Leadership:
                 raise
 
     def release(self) -> None:
-        """End the lease and the session with the lock, so that another controller can lead at once."""
+        """End the lease, release the lock and end its session, so that another controller can lead at once."""
         if self._lock is None:
             return
-        with suppress(psycopg.Error):  # the lease expires
+        with suppress(psycopg.Error):  # the lease expires, and the end of the session releases the lock
             if self.term is not None:
                 self._lock.execute(_END_LEASE, (self._project, self.holder))
+            self._lock.execute("SELECT pg_advisory_unlock_all()")
         self._lock.close()
         self._lock = None
 
@@ -197,8 +213,8 @@ def deposed() -> DeposedError:
     )
 
 
-def _has_tables(connection: psycopg.Connection[tuple[Any, ...]]) -> bool:
-    row = connection.execute("SELECT to_regclass('leases')").fetchone()
+def _has_tables(connection: psycopg.Connection[tuple[Any, ...]], name: str = "leases") -> bool:
+    row = connection.execute("SELECT to_regclass(%s)", (name,)).fetchone()
     return row is not None and row[0] is not None
 
 

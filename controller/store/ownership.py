@@ -9,7 +9,7 @@ from controller.errors import UsageError
 from controller.model.status import Event, EventSeverity
 from controller.settings import Location
 from controller.store import events, source_status
-from controller.store.access_check import has_moved, is_of_repository, name_state
+from controller.store.access_check import has_moved, is_of_repository, name_state, state_option
 from controller.store.store import Transaction
 
 
@@ -24,8 +24,9 @@ def claim(tx: Transaction, location: Location, now: datetime, *, is_adopted: boo
     owner, is_moved = status.repo, has_moved(status.repo, location)
     if not (is_moved or is_adopted):
         raise UsageError(
-            f"{name_state(location)} belongs to the repository {owner}, not to {location.repo}.",
-            hint="Choose another --state-dir. To use this state for this repository from now on, add --adopt-state.",
+            f"The {name_state(location)} belongs to the repository {owner}, not to {location.repo}.",
+            hint=f"Choose another {state_option(location)}."
+            " To use this state for this repository from now on, add --adopt-state.",
         )
     reason = "StateMoved" if is_moved else "StateAdopted"
     if is_moved:

@@ -5,12 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, create_mock_engine, text
 
-from controller.store import leadership_tables, notification_tables, trigger_tables
-from controller.store.schema import metadata
-
-_EXTENSIONS = (leadership_tables, notification_tables, trigger_tables)
-"""The modules that add tables to those of `schema` when they are imported."""
-
+from controller.store.tables import all_tables
 
 _ADD_ONE = """
 INSERT INTO run_counts (project, state, count) VALUES (NEW.project, NEW.state, 1)
@@ -41,7 +36,7 @@ def _statements() -> tuple[str, ...]:
         tables.append(str(statement.compile(dialect=engine.dialect)))
 
     engine = create_mock_engine("sqlite://", record)
-    metadata.create_all(engine, checkfirst=False)
+    all_tables.create_all(engine, checkfirst=False)
     return (
         *tables,
         *_TRIGGERS,

@@ -4,7 +4,6 @@
 """
 
 import logging
-import os
 import random
 import time
 from collections.abc import Iterator
@@ -21,14 +20,14 @@ from tests.acceptance.company_accounts import UNFINISHED, Accounts
 from tests.acceptance.conftest import Start
 from tests.acceptance.harness import Repository, Running, processes, until
 from tests.receivers import free_port
-from tests.thoroughness import THOROUGH
+from tests.thoroughness import THOROUGH, requested
 
 pytestmark = pytest.mark.acceptance
 
 log = logging.getLogger(__name__)
 
-SECONDS = int(os.environ.get("KILLS_SECONDS", 120 if THOROUGH else 8))  # noqa: TID251
-SEED = int(os.environ.get("KILLS_SEED", random.randrange(1_000_000)))  # noqa: TID251
+SECONDS = requested("KILLS_SECONDS", 120 if THOROUGH else 8)
+SEED = requested("KILLS_SEED", random.randrange(1_000_000))
 GRACE_SECONDS = 5
 """How long the schedules of the company continue after the last kill."""
 

@@ -87,6 +87,37 @@ def test_a_controller_that_is_killed_continues_with_the_state_on_the_server(
         assert "slow" in answer.out
 
 
+def test_a_run_of_a_lost_host_is_uncertain_until_an_operator_ends_it(
+    shared: Repository, url: StateUrl, running: Start
+) -> None:
+    shared.write("deployments/slow.yaml", GATED.format(root=shared.root))
+    shared.commit()
+    controller = running(shared)
+    run_id = shared.tell("trigger", "slow")["run_id"]
+    until(lambda: (shared.root / "starts").exists(), "the flow to start")
+    until(lambda: shared.tell("hosts")[0]["seen_at"] is not None, "the first sign of life")
+    [own] = shared.tell("hosts")
+    assert (own["state"], own["running"]) == ("leading", 1)
+    refused = shared.ask("hosts", "lost", own["name"], "--yes")
+    assert (refused.code, "seen in the last 30 seconds" in refused.err) == (2, True)
+    controller.kill()
+    with connect(url) as connection:
+        connection.execute("UPDATE attempts SET place = 'gone:/srv/runs'")
+    running(shared)
+    until(lambda: shared.tell("runs", "show", run_id)["uncertain_since"] is not None, "the run to be uncertain")
+    for command in (("runs", "show", run_id), ("runs", "list"), ("status",)):
+        assert "unknown: host gone is away" in shared.ask(*command).out, command
+    hosts = {host["name"]: (host["state"], host["running"]) for host in shared.tell("hosts")}
+    assert hosts["gone"] == ("away", 1)
+    question = shared.ask("hosts", "lost", "gone")
+    assert (question.code, "End 1 run of host gone as crashed?" in question.err) == (2, True)
+    assert shared.ask("hosts", "lost", "nowhere", "--yes").code == 2
+    assert shared.tell("hosts", "lost", "gone", "--yes")["run_ids"] == [run_id]
+    ended = shared.tell("runs", "show", run_id)
+    assert (ended["state"], ended["reason"]) == ("crashed", "outcome unknown: host gone was declared lost")
+    (shared.root / "gate").touch()
+
+
 def stop_process(leader: Running, _url: StateUrl) -> None:
     leader.process.send_signal(signal.SIGSTOP)
 

@@ -39,9 +39,11 @@ def test_every_page_is_linked_from_the_readme_directly_or_indirectly() -> None:
     assert set(DOCS.rglob("*.md")) - seen == set()
 
 
-def test_make_targets_in_the_readme_exist() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"^make ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE)) <= targets
+def test_the_make_targets_that_pages_and_benchmarks_name_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for file in (*PAGES, *sorted((ROOT / "benchmarks").glob("*.py"))):
+        named = set(re.findall(r"(?:^|`)make ([a-z][a-z-]*)", file.read_text(), re.MULTILINE))
+        assert named <= targets, file.name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from controller.runs.executors.local.supervisor import flow_main
+from controller.runs.executors.local.supervisor.spawn import encode_call
 from tests.unit.runs.test_foreign_flows import CASES, FLOWS
 
 pytestmark = pytest.mark.prefect
@@ -38,7 +39,7 @@ def run(directory: Path, code: str, name: str, parameters: dict[str, Any]) -> tu
     """Return the end that the flow reported, and its output."""
     (directory / "a.py").write_text(code, encoding="utf-8")
     call = {"root": str(directory), "path": "a.py", "name": name, "parameters": parameters, "pycache": None}
-    (directory / "call").write_text(json.dumps(call), encoding="utf-8")
+    (directory / "call").write_bytes(encode_call(call))
     command = ["sh", "-c", 'exec "$0" -P "$1" 3<call 4>events', str(PYTHON), flow_main.__file__]
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(directory), "PREFECT_API_URL": "http://127.0.0.1:9"}
     done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)

@@ -55,6 +55,7 @@ class Checker:
             numbers = [attempt.number for attempt in attempts.get(run.id, [])]
             assert numbers == sorted(set(numbers))
         check_serial_runs(by_id)
+        check_uncertain_runs(by_id)
         now = self._world.clock.now()
         unready = gated | {run.id for run in by_id.values() if run.not_before is not None and run.not_before > now}
         self._skips.check_step(by_id, ledger, policies, unready)
@@ -233,6 +234,14 @@ def check_exclusions(tx: Transaction, rows: Iterable[Occurrence], schedules: Map
 def check_starts(machine: Machine) -> None:
     """Check that no attempt was started twice."""
     assert [key for key, count in machine.starts.items() if count > 1] == []
+
+
+def check_uncertain_runs(by_id: dict[RunId, Run]) -> None:
+    """Check that only runs in progress are marked as uncertain, each with the time and the reason."""
+    for run in by_id.values():
+        is_marked = run.uncertain_since is not None
+        assert is_marked == (run.uncertain_reason is not None), run
+        assert run.is_in_progress or not is_marked, run
 
 
 def check_serial_runs(by_id: dict[RunId, Run]) -> None:

@@ -94,6 +94,7 @@ class History:
             (4, self._hold),
             (5, self._resume),
             (4, self._kill_supervisor),
+            (3, self._cut_off_cluster),
             (3, self._set_clock),
             (1, self._wild_clock),
             (3, self._downtime),
@@ -124,7 +125,7 @@ class History:
     def _settle(self) -> None:
         """Stop the faults, and let time pass until all runs have finished."""
         world = self._world
-        world.kill_chance, world.machine.is_calm = 0.0, True
+        world.kill_chance, world.machine.is_calm, world.machine.is_cut_off = 0.0, True, False
         for name in HOLDABLE:
             self._remove_hold(name)
         self._resume_backfills()
@@ -260,6 +261,9 @@ class History:
 
     def _kill_supervisor(self) -> None:
         self._world.machine.kill_supervisor()
+
+    def _cut_off_cluster(self) -> None:
+        self._world.machine.is_cut_off = not self._world.machine.is_cut_off
 
     def _set_clock(self) -> None:
         self._world.clock.step(timedelta(seconds=self._random.choice([-7200, -600, -30, -2, 2, 30, 600])))

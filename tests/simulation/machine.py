@@ -40,12 +40,18 @@ class Flow:
 
 
 class Machine:
-    """All flows by nonce, and how often each attempt was started."""
+    """All flows by nonce, and how often each attempt was started.
+
+    `jobs`: when the jobs of the cluster become ready, on the scale of `Clock.elapsed`, by nonce. `is_cut_off`: nothing
+    can be found out about them.
+    """
 
     def __init__(self, random: Random, clock: ManualClock) -> None:
         self._random = random
         self._clock = clock
         self.flows: dict[str, Flow] = {}
+        self.jobs: dict[str, float] = {}
+        self.is_cut_off = False
         self.starts: Counter[tuple[str, int]] = Counter()
         self.is_calm = False
 
@@ -192,8 +198,8 @@ class SimulatedExecutor:
     def __init__(self, store: Store, clock: Clock, machine: Machine, fault: Callable[[], None]) -> None:
         self._store = store
         self._clock = clock
-        self._machine = machine
-        self._fault = fault
+        self.machine = machine
+        self.fault = fault
         self._handles: list[SimulatedHandle] = []
 
     def open(self) -> None:
@@ -220,19 +226,19 @@ class SimulatedExecutor:
 
     def launch(self, launchable: Launchable, attempt: Attempt) -> SimulatedHandle:
         """Launch an attempt, which exceeds no limit. The controller may be killed before and after that."""
-        self._fault()
+        self.fault()
         with self._store.read() as tx:
             load = queues.read_load(tx, self._clock.now())
         for name in (launchable.run.queue, EVERYTHING):
             limit = load.limits.get(name)
             assert limit is None or load.running[name] <= limit, f"queue {name}: {load.running[name]} of {limit}"
-        if self._machine.has_bad_luck(SHORTAGE_CHANCE):
+        if self.machine.has_bad_luck(SHORTAGE_CHANCE):
             raise OSError(errno.EMFILE, "Too many open files")
         handle = self._add(launchable.run, attempt)
         handle.is_launched = True
         handle.timeout = launchable.deployment.timeout
-        handle.ready_at = float("inf") if self._machine.has_bad_luck(HANG_CHANCE) else self._machine.delay(0.5)
-        self._fault()
+        handle.ready_at = float("inf") if self.machine.has_bad_luck(HANG_CHANCE) else self.machine.delay(0.5)
+        self.fault()
         return handle
 
     def adopt(self, run: Run, attempt: Attempt) -> SimulatedHandle:
@@ -240,9 +246,16 @@ class SimulatedExecutor:
         return self._add(run, attempt)
 
     def _add(self, run: Run, attempt: Attempt) -> SimulatedHandle:
-        directory = Path("/nowhere/runs", run.id, f"{attempt.number}-{attempt.nonce}")
-        handle = SimulatedHandle(
-            run=run, attempt=attempt, directory=directory, machine=self._machine, fault=self._fault
-        )
+        handle = self.make_handle(run, attempt)
         self._handles.append(handle)
         return handle
+
+    def make_handle(self, run: Run, attempt: Attempt) -> SimulatedHandle:
+        """Return a handle of an attempt."""
+        return SimulatedHandle(
+            run=run, attempt=attempt, directory=self.directory(attempt), machine=self.machine, fault=self.fault
+        )
+
+    def directory(self, attempt: Attempt) -> Path:
+        """Return the directory of an attempt, which does not exist."""
+        return Path("/nowhere/runs", attempt.run_id, f"{attempt.number}-{attempt.nonce}")

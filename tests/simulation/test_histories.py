@@ -1,20 +1,19 @@
-"""Ten short simulated histories with faults at every step, in which promises 1 to 3 and 5 hold.
+"""A few short simulated histories with faults at every step, in which promises 1 to 3 and 5 hold.
 
 `make simulate` runs thousands of them.
 """
 
-import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.simulation.history import History
-from tests.thoroughness import scaled
+from tests.thoroughness import requested, scaled
 
-FIRST = int(os.environ.get("SIMULATE_FROM", "0"))  # noqa: TID251
-SEEDS = range(FIRST, FIRST + int(os.environ.get("SIMULATE_SEEDS", scaled(30))))  # noqa: TID251
-STEPS = int(os.environ.get("SIMULATE_STEPS", "30"))  # noqa: TID251
+FIRST = requested("SIMULATE_FROM", 0)
+SEEDS = range(FIRST, FIRST + requested("SIMULATE_SEEDS", scaled(30)))
+STEPS = requested("SIMULATE_STEPS", 30)
 
 
 def play(seed: int, migrated_database: Path, directory: Path) -> str:

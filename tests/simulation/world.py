@@ -25,6 +25,7 @@ from controller.queries.parameter_form import Forms
 from controller.reconcile.reconciler import PassResult, Reconciler
 from controller.runs.admission import Admission
 from controller.runs.engine import Engine
+from controller.runs.executors.executor import Handle
 from controller.runs.executors.executor_set import ExecutorSet
 from controller.runs.ids import RunIds
 from controller.runs.pinned_deployments import PinnedDeployments
@@ -33,6 +34,7 @@ from controller.sources.source import Change, WatchedPath
 from controller.store import Store, Transaction
 from tests.conftest import ManualClock
 from tests.simulation.arrivals import Inbox, Sender
+from tests.simulation.cluster import ClusterExecutor
 from tests.simulation.machine import Machine, SimulatedExecutor
 
 MAX_RUNNING = 3
@@ -197,13 +199,14 @@ class World:
         """Start a new controller."""
         deployments = ActiveDeployments()
         admission = Admission(self.clock, self._ids, deployments)
-        self.executor = SimulatedExecutor(self.store, self.clock, self.machine, self.fault)
+        parts = (self.store, self.clock, self.machine, self.fault)
+        self.executors = (SimulatedExecutor(*parts), ClusterExecutor(*parts))
         self.engine = Engine(
             store=self.store,
             pinned_deployments=PinnedDeployments(self.source, self.store, None, deployments),
             clock=self.clock,
             admission=admission,
-            executors=ExecutorSet([self.executor]),
+            executors=ExecutorSet(self.executors, self.random.choice(self.executors).name),
             max_running=MAX_RUNNING,
             on_tick=self._tick,
             on_failure=lambda: None,
@@ -249,14 +252,17 @@ class World:
         self._iterate(is_tick=is_tick)
         for _ in range(MAX_WAKEUPS):
             self.pass_time(timedelta(seconds=1))
-            if not self.executor.readable():
+            if not self._readable():
                 break
             self._iterate(is_tick=False)
 
     def _iterate(self, *, is_tick: bool) -> None:
         self.engine._clear_wakeups()
         self.engine._monitor.count_listening(1.0)
-        self.engine._turn(self.executor.readable(), is_tick=is_tick)
+        self.engine._turn(self._readable(), is_tick=is_tick)
+
+    def _readable(self) -> list[Handle]:
+        return [handle for executor in self.executors for handle in executor.readable()]
 
     def close(self) -> None:
         """Close the store."""

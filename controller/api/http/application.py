@@ -38,6 +38,7 @@ from controller.api.http.routes import (
     graph,
     health,
     hooks,
+    hosts,
     node,
     notifications,
     python,
@@ -74,6 +75,7 @@ API = (
     run_logs.router,
     python.router,
     notifications.router,
+    hosts.router,
     events.router,
     search.router,
 )
@@ -100,7 +102,7 @@ def make_application(
     hosts: frozenset[str],
     node_desk: NodeDesk | None = None,
 ) -> ASGIApp:
-    """Return the complete ASGI application, including the security middleware. With `node_desk`, it has the node API."""
+    """Return the complete ASGI application, including the security middleware, and the node API if there is a desk."""
     app = make_routes(dependencies, deployment_cache)
     if node_desk is not None:
         node.add_routes(app, node_desk)

@@ -21,7 +21,7 @@ from controller.errors import (
 )
 from controller.operations.parameter_check import ParametersError
 from controller.queries.serialization import to_json
-from controller.runs.executors.remote.node_desk import NotReadyError, TicketError
+from controller.runs.executors.remote.seat import NotReadyError, TicketError
 from controller.triggers.webhooks import TooManyRequestsError, UnauthorizedError
 
 MEDIA_TYPE = "application/problem+json"

@@ -9,7 +9,7 @@ from controller.time_format import format_time
 
 
 def render(views: Sequence[DeclaredView]) -> str:
-    """Return one line per deployment and per schedule, with times in its time zone; no newline at the end."""
+    """Return one line per deployment, schedule and trigger, with times in its time zone; no newline at the end."""
     return "\n".join(line for view in views for line in _lines(view))
 
 
@@ -17,7 +17,8 @@ def _lines(view: DeclaredView) -> Iterator[str]:
     yield f"{visible(view.file)}:{view.line}: {view.name}{' (suspended)' if view.suspended else ''}"
     for schedule in view.schedules:
         yield f"    {visible(schedule.text)}{_next(schedule, is_suspended=view.suspended or schedule.suspended)}"
-    if not view.schedules:
+    yield from (f"    {visible(trigger)}" for trigger in view.triggers)
+    if not view.schedules and not view.triggers:
         yield "    no schedule"
 
 

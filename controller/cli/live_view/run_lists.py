@@ -64,7 +64,7 @@ class Running(Listing):
             run_state(item["state"]),
             Text(age(item["started_at"], now)),
             run_progress(item, now, _BAR),
-            plain(item["current_task"] or ""),
+            plain(headline(item) if item["uncertain_reason"] else item["current_task"] or ""),
             plain(item["id"][-12:], DIM),
         )
 

@@ -10,7 +10,18 @@ from rich.text import Text
 from controller.cli.live_view.cells import fit, fit_text, styled
 from controller.cli.live_view.listing import Target
 from controller.cli.live_view.pages import Page
-from controller.cli.live_view.values import BAD, DIM, age, clock_time, parse, plain, run_state, short_commit, short_span
+from controller.cli.live_view.values import (
+    BAD,
+    DIM,
+    WARN,
+    age,
+    clock_time,
+    parse,
+    plain,
+    run_state,
+    short_commit,
+    short_span,
+)
 from controller.client import Client
 from controller.text import visible
 
@@ -89,6 +100,8 @@ class RunPage(Page):
         title = "tasks" if self._shows_tasks else "log"
         rule = self._rule(title, width)
         state = plain(self.run["deployment"], "bold") + Text("  ") + run_state(self.run["state"])
+        if self.run["uncertain_reason"] is not None:
+            state += plain(f" (unknown: {self.run['uncertain_reason']})", WARN)
         lines = [state + Text(f"  {self._times(now)}")]
         if self._is_full:
             return [fit_text(lines[0], width), rule]

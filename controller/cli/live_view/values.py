@@ -151,7 +151,9 @@ def run_progress(run: Mapping[str, Any], now: datetime, width: int) -> Text:
 
 
 def headline(run: Mapping[str, Any]) -> str:
-    """Return what a run waits for, why it ended, or its result, in one line."""
+    """Return what a run waits for, what is unknown about it, why it ended, or its result, in one line."""
+    if run["uncertain_reason"] is not None:
+        return f"unknown: {run['uncertain_reason']}"
     if run["waiting"] is not None:
         return f"waiting: {run['waiting']}"
     if run["reason"] is not None:

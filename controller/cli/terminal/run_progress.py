@@ -12,6 +12,7 @@ from rich.text import Text
 
 from controller.cli.terminal import text_format
 from controller.cli.terminal.console import console
+from controller.cli.terminal.run_tables import uncertainty
 from controller.cli.terminal.task_tree import task_tree
 from controller.clock import Clock
 from controller.model.runs import RunDetail
@@ -43,7 +44,12 @@ def show_tree(
 def progress_line(run: RunDetail, now: datetime, zone: tzinfo | None) -> Text:
     """Return one line: `01a2… running 12s, 16 of 40 tasks done, 1 failed`."""
     line = Text.assemble(
-        text_format.plain(run.id), " ", text_format.state(run.state), no_wrap=True, overflow="ellipsis"
+        text_format.plain(run.id),
+        " ",
+        text_format.state(run.state),
+        uncertainty(run),
+        no_wrap=True,
+        overflow="ellipsis",
     )
     if run.attempts > 1 and run.attempt:
         line.append(f" (attempt {run.attempt} of {run.attempts})")

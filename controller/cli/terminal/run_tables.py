@@ -69,7 +69,8 @@ def run_detail(run: RunDetail, now: datetime, zone: tzinfo | None) -> Renderable
         ("run", text_format.plain(run.id)),
         ("name", text_format.plain(run.name or "-")),
         ("deployment", text_format.plain(run.deployment)),
-        ("state", text_format.state(run.state)),
+        ("state", text_format.state(run.state) + text_format.plain(uncertainty(run))),
+        *([("unknown since", text_format.local(run.uncertain_since, zone))] if run.uncertain_since else []),
         ("waiting", text_format.plain(convert_times(run.waiting or "-", zone))),
         *([("waits until", _waits_until(run.waits_until, zone))] if run.waits_until is not None else []),
         ("reason", text_format.lines(convert_times(_reason(run) or "-", zone))),
@@ -141,8 +142,8 @@ def _took(run: Run, now: datetime) -> str:
 
 
 def _remark(run: Run, zone_of: ZoneOf) -> str:
-    """Return what the run is waiting for, the reason for its outcome, or its result, in one line."""
-    text = _reason(run)
+    """Return what the run is waiting for, what is unknown, the reason for its outcome, or its result, in one line."""
+    text = _reason(run) if run.uncertain_reason is None else f"unknown: {run.uncertain_reason}"
     if run.waiting is not None:
         is_redundant = run.reason is None or run.reason == f"{SHORTAGE}{run.waiting}"
         text = f"waiting: {run.waiting}" + ("" if is_redundant else f" ({run.reason})")
@@ -154,6 +155,11 @@ def _reason(run: Run) -> str | None:
     if run.cancel_reason is not None and not run.state.is_terminal:
         return f"being cancelled: {run.cancel_reason}"
     return run.reason
+
+
+def uncertainty(run: Run) -> str:
+    """Return what follows the state of a run if it is unknown whether it is running."""
+    return "" if run.uncertain_reason is None else f" (unknown: {run.uncertain_reason})"
 
 
 def _result(run: Run) -> str:

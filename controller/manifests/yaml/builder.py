@@ -6,14 +6,13 @@ full, as if the value it refers to were written out, so nested anchors and merge
 them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import yaml
 
 from controller.manifests.yaml.nodes import Node, Path, Position, Problem, kind_of
 from controller.manifests.yaml.scalars import BadNumber, plain_scalar, untagged_hint
-from controller.model.shared_values import share
 from controller.text import shorten
 
 MAX_DEPTH = 32
@@ -21,6 +20,20 @@ MAX_NODES = 20_000
 MAX_SCALAR_BYTES = 64 * 1024
 MAX_TEXT_BYTES = 1024 * 1024
 """Limit for all scalars of a file together, with aliases expanded; equal to the limit for the file itself."""
+
+
+_MAX_REMEMBERED, _MAX_REMEMBERED_BYTES = 4096, 1024
+Resolved = tuple[Any, str, int]
+"""The value of a scalar, its text, and its size in bytes."""
+_PLAIN: dict[str, Resolved] = {}
+_QUOTED: dict[str, Resolved] = {}
+"""Unquoted and other scalars by text, without those that have problems. Documents share most of their keys and values,
+so that this saves most of the time to resolve them, and keeps one copy of each in memory."""
+_NONE: Mapping[str, Any] = {}
+_FIELD, _MERGE, _DROP = range(3)
+"""What becomes of the value of a mapping key. It is dropped if the key is invalid."""
+new: Callable[..., Any] = tuple.__new__
+"""Creates a named tuple in half the time that its class takes."""
 
 
 class LimitError(Exception):
@@ -52,9 +65,10 @@ class Frame:
         "keys",
         "mapping",
         "merged",
-        "nodes",
+        "nodes_before",
         "place",
-        "text",
+        "text_before",
+        "use",
     )
 
     def __init__(self, *, place: Position, anchor: str | None, mapping: bool, faults: int) -> None:
@@ -63,15 +77,17 @@ class Frame:
         self.keys: dict[str, Position] = {}
         self.items: list[Node] = []
         self.merged: list[Node] = []
-        self.key: Key | None = None
-        self.nodes, self.text, self.height = 1, 0, 2  # an empty collection counts as one level above a scalar
+        self.key: str | None = None
+        self.use = _FIELD
+        self.nodes_before = self.text_before = 0
+        self.height = 2  # an empty collection counts as one level above a scalar
         self.faults = faults
 
     def step(self) -> str | int | None:
         """Return the key or index of the next value; None between two entries of a mapping."""
         if not self.mapping:
             return len(self.items)
-        return self.key.name if self.key else None
+        return self.key
 
     def close(self) -> Node:
         """Return the finished node. Its own keys win over merged ones, and earlier merges over later ones."""
@@ -87,15 +103,6 @@ class Frame:
         return Node(value, self.place, fields=self.fields, keys=self.keys)
 
 
-class Key(NamedTuple):
-    """A mapping key whose value has not arrived yet. With `drop`, the key is invalid and its value is discarded."""
-
-    name: str
-    place: Position
-    merge: bool = False
-    drop: bool = False
-
-
 class TreeBuilder:
     """Builds one document. `root` is None until the last event arrives; `problems` collects the faults found so far."""
 
@@ -106,12 +113,6 @@ class TreeBuilder:
         self._frames: list[Frame] = []
         self._anchors: dict[str, tuple[Node, Weight, bool] | Frame] = {}
 
-    def feed(self, event: yaml.Event) -> None:
-        """Handle the next event of the document. Raises LimitError."""
-        handle = _HANDLERS.get(type(event))
-        if handle is not None:
-            handle(self, event)
-
     def open_name(self) -> str | None:
         """Return the document's `name`, for a document that the parser could not finish; None if it was not read."""
         if not self._frames or any(problem.path == ("name",) for problem in self.problems):
@@ -120,16 +121,33 @@ class TreeBuilder:
         return name.value if name is not None and isinstance(name.value, str) else None
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
-        place, faults = place_of(event), len(self.problems)
-        # Documents share most of their keys and values; sharing keeps one copy of each in memory.
-        text = share(event.value)
+        """Add a scalar. Most are short, and equal to one that was read before: this is the hottest path of a parse."""
+        mark: Any = event.start_mark
+        text, anchor, plain = event.value, event.anchor, event.implicit[0]
+        place = new(Position, (mark.line + 1, mark.column + 1, "", ()))
+        faults = len(self.problems)
+        known = _PLAIN.get(text) if plain else _QUOTED.get(text)
+        if known is None or event.tag is not None:
+            known = self._resolve(event, text, place, plain=plain)
+        value, text, size = known
+        node = new(Node, (value, place, text, _NONE, _NONE, (), _NONE))
+        if anchor:
+            self._anchors[anchor] = (node, Weight(1, size, 1), len(self.problems) > faults)
+        self.nodes += 1
+        self.text += size
+        if self.nodes > MAX_NODES or self.text > MAX_TEXT_BYTES:
+            self._count(0, 0, place)
+        self._add_node(node, is_merge=plain and text == "<<")
+
+    def _resolve(self, event: yaml.ScalarEvent, text: str, place: Position, *, plain: bool) -> Resolved:
+        """Return the value of a scalar, or a value in its place after adding a problem. Remember it if it is short."""
+        faults = len(self.problems)
         if event.tag is not None:
             self._refuse_tag(event.tag, place, text)
         ascii_only = text.isascii()
         size = len(text) if ascii_only else len(text.encode(errors="surrogatepass"))
         if size > MAX_SCALAR_BYTES:
             raise self._over("ScalarTooLong", f"the value has {size} bytes; the limit is {MAX_SCALAR_BYTES}", place)
-        plain = event.implicit[0]
         value: Any = plain_scalar(text) if plain else text
         if value.__class__ is BadNumber:
             self._problem(value.code, value.message, place, hint=value.hint)
@@ -137,11 +155,13 @@ class TreeBuilder:
         if not plain and not ascii_only and has_surrogate(text):
             self._problem("InvalidCharacter", "half of a surrogate pair is not a character", place)
             value = ""
-        node = Node(value, place, text)
-        if event.anchor:
-            self._anchors[event.anchor] = (node, Weight(1, size, 1), len(self.problems) > faults)
-        self._count(1, size, place)
-        self._add_node(node, 1, size, 1, merge_key=plain and text == "<<")
+        resolved = (value, text, size)
+        if len(self.problems) == faults and size <= _MAX_REMEMBERED_BYTES:
+            known = _PLAIN if plain else _QUOTED
+            if len(known) >= _MAX_REMEMBERED:
+                known.clear()
+            known[text] = resolved
+        return resolved
 
     def _alias(self, event: yaml.AliasEvent) -> None:
         place, name = place_of(event), event.anchor or ""
@@ -152,7 +172,7 @@ class TreeBuilder:
                 self._problem("BrokenAlias", f"alias *{shorten(name)} refers to a value that has an error", place)
             self._check_depth(weight.height - 1, place)
             self._count(weight.nodes, weight.text, place)
-            self._add_node(node._replace(place=place), *weight)
+            self._add_node(node._replace(place=place), weight.height)
             return
         if anchor is None:
             self._problem(
@@ -164,7 +184,7 @@ class TreeBuilder:
         else:
             self._problem("RecursiveAlias", f"alias *{shorten(name)} refers to itself", place)
         self._count(1, 0, place)
-        self._add_node(Node(None, place), 1, 0, 1)
+        self._add_node(Node(None, place))
 
     def _open(self, event: yaml.CollectionStartEvent) -> None:
         place, faults = place_of(event), len(self.problems)
@@ -173,6 +193,7 @@ class TreeBuilder:
         self._check_depth(1, place)
         mapping = isinstance(event, yaml.MappingStartEvent)
         frame = Frame(place=place, anchor=event.anchor, mapping=mapping, faults=faults)
+        frame.nodes_before, frame.text_before = self.nodes, self.text
         if event.anchor:
             self._anchors[event.anchor] = frame
         self._frames.append(frame)
@@ -182,61 +203,60 @@ class TreeBuilder:
         frame = self._frames.pop()
         node = frame.close()
         if frame.anchor and self._anchors.get(frame.anchor) is frame:
-            weight = Weight(frame.nodes, frame.text, frame.height)
+            weight = Weight(self.nodes - frame.nodes_before, self.text - frame.text_before, frame.height)
             self._anchors[frame.anchor] = (node, weight, len(self.problems) > frame.faults)
-        self._add_node(node, frame.nodes, frame.text, frame.height)
+        self._add_node(node, frame.height)
 
-    def _add_node(self, node: Node, nodes: int, text: int, height: int, *, merge_key: bool = False) -> None:
+    def _add_node(self, node: Node, height: int = 1, *, is_merge: bool = False) -> None:
         """Add a finished node to the innermost open collection, as an item, a key or a value."""
         if not self._frames:
             self.root = node
             return
         frame = self._frames[-1]
-        frame.nodes += nodes
-        frame.text += text
         if height >= frame.height:
             frame.height = height + 1
         if not frame.mapping:
             frame.items.append(node)
         elif frame.key is None:
-            frame.key = self._key(frame, node, merge_key)
+            self._key(frame, node, is_merge)
         else:
-            self._field(frame, frame.key, node)
+            if frame.use == _FIELD:
+                frame.fields[frame.key] = node
+            elif frame.use == _MERGE:
+                self._merge(frame, node)
             frame.key = None
 
-    def _key(self, frame: Frame, node: Node, merge_key: bool) -> Key:
-        name, place = node.value, node.place
-        if not isinstance(name, str):
+    def _key(self, frame: Frame, node: Node, is_merge: bool) -> None:
+        name = node.value
+        if name.__class__ is str and name not in frame.keys:
+            frame.keys[name] = node.place
+            frame.key, frame.use = name, _MERGE if is_merge else _FIELD
+            return
+        if isinstance(name, str):
+            frame.key = name
+            self._problem(
+                "DuplicateKey",
+                f"duplicate key `{shorten(name)}` (first defined on line {frame.keys[name].line})",
+                node.place,
+                hint="remove one of them",
+            )
+        else:
             label = shorten(node.text) or "this one"
             self._problem(
                 "KeyNotString",
                 f"a key must be a string, and {label} is {kind_of(node.value)}",
-                place,
+                node.place,
                 hint=f'write it in quotes: "{label}"' if node.text else None,
             )
-            return Key(node.text, place, drop=True)
-        if name in frame.keys:
-            first = frame.keys[name]
-            self._problem(
-                "DuplicateKey",
-                f"duplicate key `{shorten(name)}` (first defined on line {first.line})",
-                place,
-                step=name,
-                hint="remove one of them",
-            )
-            return Key(name, place, drop=True)
-        frame.keys[name] = place
-        return Key(name, place, merge=merge_key)
+            frame.key = node.text
+        frame.use = _DROP
 
-    def _field(self, frame: Frame, key: Key, node: Node) -> None:
-        if key.merge:
-            sources = node.items or (node,)
-            if all(isinstance(source.value, dict) for source in sources):
-                frame.merged.extend(sources)
-            else:
-                self._problem("InvalidMerge", "<< requires a mapping or a list of mappings", node.place)
-        elif not key.drop:
-            frame.fields[key.name] = node
+    def _merge(self, frame: Frame, node: Node) -> None:
+        sources = node.items or (node,)
+        if all(isinstance(source.value, dict) for source in sources):
+            frame.merged.extend(sources)
+        else:
+            self._problem("InvalidMerge", "<< requires a mapping or a list of mappings", node.place)
 
     def _refuse_tag(self, tag: str, place: Position, text: str | None = None) -> None:
         name = shorten(tag.replace("tag:yaml.org,2002:", "!!"))
@@ -262,14 +282,11 @@ class TreeBuilder:
         steps = (frame.step() for frame in self._frames)
         return tuple(step for step in steps if step is not None)
 
-    def _problem(
-        self, code: str, message: str, place: Position, *, hint: str | None = None, step: str | None = None
-    ) -> None:
-        path = self._path() if step is None else (*self._path(), step)
-        self.problems.append(Problem(code=code, message=message, place=place, path=path, hint=hint))
+    def _problem(self, code: str, message: str, place: Position, *, hint: str | None = None) -> None:
+        self.problems.append(Problem(code=code, message=message, place=place, path=self._path(), hint=hint))
 
 
-_HANDLERS: dict[type[yaml.Event], Callable[[TreeBuilder, Any], None]] = {
+HANDLERS: dict[type[yaml.Event], Callable[[TreeBuilder, Any], None]] = {
     yaml.ScalarEvent: TreeBuilder._scalar,
     yaml.AliasEvent: TreeBuilder._alias,
     yaml.SequenceStartEvent: TreeBuilder._open,

@@ -13,7 +13,7 @@ from typing import Protocol
 import yaml
 
 from controller.flow_analysis import Cause, cause_of
-from controller.manifests.yaml.builder import LimitError, TreeBuilder
+from controller.manifests.yaml.builder import HANDLERS, LimitError, TreeBuilder
 from controller.manifests.yaml.nodes import Document, Position, Problem
 from controller.manifests.yaml.syntax_errors import explain
 
@@ -29,7 +29,7 @@ class _Parser(Protocol):
 
 
 _LOADER: Callable[[str], _Parser] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_FORBIDDEN = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 _BREAKS = "\x85\u2028\u2029"
 """Line breaks for libyaml, but not for YAML 1.2, editors or reviewers: with one, a key could hide in a comment."""
 _SURROGATE_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
@@ -129,13 +129,13 @@ def _builders(text: str, started: list[TreeBuilder]) -> Iterator[TreeBuilder]:
     builder = TreeBuilder()
     next_event = _LOADER(text).get_event
     while (kind := type(event := next_event())) is not yaml.StreamEndEvent:
-        if kind is yaml.DocumentStartEvent:
+        if (handle := HANDLERS.get(kind)) is not None:
+            handle(builder, event)
+        elif kind is yaml.DocumentStartEvent:
             builder = TreeBuilder(nodes_before=builder.nodes, text_before=builder.text)
             started.append(builder)
         elif kind is yaml.DocumentEndEvent:
             yield builder
-        else:
-            builder.feed(event)
 
 
 def _only_name(error: yaml.YAMLError, text: str, started: list[TreeBuilder]) -> str | None:

@@ -101,7 +101,7 @@ class Files:
         if size > self._limit:
             raise TooLargeError(size, stamp)
         self.reads += 1
-        content = stream.read(self._limit + 1)
+        content = stream.read(size + 1)
         if len(content) != size or _stamp(stream) != stamp:
             raise UnstableError
         return content

@@ -12,16 +12,14 @@ from typing import Any
 import psycopg
 from psycopg.adapt import Loader
 from psycopg.types.string import StrDumperUnknown
-from sqlalchemy import Compiled, Dialect, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Dialect, Engine, create_engine, event, make_url
 from sqlalchemy.dialects.postgresql.base import PGTypeCompiler
-from sqlalchemy.pool import QueuePool
-from sqlalchemy.util import LRUCache
 
 from controller.state_url import StateUrl
+from controller.store.databases.engines import new_dialect, new_engine
 from controller.store.databases.postgresql_errors import translate_driver_errors
 from controller.store.databases.postgresql_tables import create_tables
 
-_COMPILED: LRUCache[Any, Compiled] = LRUCache(500)
 _CONNECT_SECONDS = 5
 _KEEPALIVE = {"keepalives_idle": 3, "keepalives_interval": 2, "keepalives_count": 2, "tcp_user_timeout": 5000}
 _WRITER = {"lock_timeout": "3s", "statement_timeout": "30s", "idle_in_transaction_session_timeout": "5s"}
@@ -43,11 +41,11 @@ class PostgresqlDatabase:
 
     def writer(self) -> Engine:
         """Return an engine with exactly one connection. The first statement of a transaction takes the write lock."""
-        return _engine(self.url, _WRITER, self.application_name, pool_size=1, max_overflow=0)
+        return _engine(self.url, _WRITER, self.application_name, size=1, overflow=0)
 
     def reader(self, count: int, overflow: int) -> Engine:
         """Return an engine for transactions that read one snapshot, and can't write."""
-        engine = _engine(self.url, _READER, self.application_name, pool_size=count, max_overflow=overflow)
+        engine = _engine(self.url, _READER, self.application_name, size=count, overflow=overflow)
 
         @event.listens_for(engine, "connect")
         def _on_connect(connection: psycopg.Connection, _record: Any) -> None:
@@ -68,7 +66,9 @@ class PostgresqlDatabase:
 
 def connect(url: StateUrl, application_name: str = "controller") -> psycopg.Connection[tuple[Any, ...]]:
     """Open a connection outside of the pools, in which each statement is a transaction. Raises psycopg.Error."""
-    return psycopg.connect(**{**_parameters(url), **_arguments(url, _READER, application_name)}, autocommit=True)
+    address = _address(url)
+    _, parameters = create_engine(address).dialect.create_connect_args(address)
+    return psycopg.connect(**{**parameters, **_arguments(url, _READER, application_name)}, autocommit=True)
 
 
 class ServerCounter:
@@ -116,13 +116,9 @@ class _Number(Loader):
         return float(text) if "." in text else int(text)
 
 
-def _engine(url: StateUrl, settings: dict[str, str], application_name: str, **pool: Any) -> Engine:
-    """Return a new engine with a connection pool of its own. All engines share one dialect and one cache."""
-    address = make_url(url.text).set(drivername="postgresql+psycopg")
-    new = create_engine(
-        address, poolclass=QueuePool, connect_args=_arguments(url, settings, application_name), **pool
-    ).pool
-    engine = Engine(new, _dialect(url), address, execution_options={"compiled_cache": _COMPILED})
+def _engine(url: StateUrl, settings: dict[str, str], application_name: str, *, size: int, overflow: int) -> Engine:
+    arguments = _arguments(url, settings, application_name)
+    engine = new_engine(_address(url), _dialect(url), arguments, size=size, overflow=overflow)
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: psycopg.Connection, _record: Any) -> None:
@@ -134,24 +130,18 @@ def _engine(url: StateUrl, settings: dict[str, str], application_name: str, **po
 
 @cache
 def _dialect(url: StateUrl) -> Dialect:
-    address = make_url(url.text).set(drivername="postgresql+psycopg")
-    engine = create_engine(address, paramstyle="format", connect_args=_arguments(url, _READER))
-    with engine.connect():  # initializes the dialect
-        pass
-    engine.dispose()
-    engine.dialect.type_compiler_instance = _TypeCompiler(engine.dialect)
-    return engine.dialect
+    dialect = new_dialect(_address(url), paramstyle="format", connect_args=_arguments(url, _READER))
+    dialect.type_compiler_instance = _TypeCompiler(dialect)
+    return dialect
 
 
-def _parameters(url: StateUrl) -> dict[str, Any]:
-    address = make_url(url.text).set(drivername="postgresql+psycopg")
-    _, parameters = create_engine(address).dialect.create_connect_args(address)
-    return dict(parameters)
+def _address(url: StateUrl) -> URL:
+    return make_url(url.text).set(drivername="postgresql+psycopg")
 
 
 def _arguments(url: StateUrl, settings: dict[str, str], application_name: str = "controller") -> dict[str, Any]:
     """Return the connection parameters of libpq: those of the URL come first, except for the settings of sessions."""
-    query = make_url(url.text).query
+    query = _address(url).query
     values = {"TimeZone": "UTC", "client_min_messages": "warning", **settings}
     options = " ".join(f"-c {name}={value}" for name, value in values.items())
     defaults = {"connect_timeout": _CONNECT_SECONDS, **_KEEPALIVE}

@@ -40,10 +40,15 @@ def translate_driver_errors() -> Iterator[None]:
 
 def state_error(error: BaseException) -> StateError:
     """Return the error to raise for one of psycopg's."""
-    message = " ".join(str(error).split())
+    message = _message(error)
     state = getattr(error, "sqlstate", None)
     error_class = StorageFullError if state == _FULL else StateError
     return error_class(f"The state database can't be used: {message.rstrip('.')}.", hint=_hint(state, message))
+
+
+def _message(error: BaseException) -> str:
+    """Return the text of an error on one line, without the advice of libpq, which is indented."""
+    return " ".join(" ".join(line for line in str(error).splitlines() if not line.startswith("\t")).split())
 
 
 def _hint(state: str | None, message: str) -> str:

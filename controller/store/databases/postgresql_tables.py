@@ -2,13 +2,9 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, MetaData, String, Text, text
+from sqlalchemy import Column, Connection, String, Text, text
 
-from controller.store import leadership_tables, notification_tables, trigger_tables
-from controller.store.schema import metadata
-
-_EXTENSIONS = (leadership_tables, notification_tables, trigger_tables)
-"""The modules that add tables to those of `schema` when they are imported."""
+from controller.store.tables import copied_tables
 
 _COUNT = """
 CREATE FUNCTION count_runs() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -34,19 +30,14 @@ _TRIGGERS = (
 
 def create_tables(connection: Connection, version: str) -> None:
     """Create all tables and triggers in an empty database, as the migrations up to `version` do with SQLite."""
-    _tables().create_all(connection, checkfirst=False)
+    copied_tables(_let_text_be_text).create_all(connection, checkfirst=False)
     for statement in (_COUNT, *_TRIGGERS):
         connection.exec_driver_sql(statement)
     connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
     connection.execute(text("INSERT INTO alembic_version VALUES (:version)"), {"version": version})
 
 
-def _tables() -> MetaData:
-    """Return the tables with the types that behave as those of SQLite: texts have no length and no locale."""
-    copied = MetaData(naming_convention=metadata.naming_convention)
-    for table in metadata.sorted_tables:
-        copy: Any = table.to_metadata(copied)
-        for column in copy.columns:
-            if isinstance(column.type, String):
-                column.type = Text(collation="C")
-    return copied
+def _let_text_be_text(column: Column[Any]) -> None:
+    """Give texts the type that behaves as that of SQLite: they have no length and no locale."""
+    if isinstance(column.type, String):
+        column.type = Text(collation="C")

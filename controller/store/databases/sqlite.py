@@ -12,13 +12,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Compiled, Connection, Dialect, Engine, create_engine, event
-from sqlalchemy.pool import QueuePool
-from sqlalchemy.util import LRUCache
+from sqlalchemy import URL, Connection, Dialect, Engine, event, make_url
 
 from controller.errors import StateError, StorageFullError
-
-_COMPILED: LRUCache[Any, Compiled] = LRUCache(500)
+from controller.store.databases.engines import new_dialect, new_engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +30,8 @@ class SqliteDatabase:
 
     def writer(self) -> Engine:
         """Return an engine with exactly one connection, on which every transaction begins with the write lock."""
-        engine = _engine(
-            URL.create("sqlite", database=str(self.path)),
-            poolclass=QueuePool,
-            pool_size=1,
-            max_overflow=0,
-            connect_args={"check_same_thread": False},
-        )
+        url = URL.create("sqlite", database=str(self.path))
+        engine = new_engine(url, _dialect(), {"check_same_thread": False}, size=1, overflow=0)
 
         @event.listens_for(engine, "connect")
         def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
@@ -56,8 +48,7 @@ class SqliteDatabase:
     def reader(self, count: int, overflow: int) -> Engine:
         """Return a read-only engine. The file must exist."""
         url = URL.create("sqlite", database=f"file:{quote(str(self.path))}", query={"mode": "ro", "uri": "true"})
-        pool = {"poolclass": QueuePool, "pool_size": count, "max_overflow": overflow}
-        engine = _engine(url, connect_args={"timeout": 30}, **pool)
+        engine = new_engine(url, _dialect(), {"timeout": 30}, size=count, overflow=overflow)
 
         @event.listens_for(engine, "connect")
         def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
@@ -102,16 +93,6 @@ def state_error(error: BaseException) -> StateError:
     return error_class(f"The state database can't be used: {message}.", hint=_hint(message))
 
 
-def _engine(url: URL, **options: Any) -> Engine:
-    """Return a new engine with a connection pool of its own.
-
-    All engines of a process share one dialect and one cache, so that each statement is compiled once and not once for
-    each engine. Compiling takes longer than most statements.
-    """
-    pool = create_engine(url, **options).pool
-    return Engine(pool, _dialect(), url, execution_options={"compiled_cache": _COMPILED})
-
-
 def _execute(connection: Connection, statement: str) -> None:
     """Execute a statement without parameters on the driver's connection, which costs a tenth of SQLAlchemy's way."""
     connection.connection.cursor().execute(statement).close()
@@ -119,11 +100,7 @@ def _execute(connection: Connection, statement: str) -> None:
 
 @cache
 def _dialect() -> Dialect:
-    engine = create_engine("sqlite://")
-    with engine.connect():  # initializes the dialect
-        pass
-    engine.dispose()
-    return engine.dialect
+    return new_dialect(make_url("sqlite://"))
 
 
 def _is_full(error: BaseException) -> bool:

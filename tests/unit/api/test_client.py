@@ -64,6 +64,8 @@ ANSWERS = {
     "GET /attention": list[Attention],
     "GET /in-progress": RunsInProgress,
     "GET /passes": list[Pass],
+    "GET /hosts": list[shapes.Host],
+    "POST /hosts/{name}/lost": shapes.LostHost,
     "GET /python": list[PythonEnvironment],
     "GET /python/{digest}": PythonEnvironmentDetail,
     "GET /commits": list[RecordedCommit],

@@ -45,6 +45,24 @@ parameters:
   big: "9007199254740993"
 schedules: [{cron: "0 9 * * *", timezone: Europe/Berlin}]
 """
+STARTED = """
+name: alert
+command: [a]
+after: {deployments: [{deployment: far, on: failed}], any: true}
+---
+name: refund
+command: [a]
+on: [{webhook: {name: stripe, secret: {env: STRIPE}}}]
+---
+name: load
+command: [a]
+on: [{files: {path: /srv/inbox, pattern: "*.csv"}}]
+---
+name: both
+command: [a]
+after: refund
+on: [{webhook: {name: both, secret: {env: STRIPE}}}]
+"""
 SECTIONS = {
     "runs": "history",
     "schedule": "calendar",
@@ -83,6 +101,23 @@ def test_the_first_screen_says_whether_it_works_since_when_why_and_when_next(ser
     assert sentence(served, "add").startswith("The last run succeeded TIME")
     served.commit({"deployments/off.yaml": f"{REPORT}suspend: true\n".replace("name: report", "name: off")})
     assert sentence(served, "off") == "No runs yet Suspended in git: no schedule fires"
+
+
+def test_a_deployment_without_schedules_says_what_starts_it(served: Served) -> None:
+    served.commit({"deployments/started.yaml": STARTED})
+    starts = {
+        "alert": "after far (failed)",
+        "refund": "for requests to /hooks/stripe",
+        "load": "for new files in /srv/inbox that match *.csv",
+        "both": "after refund (succeeded); for requests to /hooks/both",
+    }
+    for name, text in starts.items():
+        assert sentence(served, name).endswith(f"runs {text}")
+        page = page_of(served, f"/deployments/{name}?tab=schedule")
+        assert f"No schedule: this deployment runs {text}." in page
+        assert "only on request" not in page
+    served.post("/api/v1/deployments/both/hold", {"reason": "a look"})
+    assert sentence(served, "both").endswith("Held: nothing starts runs until you resume the deployment")
 
 
 def test_each_tab_has_a_url_and_only_its_own_content(served: Served) -> None:

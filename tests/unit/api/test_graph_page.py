@@ -103,9 +103,6 @@ def test_the_page_of_a_deployment_links_its_upstreams_and_dependants(ordered: Se
         "/graph?deployment=report",
         f"{static_folder()}/icons.svg#graph",
     ]
-    assert (
-        "no schedule: it starts after other deployments" in ordered.get("/deployments/alert", Accept="text/html").text
-    )
     assert 'class="dependencies"' not in ordered.get("/deployments/add", Accept="text/html").text
 
 

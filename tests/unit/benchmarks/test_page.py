@@ -12,12 +12,12 @@ from benchmarks.rows import Goal, Row
 SPEED = Speed(python=10.0, fork=1.0, fsync=0.5)
 
 
-def part(*rows: Row) -> dict[str, Any]:
+def part(*rows: Row, speed: Speed = SPEED) -> dict[str, Any]:
     return {
         "date": "2026-11-30",
         "cores": 2,
         "python": "3.11.7",
-        "rows": [row.with_speed(SPEED).to_json() for row in rows],
+        "rows": [row.with_speed(speed).to_json() for row in rows],
     }
 
 
@@ -65,6 +65,33 @@ def test_the_table_of_peers_has_a_column_for_each_tool() -> None:
         "| measured | controller | Dagu |",
         "|---|---|---|",
         "| rate (runs/s) | 150 | 9.5 |",
+    ]
+
+
+def test_rates_and_delays_of_a_loaded_machine_are_left_out() -> None:
+    measured = (
+        Row(what="one run", value=9.0, unit="ms CPU"),
+        Row(what="a commit until applied", value=300.0, unit="ms"),
+        Row(what="runs", value=50.0, unit="runs/s"),
+    )
+    quiet = page.table("quick", {"quick": part(*measured)})
+    assert len(quiet.splitlines()) == 2 + 3 + 2
+    assert "busy" not in quiet
+    loaded = page.table("quick", {"quick": part(*measured, speed=Speed(python=10.0, fork=3.1, fsync=0.5))})
+    assert [line.split(" | ")[0] for line in loaded.splitlines()[2:-2]] == ["| one run"]
+    assert loaded.endswith(" Left out, because the machine was busy: 2 rates and delays.")
+
+
+def test_the_cost_of_each_run_is_left_out_for_a_few_runs() -> None:
+    rows = part(
+        Row(what="Dagu: runs due at once", value=10, unit="runs"),
+        Row(what="Dagu: each, all processes", value=36.0, unit="ms CPU"),
+        Row(what="Prefect: runs due at once", value=9, unit="runs"),
+        Row(what="Prefect: each, all processes", value=2950.0, unit="ms CPU"),
+    )
+    assert page.table("peers", {"peers": rows}).splitlines()[2:-2] == [
+        "| runs due at once (runs) | 10 | 9 |",
+        "| each, all processes (ms CPU) | 36 |  |",
     ]
 
 

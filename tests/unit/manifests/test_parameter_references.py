@@ -153,6 +153,8 @@ LITERALS = [
     "{From: here}",
     "{from: a, format: b, shift: c, timezone: d, e: f}",
     "{from: run.id, to: id}",
+    "{from: file.path, to: folder}",
+    "{from: filename}",
 ]
 NEAR_MISSES = [
     ("{from: duetime}", "write {from: due_time}"),
@@ -169,6 +171,17 @@ NEAR_MISSES = [
         "to use the id of the run, read get_run_context() in the flow, or CONTROLLER_RUN_ID in a command",
     ),
     ("{from: env.HOME}", "to use an environment variable, read it in the flow or the command"),
+    ("{from: file.path}", "remove x from parameters, and add `parameter: x` to files under on"),
+    ("{from: webhook}", 'remove x from parameters, and add `x: "$"` to parameters of webhook under on'),
+    ("{from: hook.a-b}", 'remove x from parameters, and add `x: "$.KEY"` to parameters of webhook under on'),
+]
+TRIGGERED = [
+    ("file", "files", "{path: /srv/inbox%s}"),
+    ("file.path", "files", "{path: /srv/inbox%s}"),
+    ("files.name", "files", "{path: /srv/inbox%s}"),
+    ("webhook.order", "webhook", "{name: shop, secret: {env: SHOP}, parameters: {%s}}"),
+    ("webhook.body.data.items.0.id", "webhook", "{name: shop, secret: {env: SHOP}, parameters: {%s}}"),
+    ("webhook.body", "webhook", "{name: shop, secret: {env: SHOP}, parameters: {%s}}"),
 ]
 
 
@@ -192,6 +205,20 @@ def test_the_advice_for_a_literal_mapping_that_looks_like_a_reference_works() ->
             text = "name: a\ncommand: [date]\nparameters:\n  x: "
             assert found(f"{text}{mapping}\n") == [("InvalidReference", 4, 6, "$.parameters.x")]
             assert found(f"{text}{advice.removeprefix('write ')}\n") == []
+
+
+@pytest.mark.parametrize(("source", "kind", "trigger"), TRIGGERED)
+def test_the_hint_for_a_reference_to_a_trigger_works_word_for_word(source: str, kind: str, trigger: str) -> None:
+    code = WrittenCode({"flows/load.py": "def main(path: str): ...\n"})
+    text = "name: a\nflow: flows/load.py:main\n"
+    declared = f"on:\n  - {kind}: {trigger % ''}\n"
+    (finding,) = read(f"{text}parameters: {{path: {{from: {source}}}}}\n{declared}", code=code).findings
+    assert (finding.code, finding.path) == ("WrongParameterType", "$.parameters.path")
+    assert finding.hint is not None
+    addition = finding.hint.split("`")[1]
+    added = f", {addition}" if kind == "files" else addition
+    state = read(f"{text}on:\n  - {kind}: {trigger % added}\n", code=code)
+    assert (state.findings, set(state.deployments)) == ((), {"a"})
 
 
 @pytest.mark.parametrize(

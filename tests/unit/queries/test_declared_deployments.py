@@ -27,6 +27,13 @@ command: 5
 ---
 name: by-hand
 command: ['true']
+---
+name: load
+command: ['true']
+after: nightly
+"on":
+- files: {path: /srv/inbox, pattern: "*.csv"}
+- webhook: {name: shop, secret: {env: SHOP}}
 """
 
 
@@ -42,6 +49,7 @@ def test_valid_deployments_are_listed_by_file_and_line() -> None:
         ("deployments/b.yaml", 1, "nightly"),
         ("deployments/b.yaml", 9, "asleep"),
         ("deployments/b.yaml", 17, "by-hand"),
+        ("deployments/b.yaml", 20, "load"),
     ]
 
 
@@ -69,4 +77,8 @@ def test_the_list_as_text() -> None:
         "    every 5 minutes",
         "deployments/b.yaml:17: by-hand",
         "    no schedule",
+        "deployments/b.yaml:20: load",
+        "    after nightly (succeeded)",
+        "    for new files in /srv/inbox that match *.csv",
+        "    for requests to /hooks/shop",
     ]

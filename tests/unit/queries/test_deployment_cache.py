@@ -250,6 +250,55 @@ TestCache = CacheMachine.TestCase
 TestCache.settings = settings(max_examples=scaled(40), stateful_step_count=30, deadline=None)
 
 
+def test_the_end_of_an_older_run_changes_the_count_of_failures(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    with world.reconcile_pass() as tx:
+        inventory.save(tx, [entry("a")])
+    older = world.new_run("a", RunState.RUNNING)
+    world.new_run("a", RunState.FAILED)
+    [view] = world.cache.deployments()
+    assert find_streak(view).count == 1  # type: ignore[union-attr]
+    with world.store.write() as tx:
+        assert runs.move(tx, older, expect=RunState.RUNNING, to=RunState.FAILED, finished_at=NOW)
+    [view] = world.cache.deployments()
+    assert find_streak(view).count == 2  # type: ignore[union-attr]
+    world.close()
+
+
+def test_an_entry_that_was_renamed_has_its_own_name_and_not_that_of_its_document(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    with world.reconcile_pass() as tx:
+        inventory.save(tx, [entry("a")])
+    world.new_run("a", RunState.FAILED)
+    world.cache.deployments()
+    with world.reconcile_pass() as tx:
+        inventory.rename(tx, "a", "b")
+    with world.reconcile_pass() as tx:
+        inventory.save(tx, [entry("a", generation=2)])
+    rows = {view.name: view.last_run for view in world.cache.deployments()}
+    assert rows.keys() == {"a", "b"}
+    assert rows["a"] is None
+    assert rows["b"] is not None
+    with world.store.read() as tx:
+        assert world.cache.deployments() == list_deployments(tx, world.clock.now())
+    world.close()
+
+
+def test_a_deployment_with_an_equal_entry_and_another_history_is_read_again(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    with world.reconcile_pass() as tx:
+        inventory.save(tx, [entry("a"), entry("b")])
+    world.new_run("a", RunState.FAILED)
+    world.cache.deployments()
+    with world.reconcile_pass() as tx:
+        inventory.rename(tx, "a", "c")
+    with world.reconcile_pass() as tx:
+        inventory.save(tx, [entry("a")])
+    rows = {view.name: view.last_run is None for view in world.cache.deployments()}
+    assert rows == {"a": True, "b": True, "c": False}
+    world.close()
+
+
 def test_only_changed_deployments_are_read_again(tmp_path: Path) -> None:
     world = World(tmp_path)
     with world.reconcile_pass() as tx:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from controller.model.runs import RunState
+from controller.runs.executors.local.supervisor import flow_main
 from controller.runs.executors.local.supervisor.cold_start import IMPORT
 from controller.runs.executors.local.supervisor.flow_events import FlowEvents
 from tests.conftest import PATIENCE_SECONDS
@@ -99,3 +100,20 @@ def test_a_run_has_three_commits_after_its_request_and_five_files(world: World) 
     assert sorted(os.listdir(attempt)) == ["exit", "lock", "log", "run.json", "started"]  # noqa: PTH208
     assert engine.statistics.warm_launches == launches + 1
     assert engine._preparation._pinned_deployments.parsed == 0  # the pass has parsed the file
+
+
+def test_a_flow_in_a_new_interpreter_loads_few_modules(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(
+        "import sys\ndef f(region: str, tables: list[str] | None = None):\n    print(*sorted(sys.modules))\n"
+    )
+    one = Supervised(tmp_path / "run")
+    call = {"root": str(tmp_path), "path": "a.py", "name": "f", "parameters": {"region": "eu"}, "pycache": None}
+    argv, env = [sys.executable, "-P", flow_main.__file__], {"HOME": str(tmp_path)}
+    one.prepare(argv, cwd=tmp_path, call=call, env=env)
+    assert one.start()
+    one.say(b"GO\n")
+    assert one.end()["outcome"] == "succeeded"
+    bare = subprocess.run([sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, check=True)
+    ours = set(one.log().split()) - set(bare.stdout.decode().split())
+    one.close()
+    assert ours == {"__future__", "_json", "_controller_run", "a", "atexit", "gc"}

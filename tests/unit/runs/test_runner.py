@@ -489,3 +489,13 @@ def test_the_package_has_all_that_the_runner_imports_and_nothing_of_the_controll
     own = ("controller/sdk/", "controller/runs/executors/local/supervisor/", "controller/runs/executors/node/")
     others = {name for name in names if not name.startswith((*own, "sdk/")) and not name.endswith("/__init__.py")}
     assert others == set()
+
+
+def test_output_that_the_controller_does_not_take_does_not_keep_the_runner_from_reporting(node: Node) -> None:
+    job = node.start_waiting()
+    node.peer.failures = {"log": [(422, "")]}
+    wait_until(lambda: not node.peer.failures["log"])
+    node.open_gate()
+    assert wait_for_end(job) == 0
+    assert node.peer.ending is not None
+    assert (node.peer.ending["outcome"], node.peer.requests["log"]) == ("succeeded", 1)

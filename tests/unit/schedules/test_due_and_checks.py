@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from controller.errors import ScheduleError
 from controller.model.schedules import At, Cron, Dst, Gap, Interval, Rule, Schedule
 from controller.schedules import check_schedule, due_times, find_due, fire_time_search, next_fire_times
+from tests.thoroughness import scaled
 
 NOW = datetime(2026, 5, 5, 10, 0, tzinfo=UTC)
 YEAR = timedelta(days=365)
@@ -59,7 +60,7 @@ def test_a_burst_long_ago_is_found_by_searching_backwards(monkeypatch: pytest.Mo
     assert [instant for instant, _ in found.times] == [datetime(2026, 1, 31, 23, 57 + n, tzinfo=UTC) for n in range(3)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=scaled(125), deadline=None)
 @given(
     seconds=st.sampled_from([600, 3600, 5400, 86_400, 129_600]),
     expression=st.sampled_from(["*/30 * * * *", "15 2 * * *", "0 */2 * * *"]),

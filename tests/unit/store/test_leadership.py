@@ -69,6 +69,22 @@ def test_the_next_controller_begins_a_new_term_when_the_leader_has_stopped(postg
         assert not leader.is_leading
 
 
+def test_a_leader_that_stops_is_followed_at_once(postgresql_url: StateUrl, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store.open(postgresql_url)
+    second = Leadership(postgresql_url, "default")
+    assert not second.try_lock()
+    still_open: list[psycopg.Connection[object]] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            psycopg.Connection, "close", lambda each: still_open.append(each)
+        )  # the server has not noticed the end yet
+        store.close()
+    assert second.try_lock()
+    second.release()
+    for connection in still_open:
+        connection.close()
+
+
 def test_a_valid_lease_protects_a_leader_and_an_expired_one_ends_its_sessions(
     first: Store, postgresql_url: StateUrl
 ) -> None:

@@ -1,20 +1,24 @@
 """Copies of a state to the other kind of database have every row of every table, and new rows get new numbers."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import JSON, Boolean, Column, Float, LargeBinary, Numeric, String, insert, select
 
-from controller.errors import NoStateError, StateError
+from controller.errors import AlreadyRunningError, DeposedError, NoStateError, StateError
 from controller.model.status import Event, EventSeverity
 from controller.state_url import StateUrl
 from controller.store import Store, events
 from controller.store.database import Place
+from controller.store.databases.postgresql import connect
 from controller.store.leadership_tables import attempt_reports, hosts, leadership, leases
 from controller.store.schema import Instant, metadata, run_counts
 from controller.store.state_copy import copy_state
-from tests.conftest import NOW
+from tests.conftest import NOW, wait_until
+from tests.postgresql import Server
 
 NOT_COPIED = (run_counts, leadership, leases, hosts, attempt_reports)
 TABLES = [table for table in metadata.sorted_tables if table not in NOT_COPIED]
@@ -81,6 +85,65 @@ def test_new_rows_of_a_copy_get_new_numbers(sqlite_store: Store, postgresql_url:
         numbers = tx.connection.execute(select(metadata.tables["events"].c.id)).scalars().all()
     assert sorted(numbers) == [7, 8, 9]
     store.close()
+
+
+def test_a_copy_to_empty_tables_is_the_same_as_one_to_an_empty_database(
+    sqlite_store: Store, postgresql_server: Server, tmp_path: Path
+) -> None:
+    fill(sqlite_store)
+    sqlite_store.close()
+    before = content(sqlite_store.place)
+    places: list[Place] = [postgresql_server.create_database("empty_tables"), tmp_path / "file.db"]
+    for place in places:
+        Store.open(place).close()
+        copy_state(sqlite_store.place, place)
+        assert content(place) == before
+
+
+def test_all_tables_are_copied_whatever_was_imported_before(sqlite_store: Store, tmp_path: Path) -> None:
+    fill(sqlite_store)
+    sqlite_store.close()
+    Store.open(tmp_path / "new.db").close()
+    program = "import sys; from pathlib import Path; from controller.store.state_copy import copy_state as copy"
+    program += "; print(len(copy(*map(Path, sys.argv[1:]))))"
+    arguments = [str(sqlite_store.place), str(tmp_path / "new.db")]
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == len(TABLES)
+
+
+def test_a_state_in_use_is_not_copied(postgresql_url: StateUrl, tmp_path: Path) -> None:
+    leader = Store.open(postgresql_url)
+    file = tmp_path / "state.db"
+    with pytest.raises(AlreadyRunningError):
+        copy_state(postgresql_url, file)
+    assert not file.exists()
+    Store.open(file).close()
+    with pytest.raises(AlreadyRunningError):
+        copy_state(file, postgresql_url)
+    leader.close()
+    copy_state(postgresql_url, file)
+
+
+def test_a_leader_that_was_stopped_during_a_copy_writes_nothing_after_it(
+    postgresql_url: StateUrl, tmp_path: Path
+) -> None:
+    stopped = Store.open(postgresql_url)
+    with connect(postgresql_url) as connection:
+        connection.execute("UPDATE leases SET renewed_at = renewed_at - interval '7 seconds'")
+    wait_until(lambda: is_copied(postgresql_url, tmp_path / "new.db"))
+    for _ in range(3):
+        with pytest.raises(StateError) as raised, stopped.write():
+            pass
+    assert isinstance(raised.value, DeposedError)
+    stopped.close()
+
+
+def is_copied(source: Place, target: Path) -> bool:
+    try:
+        copy_state(source, target)
+    except AlreadyRunningError:
+        return False
+    return True
 
 
 def test_a_state_is_not_overwritten(sqlite_store: Store, postgresql_url: StateUrl, tmp_path: Path) -> None:

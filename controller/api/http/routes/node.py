@@ -16,7 +16,8 @@ from starlette.responses import FileResponse, Response
 
 from controller.api.http.security_middleware import Caller
 from controller.errors import UsageError
-from controller.runs.executors.remote.node_desk import NodeDesk, NodeRequest, NotReadyError, TicketError
+from controller.runs.executors.remote.node_desk import NodeDesk
+from controller.runs.executors.remote.seat import NodeRequest, NotReadyError, TicketError
 from controller.text import visible, visible_lines
 
 PREFIX = "/node/v1/"

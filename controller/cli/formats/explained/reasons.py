@@ -241,6 +241,13 @@ EVENTS = (
         _GATES,
     ),
     _event(
+        "HostLost",
+        "an operator declared a host lost",
+        "The state is on a server, and a host did not come back. Its runs in progress ended as crashed.",
+        "Nothing has to be done. A flow that still runs on that host is not stopped: make sure that the host is off.",
+        "docs/scale.md, section Runs of another host",
+    ),
+    _event(
         "FilesArrived",
         "new files have started runs",
         "New files in the folder of a file trigger have started runs.",

@@ -9,7 +9,14 @@ import time
 from typing import Any
 
 from controller.runs.executors.local.supervisor.flow_events import FILE as EVENTS_FILE
-from controller.runs.executors.node.connection import Backoff, Connection, RefusedError, UnansweredError, repeat
+from controller.runs.executors.node.connection import (
+    REQUEST_SECONDS,
+    Backoff,
+    Connection,
+    RefusedError,
+    UnansweredError,
+    repeat,
+)
 
 MAX_PIECE = 1 << 20
 OUTPUT_SECONDS = 2.0
@@ -17,7 +24,9 @@ FIRST_BEAT_SECONDS = 10.0
 ANSWER_SECONDS = 10.0
 KEPT_SECONDS = 24 * 3600.0
 GIVE_UP_SECONDS = 600.0
+_LEAST_BEAT_SECONDS = 1.0
 _OVER = 409
+_TOO_LARGE = (413, 422)
 
 
 class Reports:
@@ -46,11 +55,11 @@ class Reports:
             return self._next_at - _now()
         pause = OUTPUT_SECONDS
         try:
-            self._send_output(ANSWER_SECONDS)
             if _now() >= self._beat_at:
-                answer = self._post("beat", {}, ANSWER_SECONDS)
+                answer = self._post("beat", {})
                 self.is_cancelled = self.is_cancelled or answer.get("cancel") is True
-                self._beat_at = _now() + max(1.0, float(answer.get("next") or FIRST_BEAT_SECONDS))
+                self._beat_at = _now() + max(_LEAST_BEAT_SECONDS, float(answer.get("next") or FIRST_BEAT_SECONDS))
+            self._send_output()
             self._backoff.reset()
         except UnansweredError as error:
             pause = self._backoff.pause(error)
@@ -71,7 +80,7 @@ class Reports:
             try:
                 if not self.is_over:
                     self._repeat_output(deadline)
-                repeat(lambda: self._post("end", ending), deadline - time.monotonic())
+                repeat(lambda: self._post("end", ending, REQUEST_SECONDS), deadline - time.monotonic())
             except RefusedError as error:
                 if error.status == _OVER or time.monotonic() > unknown_until:
                     raise
@@ -88,10 +97,17 @@ class Reports:
                 raise
             self.is_over = True
 
-    def _send_output(self, seconds: float = ANSWER_SECONDS) -> None:
-        for name in self._sent:
+    def _send_output(self) -> None:
+        """Send what is new. The rest of a file that the controller finds too large is not sent."""
+        for name in list(self._files):
             while data := self._unsent(name):
-                answer = self._post(f"{name}?offset={self._sent[name]}", data, seconds)
+                try:
+                    answer = self._post(f"{name}?offset={self._sent[name]}", data)
+                except RefusedError as error:
+                    if error.status not in _TOO_LARGE:
+                        raise
+                    del self._files[name]
+                    break
                 self._sent[name] = max(0, int(answer["offset"]))
 
     def _unsent(self, name: str) -> bytes:

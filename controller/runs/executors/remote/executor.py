@@ -10,7 +10,7 @@ import math
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,10 @@ from controller.runs.executors.remote.attempt_records import AttemptRecords, job
 from controller.runs.executors.remote.handle import RemoteHandle, RemoteParts
 from controller.runs.executors.remote.job_engine import Job, JobEngine, JobResources
 from controller.runs.executors.remote.job_tracker import JobTracker, TrackedJob
-from controller.runs.executors.remote.node_desk import NodeDesk, Seat, Stage, hash_ticket
+from controller.runs.executors.remote.node_desk import NodeDesk
 from controller.runs.executors.remote.order import make_order, read_order, write_order
 from controller.runs.executors.remote.packages import CodePackages
+from controller.runs.executors.remote.seat import LATER_BEAT_SECONDS, Seat, Stage, hash_ticket
 from controller.runs.executors.remote.wake_signal import WakeSignal
 from controller.runs.file_descriptors import launch_capacity, soft_limit
 
@@ -57,6 +58,7 @@ class RemoteExecutor:
 
     ready_seconds = math.inf
     builds_python = False
+    place = None
 
     def __init__(
         self,
@@ -137,7 +139,8 @@ class RemoteExecutor:
                 attempt.instance,
                 attempt.node,
             )
-            seat.started_at = self._clock.monotonic()
+            seat.started_at = self._clock.monotonic() - _seconds_since(run.started_at, self._clock.now())
+            seat.beat_seconds = LATER_BEAT_SECONDS  # an earlier controller may have told it so
             self._read_ending(seat)
         handle.on_silence = None if seat.order is None else seat.order["order"].get("on_silence")
         if run.state is not RunState.RUNNING and seat.order is None:
@@ -234,6 +237,10 @@ class RemoteExecutor:
         orders = [seat.order["order"] for seat in self._desk.seats() if seat.order is not None]
         needed = {order["runner"] for order in orders} | {order["code"]["digest"] for order in orders}
         self._packages.remove_unused(needed)
+
+
+def _seconds_since(moment: datetime | None, now: datetime) -> float:
+    return 0.0 if moment is None else max(0.0, (now - moment).total_seconds())
 
 
 def _resources(launchable: Launchable) -> JobResources:

@@ -12,7 +12,8 @@ from controller.runs.executors.executor import Alive, AttemptStatus, NotStarted,
 from controller.runs.executors.remote import received_files
 from controller.runs.executors.remote.decision_table import MISSING_SECONDS, Evidence, decide
 from controller.runs.executors.remote.job_tracker import JobTracker, TrackedJob
-from controller.runs.executors.remote.node_desk import NodeDesk, Seat, Stage
+from controller.runs.executors.remote.node_desk import NodeDesk
+from controller.runs.executors.remote.seat import Seat, Stage
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +90,7 @@ class RemoteHandle:
         content: Mapping[str, Any] = {"nonce": self.attempt.nonce, "at": self.parts.clock.now().timestamp()}
         try:
             received_files.write_mark(self.directory, "started", content)
+            received_files.append(self.directory, received_files.LOG, 0, b"", self.parts.clock.now())
         except OSError as error:  # it only shows when the flow was started
             log.warning("The start of a run can't be stored", extra={"run": self.run.id, "error": error.strerror})
         self.parts.desk.go(self.seat)
@@ -156,7 +158,7 @@ class RemoteHandle:
         evidence = Evidence(
             cluster=self.parts.name,
             is_running=self.phase is Phase.AWAITING_END,
-            silent_at=self.seat.silent_at(now),
+            silent_at=self.seat.silent_at,
             sighting=self.tracked.sighting,
             lost_after=self.parts.lost_after,
             missing_seconds=max(MISSING_SECONDS, self.on_silence or 0.0),

@@ -4,7 +4,6 @@ The routes of the node API call it from their threads, the handles from the engi
 for the engine gets a future. No method decides whether a flow may start: the handle does, after `running` is committed.
 """
 
-import enum
 import errno
 import hashlib
 import hmac
@@ -12,7 +11,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +21,22 @@ from controller.rate_limit import TokenBucket
 from controller.runs.executors.attempt_files import exit_outcome, read_mark
 from controller.runs.executors.remote import received_files
 from controller.runs.executors.remote.attempt_records import AttemptRecords
-from controller.runs.executors.remote.decision_table import SILENT_SECONDS
-from controller.runs.executors.remote.order import Order
 from controller.runs.executors.remote.packages import CodePackages
-from controller.runs.executors.remote.wake_signal import WakeSignal
+from controller.runs.executors.remote.seat import (
+    NodeRequest,
+    NotReadyError,
+    Seat,
+    Stage,
+    TicketError,
+    has_ticket,
+    hash_ticket,
+    over_error,
+    resolve,
+    stopping_error,
+    ticket_error,
+)
 from controller.text import visible_lines
 
-BEAT_SECONDS = 10
-LATER_BEAT_SECONDS = 60
-LATER = 600.0
-"""After this many seconds, runners of long flows send their beats less often."""
 MAX_LOOKUPS = 100
 LOOKUPS_PER_SECOND = 20.0
 """How often records are read for requests about attempts that are not open here, whoever sends them."""
@@ -41,79 +45,6 @@ _UNKNOWN = "outcome unknown: "
 
 ReadSecrets = Callable[[Mapping[str, Mapping[str, str]]], Mapping[str, str | None]]
 """Returns the values of secrets by their places, `{"env": …}` or `{"file": …}`; None for one that is not available."""
-
-
-class TicketError(ControllerError):
-    """The request does not have the ticket of the attempt."""
-
-    reason = "Unauthorized"
-
-
-class NotReadyError(ControllerError):
-    """The answer is not known yet. The runner repeats the request."""
-
-    reason = "NotReady"
-
-
-class Stage(enum.Enum):
-    """How far an attempt has got.
-
-    `OVER`: it never gets leave to start, or its outcome is committed. `SUSPENDED`: this controller stops, and another
-    one takes over the attempt.
-    """
-
-    PREPARING = "preparing"
-    ASKING = "asking"
-    STARTED = "started"
-    OVER = "over"
-    SUSPENDED = "suspended"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeRequest:
-    """Who sends a request: the runner process `instance`, with the ticket of the attempt of a job."""
-
-    job_id: str
-    ticket: str
-    instance: str
-
-
-@dataclass(slots=True, kw_only=True)
-class Seat:
-    """What the desk knows about one attempt.
-
-    - `ticket`: its SHA-256. `order`: None until the code is packed.
-    - `instance`: the runner process that has asked to start, and no other may start. `node`: where it runs.
-    - `heard_at`: when a runner was last heard. `is_cancelled`: its flow must end.
-    - `failure`: why the attempt could not be prepared. `ending`: the outcome that the runner reported.
-    """
-
-    job_id: str
-    nonce: str
-    ticket: str
-    directory: Path
-    signal: WakeSignal
-    heard_at: float
-    order: Order | None = None
-    stage: Stage = Stage.PREPARING
-    instance: str | None = None
-    node: str | None = None
-    started_at: float = 0.0
-    is_cancelled: bool = False
-    failure: str | None = None
-    ending: RunOutcome | None = None
-    starts: list["Future[None]"] = field(default_factory=list)
-    ends: list["Future[None]"] = field(default_factory=list)
-    files: threading.Lock = field(default_factory=threading.Lock)
-
-    def beat_seconds(self, now: float) -> int:
-        """Return the seconds between two beats."""
-        is_later = self.stage is Stage.STARTED and now - self.started_at > LATER and not self.is_cancelled
-        return LATER_BEAT_SECONDS if is_later else BEAT_SECONDS
-
-    def silent_at(self, now: float) -> float:
-        """Return when the runner counts as silent, unless it is heard before."""
-        return self.heard_at + SILENT_SECONDS + self.beat_seconds(now) - BEAT_SECONDS
 
 
 class NodeDesk:
@@ -165,7 +96,7 @@ class NodeDesk:
             seat.started_at = self._clock.monotonic()
             waiting, seat.starts = seat.starts, []
         for future in waiting:
-            _resolve(future)
+            resolve(future)
 
     def void(self, seat: Seat) -> None:
         """Never let this attempt start. Not after `go`."""
@@ -173,7 +104,7 @@ class NodeDesk:
             seat.stage = Stage.OVER
             waiting, seat.starts = seat.starts, []
         for future in waiting:
-            _resolve(future, _over())
+            resolve(future, over_error())
 
     def close(self, seat: Seat, *, is_final: bool) -> None:
         """Accept no more requests. With `is_final`, the outcome of the attempt is committed."""
@@ -187,9 +118,9 @@ class NodeDesk:
             starts, ends, seat.starts, seat.ends = seat.starts, seat.ends, [], []
             seat.stage = Stage.OVER if is_final else Stage.SUSPENDED
         for future in starts:
-            _resolve(future, _over() if is_final else _suspended())
+            resolve(future, over_error() if is_final else stopping_error())
         for future in ends:
-            _resolve(future, None if is_final else _suspended())
+            resolve(future, None if is_final else stopping_error())
 
     def seats(self) -> list[Seat]:
         """Return all attempts that are open."""
@@ -232,7 +163,7 @@ class NodeDesk:
         with self._lock:
             self._hear(seat, request)
             if seat.stage is Stage.STARTED:
-                _resolve(future)
+                resolve(future)
                 return future
             seat.starts = [one for one in seat.starts if not one.cancelled()] + [future]
             if seat.stage is Stage.PREPARING:
@@ -260,7 +191,7 @@ class NodeDesk:
             seat.stage, seat.failure = Stage.OVER, reason
             waiting, seat.starts = seat.starts, []
         for future in waiting:
-            _resolve(future, _over())
+            resolve(future, over_error())
         seat.signal.set()
 
     def append(self, request: NodeRequest, name: str, offset: int, data: bytes) -> int:
@@ -270,7 +201,7 @@ class NodeDesk:
             self._hear_started(seat, request)
         with seat.files:
             try:
-                return received_files.append(seat.directory, name, offset, data)
+                return received_files.append(seat.directory, name, offset, data, self._clock.now())
             except OSError as error:
                 raise _not_stored(error) from error
 
@@ -279,7 +210,7 @@ class NodeDesk:
         seat = self._find(request)
         with self._lock:
             self._hear_started(seat, request)
-            return {"cancel": seat.is_cancelled, "next": seat.beat_seconds(self._clock.monotonic())}
+            return {"cancel": seat.is_cancelled, "next": seat.plan_beat(self._clock.monotonic())}
 
     def end(self, request: NodeRequest, ending: Mapping[str, Any]) -> "Future[None]":
         """Report how the attempt ended. The future is done after the outcome is committed."""
@@ -290,7 +221,7 @@ class NodeDesk:
                 self._hear_started(seat, request)
         except ConflictError:
             if self._is_recorded(request, ending):
-                _resolve(future)
+                resolve(future)
                 return future
             raise
         outcome = _outcome_of(ending, seat.nonce)
@@ -302,7 +233,7 @@ class NodeDesk:
                 raise _not_stored(error) from error
         with self._lock:
             if seat.stage is not Stage.STARTED:
-                raise _suspended()  # the next request finds out how it ended
+                raise stopping_error()  # the next request finds out how it ended
             seat.ending = outcome
             seat.ends = [one for one in seat.ends if not one.cancelled()] + [future]
         seat.signal.set()
@@ -314,16 +245,16 @@ class NodeDesk:
             seat = self._seats.get(request.job_id)
         if seat is None:
             raise self._why_closed(request)
-        if not _has_ticket(seat.ticket, request.ticket):
-            raise _wrong_ticket()
+        if not has_ticket(seat.ticket, request.ticket):
+            raise ticket_error()
         return seat
 
     def _hear(self, seat: Seat, request: NodeRequest) -> None:
         """Note that the runner was heard. Raises ConflictError if the attempt is over or belongs to another one."""
         if seat.stage is Stage.SUSPENDED:
-            raise _suspended()
+            raise stopping_error()
         if seat.stage is Stage.OVER:
-            raise _over()
+            raise over_error()
         if seat.instance not in (None, request.instance):
             raise ConflictError("This attempt belongs to another runner.")
         seat.heard_at = self._clock.monotonic()
@@ -349,15 +280,15 @@ class NodeDesk:
         """Return the error for an attempt that is not open here."""
         ticket = self._over.get(request.job_id)
         if ticket is not None:
-            return _over() if _has_ticket(ticket, request.ticket) else _wrong_ticket()
+            return over_error() if has_ticket(ticket, request.ticket) else ticket_error()
         if self._lookups.take():
             return NotReadyError("Too many requests for attempts that are not open.")
         record = self._records.find(request.job_id)
         if record is None or record.attempt.ticket is None:
             return NotFoundError("There is no such attempt.")
-        if not _has_ticket(record.attempt.ticket, request.ticket):
-            return _wrong_ticket()
-        return _over() if record.is_over else NotReadyError("The controller has not taken over this attempt yet.")
+        if not has_ticket(record.attempt.ticket, request.ticket):
+            return ticket_error()
+        return over_error() if record.is_over else NotReadyError("The controller has not taken over this attempt yet.")
 
     def _is_recorded(self, request: NodeRequest, ending: Mapping[str, Any]) -> bool:
         """Whether this end was recorded before. If it comes too late, record that once."""
@@ -388,36 +319,6 @@ def _outcome_of(ending: Mapping[str, Any], nonce: str) -> RunOutcome:
         return exit_outcome(dict(ending))
     except ValueError:
         return RunOutcome(state=RunState.CRASHED, reason=f"{_UNKNOWN}the report of its runner is not valid")
-
-
-def _has_ticket(digest: str, ticket: str) -> bool:
-    return hmac.compare_digest(hash_ticket(ticket), digest)
-
-
-def hash_ticket(ticket: str) -> str:
-    """Return what is recorded of a ticket."""
-    return hashlib.sha256(ticket.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _resolve(future: "Future[None]", error: ControllerError | None = None) -> None:
-    if not future.set_running_or_notify_cancel():
-        return  # its request has ended
-    if error is None:
-        future.set_result(None)
-    else:
-        future.set_exception(error)
-
-
-def _wrong_ticket() -> TicketError:
-    return TicketError("The ticket is not that of this attempt.")
-
-
-def _over() -> ConflictError:
-    return ConflictError("This attempt is over.")
-
-
-def _suspended() -> NotReadyError:
-    return NotReadyError("The controller is stopping.")
 
 
 def _not_stored(error: OSError) -> ControllerError:

@@ -6,8 +6,8 @@ So logs, tasks and results of remote attempts are read like those of local ones.
 import errno
 import json
 import os
-import time
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ _NOTE_BYTES = 4096
 _LIMITS = {LOG: LOG_BYTES + _NOTE_BYTES, EVENTS: MAX_FILE_BYTES}
 
 
-def append(directory: Path, name: str, offset: int, data: bytes) -> int:
+def append(directory: Path, name: str, offset: int, data: bytes, now: datetime) -> int:
     """Append to the log or the events if they have this size now. Return their size. Raises OSError."""
     descriptor = os.open(directory / name, _APPENDING, 0o600)
     try:
@@ -33,7 +33,7 @@ def append(directory: Path, name: str, offset: int, data: bytes) -> int:
         if size + len(data) > _LIMITS[name]:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), name)
         if name == LOG:
-            _stamp(directory, offset)
+            _stamp(directory, offset, now)
         return size + os.write(descriptor, data)
     finally:
         os.close(descriptor)
@@ -55,12 +55,12 @@ def write_mark(directory: Path, name: str, content: Mapping[str, Any]) -> None:
         os.close(folder)
 
 
-def _stamp(directory: Path, offset: int) -> None:
+def _stamp(directory: Path, offset: int, now: datetime) -> None:
     """Record that the log from `offset` on has arrived now (see `log_times`)."""
     descriptor = os.open(directory / LOG_TIMES, _APPENDING, 0o600)
     try:
         header = b"" if os.fstat(descriptor).st_size else MAGIC
-        os.write(descriptor, header + RECORD.pack(offset, time.time_ns() // 1_000_000))
+        os.write(descriptor, header + RECORD.pack(offset, int(now.timestamp() * 1000)))
     finally:
         os.close(descriptor)
 

@@ -9,14 +9,30 @@ controller` in a repository with its own `controller/` imports that one. In a Py
 comes last. `PYTHONPATH` passes the import paths and the SDK on to Python processes that the flow starts.
 """
 
-import importlib
-import importlib.machinery
-import importlib.util
+from __future__ import annotations
+
 import os
 import sys
-import types
-from collections.abc import Callable, Sequence
-from typing import Any
+from _frozen_importlib import module_from_spec  # `importlib.util` without what it imports
+from _frozen_importlib_external import (  # `importlib.machinery` is these, in a package that is slow to load
+    BYTECODE_SUFFIXES,
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    PathFinder,
+    SourceFileLoader,
+    SourcelessFileLoader,
+    spec_from_file_location,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import types
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+_FUNCTION = type(lambda: None)
 
 
 class FlowNotFoundError(Exception):
@@ -32,10 +48,10 @@ class PlainFolder:
     def find_spec(self, name: str, path: Sequence[str] | None, target: Any = None) -> Any:  # noqa: ARG002
         """Find a module directly below `controller` in the folders."""
         is_direct = name.startswith("controller.") and name.count(".") == 1
-        return importlib.machinery.PathFinder.find_spec(name, self._folders) if is_direct else None
+        return PathFinder.find_spec(name, self._folders) if is_direct else None
 
 
-class CachingLoader(importlib.machinery.SourceFileLoader):
+class CachingLoader(SourceFileLoader):
     """Loads a source file, with its bytecode below `bytecode` and not next to the file.
 
     In a Python environment this replaces `sys.pycache_prefix`, which would hide the bytecode of all installed packages.
@@ -100,11 +116,10 @@ def append_sdk(folder: str) -> bool:
 def store_bytecode(bytecode: str, *folders: str) -> None:
     """Store the bytecode of the modules in these folders below `bytecode`, and that of other modules where they are."""
     CachingLoader.bytecode = bytecode
-    machinery = importlib.machinery
-    make_finder = machinery.FileFinder.path_hook(
-        (machinery.ExtensionFileLoader, machinery.EXTENSION_SUFFIXES),
-        (CachingLoader, machinery.SOURCE_SUFFIXES),
-        (machinery.SourcelessFileLoader, machinery.BYTECODE_SUFFIXES),
+    make_finder = FileFinder.path_hook(
+        (ExtensionFileLoader, EXTENSION_SUFFIXES),
+        (CachingLoader, SOURCE_SUFFIXES),
+        (SourcelessFileLoader, BYTECODE_SUFFIXES),
     )
 
     def find(path: str) -> Any:
@@ -140,7 +155,7 @@ def extend_own_package(folder: str) -> None:
     """Make modules in the user's folder `controller` importable although our installed package has the same name."""
     if os.path.isdir(folder) and not os.path.exists(os.path.join(folder, "__init__.py")):
         try:
-            ours = importlib.import_module("controller")
+            ours = __import__("controller")
         except ImportError:
             return
         ours.__path__.insert(0, folder)
@@ -171,10 +186,10 @@ def load_module(path: str, name: str, import_paths: Sequence[str] = ()) -> types
     if dotted in sys.stdlib_module_names:
         dotted += "_"  # a flow in `queue.py` must not replace the module `queue` that others import
     loader = CachingLoader(dotted, path) if path.lower().endswith(".py") else None
-    spec = importlib.util.spec_from_file_location(dotted, path, loader=loader)
+    spec = spec_from_file_location(dotted, path, loader=loader)
     if spec is None or spec.loader is None:
         raise FlowNotFoundError(f"{name} is not a Python file.")
-    module = importlib.util.module_from_spec(spec)
+    module = module_from_spec(spec)
     sys.modules[dotted] = module
     spec.loader.exec_module(module)
     return module
@@ -205,7 +220,7 @@ def find_flow(module: types.ModuleType, name: str | None, place: str) -> Callabl
     own = [
         value
         for key, value in vars(module).items()
-        if (isinstance(value, types.FunctionType) or is_flow(value))
+        if (isinstance(value, _FUNCTION) or is_flow(value))
         and value.__module__ == module.__name__
         and not key.startswith("_")
     ]

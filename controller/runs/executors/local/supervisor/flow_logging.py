@@ -8,11 +8,15 @@ configures the root logger keeps its configuration: with the first handler of th
 restored, also its level WARNING. A level that the flow sets stays.
 """
 
-import importlib.util
+from __future__ import annotations
+
 import sys
-import types
-from collections.abc import Sequence
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import types
+    from collections.abc import Sequence
+    from typing import Any
 
 _FORMAT = "%(asctime)s.%(msecs)03d | %(levelname)-7s | %(name)s | %(message)s"
 """That of `controller.sdk.run_logger`, with the logger instead of the run."""
@@ -30,15 +34,12 @@ def install() -> None:
 class _Finder:
     """Finds `logging` as without this finder, and changes the default when it has been executed."""
 
-    _is_searching = False
-
     def find_spec(self, name: str, path: Sequence[str] | None, target: Any = None) -> Any:  # noqa: ARG002
         """Return the spec of `logging`; None for other modules."""
-        if name != "logging" or self._is_searching:
+        if name != "logging":
             return None
-        self._is_searching = True
-        spec = importlib.util.find_spec(name)
-        self._is_searching = False
+        others = (finder.find_spec(name, path) for finder in sys.meta_path if finder is not self)
+        spec = next((spec for spec in others if spec is not None), None)
         if spec is not None and spec.loader is not None:
             loader: Any = spec.loader
             execute = loader.exec_module

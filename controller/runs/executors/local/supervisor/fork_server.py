@@ -15,21 +15,18 @@ interpreter.
 
 import _signal  # type: ignore[import-not-found]  # typeshed has no stub of it
 import _socket
-import atexit
 import contextlib
 import gc
 import importlib
-import itertools
 import os
 import signal
 import sys
 import time
 import traceback
-import types
 from collections.abc import Sequence
 from typing import Any, NamedTuple, NoReturn
 
-from controller.runs.executors.local.supervisor import cold_start, flow_main, process_title, supervise
+from controller.runs.executors.local.supervisor import cold_start, flow_call, flow_main, process_title, supervise
 
 # Modules used by many flows. Not `asyncio`, which is large. Not `threading`, and therefore not `logging`: its handlers
 # make each fork 50 % slower. (`_socket` and `_signal` are those modules without their enums, for the same reason.)
@@ -70,7 +67,7 @@ def main(path: list[str], sdk: str = "", preload: Sequence[str] = ()) -> int:
     signal.signal(signal.SIGCHLD, _reap)
     area = process_title.find()
     process_title.show(area, "controller fork server")
-    flow_main.prepare()
+    flow_call.prepare()
     # A new interpreter would not have loaded our modules, and preloaded modules must import the copy of our SDK.
     for name in [name for name in sys.modules if name.partition(".")[0] == "controller"]:
         del sys.modules[name]
@@ -163,7 +160,8 @@ def _supervise(
     def call(spec: dict[str, Any], env: dict[str, str]) -> int:
         process_title.show(area, f"controller flow {directory}", env)
         reset_interpreter(initial, env)
-        return _run_and_exit(lambda: flow_main.main(spec), spec["root"], initial.preloaded)
+        own = flow_call.OwnModules
+        return int(own.exit.run_and_exit(lambda: flow_call.main(spec), spec["root"], own, initial.preloaded))
 
     warm_start = supervise.WarmStart(call, began_with, sys.orig_argv[0], bool(initial.preloaded))
     try:
@@ -178,7 +176,7 @@ def _restart_cold(directory: str) -> NoReturn:
     """Restart as a supervisor in UTF-8 mode: names in a repository are UTF-8, which this locale can't encode."""
     errors = os.open(f"{directory}/supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     os.dup2(errors, 2)
-    package = os.path.dirname(flow_main.PACKAGE)
+    package = os.path.dirname(flow_call.PACKAGE)
     os.execve(sys.executable, [sys.executable, *cold_start.SUPERVISOR, package, directory], {})
 
 
@@ -208,68 +206,5 @@ def _change_environment(env: dict[str, str]) -> None:
 
 def _installed() -> frozenset[str]:
     """Return the installed packages of which modules are loaded, by their top-level names."""
-    importlib.import_module("ctypes")  # `_exit` needs it; loaded once, before the forks
-    return frozenset(name.partition(".")[0] for name in sys.modules if not _is_standard(name))
-
-
-def _run_and_exit(run: Any, root: str, preloaded: frozenset[str]) -> int:
-    """Run the flow, then exit as an interpreter does.
-
-    A complete shutdown of the interpreter takes longer than a small flow. If only the standard library, `preloaded`
-    packages and the flow's own files were loaded, it is enough to do the steps that have an effect: join threads, call
-    atexit functions, and close what is open. Otherwise, return and let the interpreter do the whole shutdown.
-    """
-    before = len(sys.modules)
-    code: Any = 1
-    try:
-        code = run()
-    except SystemExit as error:
-        code = error.code
-    # New modules are last. Iterating over all of them would copy every memory page that contains a module name.
-    loaded = list(itertools.islice(reversed(sys.modules), max(0, len(sys.modules) - before)))
-    own = [name for name in loaded if not (_is_standard(name) or _is_ours(name) or name.partition(".")[0] in preloaded)]
-    if not all(_is_below(sys.modules[name], root) for name in own):
-        sys.exit(code)
-    if "threading" in sys.modules:
-        try:
-            sys.modules["threading"]._shutdown()
-        except flow_main.OwnModules.stopping.RunStopped:
-            sys.exit(code)
-    if len(sys._current_frames()) > 1:
-        sys.exit(code)  # daemon threads keep running until the interpreter has shut down
-    atexit._run_exitfuncs()
-    if code is not None and not isinstance(code, int):
-        sys.stderr.write(f"{code}\n")
-    for name in own:
-        vars(sys.modules.pop(name)).clear()  # closes the objects that are closed when they are collected
-    gc.collect(2 if gc.get_count()[2] else 1)  # the oldest generation is empty before its first collection
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError, AttributeError):
-            continue
-    _exit(0 if code is None else code & 0xFF if isinstance(code, int) else 1, has_libraries=bool(preloaded))
-
-
-def _exit(code: int, *, has_libraries: bool) -> NoReturn:
-    """End the process. C libraries may have functions to call at the exit, and output that is not written yet."""
-    if has_libraries:
-        sys.modules["ctypes"].PyDLL(None).exit(code)
-    os._exit(code)
-
-
-def _is_standard(name: str) -> bool:
-    return name == "__main__" or name.partition(".")[0] in sys.stdlib_module_names
-
-
-def _is_ours(name: str) -> bool:
-    """Return whether user code imported this module from our package; these modules need only the standard library."""
-    if name == flow_main.MARK:
-        return True
-    is_sdk = name == "controller" or f"{name}.".startswith("controller.sdk.")
-    return is_sdk and any(_is_below(sys.modules[name], folder) for folder in flow_main.OwnModules.folders)
-
-
-def _is_below(module: types.ModuleType, root: str) -> bool:
-    file = getattr(module, "__file__", None)
-    return isinstance(file, str) and file.startswith(f"{root}/") and file.endswith(".py")
+    importlib.import_module("ctypes")  # the end of a flow needs it; loaded once, before the forks
+    return frozenset(name.partition(".")[0] for name in sys.modules if not flow_call.OwnModules.exit.is_standard(name))

@@ -14,7 +14,10 @@ class SecretError(Exception):
 
 
 def resolve(declared: dict[str, dict[str, str]], received: dict[str, str | None]) -> dict[str, str]:
-    """Return the value of every secret in `{NAME: {"env": …} | {"file": …}}`. Raises SecretError."""
+    """Return the value of every secret in `{NAME: {"env": …} | {"file": …}}`. Raises SecretError.
+
+    `missing` beside `env` says why a value was not received.
+    """
     values = {}
     for name, source in declared.items():
         if "file" in source:
@@ -22,7 +25,8 @@ def resolve(declared: dict[str, dict[str, str]], received: dict[str, str | None]
         else:
             value = received.get(name)
             if value is None:
-                raise SecretError(f"secret {name}: {source['env']} is not set in the controller's environment")
+                missing = source.get("missing") or f"{source['env']} is not set in the controller's environment"
+                raise SecretError(f"secret {name}: {missing}")
             values[name] = value
     return values
 

@@ -8,6 +8,7 @@ import _signal  # type: ignore[import-not-found]  # typeshed has no stub of it
 import errno
 import fcntl
 import json
+import marshal
 import os
 import re
 import signal
@@ -19,6 +20,8 @@ from controller.runs.executors.local.supervisor.resource_limits import Limits
 
 CALL_FD = 3
 EVENTS_FD = 4
+MARSHAL_VERSION = 2
+"""The format of the call of a flow. Python 3.10 to 3.14 read and write it."""
 PARAMETERS_FD = 5
 PARAMETERS_FILE = "parameters.json"
 """The parameters of a command as a JSON object, in the attempt's directory; also readable from descriptor 5."""
@@ -138,10 +141,15 @@ def _candidates(program: str, path: str) -> list[str]:
     return [program] if "/" in program else [f"{directory}/{program}" for directory in path.split(":") if directory]
 
 
+def encode_call(call: dict[str, Any]) -> bytes:
+    """Return what a new interpreter or a command reads from `CALL_FD`. Only a command gets it as JSON."""
+    return marshal.dumps(call, MARSHAL_VERSION) if "name" in call else json.dumps(call).encode()
+
+
 def _in_memory(call: dict[str, Any]) -> int:
     """Return the descriptor of an unnamed file that contains the call, positioned at its start."""
     descriptor = os.memfd_create("call", os.MFD_CLOEXEC)
-    rest = memoryview(json.dumps(call).encode())
+    rest = memoryview(encode_call(call))
     while rest:
         rest = rest[os.write(descriptor, rest) :]
     os.lseek(descriptor, 0, os.SEEK_SET)

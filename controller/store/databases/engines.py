@@ -1,0 +1,32 @@
+"""Makes the engines of both kinds of database.
+
+All engines of a kind of database share one dialect and one cache, so that each statement is compiled once and not once
+for each engine. Compiling takes longer than most statements.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import URL, Compiled, Dialect, Engine, create_engine
+from sqlalchemy.pool import QueuePool
+from sqlalchemy.util import LRUCache
+
+_COMPILED: LRUCache[Any, Compiled] = LRUCache(500)
+
+
+def new_engine(url: URL, dialect: Dialect, arguments: Mapping[str, Any], *, size: int, overflow: int) -> Engine:
+    """Return a new engine with a pool of its own: `size` connections stay open, and `overflow` more may be open.
+
+    `arguments` are those of the driver for a new connection.
+    """
+    new = create_engine(url, poolclass=QueuePool, pool_size=size, max_overflow=overflow, connect_args=dict(arguments))
+    return Engine(new.pool, dialect, url, execution_options={"compiled_cache": _COMPILED})
+
+
+def new_dialect(url: URL, **options: Any) -> Dialect:
+    """Return a dialect that was initialized with a connection. `options` are those of `create_engine`."""
+    engine = create_engine(url, **options)
+    with engine.connect():
+        pass
+    engine.dispose()
+    return engine.dialect
