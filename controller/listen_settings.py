@@ -1,4 +1,4 @@
-"""Where a controller serves HTTP: the settings of `--listen` and of the options that belong to it."""
+"""Where a controller serves HTTP: the settings of `--listen` and `--node-listen`, and of what belongs to them."""
 
 import ipaddress
 import re
@@ -19,7 +19,7 @@ class Listen:
     `is_explicit` is set if the operator chose this address: the controller then fails if it can't use it, instead of
     running without it. `public_hosts` are further host names that browsers may use. `is_behind_proxy` is set if a proxy
     in front terminates TLS. `advertise` is the URL at which other controllers of the same state reach it, None if that
-    follows from the address.
+    follows from the address. `option` is the option that sets the address.
     """
 
     host: str = "127.0.0.1"
@@ -30,6 +30,13 @@ class Listen:
     is_behind_proxy: bool = False
     public_hosts: tuple[str, ...] = ()
     advertise: str | None = None
+    option: str = "--listen"
+
+    @property
+    def url(self) -> str:
+        """The URL of the address, as it is configured."""
+        scheme = "http" if self.certificate is None else "https"
+        return f"{scheme}://{_authority(self.host, self.port)}"
 
     @property
     def is_loopback(self) -> bool:
@@ -45,8 +52,9 @@ def parse_listen(
     is_behind_proxy: bool = False,
     public_hosts: tuple[str, ...] = (),
     advertise: str | None = None,
+    option: str = "--listen",
 ) -> Listen | None:
-    """Parse `--listen` and the options that belong to it. Raises UsageError.
+    """Parse `--listen`, or another option for an address, and the options that belong to it. Raises UsageError.
 
     `address` is `HOST:PORT`, `none` for no HTTP server, or None for the default. Addresses that other machines can
     reach need TLS, either our own or that of a proxy in front.
@@ -60,7 +68,7 @@ def parse_listen(
     host, _, port = (address or "127.0.0.1:4200").rpartition(":")
     host = "127.0.0.1" if host == "localhost" else host.strip("[]")
     if not _is_address(host) or not port.isdecimal() or int(port) > 65535:
-        raise UsageError(f"--listen {address}: expected HOST:PORT with an IP address, or none.")
+        raise UsageError(f"{option} {address}: expected HOST:PORT with an IP address, or none.")
     if any(not _PUBLIC_HOST.fullmatch(name) for name in public_hosts):
         raise UsageError("--public-host: expected a host name as in a browser's address bar, without scheme and path.")
     listen = Listen(
@@ -72,13 +80,14 @@ def parse_listen(
         is_behind_proxy=is_behind_proxy,
         public_hosts=public_hosts,
         advertise=_parse_advertise(advertise) if advertise else None,
+        option=option,
     )
     for file in (listen.certificate, listen.key):
         if file is not None and not file.is_file():
             raise UsageError(f"{file}: there is no such file.")
     if not listen.is_loopback and listen.certificate is None and not is_behind_proxy:
         raise UsageError(
-            f"--listen {address}: traffic to this address would not be encrypted.",
+            f"{option} {address}: traffic to this address would not be encrypted.",
             hint="Add --tls-certificate and --tls-key, or --behind-proxy if a proxy in front terminates TLS.",
         )
     return listen

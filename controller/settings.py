@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from controller.errors import UsageError
+from controller.executor_settings import ExecutorSettings
 from controller.git_directory import git_directory
 from controller.listen_settings import Listen
 from controller.notification_settings import NotificationSettings
@@ -85,8 +86,8 @@ class Settings:
     state that was written for another repository. `flow_user`: the name of the user that flows run as, None for the
     controller's own user. `listen`: where HTTP is served, None for no HTTP server. `uv`: how Python environments are
     built. `web_url_template`: the URL of the web page of a commit, with `{commit}`; None: guessed from the remote.
-    `notifications`: who is notified, and metrics. `triggers`: what files and requests may start. `waits`: wait while
-    another controller leads the project, instead of failing.
+    `notifications`: who is notified, and metrics. `triggers`: what files and requests may start. `executors`: where
+    flows run. `waits`: wait while another controller leads the project, instead of failing.
     """
 
     location: Location
@@ -104,6 +105,7 @@ class Settings:
     web_url_template: str | None = None
     notifications: NotificationSettings = field(default_factory=NotificationSettings)
     triggers: TriggerSettings = field(default_factory=TriggerSettings)
+    executors: ExecutorSettings = field(default_factory=ExecutorSettings)
     waits: bool = True
 
 

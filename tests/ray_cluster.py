@@ -57,6 +57,10 @@ class RayCluster:
     def address(self) -> str:
         return f"http://127.0.0.1:{self._dashboard_port}"
 
+    def cache(self, name: str) -> Path:
+        """Return the directory where the runners of a node, `head` or `node`, keep code and environments."""
+        return self.home / f"cache-{name}"
+
     def start(self) -> None:
         """Start the nodes that are not running, and return when jobs can be placed on both."""
         if self._head is None or self._head.poll() is not None:
@@ -106,6 +110,7 @@ class RayCluster:
         command += ["--num-cpus=2", "--num-gpus=0", "--object-store-memory=80000000"]
         command += [f"--{port}-port={free_port()}" for port in ports]
         environment = {"PATH": f"{BIN}:{os.defpath}", "HOME": str(self.home), "LANG": "C.UTF-8", **_SETTINGS}
+        environment["CONTROLLER_NODE_CACHE"] = str(self.cache(name))
         parent = os.getpid()
         with (self.home / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
@@ -125,7 +130,8 @@ class RayCluster:
             agents = self.get("/api/jobs/") is not None
         except OSError:
             return []
-        alive = [node["ip"] for node in found if node["raylet"].get("state") == "ALIVE"]
+        nodes = [node["raylet"] for node in found]
+        alive = [node["nodeManagerAddress"] for node in nodes if node.get("state") == "ALIVE"]
         return sorted(alive) if agents else []
 
 

@@ -1,4 +1,4 @@
-"""The controller that leads a state on a server, and the role of this one. For the status, the API and the dashboard."""
+"""The controller that leads a state on a server, and the role of this one: for status, API and dashboard."""
 
 import socket
 from dataclasses import dataclass

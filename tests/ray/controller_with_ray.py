@@ -13,24 +13,29 @@ from typing import Any
 
 from controller.runs.executors.remote import decision_table
 
-# Before the modules that copy these values.
-decision_table.SILENT_SECONDS = float(os.environ.get("RAY_TEST_SILENT", "30"))  # noqa: TID251
-decision_table.LATE_REPORT_SECONDS = decision_table.MISSING_SECONDS = 3.0
+# A tenth of the usual times, before modules copy these values.
+decision_table.SILENT_SECONDS = decision_table.LATE_REPORT_SECONDS = 3.0
+decision_table.MISSING_SECONDS = 6.0
 
 from controller.__main__ import main  # noqa: E402
 from controller.api.http import application  # noqa: E402
 from controller.app import controller as app  # noqa: E402
 from controller.app.executors import LocalExecution  # noqa: E402
+from controller.runs.executors.executor import Launchable  # noqa: E402
 from controller.runs.executors.executor_set import ExecutorSet  # noqa: E402
 from controller.runs.executors.ray.client import DashboardClient  # noqa: E402
 from controller.runs.executors.ray.engine import RayEngine  # noqa: E402
+from controller.runs.executors.remote import executor as remote_executor  # noqa: E402
+from controller.runs.executors.remote import handle, node_desk  # noqa: E402
 from controller.runs.executors.remote.attempt_records import AttemptRecords  # noqa: E402
 from controller.runs.executors.remote.executor import RemoteExecutor, RemoteSettings  # noqa: E402
-from controller.runs.executors.remote.job_engine import Job  # noqa: E402
+from controller.runs.executors.remote.job_engine import Job, JobResources  # noqa: E402
 from controller.runs.executors.remote.node_desk import NodeDesk  # noqa: E402
 from controller.runs.executors.remote.packages import CodePackages  # noqa: E402
 
 VARIABLES = os.environ  # noqa: TID251
+node_desk.BEAT_SECONDS = 1
+handle.STOP_SECONDS = 1.0
 
 
 class Engine(RayEngine):
@@ -71,10 +76,17 @@ class Controller(app.Controller):
         return local
 
 
+def _resources(launchable: Launchable) -> JobResources:
+    """Return what places the flows of some deployments on the second node."""
+    custom = {"second": 0.1} if launchable.run.deployment.endswith("-second") else {}
+    return JobResources(memory=launchable.deployment.resources.memory, custom=custom)
+
+
 def _read_secrets(places: Mapping[str, Mapping[str, str]]) -> dict[str, str | None]:
     return {name: VARIABLES.get(place.get("env", "")) for name, place in places.items()}
 
 
 if __name__ == "__main__":
+    remote_executor._resources = _resources
     app.Controller = Controller  # type: ignore[misc]
     sys.exit(main())
