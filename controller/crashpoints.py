@@ -2,9 +2,9 @@
 
 `CONTROLLER_CRASHPOINT=running` kills it once `running` is committed, `pass:plan` after that stage of a pass,
 `notify:send` before a message is sent, `files:creating` before the runs of new files are committed, and `supervisor:go`
-kills a supervisor at its point `go`. Several points are separated by commas. Used by
-tests/unit/runs/test_crashpoints.py, and by the tests of killed passes, notifications and file triggers in
-tests/acceptance.
+kills a supervisor at its point `go`. In the variables of a job, `runner:started` kills its runner. Several points are
+separated by commas. Used by tests/unit/runs/test_crashpoints.py and test_remote_crashpoints.py, and by the tests of
+killed passes, notifications and file triggers in tests/acceptance.
 """
 
 import os
@@ -17,6 +17,7 @@ CONTROLLER = ("claimed", "prepared", "launched", "heard", "running", "gone", "ju
 PASS = ("observe", "read", "parse", "plan", "applying", "apply", "project", "garbage")
 NOTIFY = ("send", "sent")
 FILES = ("creating", "created")
+RUNNER = ("prepared", "started", "running", "ended", "reported")
 SUPERVISOR = ("locked", "ready", "go", "started", "forked", "ended", "exited")
 
 

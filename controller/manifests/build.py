@@ -53,7 +53,7 @@ SCHEDULE_KEYS = ("schedule", "schedules", "timezone", "calendars")
 SETTINGS_KEYS = (
     *("timeout", "working_directory", "python", "import_paths"),
     *("catchup", "overlap", "priority", "prune", "queue", "renamed_from", "resources", "retention", "retries"),
-    *("secrets", "start_deadline", "expect", "heartbeat", "notify", "on"),
+    *("secrets", "start_deadline", "expect", "heartbeat", "notify", "on", "executor", "on_silence"),
 )
 """The keys of a document on which these fields depend."""
 

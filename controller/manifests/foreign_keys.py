@@ -45,9 +45,9 @@ _MAX_HINT = 300
 _CHANNEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _URL = re.compile(r"https?://[!-~]+")
 SHORT_SCHEDULE_HINT = 'write a cron expression, such as "0 2 * * *" or "@daily", or an interval, such as 15m'
-_PROCESS = "runs are processes on the controller's machine"
+_PROCESS = "runs are processes on the controller's machine, or with executor: ray jobs of a cluster"
 _REMOVAL_HINTS = {
-    "flow_runner infrastructure infra_overrides job_variables runner container docker image executor runs_on "
+    "flow_runner infrastructure infra_overrides job_variables runner container docker image runs_on "
     "service_account serviceaccountname build pull push": f"remove it: {_PROCESS}; see resources, env, secrets and "
     "working_directory",
     "flow_storage storage repository repo": "remove it: the code comes from git, at the commit of the deployment",
@@ -369,6 +369,8 @@ _INSIDE["notify"] = {plain_key(word): ("to", _same) for word in ["channel", "cha
 }
 _INSIDE["resources"] = {
     **dict.fromkeys(("mem", "memorylimit", "ram"), ("memory", _same)),
+    **dict.fromkeys(("cpu", "cores", "numcpus"), ("cpus", _same)),
+    **dict.fromkeys(("gpu", "numgpus"), ("gpus", _same)),
 }
 _INSIDE["catchup"] = {"enabled": ("policy", lambda value: "all" if value is True else "none")}
 _INSIDE["retention"] = {"count": ("runs", _same), "keep": ("runs", _same)}

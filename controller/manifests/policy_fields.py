@@ -46,6 +46,8 @@ class Policies(TypedDict):
     prune: Prune
     retention: Retention
     renamed_from: str | None
+    executor: str | None
+    on_silence: timedelta | None
 
 
 def read_policies(context: ValidationContext) -> Policies:
@@ -64,6 +66,8 @@ def read_policies(context: ValidationContext) -> Policies:
         prune=Prune(context.get("prune") or Prune.ENABLED),
         retention=_retention(context.valid_fields("retention")),
         renamed_from=context.get("renamed_from"),
+        executor=context.get("executor"),
+        on_silence=_on_silence(context),
     )
 
 
@@ -118,7 +122,15 @@ def _resources(context: ValidationContext, fields: dict[str, Any]) -> Resources:
         memory=None if memory is None else _bytes(context, ("resources", "memory"), memory),
         cpu_seconds=fields.get("cpu_seconds"),
         processes=None if processes is None else int(processes),
+        cpus=fields.get("cpus"),
+        gpus=fields.get("gpus"),
+        custom=fields.get("custom") or {},
     )
+
+
+def _on_silence(context: ValidationContext) -> timedelta | None:
+    """Return after how long without the controller a run is stopped; None: never."""
+    return read_length(context, ("on_silence", "stop"), context.valid_fields("on_silence").get("stop"))
 
 
 def _retention(fields: dict[str, Any]) -> Retention:

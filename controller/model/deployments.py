@@ -56,7 +56,8 @@ class Deployment:
     the repository root, with `/`; an empty string means the root itself. At most
     `overlap_limit` of its runs are in progress at the same time, unless `overlap` allows any number. `run_name` is the
     name of its runs, with placeholders. `timezone` is that of references if no schedule is concerned; None if not
-    declared. `executor` is the name of the executor of its runs, None for the controller's default.
+    declared. `executor` is the name of the executor of its runs, None for the controller's default. A run on a cluster
+    is stopped if the controller has not answered for `on_silence`; None: never.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Deployment:
     files: tuple[FileTrigger, ...] = ()
     webhooks: tuple[WebhookTrigger, ...] = ()
     executor: str | None = None
+    on_silence: timedelta | None = None
 
     @property
     def gate(self) -> After | None:

@@ -3,7 +3,8 @@
 `manifests` builds them from a document.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
@@ -89,11 +90,17 @@ Secret = EnvSecret | FileSecret
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """The limits of one run: bytes of memory, seconds of CPU time, and number of processes. None means no limit."""
+    """The limits of one run: bytes of memory, seconds of CPU time, and number of processes. None means no limit.
+
+    A cluster reserves the memory, and further `cpus`, `gpus` and amounts of `custom` resources, by their names.
+    """
 
     memory: int | None = None
     cpu_seconds: float | None = None
     processes: int | None = None
+    cpus: float | None = None
+    gpus: float | None = None
+    custom: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,10 @@ def test_every_policy_is_read_into_the_deployment(read: Read) -> None:
         "DB_PASSWORD": EnvSecret(env="SALES_DB_PASSWORD"),
         "TOKEN": FileSecret(file="/run/secrets/token"),
     }
-    assert found.resources == Resources(memory=3 * 2**29, cpu_seconds=3600, processes=64)
+    assert found.resources == Resources(
+        memory=3 * 2**29, cpu_seconds=3600, processes=64, cpus=2, gpus=0.5, custom={"license": 1}
+    )
+    assert (found.executor, found.on_silence) == ("ray", timedelta(minutes=5))
     assert found.retention == Retention(runs=200, days=30)
     assert (found.renamed_from, found.working_directory) == ("sales", "reports")
 
@@ -165,3 +168,35 @@ def test_a_fault_in_one_part_of_a_policy_does_not_hide_another(read: Read) -> No
 )
 def test_a_wrong_policy_says_what_is_expected(read: Read, text: str, message: str, hint: str | None) -> None:
     assert any(found[1:] == (message, hint) for found in said(read(GOOD + text)))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("executor: local", ("local", None)),
+        ("on_silence: continue", (None, None)),
+        ("executor: ray\non_silence: {stop: 90}", ("ray", timedelta(seconds=90))),
+    ],
+)
+def test_where_runs_are_executed(read: Read, text: str, expected: tuple[str | None, timedelta | None]) -> None:
+    (found,) = read(f"{GOOD}{text}\n").deployments.values()
+    assert (found.executor, found.on_silence) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "executor: slurm",
+        "on_silence: stop",
+        "on_silence: {}",
+        "on_silence: {stop: -5}",
+        "resources: {cpus: 0}",
+        "resources: {gpus: -1}",
+        "resources: {custom: {license: 0}}",
+        "resources: {custom: {'a b': 1}}",
+    ],
+)
+def test_an_invalid_place_for_runs_is_reported(read: Read, text: str) -> None:
+    state = read(f"{GOOD}{text}\n")
+    assert state.findings
+    assert not state.deployments

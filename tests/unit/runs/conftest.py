@@ -28,6 +28,7 @@ from controller.queries.parameter_form import Forms
 from controller.reconcile.reconciler import PassResult, Reconciler
 from controller.runs.admission import Admission
 from controller.runs.engine import Engine
+from controller.runs.executors.executor import Executor
 from controller.runs.executors.executor_set import ExecutorSet
 from controller.runs.executors.local.executor import LocalExecutor
 from controller.runs.executors.local.fork_server_client import ForkServer
@@ -305,8 +306,18 @@ class World:
         result = reconciler.run_pass()
         assert result.status.findings == ()
 
-    def start(self, *, max_running: int = 4, base: Mapping[str, str] | None = None, **more: Any) -> Engine:
-        """Start an engine, as a controller does. `base`: more of the environment that flows begin with."""
+    def start(
+        self,
+        *,
+        max_running: int = 4,
+        base: Mapping[str, str] | None = None,
+        remote: Executor | None = None,
+        **more: Any,
+    ) -> Engine:
+        """Start an engine, as a controller does. `base`: more of the environment that flows begin with.
+
+        `remote`: the executor of flows that name none.
+        """
         assert self.engine is None
         environment = {"PATH": PATH, **(base or {})}
         shared = None if base else self.shared
@@ -318,7 +329,7 @@ class World:
             pinned_deployments=PinnedDeployments(self.source, self.store, None, self.deployments),
             clock=self.clock,
             admission=self.admission,
-            executors=ExecutorSet([LocalExecutor(launcher)]),
+            executors=ExecutorSet([*([remote] if remote else []), LocalExecutor(launcher)]),
             max_running=max_running,
             on_tick=lambda: None,
             on_failure=lambda: self.failures.append("failed"),

@@ -38,7 +38,9 @@ from tests.remote_parts import AdvancedClock, RemoteController, free_port
 from tests.unit.runs.conftest import GRACE, PATH
 from tests.unit.runs.environments import deployment_of
 
-WAITS = 'echo began >> "$MARKS"; echo $$ > "$PID"; while [ ! -e "$GATE" ]; do sleep 0.02; done; exit $(cat "$GATE")'
+WAITS = (
+    'echo began | tee -a "$MARKS"; echo $$ > "$PID"; while [ ! -e "$GATE" ]; do sleep 0.02; done; exit $(cat "$GATE")'
+)
 
 
 class Installation(Protocol):

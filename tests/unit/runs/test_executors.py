@@ -30,6 +30,8 @@ pytestmark = pytest.mark.integration
 local_only = pytest.mark.parametrize("kind", ["warm", "cold"])
 """For promises that only local attempts need: their directory and their host say more than a cluster can."""
 
+remote_only = pytest.mark.parametrize("kind", ["process"])
+
 
 @pytest.fixture(params=["warm", "cold", "process"])
 def kind(request: pytest.FixtureRequest) -> str:
@@ -90,7 +92,8 @@ def test_the_output_of_a_flow_is_in_the_directory_of_its_attempt(place: Place) -
     handle = place.start()
     place.open_gate(exit_code=3)
     outcome_of(handle)
-    assert {"started", "exit", "log"} <= {path.name for path in handle.directory.iterdir()}
+    assert {"started", "exit"} <= {path.name for path in handle.directory.iterdir()}
+    assert (handle.directory / "log").read_text(encoding="utf-8") == "began\n"
 
 
 @pytest.mark.parametrize("is_ready", [False, True])
@@ -114,6 +117,20 @@ def test_without_go_no_flow_starts_after_the_controller_ends(place: Place) -> No
         adopted.abandon()
     assert wait_until_ended(adopted) == NotStarted()
     assert place.starts == 0
+
+
+@remote_only
+def test_a_job_that_waits_for_go_gets_it_from_the_next_controller(place: Place) -> None:
+    handle = place.launch()
+    wait_until_ready(handle)
+    place.restart()
+    assert place.starts == 0
+    adopted = place.adopt(handle)
+    wait_until_ready(adopted)
+    send_go(adopted)
+    place.open_gate()
+    assert outcome_of(adopted).state is RunState.SUCCEEDED
+    assert place.starts == 1
 
 
 def test_after_go_a_flow_outlives_its_controller_and_is_adopted(place: Place) -> None:

@@ -64,6 +64,7 @@ class AttemptDirectory:
             env["CONTROLLER_UPSTREAM"] = self._write_file(_UPSTREAM_FILE, start["upstream"])
         spec |= {"nonce": order["nonce"], "env": env, "export": code, "cgroup": None, "user": None}
         spec |= {"tmp": None if spec.get("tmp") is None else [places["tmp"]], "die_with_parent": True}
+        spec["crashpoint"] = _crashpoint(places["variables"])
         self._write_file("run.json", spec)
 
     def remove(self) -> None:
@@ -105,6 +106,12 @@ def _base_environment(variables: dict[str, str], spec: dict[str, Any]) -> dict[s
     if has_locale:
         inherited.pop("LC_ALL", None)
     return {"LANG": "C.UTF-8", "HOME": home if home.startswith("/") else "/", "PYTHONUNBUFFERED": "1", **inherited}
+
+
+def _crashpoint(variables: dict[str, str]) -> "str | None":
+    """Return the point at which a test has the supervisor die."""
+    points = variables.get("CONTROLLER_CRASHPOINT", "").split(",")
+    return next((point.partition(":")[2] for point in points if point.startswith("supervisor:")), None)
 
 
 def _replace(value: Any, old: str, new: str) -> Any:

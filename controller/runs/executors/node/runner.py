@@ -169,8 +169,8 @@ class Runner:
         self._flow.request_stop()
 
     def _reach(self, point: str) -> None:
-        """Die here, as if the machine had failed, if a test requests it."""
-        if self._variables.get("CONTROLLER_RUNNER_CRASHPOINT") == point:
+        """Die here, as if the machine had failed, if a test requests it with `CONTROLLER_CRASHPOINT`."""
+        if f"runner:{point}" in self._variables.get("CONTROLLER_CRASHPOINT", "").split(","):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
