@@ -25,7 +25,7 @@ from controller.runs.executors.remote.handle import RemoteHandle, RemoteParts
 from controller.runs.executors.remote.job_engine import Job, JobEngine, JobResources
 from controller.runs.executors.remote.job_tracker import JobTracker, TrackedJob
 from controller.runs.executors.remote.node_desk import NodeDesk
-from controller.runs.executors.remote.order import make_order, read_order, write_order
+from controller.runs.executors.remote.order import make_order, read_order, read_python, write_order
 from controller.runs.executors.remote.packages import CodePackages
 from controller.runs.executors.remote.seat import LATER_BEAT_SECONDS, Seat, Stage, hash_ticket
 from controller.runs.executors.remote.wake_signal import WakeSignal
@@ -57,7 +57,7 @@ class RemoteExecutor:
     """Launches jobs with `engine`, and adopts those of an earlier controller by the records of their attempts."""
 
     ready_seconds = math.inf
-    builds_python = False
+    builds_python = True
     place = None
 
     def __init__(
@@ -180,6 +180,7 @@ class RemoteExecutor:
                 runner=runner,
                 variables=self._settings.run_variables(launchable.run),
                 grace=self._settings.grace,
+                python=read_python(launchable.python),
             )
             write_order(seat.directory, order)
         except (OSError, ControllerError) as error:
