@@ -52,7 +52,7 @@ def test_verbose_lists_deployments_with_their_next_fire_times(repository: Reposi
     [declared] = full["declared"]
     [schedule] = declared.pop("schedules")
     assert declared.pop("file").endswith("deployments/good.yaml")
-    assert declared == {"name": "good", "line": 1, "suspended": False}
+    assert declared == {"name": "good", "line": 1, "suspended": False, "triggers": []}
     assert schedule.keys() == {"id", "text", "timezone", "suspended", "next_fire_time"}
     assert schedule["next_fire_time"].endswith(("T22:00:00Z", "T23:00:00Z"))
     refused = repository.ask("validate", "--verbose", "-o", "github")
