@@ -38,9 +38,8 @@ DEFAULT_MAX_RUNNING = 2 * (os.cpu_count() or 1)
 class Location:
     """The repository to follow (a directory or a URL), the part of it to read, and the place of its state.
 
-    All paths are absolute except `path`: the deployments path relative to the repository root, with `/`, and empty for
-    the whole repository. `environment` names the environment whose overlays are applied to the documents, if any.
-    `state_url` is the database with the state; None: a file in the state directory.
+    All paths are absolute except `path`, that of the deployments below the root of the repository. `environment`: whose
+    overlays are applied. `state_url`: None for a file in the state directory. `project`: see `project_names`.
     """
 
     repo: Path | RemoteUrl
@@ -49,6 +48,7 @@ class Location:
     state_dir: Path
     environment: str | None = None
     state_url: StateUrl | None = None
+    project: str | None = None
 
     @property
     def directory(self) -> Path:

@@ -3,11 +3,15 @@
 The text may contain a password, so only `store` gets it. Texts for people have the URL without it.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from controller.errors import UsageError
 
+DEFAULT_PROJECT = "default"
+_SCHEMA_PREFIX = "controller_"
+_LONGEST = 63 - len(_SCHEMA_PREFIX)
+"""PostgreSQL cuts longer names of schemas off."""
 _SCHEMES = ("postgresql", "postgresql+psycopg")
 _EXAMPLE = "postgresql+psycopg://user@host:5432/database"
 _PASSWORDS = "Put it in the variable CONTROLLER_STATE_URL or PGPASSWORD, or in the file ~/.pgpass (or PGPASSFILE)."
@@ -15,13 +19,39 @@ _PASSWORDS = "Put it in the variable CONTROLLER_STATE_URL or PGPASSWORD, or in t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateUrl:
-    """The URL of a state database. `public` is the URL without its password; `text` must not be shown."""
+    """The URL of a state database, and the project whose state it is.
+
+    `public` is the URL without its password; `text` must not be shown. The states of several projects can be in one
+    database, each with tables of its own in a schema of its own.
+    """
 
     text: str = field(repr=False)
     public: str
+    project: str = DEFAULT_PROJECT
 
     def __str__(self) -> str:
-        return self.public
+        return self.public if self.schema is None else f"{self.public} (project {self.project})"
+
+    @property
+    def schema(self) -> str | None:
+        """The PostgreSQL schema of the project; None for the default project, whose schema is that of the session."""
+        return None if self.project == DEFAULT_PROJECT else f"{_SCHEMA_PREFIX}{self.project.replace('-', '_')}"
+
+    def of_project(self, name: str | None) -> "StateUrl":
+        """Return the URL for the state of this project, None for the default project. Raises UsageError."""
+        project = name or DEFAULT_PROJECT
+        if len(project) > _LONGEST:
+            raise UsageError(
+                f"--project {project}: the name is too long for a project in a database.",
+                hint=f"Use at most {_LONGEST} characters.",
+            )
+        return replace(self, project=project)
+
+
+def project_of_schema(schema: str) -> str:
+    """Return the project whose state is in this PostgreSQL schema."""
+    has_prefix = schema.startswith(_SCHEMA_PREFIX)
+    return schema.removeprefix(_SCHEMA_PREFIX).replace("_", "-") if has_prefix else DEFAULT_PROJECT
 
 
 def parse_state_url(text: str | None, *, is_argument: bool = False) -> StateUrl | None:

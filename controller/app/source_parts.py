@@ -9,6 +9,7 @@ from controller.model.status import SourceStatus
 from controller.python_specs import Renderer
 from controller.runs.executors.local.users import FlowUser
 from controller.settings import Settings, flow_environment
+from controller.store.ownership import project_of
 
 
 def new_renderer(user: FlowUser | None) -> Renderer:
@@ -27,6 +28,7 @@ def first_status(settings: Settings) -> SourceStatus:
         repo=str(location.repo),
         ref=location.ref,
         environment=location.environment,
+        project_name=project_of(location),
         revision=None,
         last_attempted_revision=None,
         last_applied_revision=None,

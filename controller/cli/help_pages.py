@@ -5,7 +5,7 @@ from textwrap import fill
 
 import click
 
-LOCATION = frozenset({"repo", "path", "ref", "environment", "state_dir", "state_url"})
+LOCATION = frozenset({"repo", "path", "ref", "environment", "state_dir", "state_url", "project"})
 """The names of the options that `options.location` adds."""
 _LONGEST_SUMMARY = 300
 _ALL = "controller.help_all"

@@ -143,6 +143,12 @@ def location(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Directory for state, logs and exports. [default: .git/controller, or .controller without git]",
     )
     @_state_url
+    @click.option(
+        "--project",
+        metavar="NAME",
+        envvar="CONTROLLER_PROJECT",
+        help="Project whose state it is. [default: that of controller.yaml in a local repository, else default]",
+    )
     @wraps(command)
     def with_location(
         repo: str | None,
@@ -151,14 +157,18 @@ def location(command: Callable[..., Any]) -> Callable[..., Any]:
         environment: str | None,
         state_dir: str | None,
         state_url: "StateUrl | None",
+        project: str | None,
         **arguments: Any,
     ) -> Any:
         from dataclasses import replace
 
+        from controller.project_names import chosen_project
         from controller.settings import locate  # not for --help and completion
 
         place = locate(repo, path, ref, state_dir, environment)
-        return command(location=replace(place, state_url=state_url), **arguments)
+        name = chosen_project(project or None, place.repo)
+        url = None if state_url is None else state_url.of_project(name)
+        return command(location=replace(place, state_url=url, project=name), **arguments)
 
     return with_location
 

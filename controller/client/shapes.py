@@ -1384,6 +1384,7 @@ class Source(TypedDict):
     - `last_applied_revision`: older than `last_attempted_revision` if a pass could not apply.
     - `watch_problem`: why changes are only noticed by polling; None if they are watched for.
     - `environment`: the environment whose overlays are applied, or None.
+    - `project_name`: the project whose state it is, None if the state has no name.
     """
 
     repo: str
@@ -1395,6 +1396,7 @@ class Source(TypedDict):
     findings: list[Finding]
     watch_problem: str | None
     environment: str | None
+    project: str | None
 
 
 class StateUsage(TypedDict):

@@ -55,11 +55,15 @@ class Project:
 
 
 def read_project(
-    file: ManifestFile | RefusedFile | None, now: datetime, calendar_files: CalendarFiles | None = None
+    file: ManifestFile | RefusedFile | None,
+    now: datetime,
+    calendar_files: CalendarFiles | None = None,
+    name: str | None = None,
 ) -> Project:
     """Return the project that this file declares, with the problems of the file.
 
-    Without `calendar_files`, calendars that are files have no dates, and no schedule can use them.
+    Without `calendar_files`, calendars that are files have no dates, and no schedule can use them. A file that declares
+    another project than `name` has an error; None: it may declare any.
     """
     if file is None:
         return Project()
@@ -76,7 +80,7 @@ def read_project(
         message = f"{PROJECT_FILE} must be a single mapping"
         return Project(problems=(Problem(code="NotAMapping", message=message, place=place),))
     root = without_keys(root, *ignored_keys(root))
-    problems = [*loaded.documents[0].problems, *check_shape(root, PROJECT)]
+    problems = [*loaded.documents[0].problems, *check_shape(root, PROJECT), *_other_project(root, name)]
     if calendar_files is not None and not problems:
         root, invalid = insert_dates(root, calendar_files)
         problems += invalid
@@ -118,6 +122,16 @@ def unknown_environment(name: str, declared: Collection[str]) -> Problem:
     alternatives = f"declared environments: {', '.join(sorted(declared))}" if declared else None
     hint = did_you_mean(name, declared) or alternatives
     return Problem(code="UnknownEnvironment", message=message, place=Position(1, 1, PROJECT_FILE), hint=hint)
+
+
+def _other_project(root: Node, expected: str | None) -> Iterator[Problem]:
+    """Yield a problem if the file declares another project than that of the state."""
+    declared = root.child("project")
+    if expected is None or declared is None or declared.value == expected:
+        return
+    message = f"the project is {declared.value}, but the controller runs the project {expected}"
+    hint = f"start it with `--project {declared.value}`, or write `project: {expected}`"
+    yield Problem(code="OtherProject", message=message, place=declared.place, path=("project",), hint=hint)
 
 
 def _project(root: Node, problems: list[Problem], now: datetime) -> Project:

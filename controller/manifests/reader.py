@@ -120,6 +120,7 @@ class ManifestReader:
     Documents are rendered for `environment` (None: without overlays); `all_environments` also checks them in every
     other one. If `is_whole` is False, the files are only a part of the repository, so an undeclared environment is not
     reported; if `is_rooted` is False, missing code files are not. `files` is a cache that several readers can share.
+    `project_name` is the only one that `controller.yaml` may declare, None for any.
     `map_files` may read files in other processes, unless another reader shares the cache.
     `parsed` counts the files that were not read from this reader's own cache, `built` the documents in them.
     """
@@ -128,6 +129,7 @@ class ManifestReader:
         self,
         environment: str | None = None,
         *,
+        project_name: str | None = None,
         all_environments: bool = False,
         is_whole: bool = True,
         is_rooted: bool = True,
@@ -143,7 +145,7 @@ class ManifestReader:
         self._is_rooted = is_rooted
         self._project_file: ManifestFile | RefusedFile | None = None
         self._calendar_files: CalendarFiles | None = None
-        self._project = Project()
+        self._project, self._project_name = Project(), project_name
         self._modules = ModuleCache() if files is None else files.modules
         self._files: dict[str, _FileResult] = {}
         self._unread: list[str] | None = []
@@ -175,7 +177,7 @@ class ManifestReader:
             calendar_files = find_calendar_files(project, code)
         if (project, calendar_files) != (self._project_file, self._calendar_files):
             self._project_file, self._calendar_files = project, calendar_files
-            self._project = read_project(project, now, calendar_files)
+            self._project = read_project(project, now, calendar_files, self._project_name)
             self._files, self._unread, self._state = {}, [], self._combine({}, [])
         expected = {path for result in self._files.values() for path in result.dependencies}
         options = BuildOptions(

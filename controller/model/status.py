@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from controller.model import INTERNAL
+from controller.model import INTERNAL, json_key
 from controller.model.findings import Finding
 
 
@@ -142,6 +142,7 @@ class SourceStatus:
     - `last_applied_revision`: older than `last_attempted_revision` if a pass could not apply.
     - `watch_problem`: why changes are only noticed by polling; None if they are watched for.
     - `environment`: the environment whose overlays are applied, or None.
+    - `project_name`: the project whose state it is, None if the state has no name.
     """
 
     repo: str
@@ -160,6 +161,7 @@ class SourceStatus:
     overdue_since: datetime | None = field(default=None, metadata=INTERNAL)
     """The start of a pass that has not finished in time."""
     environment: str | None = None
+    project_name: str | None = field(default=None, metadata=json_key("project"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -195,6 +195,7 @@ def public_source(status: SourceStatus | None, location: Location) -> SourceStat
             last_attempted_revision=None,
             last_applied_revision=None,
             environment=location.environment,
+            project_name=location.project,
         )
     since = status.overdue_since
     if since is None:

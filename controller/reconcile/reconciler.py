@@ -88,7 +88,7 @@ class Reconciler:
         self._python = python
         self._is_atomic = is_atomic
         self.drifts = 0
-        self._reader = ManifestReader(initial.environment)
+        self._reader = ManifestReader(initial.environment, project_name=initial.project_name)
         self._deployments = deployments
         self._is_fresh = True
         self._is_unavailable = False
@@ -395,4 +395,5 @@ def _is_same_location(recorded: SourceStatus, initial: SourceStatus) -> bool:
 
 def _with_location(recorded: SourceStatus, initial: SourceStatus) -> SourceStatus:
     """Return the recorded status with the location that is followed now."""
-    return replace(recorded, repo=initial.repo, ref=initial.ref, environment=initial.environment)
+    name = initial.project_name or recorded.project_name
+    return replace(recorded, repo=initial.repo, ref=initial.ref, environment=initial.environment, project_name=name)

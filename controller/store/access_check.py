@@ -53,7 +53,7 @@ def check_access(location: Location) -> None:
 
 
 def check_owner(location: Location) -> None:
-    """Raise UsageError if the state belongs to another repository. Errors while reading the state are ignored.
+    """Raise UsageError if the state belongs to another repository or project. Errors of reading it are ignored.
 
     The controller itself checks the owner of a state on a server.
 
@@ -64,11 +64,13 @@ def check_owner(location: Location) -> None:
         return
     try:
         with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True)) as connection:
-            row = connection.execute("SELECT repo FROM source WHERE project = ?", (PROJECT,)).fetchone()
+            query = "SELECT repo, project_name FROM source WHERE project = ?"
+            row = connection.execute(query, (PROJECT,)).fetchone()
     except sqlite3.Error:
         return
     if row is not None:
         check_repository(row[0], location)
+        check_project(row[1], location)
 
 
 def check_repository(owner: str, location: Location) -> None:
@@ -77,6 +79,17 @@ def check_repository(owner: str, location: Location) -> None:
         raise UsageError(
             f"The {name_state(location)} belongs to the repository {owner}, not to {location.repo}.",
             hint=f"Add --repo {owner} to read the state of that one, or choose another {state_option(location)}.",
+        )
+
+
+def check_project(owner: str | None, location: Location) -> None:
+    """Raise UsageError if the state, which is that of the project `owner`, is not that of this location's project."""
+    name = location.project
+    if name is not None and owner is not None and name != owner:
+        raise UsageError(
+            f"{name_state(location)} is that of the project {owner}, not of {name}.",
+            hint=f"One file has the state of one project: choose another --state-dir, or use --project {owner}."
+            f" If the project is called {name} from now on, use `controller run --project {name} --adopt-state`.",
         )
 
 

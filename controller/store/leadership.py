@@ -42,7 +42,7 @@ _PAUSE_SECONDS = 0.1
 _TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended('controller/' || %s, 0))"
 _TRY_LOCK_OR_END_STALE = """
 WITH tried AS MATERIALIZED (
-    SELECT pg_try_advisory_lock(hashtextextended('controller/' || %(project)s, 0)) AS has_lock
+    SELECT pg_try_advisory_lock(hashtextextended('controller/' || %(name)s, 0)) AS has_lock
 )
 SELECT has_lock, (
     SELECT count(pg_terminate_backend(a.pid)) FROM pg_stat_activity a JOIN leases l ON l.project = %(project)s
@@ -81,7 +81,8 @@ class Leadership:
         self.term: int | None = None
         self.commits = 0
         self._project = project
-        self._channel = channel_of(project)
+        self._name = project if url.schema is None else url.project
+        self._channel = channel_of(url, project)
         self._has_leases = False
         self._lock: psycopg.Connection[tuple[Any, ...]] | None = None
 
@@ -103,8 +104,8 @@ class Leadership:
                 _check_session(self._lock)
             self._has_leases = self._has_leases or _has_tables(self._lock)
             if not self._has_leases:
-                return self._lock.execute(_TRY_LOCK, (self._project,)).fetchone() == (True,)
-            values = {"project": self._project, "seconds": LEASE.total_seconds()}
+                return self._lock.execute(_TRY_LOCK, (self._name,)).fetchone() == (True,)
+            values = {"name": self._name, "project": self._project, "seconds": LEASE.total_seconds()}
             row = self._lock.execute(_TRY_LOCK_OR_END_STALE, values).fetchone()
             return row is not None and bool(row[0])
 

@@ -6,20 +6,28 @@
 from datetime import datetime
 
 from controller.errors import UsageError
-from controller.model.status import Event, EventSeverity
+from controller.model.status import Event, EventSeverity, SourceStatus
 from controller.settings import Location
 from controller.store import events, source_status
-from controller.store.access_check import has_moved, is_of_repository, name_state, state_option
+from controller.store.access_check import check_project, has_moved, is_of_repository, name_state, state_option
 from controller.store.store import Transaction
 
 
+def project_of(location: Location) -> str | None:
+    """Return the project whose state it is. None if only the state itself, which is a file, may have a name."""
+    return location.project if location.state_url is None else location.state_url.project
+
+
 def claim(tx: Transaction, location: Location, now: datetime, *, is_adopted: bool) -> None:
-    """Record that the state belongs to this location's repository.
+    """Record that the state belongs to this location's repository and project.
 
     Raises UsageError if it belongs to another one, unless that repository was moved here or `is_adopted` is set.
     """
     status = source_status.find(tx)
-    if status is None or is_of_repository(status.repo, location):
+    if status is None:
+        return
+    _claim_project(tx, status, location, is_adopted=is_adopted)
+    if is_of_repository(status.repo, location):
         return
     owner, is_moved = status.repo, has_moved(status.repo, location)
     if not (is_moved or is_adopted):
@@ -36,3 +44,12 @@ def claim(tx: Transaction, location: Location, now: datetime, *, is_adopted: boo
     source_status.set_repository(tx, str(location.repo))
     event = Event(time=now, severity=EventSeverity.WARNING, reason=reason, message=message, about="controller")
     events.append(tx, [event])
+
+
+def _claim_project(tx: Transaction, status: SourceStatus, location: Location, *, is_adopted: bool) -> None:
+    """Record the project, if it is named. Raises UsageError if the state is that of another one."""
+    name = project_of(location)
+    if not is_adopted:
+        check_project(status.project_name, location)
+    if name is not None and name != status.project_name:
+        source_status.set_project(tx, name)

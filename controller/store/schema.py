@@ -83,6 +83,7 @@ source = Table(
     Column("watch_problem", Text),
     Column("overdue_since", Instant),
     Column("environment", Text),
+    Column("project_name", Text),
 )
 
 inventory = Table(

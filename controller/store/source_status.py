@@ -63,6 +63,11 @@ def set_repository(tx: Transaction, repo: str) -> None:
     tx.connection.execute(update(source).where(source.c.project == tx.project).values(repo=repo))
 
 
+def set_project(tx: Transaction, name: str) -> None:
+    """Record that the state is that of this project."""
+    tx.connection.execute(update(source).where(source.c.project == tx.project).values(project_name=name))
+
+
 def approve(tx: Transaction, digest: str) -> None:
     """Approve the withheld deletions with this digest. The next pass applies them."""
     tx.connection.execute(update(source).where(source.c.project == tx.project).values(approved=digest))

@@ -13,7 +13,7 @@ import click
 from controller.cli.main import cli
 
 FILE = "docs/cli.md"
-SHARED = frozenset({"repo", "path", "ref", "environment", "state_dir", "state_url"})
+SHARED = frozenset({"repo", "path", "ref", "environment", "state_dir", "state_url", "project"})
 _PAGE = Path(__file__).parents[2] / FILE
 _TABLE = re.compile(r"^\| option \|.*\n(?:\|.*\n)+", re.MULTILINE)
 _OPTION = re.compile(r"(?<![\w`-])(--[a-z][a-z-]*)")

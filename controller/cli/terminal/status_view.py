@@ -138,6 +138,8 @@ def _head(view: StatusView, now: datetime) -> RenderableType:
     if view.commit is not None:
         rows.append(("commit", text_format.commit(view.commit, now)))
     rows.append(("environment", environment))
+    if view.source.project_name is not None:
+        rows.append(("project", text_format.plain(view.source.project_name)))
     if view.source.watch_problem is not None:
         rows.append(("", Text("polling only: ", style="yellow") + text_format.plain(view.source.watch_problem)))
     for condition in view.source.conditions:

@@ -59,6 +59,8 @@ class PostgresqlDatabase:
         engine = self.writer()
         try:
             with engine.begin() as connection:
+                if self.url.schema is not None:
+                    connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {self.url.schema}")
                 create_tables(connection, version)
         finally:
             engine.dispose()
@@ -143,6 +145,8 @@ def _arguments(url: StateUrl, settings: dict[str, str], application_name: str = 
     """Return the connection parameters of libpq: those of the URL come first, except for the settings of sessions."""
     query = _address(url).query
     values = {"TimeZone": "UTC", "client_min_messages": "warning", **settings}
+    if url.schema is not None:
+        values["search_path"] = url.schema
     options = " ".join(f"-c {name}={value}" for name, value in values.items())
     defaults = {"connect_timeout": _CONNECT_SECONDS, **_KEEPALIVE}
     own = {name: value for name, value in defaults.items() if name not in query}

@@ -10,7 +10,8 @@ from controller.errors import StateError, StorageFullError
 _FULL = "53100"
 _BY_STATE = {
     "25006": "This server is a read-only replica, or the database is read-only. Use the URL of the primary server.",
-    "42501": "Let the role use the database: `GRANT CREATE ON SCHEMA public TO role`, or make it the database's owner.",
+    "42501": "Let the role use the database: `GRANT CREATE ON SCHEMA public TO role`, or make it the database's owner."
+    " A project that is not `default` needs `GRANT CREATE ON DATABASE name TO role`.",
     "55P03": "Another session has locked the tables. Find it in pg_stat_activity.",
     "57014": "The server took too long. Check its load and its locks.",
     "25P03": "The controller was stopped for a while. It tries again by itself.",

@@ -15,9 +15,10 @@ ASK_SECONDS = 10.0
 """How often the count is read although no commit was announced."""
 
 
-def channel_of(project: str) -> str:
+def channel_of(url: StateUrl, project: str) -> str:
     """Return the channel on which the commits of a project are announced, each with its number."""
-    return f"controller_{sha256(project.encode()).hexdigest()[:16]}"
+    name = f"{url.schema or ''}/{project}"
+    return f"controller_{sha256(name.encode()).hexdigest()[:16]}"
 
 
 class ServerListener:
@@ -41,7 +42,7 @@ class ServerListener:
             connection = self._connection
             if connection is None or connection.closed:
                 connection = self._connection = connect(self._url)
-                connection.execute(f"LISTEN {channel_of(self._project)}".encode())
+                connection.execute(f"LISTEN {channel_of(self._url, self._project)}".encode())
                 self._ask(connection)
             announced = [int(notice.payload) for notice in connection.notifies(timeout=0)]
             self._count = max([self._count, *announced])

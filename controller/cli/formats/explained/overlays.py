@@ -12,6 +12,13 @@ OVERLAYS = (
         remedy="Correct the name, or declare the environment under `environments`.",
     ),
     Explanation(
+        code="OtherProject",
+        summary="`controller.yaml` is that of another project",
+        meaning="`project` in `controller.yaml` is not the project whose state the controller uses. Nothing is "
+        "applied, and the active deployments do not change.",
+        remedy="Correct the name. If the project has a new name, restart the controller with `--project`.",
+    ),
+    Explanation(
         code="InvalidOverlay",
         summary="an overlay contains a key that is not allowed",
         meaning="An overlay under `environments` changes the name of its deployment or contains `environments` itself.",

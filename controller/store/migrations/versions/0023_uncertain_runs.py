@@ -1,4 +1,4 @@
-"""Runs of which it is unknown whether they are still running, and the hosts on which they may be."""
+"""Runs of which it is unknown whether they are still running, the hosts on which they may be, and names of projects."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,6 +11,7 @@ def upgrade() -> None:
     """Apply."""
     op.add_column("runs", sa.Column("uncertain_since", sa.DateTime(timezone=True)))
     op.add_column("runs", sa.Column("uncertain_reason", sa.Text()))
+    op.add_column("source", sa.Column("project_name", sa.Text()))
     op.create_table(
         "hosts",
         sa.Column("project", sa.String(length=63), nullable=False),

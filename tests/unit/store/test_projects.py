@@ -1,0 +1,161 @@
+"""Several projects in one database: each has its own tables, leader and announcements. A file has one project."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from controller.errors import AlreadyRunningError, StateError, UsageError
+from controller.model.status import Event, EventSeverity, SourceStatus
+from controller.project_names import chosen_project
+from controller.remotes import parse_url
+from controller.settings import Location
+from controller.state_url import StateUrl, project_of_schema
+from controller.store import Store, events, source_status
+from controller.store.access_check import check_owner
+from controller.store.commit_counter import CommitListener
+from controller.store.databases.postgresql import connect
+from controller.store.ownership import claim
+from controller.store.server_check import check_server
+from controller.store.state_copy import copy_state
+from tests.conftest import NOW, wait_until
+from tests.postgresql import Server
+
+EVENT = Event(time=NOW, severity=EventSeverity.INFO, reason="Applied", message="done", about="source")
+
+
+@pytest.fixture
+def url(postgresql_server: Server, request: pytest.FixtureRequest) -> StateUrl:
+    """A database without tables."""
+    return postgresql_server.create_database(f"p{abs(hash(request.node.nodeid))}")
+
+
+@pytest.fixture
+def stores(url: StateUrl) -> Iterator[list[Store]]:
+    """The stores of three projects of one database, whose controllers lead at the same time."""
+    opened = [Store.open(url.of_project(name)) for name in ("sales", "sales-eu", None)]
+    yield opened
+    for store in opened:
+        store.close()
+
+
+def write(store: Store, message: str = "done") -> None:
+    with store.write() as tx:
+        events.append(tx, [Event(time=NOW, severity=EventSeverity.INFO, reason="A", message=message, about="source")])
+
+
+def read(store: Store) -> list[str]:
+    with store.read() as tx:
+        return [event.message for event in events.latest(tx, 10)]
+
+
+def test_projects_share_a_database_and_nothing_else(stores: list[Store], url: StateUrl) -> None:
+    for number, store in enumerate(stores):
+        write(store, str(number))
+    assert [read(store) for store in stores] == [["0"], ["1"], ["2"]]
+    with connect(url) as connection:
+        rows = connection.execute("SELECT schemaname FROM pg_tables WHERE tablename = 'runs' ORDER BY 1").fetchall()
+    assert [name for (name,) in rows] == ["controller_sales", "controller_sales_eu", "public"]
+    for name in ("sales", "sales-eu", None):
+        with pytest.raises(AlreadyRunningError):
+            Store.open(url.of_project(name))
+
+
+def test_a_commit_is_announced_to_its_project_only(stores: list[Store], url: StateUrl) -> None:
+    listeners = [CommitListener(url.of_project(name)) for name in ("sales", None)]
+    before = [listener.stamp() for listener in listeners]
+    write(stores[0])
+    wait_until(lambda: listeners[0].stamp() == before[0] + 1)
+    assert listeners[1].stamp() == before[1]
+    for listener in listeners:
+        listener.close()
+
+
+def test_a_project_without_a_state_is_not_that_of_another_one(stores: list[Store], url: StateUrl) -> None:
+    assert Store.open_existing(url.of_project("hr")) is None
+    with pytest.raises(StateError, match=r"There is no state at .*project hr"):
+        Store.open_read_only(url.of_project("hr"))
+    report = check_server(url.of_project("hr"))
+    assert (report.schema, report.leader) == (None, None)
+    report = check_server(url.of_project("sales"))
+    assert report.leader is not None
+    assert len(stores) == 3
+
+
+def test_a_state_is_copied_into_a_project(sqlite_store: Store, url: StateUrl, tmp_path: Path) -> None:
+    write(sqlite_store, "kept")
+    copy_state(sqlite_store.place, url.of_project("sales"))
+    assert Store.open_existing(url) is None
+    copy_state(url.of_project("sales"), tmp_path / "back.db")
+    store = Store.open_read_only(tmp_path / "back.db")
+    assert read(store) == ["kept"]
+    store.close()
+
+
+@pytest.mark.parametrize(("name", "schema"), [("default", None), ("a", "controller_a"), ("a-b", "controller_a_b")])
+def test_the_name_of_a_schema_is_that_of_its_project(name: str, schema: str | None) -> None:
+    url = StateUrl(text="postgresql://h/d", public="postgresql://h/d").of_project(name)
+    assert url.schema == schema
+    assert project_of_schema(url.schema or "public") == name
+
+
+def test_a_name_that_postgresql_would_cut_off_is_refused() -> None:
+    url = StateUrl(text="postgresql://h/d", public="postgresql://h/d")
+    assert len(url.of_project("a" * 52).schema or "") == 63
+    with pytest.raises(UsageError, match="too long"):
+        url.of_project("a" * 53)
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        ("project: sales\n", "sales"),
+        ("# ours\nproject:  'sales-eu'   # the shop\nqueues: {}\n", "sales-eu"),
+        ('queues: {}\nproject: "a1"', "a1"),
+        ("defaults:\n  project: sales\n", None),
+        ("project: Sales\n", None),
+        ("project: {a: b}\n", None),
+        ("queues: {}\n", None),
+    ],
+)
+def test_a_local_repository_names_its_project(tmp_path: Path, content: str, name: str | None) -> None:
+    assert chosen_project(None, tmp_path) is None
+    (tmp_path / "controller.yaml").write_text(content)
+    assert chosen_project(None, tmp_path) == name
+    assert chosen_project("hr", tmp_path) == "hr"
+
+
+def test_an_invalid_name_is_refused_and_a_remote_repository_names_none(tmp_path: Path) -> None:
+    assert chosen_project(None, parse_url("https://example.org/a.git")) is None
+    with pytest.raises(UsageError, match="not the name of a project"):
+        chosen_project("Sales", tmp_path)
+
+
+def status_of(location: Location) -> SourceStatus:
+    return SourceStatus(
+        repo=str(location.repo), ref=None, revision=None, last_attempted_revision=None, last_applied_revision=None
+    )
+
+
+def test_a_file_is_the_state_of_one_project(sqlite_store: Store, tmp_path: Path) -> None:
+    def location(project: str | None) -> Location:
+        return Location(repo=tmp_path, path="", ref=None, state_dir=tmp_path, project=project)
+
+    with sqlite_store.write() as tx:
+        source_status.save(tx, status_of(location(None)))
+        claim(tx, location(None), NOW, is_adopted=False)
+        claim(tx, location("sales"), NOW, is_adopted=False)
+        claim(tx, location(None), NOW, is_adopted=False)
+        with pytest.raises(UsageError, match="is that of the project sales, not of hr") as refused:
+            claim(tx, location("hr"), NOW, is_adopted=False)
+        assert "--project sales" in str(refused.value.hint)
+    check_owner(location("sales"))
+    check_owner(location(None))
+    with pytest.raises(UsageError, match="is that of the project sales, not of hr"):
+        check_owner(location("hr"))
+    with sqlite_store.write() as tx:
+        claim(tx, location("hr"), NOW, is_adopted=True)
+    with sqlite_store.read() as tx:
+        status = source_status.find(tx)
+    assert status is not None
+    assert status.project_name == "hr"
