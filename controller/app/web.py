@@ -64,6 +64,7 @@ class Web:
         self._forwarder = forwarder
         self._parts = parts and replace(parts, webhook_requests=lambda: self._webhooks.guard.counts)
         self._server: HttpServer | None = None
+        self._counters: list[CommitCounter] = []
 
     def start(self) -> None:
         """Bind and serve. Raises UsageError if an explicit address cannot be bound."""
@@ -85,6 +86,8 @@ class Web:
         if self._server is not None:
             self._server.close()
             self._server = None
+            for counter in self._counters:
+                counter.close()
 
     def login_link(self) -> str:
         """Return a link that opens one session, once. Raises UsageError if the dashboard is not served."""
@@ -170,7 +173,8 @@ class Web:
 
         streams = Streams()
         built = self._operations.admission.deployments.build
-        deployment_cache = DeploymentCache(self._store, CommitCounter(self._state.database), self._clock, built)
+        self._counters = [CommitCounter(self._state.database) for _ in range(2)]
+        deployment_cache = DeploymentCache(self._store, self._counters[0], self._clock, built)
         server.on_close = streams.closing.set
         dependencies = Dependencies(
             store=self._store,
@@ -181,7 +185,7 @@ class Web:
             operations=self._operations,
             webhooks=self._webhooks,
             credentials=credentials,
-            feed=EventFeed(self._store, CommitCounter(self._state.database), streams),
+            feed=EventFeed(self._store, self._counters[1], streams),
             streams=streams,
             fields=FieldLocations(self._source, self._settings.location.environment, self._clock),
             plan=self.plan,
