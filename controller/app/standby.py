@@ -11,7 +11,7 @@ from typing import Any
 from controller.api.http.forwarder import Forwarder
 from controller.app.web import Web
 from controller.clock import Clock
-from controller.errors import ControllerError, NoLeaderError, StateError
+from controller.errors import ControllerError, NoLeaderError, NoStateError, StateError
 from controller.listen_settings import is_loopback_url
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.operations.context import OperationContext
@@ -21,13 +21,16 @@ from controller.queries.parameter_form import Forms
 from controller.remotes import RemoteUrl
 from controller.runs.admission import Admission
 from controller.runs.ids import RunIds
-from controller.settings import PROJECT, Settings
+from controller.settings import Settings
 from controller.sources.open_source import open_source
 from controller.store import Store, Transaction, runs
 from controller.store.leaders import find_leader
+from controller.store.open_state import open_read_only
 from controller.store.state_directory import StateDirectory
 
 log = logging.getLogger(__name__)
+
+_RETRY_SECONDS = 5.0
 
 
 class Standby:
@@ -38,7 +41,7 @@ class Standby:
         self._store: Store | None = None
         self._web: Web | None = None
         self._problem: str | None = None
-        self._polled_at = clock.elapsed()
+        self._polled_at = self._next_attempt = clock.elapsed()
         listen = settings.listen
         self._forwarder = Forwarder(
             find_url=self._find_url,
@@ -50,7 +53,7 @@ class Standby:
     def serve(self) -> None:
         """Start to serve as soon as that is possible. Called each time that the database was asked who leads."""
         self._polled_at = self._clock.elapsed()
-        if self._web is not None:
+        if self._web is not None or self._polled_at < self._next_attempt:
             return
         try:
             self._web = self._start()
@@ -58,7 +61,7 @@ class Standby:
             self._close_store()
             if error.message != self._problem:
                 log.warning("The standby serves no requests yet", extra={"error": error.message, "hint": error.hint})
-            self._problem = error.message
+            self._problem, self._next_attempt = error.message, self._polled_at + _RETRY_SECONDS
 
     def close(self) -> None:
         """Stop serving. Does nothing if called again."""
@@ -74,10 +77,12 @@ class Standby:
 
     def _start(self) -> Web | None:
         """Return the running server; None while the leader is still creating the database. Raises ControllerError."""
-        self._store = Store.open_existing(self._state.database, project=PROJECT)
-        if self._store is None:
-            return None
         location = self._settings.location
+        try:
+            self._store = open_read_only(location)
+        except NoStateError:
+            return None
+        assert self._store is not None
         source = open_source(location, working_tree=self._settings.working_tree)
         operations = OperationContext(
             store=self._store,

@@ -64,6 +64,7 @@ class Web:
         self._forwarder = forwarder
         self._parts = parts and replace(parts, webhook_requests=lambda: self._webhooks.guard.counts)
         self._server: HttpServer | None = None
+        self._counters: list[CommitCounter | CommitListener] = []
 
     def start(self) -> None:
         """Bind and serve. Raises UsageError if an explicit address cannot be bound."""
@@ -85,6 +86,8 @@ class Web:
         if self._server is not None:
             self._server.close()
             self._server = None
+            for counter in self._counters:
+                counter.close()
 
     def login_link(self) -> str:
         """Return a link that opens one session, once. Raises UsageError if the dashboard is not served."""
@@ -173,7 +176,9 @@ class Web:
 
         streams = Streams()
         built = self._operations.admission.deployments.build
-        deployment_cache = DeploymentCache(self._store, CommitCounter(self._state.database), self._clock, built)
+        counter, listener = CommitCounter(self._state.database), self._listener()
+        self._counters = [counter, listener]
+        deployment_cache = DeploymentCache(self._store, counter, self._clock, built)
         server.on_close = streams.closing.set
         dependencies = Dependencies(
             store=self._store,
@@ -184,7 +189,7 @@ class Web:
             operations=self._operations,
             webhooks=self._webhooks,
             credentials=credentials,
-            feed=EventFeed(self._store, self._listener(), streams),
+            feed=EventFeed(self._store, listener, streams),
             streams=streams,
             fields=FieldLocations(self._source, self._settings.location.environment, self._clock),
             plan=self.plan,

@@ -1,4 +1,4 @@
-"""The controller that leads a state on a server, and the role of this one: for status, API and dashboard."""
+"""The controller that leads a state on a server, and the role of this one, as users see them."""
 
 import socket
 from dataclasses import dataclass

@@ -3,12 +3,21 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 
 _LOCAL = frozenset({"/login", "/logout", "/api/v1/login-links"})
 _OF_RUN = re.compile(r"/(?:api/v1/)?runs/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(/.*)?")
 _OF_FILES = re.compile(r"/api/v1/python/.+")
 _OF_SOURCE = re.compile(r"/source|/api/v1/plan|/(?:api/v1/)?deployments/.+|/(?:api/v1/)?runs/[^/]+/diff")
+
+
+class Need(Enum):
+    """How much a request needs the leader: not at all, for a complete answer, or for any."""
+
+    NONE = auto()
+    BETTER = auto()
+    ONLY = auto()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,17 +37,15 @@ class Forwarder:
     certificate: Path | None = None
     count: int = 0
 
-    def must_forward(self, path: str, *, is_safe: bool) -> bool:
-        """Return whether only the leader can answer: a request that changes something, or that needs its files."""
+    def need(self, path: str, *, is_safe: bool) -> Need:
+        """Return how much a request needs the leader. Raises StateError."""
         if path in _LOCAL:
-            return False
-        run = _OF_RUN.fullmatch(path)
-        is_log = run is not None and (run[2] or "").startswith("/logs")
-        return not is_safe or (is_log and run is not None and not self.has_files(run[1]))
-
-    def should_forward(self, path: str) -> bool:
-        """Return whether the leader has more to say about a page or a document than the database."""
+            return Need.NONE
+        if not is_safe:
+            return Need.ONLY
         run = _OF_RUN.fullmatch(path)
         if run is not None and not self.has_files(run[1]):
-            return True
-        return _OF_FILES.fullmatch(path) is not None or (not self.has_source and _OF_SOURCE.fullmatch(path) is not None)
+            is_log = (run[2] or "").startswith("/logs")
+            return Need.ONLY if is_log else Need.BETTER
+        is_of_source = not self.has_source and _OF_SOURCE.fullmatch(path) is not None
+        return Need.BETTER if is_of_source or _OF_FILES.fullmatch(path) is not None else Need.NONE

@@ -17,12 +17,12 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from controller.api.http.credentials import Credentials
-from controller.api.http.forwarder import Forwarder
+from controller.api.http.forwarder import Forwarder, Need
 from controller.api.http.problem_details import problem, problem_of
 from controller.api.http.responses import author_of
 from controller.api.http.security_middleware import FORWARDED, HOOKS, SAFE
 from controller.api.http.sse import wait_for_disconnect
-from controller.errors import ControllerError, NoLeaderError
+from controller.errors import ControllerError, NoLeaderError, StateError
 
 _CONNECT_SECONDS = 3.0
 _CHUNK_BYTES = 64 << 10
@@ -46,12 +46,15 @@ class ForwardingMiddleware:
         """Forward a request, or pass it on to the application."""
         path: str = scope["path"]
         is_safe = scope["method"] in SAFE
-        if await run_in_threadpool(self._forwarder.must_forward, path, is_safe=is_safe):
-            await self._forward(scope, receive, send)
-        elif is_safe and await run_in_threadpool(self._forwarder.should_forward, path):
-            await self._forward(scope, receive, send, instead=self._app)
-        else:
+        try:
+            need = await run_in_threadpool(self._forwarder.need, path, is_safe=is_safe)
+        except StateError as error:
+            await problem_of(error)(scope, receive, send)
+            return
+        if need is Need.NONE:
             await self._app(scope, receive, send)
+        else:
+            await self._forward(scope, receive, send, instead=self._app if need is Need.BETTER else None)
 
     async def _forward(self, scope: Scope, receive: Receive, send: Send, instead: ASGIApp | None = None) -> None:
         """Forward a request. If no leader answers, call `instead`, or respond with the problem."""

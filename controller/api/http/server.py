@@ -115,7 +115,11 @@ class HttpServer:
             _check_certificate(self._listen)
             self._socket = _bind(self._listen)
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._control = bind_path(self._path)
+        try:
+            self._control = bind_path(self._path)
+        except BaseException:
+            self._close_descriptors()
+            raise
         self._control_file = self._path.lstat()
         self._thread.start()
         if self._socket is not None:
@@ -131,6 +135,9 @@ class HttpServer:
                 self._loop.call_soon_threadsafe(self._end)
         self._thread.join(_CLOSE_SECONDS + 1)
         self._unlink()
+        self._close_descriptors()
+
+    def _close_descriptors(self) -> None:
         for listener in self._sockets:
             listener.close()
         self._socket = self._control = None
