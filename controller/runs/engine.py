@@ -33,10 +33,13 @@ from controller.runs.queue import Queue
 from controller.runs.storage_check import StorageMonitor
 from controller.runs.upstreams import Upstreams
 from controller.store import Store, backfills, inventory, queues, runs, source_status
+from controller.store.prepared import Prepared
 
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 10.0
+DECISION_SECONDS = 0.1
+"""How long due times wait after the last decision, at most, while attempts start in all slots."""
 RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 10.0
 
@@ -81,6 +84,8 @@ class Engine:
         self._launches = Backoff(clock, first=RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS)
         self._announcements = DueAnnouncements(admission.deployments)
         self._cancelled: list[RunId] = []
+        self._decided_at = clock.monotonic() - DECISION_SECONDS
+        self._decide_at: float | None = None
         self._reads = 0
         self._has_launched = False
         self._shortage: str | None = None
@@ -144,7 +149,7 @@ class Engine:
         self.wake()
 
     def prepare_code(self) -> None:
-        """Export the applied revision before a deployment is due, and wake the thread."""
+        """Export the applied revision and compile statements before a deployment is due, and wake the thread."""
         self._needs_code.set()
         self.wake()
 
@@ -190,6 +195,8 @@ class Engine:
             seconds = min(seconds, self._launches.remaining)
         if self._monitor.is_launching:
             seconds = min(seconds, LISTENING_SECONDS)
+        if self._decide_at is not None:
+            seconds = min(seconds, self._decide_at - self._clock.monotonic())
         return max(0.0, seconds)
 
     def _turn(self, ready: Sequence[Handle], *, is_tick: bool) -> None:
@@ -216,6 +223,7 @@ class Engine:
                 log.info("Run engine resumed")
 
     def _take_turn(self, ready: Sequence[Handle], *, is_tick: bool) -> None:
+        self._decide_at = None
         if is_tick:
             for name in self._find_expired_holds():
                 self._announcements.add(name)
@@ -306,6 +314,13 @@ class Engine:
             return inventory.with_expired_hold(tx, self._clock.now())
 
     def _process_announcements(self) -> None:
+        """Decide the due times of the next batch of deployments.
+
+        While attempts start in all slots, this waits a little: they would wait for it, and no further run can start.
+        """
+        if self._announcements and self._must_wait_to_decide():
+            self._decide_at = self._decided_at + DECISION_SECONDS
+            return
         names = self._announcements.take(self._max_running - len(self._monitor))
         if not names:
             return
@@ -318,8 +333,14 @@ class Engine:
             log.exception("Due times can't be processed together; processing each deployment separately")
             for name in names:
                 self._process_due_separately(name)
+        self._decided_at = self._clock.monotonic()
         if self._announcements:
             self.wake()
+
+    def _must_wait_to_decide(self) -> bool:
+        """Return whether attempts start in all slots, and the last due times were decided only just now."""
+        is_starting = self._monitor.is_launching and len(self._monitor) >= self._max_running
+        return is_starting and self._clock.monotonic() < self._decided_at + DECISION_SECONDS
 
     def _process_due(self, names: Iterable[str]) -> None:
         with self._store.write() as tx:
@@ -362,6 +383,7 @@ class Engine:
         self._needs_code.clear()
         with self._store.read() as tx:
             revision = source_status.applied_revision(tx)
+            Prepared.compile_all(tx)
         if revision is not None:
             self._preparation.export(revision)
 

@@ -9,7 +9,7 @@ their number.
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from sqlalchemy import (
     JSON,
@@ -46,9 +46,18 @@ class _Compiled(NamedTuple):
 class Prepared:
     """A statement with its parameters as `bindparam`s. Other values in it are constants. Thread-safe."""
 
+    _all: ClassVar[list["Prepared"]] = []
+
     def __init__(self, statement: Executable) -> None:
         self._statement = statement
         self._compiled: dict[str, _Compiled] = {}
+        self._all.append(self)
+
+    @classmethod
+    def compile_all(cls, tx: Transaction) -> None:
+        """Compile all statements that are not compiled yet, so that the first turn that needs them does not."""
+        for prepared in cls._all:
+            prepared._compile(tx.connection.dialect)
 
     def execute(self, tx: Transaction, rows: Iterable[Mapping[str, Any]]) -> None:
         """Execute the statement once for each row of parameters. Rows may have more keys than those."""

@@ -4,14 +4,17 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import literal, select
 
 from controller.errors import StateError
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.manifests.build import build_deployment
 from controller.model.runs import RunState
+from controller.runs import engine as engine_module
 from controller.runs.due_announcements import LARGEST, SMALLEST, DueAnnouncements
 from controller.store import run_statistics
-from tests.conftest import wait_until
+from controller.store.prepared import Prepared
+from tests.conftest import PATIENCE_SECONDS, wait_until
 from tests.unit.runs.conftest import World, one_start
 
 
@@ -87,6 +90,37 @@ def test_the_first_runs_start_before_the_last_due_time_is_decided(world: World) 
         wait_until(lambda: len(world.all_runs()) == 40 and all(run.state.is_terminal for run in world.all_runs()))
     assert {run.state for run in world.all_runs()} == {RunState.SUCCEEDED}
     assert next(created for created, claimed in seen if claimed) < 40
+
+
+@one_start
+def test_attempts_that_start_do_not_wait_for_further_due_times(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "DECISION_SECONDS", PATIENCE_SECONDS)
+    names = [f"d{number:02}" for number in range(40)]
+    schedule = "schedules: [{cron: '0 * * * *'}]"
+    world.declare(many="---\n".join(f"name: {name}\ncommand: ['true']\n{schedule}\n" for name in names))
+    world.clock.turn(timedelta(hours=1))
+    engine = world.start(max_running=4)
+    seen: list[int] = []
+
+    def record() -> None:
+        with world.store.read() as tx:
+            counts = run_statistics.by_state(tx)
+        if counts.get(RunState.RUNNING):
+            seen.append(sum(counts.values()))
+
+    with world.store.on_commit(record):
+        for name in names:
+            engine._announcements.add(name)
+        engine.wake()
+        wait_until(lambda: len(world.all_runs()) == 40 and all(run.state.is_terminal for run in world.all_runs()))
+    assert seen[0] == SMALLEST
+
+
+def test_statements_are_compiled_before_a_deployment_is_due(world: World) -> None:
+    statement = Prepared(select(literal(1)))
+    world.start().prepare_code()
+    wait_until(lambda: bool(statement._compiled))
+    Prepared._all.remove(statement)
 
 
 def test_a_batch_that_cannot_be_decided_is_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
