@@ -5,9 +5,7 @@ few values that it needs.
 """
 
 import contextlib
-import ipaddress
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +13,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from controller.errors import UsageError
+from controller.executor_settings import ExecutorSettings
 from controller.git_directory import git_directory
+from controller.listen_address import Listen
 from controller.notification_settings import NotificationSettings
 from controller.remotes import Access, RemoteUrl, looks_like_url, parse_url
 from controller.state_url import StateUrl
@@ -25,7 +25,6 @@ STATE_IN_GIT = "controller"
 STATE_BESIDE = ".controller"
 PROJECT = "default"
 
-_PUBLIC_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?")
 _PASSED_ON = ("HOME", "LANG", "LC_ALL", "TZ", "USER", "LOGNAME")
 STATE_NAMES = frozenset({"state.db", "controller.lock", "runs", "token", "token.sha256", "exports"})
 _DEPOSED = "CONTROLLER_DEPOSED"
@@ -63,29 +62,6 @@ class Location:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listen:
-    """The address at which HTTP is served, and how.
-
-    `is_explicit` is set if the operator chose this address: the controller then fails if it can't use it, instead of
-    running without it. `public_hosts` are further host names that browsers may use. `is_behind_proxy` is set if a proxy
-    in front terminates TLS.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 4200
-    is_explicit: bool = False
-    certificate: Path | None = None
-    key: Path | None = None
-    is_behind_proxy: bool = False
-    public_hosts: tuple[str, ...] = ()
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine can reach the address."""
-        return ipaddress.ip_address(self.host).is_loopback
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class UvSettings:
     """How Python environments are built.
 
@@ -110,8 +86,8 @@ class Settings:
     state that was written for another repository. `flow_user`: the name of the user that flows run as, None for the
     controller's own user. `listen`: where HTTP is served, None for no HTTP server. `uv`: how Python environments are
     built. `web_url_template`: the URL of the web page of a commit, with `{commit}`; None: guessed from the remote.
-    `notifications`: who is notified, and metrics. `triggers`: what files and requests may start. `waits`: wait while
-    another controller leads the project, instead of failing.
+    `notifications`: who is notified, and metrics. `triggers`: what files and requests may start. `executors`: where
+    flows run. `waits`: wait while another controller leads the project, instead of failing.
     """
 
     location: Location
@@ -129,58 +105,8 @@ class Settings:
     web_url_template: str | None = None
     notifications: NotificationSettings = field(default_factory=NotificationSettings)
     triggers: TriggerSettings = field(default_factory=TriggerSettings)
+    executors: ExecutorSettings = field(default_factory=ExecutorSettings)
     waits: bool = True
-
-
-def parse_listen(
-    address: str | None,
-    *,
-    certificate: str | None = None,
-    key: str | None = None,
-    is_behind_proxy: bool = False,
-    public_hosts: tuple[str, ...] = (),
-) -> Listen | None:
-    """Parse `--listen` and the options that belong to it. Raises UsageError.
-
-    `address` is `HOST:PORT`, `none` for no HTTP server, or None for the default. Addresses that other machines can
-    reach need TLS, either our own or that of a proxy in front.
-    """
-    if address == "none":
-        return None
-    if (certificate is None) != (key is None):
-        raise UsageError("--tls-certificate and --tls-key must be used together.")
-    host, _, port = (address or "127.0.0.1:4200").rpartition(":")
-    host = "127.0.0.1" if host == "localhost" else host.strip("[]")
-    if not _is_address(host) or not port.isdecimal() or int(port) > 65535:
-        raise UsageError(f"--listen {address}: expected HOST:PORT with an IP address, or none.")
-    if any(not _PUBLIC_HOST.fullmatch(name) for name in public_hosts):
-        raise UsageError("--public-host: expected a host name as in a browser's address bar, without scheme and path.")
-    listen = Listen(
-        host=host,
-        port=int(port),
-        is_explicit=bool(address),
-        certificate=None if certificate is None else Path(certificate).absolute(),
-        key=None if key is None else Path(key).absolute(),
-        is_behind_proxy=is_behind_proxy,
-        public_hosts=public_hosts,
-    )
-    for file in (listen.certificate, listen.key):
-        if file is not None and not file.is_file():
-            raise UsageError(f"{file}: there is no such file.")
-    if not listen.is_loopback and listen.certificate is None and not is_behind_proxy:
-        raise UsageError(
-            f"--listen {address}: traffic to this address would not be encrypted.",
-            hint="Add --tls-certificate and --tls-key, or --behind-proxy if a proxy in front terminates TLS.",
-        )
-    return listen
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def locate(

@@ -13,12 +13,12 @@ from controller.api.http.application import make_node_application
 from controller.api.http.credentials import Credentials
 from controller.api.http.server import HttpServer
 from controller.clock import Clock, SystemClock
+from controller.listen_address import Listen
 from controller.runs.executors.remote.attempt_records import AttemptRecords
 from controller.runs.executors.remote.executor import RemoteExecutor, RemoteSettings
 from controller.runs.executors.remote.job_engine import JobEngine
 from controller.runs.executors.remote.node_desk import NodeDesk
 from controller.runs.executors.remote.packages import CodePackages
-from controller.settings import Listen
 from controller.store import Store
 from tests.process_engine import ProcessEngine
 

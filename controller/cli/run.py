@@ -247,9 +247,10 @@ def _farewell(running: int | None) -> str:
 
 
 def _settings(location: Location, values: dict[str, Any]) -> Any:
+    from controller.listen_address import parse_listen
     from controller.remotes import check_web_url_template
     from controller.schedules import parse_duration
-    from controller.settings import Settings, parse_listen
+    from controller.settings import Settings
 
     limits = {"max_running": values["max_running"]} if values["max_running"] is not None else {}
     return Settings(

@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from controller import __version__
+from controller.listen_address import Listen
 from controller.model.notifications import ChannelStatus
 from controller.model.queues import EVERYTHING
 from controller.model.status import Condition
 from controller.notification_settings import NotificationSettings
 from controller.queries.status import ControllerView, public_source, read_controller
-from controller.settings import Listen, Settings
+from controller.settings import Settings
 from controller.store import Transaction, messages, python_environments, queues, source_status
 from controller.store.condition_file import NOTICES, read_notices
 from controller.store.state_directory import StateDirectory

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from controller.api.http.credentials import Credentials
 from controller.api.http.sockets import bind_address, bind_path
 from controller.errors import ControllerError, UsageError
+from controller.listen_address import Listen
 from controller.runs.executors.local.supervisor.poll import ready
-from controller.settings import Listen
 
 if TYPE_CHECKING:
     from controller.api.http.protocol import QuietServer

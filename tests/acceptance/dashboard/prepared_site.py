@@ -7,13 +7,14 @@ from typing import Any
 
 from controller.app.controller import Controller
 from controller.app.stop_signal import StopSignal
+from controller.listen_address import parse_listen
 from controller.model.artifacts import Artifact
 from controller.model.backfills import Backfill, BackfillState
 from controller.model.runs import Attempt, Run, RunId, RunOutcome, RunState, Trigger
 from controller.model.status import Hold, InventoryEntry
 from controller.model.task_runs import TaskRun, TaskTree
 from controller.runs.executors.local.supervisor.log_times import MAGIC, RECORD
-from controller.settings import Settings, locate, parse_listen
+from controller.settings import Settings, locate
 from controller.store import Transaction, backfills, holds, inventory, run_transitions, runs, task_trees
 from tests.conftest import NOW, ManualClock, new_repository
 

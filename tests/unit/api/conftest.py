@@ -14,7 +14,8 @@ from uvicorn.server import ServerState
 
 from controller.app.controller import Controller
 from controller.app.stop_signal import StopSignal
-from controller.settings import Settings, locate, parse_listen
+from controller.listen_address import parse_listen
+from controller.settings import Settings, locate
 from tests.conftest import GitRepository, new_repository, wait_until
 
 FLOWS = '''

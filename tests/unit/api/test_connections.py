@@ -17,7 +17,7 @@ from controller.api.http.protocol import MAX_CONNECTIONS, TimeoutProtocol
 from controller.api.http.security_middleware import SecurityMiddleware
 from controller.api.http.server import HttpServer
 from controller.client import Client
-from controller.settings import parse_listen
+from controller.listen_address import parse_listen
 from tests.conftest import ManualClock, wait_until
 from tests.unit.api.conftest import Served
 

@@ -7,7 +7,7 @@ import pytest
 
 from controller.api.http.credentials import CODE_LIFE, SESSION_LIFE, Credentials
 from controller.errors import StateError, UsageError
-from controller.settings import parse_listen
+from controller.listen_address import parse_listen
 from tests.conftest import ManualClock
 
 

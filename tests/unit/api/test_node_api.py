@@ -16,8 +16,8 @@ from controller.api.http.application import make_node_application
 from controller.api.http.credentials import Credentials
 from controller.api.http.routes import node
 from controller.api.http.server import HttpServer
+from controller.listen_address import Listen
 from controller.runs.executors.remote.handle import RemoteHandle
-from controller.settings import Listen
 from controller.store import Store
 from tests.conftest import wait_until
 from tests.unit.api.conftest import Answer, Served

@@ -16,7 +16,7 @@ from controller.api.http.credentials import Credentials
 from controller.api.http.server import HttpServer
 from controller.client import Client, NoAnswerError, NotReachedError, ProblemError
 from controller.errors import UsageError
-from controller.settings import Listen, parse_listen
+from controller.listen_address import Listen, parse_listen
 from tests.conftest import ManualClock, new_repository
 from tests.unit.api.conftest import DEPLOYMENTS, FLOWS, serve
 
@@ -98,7 +98,8 @@ import sys
 from pathlib import Path
 from controller.app.controller import Controller
 from controller.app.stop_signal import StopSignal
-from controller.settings import Settings, locate, parse_listen
+from controller.listen_address import parse_listen
+from controller.settings import Settings, locate
 location = locate({str(tmp_path)!r}, "deployments", None, None)
 controller = Controller(Settings(location=location, listen=parse_listen("127.0.0.1:0")), StopSignal())
 controller.start()

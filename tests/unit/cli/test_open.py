@@ -8,7 +8,8 @@ import pytest
 
 from controller.app.controller import Controller
 from controller.app.stop_signal import StopSignal
-from controller.settings import Listen, Location, Settings, default_state_directory
+from controller.listen_address import Listen
+from controller.settings import Location, Settings, default_state_directory
 from tests.command_server import CommandServer
 from tests.conftest import GitRepository, wait_until
 from tests.unit.cli.conftest import FILES, Command, Followed
