@@ -53,6 +53,7 @@ GROUPS = {
         "doctor": ("doctor:doctor", "Check that this machine has everything that controller needs."),
         "notify": ("notify:notify", "Test channels, and list channels and messages."),
         "state": ("state:state", "Copy the state to another database."),
+        "projects": ("projects:projects", "List the projects in a database on a server."),
         "hosts": ("hosts:hosts", "List hosts that share a state, or give one up."),
         "python": ("python:python", "List, show, build or remove Python environments."),
         "completion": ("completion:completion", "Print the script for completion in bash, zsh or fish."),

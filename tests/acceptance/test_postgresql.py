@@ -118,6 +118,32 @@ def test_a_run_of_a_lost_host_is_uncertain_until_an_operator_ends_it(
     (shared.root / "gate").touch()
 
 
+def test_two_projects_share_a_database(shared: Repository, url: StateUrl, running: Start, tmp_path: Path) -> None:
+    other = Repository(tmp_path / "hr", shared.machine)
+    for repository, project in ((shared, "sales"), (other, "hr-eu")):
+        repository.write("controller.yaml", f"project: {project}\n")
+        repository.write("deployments/tick.yaml", TICK.format(root=repository.root))
+        repository.commit()
+        running(repository)
+    until(lambda: all((repository.root / "ticks").exists() for repository in (shared, other)), "both to tick")
+    assert (shared.status()["source"]["project"], other.status()["source"]["project"]) == ("sales", "hr-eu")
+    listed = {row["name"]: (row["repo"], row["deployments"]) for row in shared.tell("projects")}
+    assert listed == {"sales": (str(shared.root), 1), "hr-eu": (str(other.root), 1)}
+    assert all(row["leader"] for row in other.tell("projects"))
+    for line in (shared.root / "ticks").read_text().splitlines():
+        assert line not in (other.root / "ticks").read_text()
+    assert "project hr-eu" in other.ask("doctor").out
+    refused = shared.ask("run", "--once", "--project", "hr-eu", "--state-dir", str(tmp_path / "third"))
+    assert refused.code == 2
+    shared.write("controller.yaml", "project: moved\n")
+    shared.commit()
+    until(lambda: other_project(select(url, "SELECT findings FROM controller_sales.source")), "the finding")
+
+
+def other_project(rows: list[tuple[Any, ...]]) -> bool:
+    return "OtherProject" in str(rows)
+
+
 def stop_process(leader: Running, _url: StateUrl) -> None:
     leader.process.send_signal(signal.SIGSTOP)
 
