@@ -79,8 +79,7 @@ class Controller:
 
     def __init__(self, settings: Settings, stop_signal: StopSignal, clock: Clock | None = None) -> None:
         open_files = file_descriptors.raise_limit()
-        self._settings, self._stop_signal = settings, stop_signal
-        self._clock = clock or SystemClock()
+        self._settings, self._stop_signal, self._clock = settings, stop_signal, clock or SystemClock()
         location = settings.location
         user = None if settings.flow_user is None else find_user(settings.flow_user)
         self._tracing = Tracing(settings.otlp_endpoint)

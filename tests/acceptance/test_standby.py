@@ -218,6 +218,16 @@ def test_without_a_leader_changes_are_refused_until_the_standby_leads(
     (shared.root / "gate").touch()
 
 
+def test_a_standby_follows_a_leader_that_stops(leader: Running, url: StateUrl, standby: Callable[..., Standby]) -> None:
+    other = standby()
+    before = trigger(other.address, "say")[1]["run_id"]
+    leader.stop()
+    until(lambda: select(url, "SELECT 1 FROM leadership WHERE term = 2 AND url IS NOT NULL"), "the standby to lead")
+    assert select(url, "SELECT url FROM leadership") == [(other.address,)]
+    assert send(other.address, "GET", f"/api/v1/runs/{before}")[0] == 200
+    assert trigger(other.address, "say")[0] == 201
+
+
 @pytest.mark.usefixtures("leader")
 def test_a_request_is_forwarded_once(url: StateUrl, standby: Callable[..., Standby]) -> None:
     other = standby()
