@@ -40,6 +40,7 @@ def make_order(
     `variables` are further ones of this run. `python`: how the node builds the Python environment, if it needs one.
     """
     run, deployment = launchable.run, launchable.deployment
+    silence = deployment.on_silence
     root = Path(f"/controller-code-{attempt.nonce}")
     spec = specification(run, deployment, root, environment={}, variables=variables, grace=grace)
     spec["secrets"] = {name: _declared(secret) for name, secret in deployment.secrets.items()}
@@ -54,7 +55,7 @@ def make_order(
             "call": flow_call(deployment, root, None),
             "argv": list(deployment.target.argv) if isinstance(deployment.target, CommandTarget) else None,
             "spec": spec,
-            "on_silence": None,
+            "on_silence": None if silence is None else silence.total_seconds(),
         },
         "start": {
             "parameters": dict(run.parameters),
