@@ -1,7 +1,10 @@
 """The parts of a controller that remote attempts need, in front of a job engine: desk, node API and executor."""
 
 import socket
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,6 +20,7 @@ from controller.runs.executors.remote.job_engine import JobEngine
 from controller.runs.executors.remote.node_desk import NodeDesk
 from controller.runs.executors.remote.packages import CodePackages
 from controller.store import Store
+from tests.process_engine import ProcessEngine
 
 _FIRST_PORT, _PORTS = 20000, 12000
 
@@ -88,3 +92,23 @@ def free_port() -> int:
                 continue
             return port
     raise OSError("no port is free")
+
+
+@contextmanager
+def passing_time(executor: RemoteExecutor, engine: ProcessEngine, clock: AdvancedClock) -> Iterator[None]:
+    """Do the periodic work of the executor often, and let time pass while no runner lives."""
+    stopping = threading.Event()
+
+    def work() -> None:
+        while not stopping.wait(0.1):
+            if not any(engine.runners(job) for job in engine.jobs):
+                clock.advance += 5
+            executor.maintain()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join()

@@ -8,20 +8,16 @@ import json
 import os
 import shutil
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import controller.api.http.application  # noqa: F401 - loaded once, before the forks
 from controller.model.runs import RunId
-from controller.runs.executors.remote.executor import RemoteExecutor
 from controller.store import Store
 from controller.store.run_search import RunFilter, select_all
 from tests.conftest import wait_until
 from tests.process_engine import ProcessEngine
-from tests.remote_parts import AdvancedClock, RemoteController, free_port
+from tests.remote_parts import AdvancedClock, RemoteController, free_port, passing_time
 from tests.unit.runs.conftest import GRACE, PATH
 from tests.unit.runs.crashing import in_process, left_running, open_world
 
@@ -101,24 +97,6 @@ def live(work: Path, state: Path, points: list[str], port: int) -> None:
         world.stop()
     remote.close()
     world.store.close()
-
-
-@contextmanager
-def passing_time(executor: RemoteExecutor, engine: ProcessEngine, clock: AdvancedClock) -> Iterator[None]:
-    """Do the periodic work of the executor often, and let time pass while no runner lives."""
-    stopping = threading.Event()
-
-    def work() -> None:
-        while not stopping.wait(0.1):
-            if not any(engine.runners(job) for job in engine.jobs):
-                clock.advance += 5
-            executor.maintain()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    yield
-    stopping.set()
-    thread.join()
 
 
 if __name__ == "__main__":
