@@ -143,7 +143,7 @@ class Executor(Protocol):
 
     `name`: recorded with the attempts that it launches. `ready_seconds`: how long the monitor listens for an attempt to
     become ready until it abandons the launch; infinite if attempts wait for free nodes. `builds_python`: a launch needs
-    the interpreter of the flow's Python environment on this machine.
+    the flow's Python environment on this machine: its interpreter, or the lock that it was built from.
     """
 
     name: str

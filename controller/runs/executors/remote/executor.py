@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from controller.clock import Clock
-from controller.errors import ControllerError, ResourceError, UsageError, shortage
+from controller.errors import ControllerError, ResourceError, shortage
 from controller.model.deployments import Deployment
-from controller.model.python_environments import PythonRuntime
 from controller.model.runs import Attempt, Run, RunState
 from controller.runs.executors.attempt_files import exit_outcome, read_mark
 from controller.runs.executors.executor import Launchable, Phase
@@ -27,7 +26,7 @@ from controller.runs.executors.remote.handle import RemoteHandle, RemoteParts
 from controller.runs.executors.remote.job_engine import Job, JobEngine, JobResources
 from controller.runs.executors.remote.job_tracker import JobTracker, TrackedJob
 from controller.runs.executors.remote.node_desk import NodeDesk
-from controller.runs.executors.remote.order import make_order, read_order, write_order
+from controller.runs.executors.remote.order import make_order, read_order, read_python, write_order
 from controller.runs.executors.remote.packages import CodePackages
 from controller.runs.executors.remote.seat import LATER_BEAT_SECONDS, Seat, Stage, hash_ticket
 from controller.runs.executors.remote.wake_signal import WakeSignal
@@ -62,7 +61,7 @@ class RemoteExecutor:
     """Launches jobs with `engine`, and adopts those of an earlier controller by the records of their attempts."""
 
     ready_seconds = math.inf
-    builds_python = True  # nodes install what the lock of the environment says
+    builds_python = True
     place = None
 
     def __init__(
@@ -195,7 +194,7 @@ class RemoteExecutor:
                 runner=runner,
                 variables=self._settings.run_variables(launchable.run),
                 grace=self._settings.grace,
-                python=self._python_order(launchable.python),
+                python=read_python(launchable.python, allows_source_builds=self._settings.allows_source_builds),
             )
             write_order(seat.directory, order)
         except (OSError, ControllerError) as error:
@@ -211,22 +210,6 @@ class RemoteExecutor:
         seat.order = order
         handle.tracked.job = self._job(launchable, handle, runner)
         self._tracker.submit(handle.tracked)
-
-    def _python_order(self, python: PythonRuntime | None) -> Mapping[str, Any] | None:
-        """Return how a node builds the environment of a flow: from the lock that was made here. Raises OSError."""
-        if python is None:
-            return None
-        environment = Path(python.executable).parents[1]
-        if environment.name != python.digest:
-            raise UsageError(f"{self.name} can't use python.interpreter: it names one of the controller's machine.")
-        lock = (environment / "requirements.lock").read_text(encoding="utf-8")
-        return {
-            "digest": python.digest,
-            "requirements": "",
-            "lock": lock,
-            "version": python.version,
-            "allows_source_builds": self._settings.allows_source_builds,
-        }
 
     def _job(self, launchable: Launchable, handle: RemoteHandle, runner: str) -> Job:
         job_id = handle.tracked.job_id
