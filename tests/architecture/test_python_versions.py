@@ -10,7 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "controller"
 SUPERVISOR = ROOT / "runs" / "executors" / "local" / "supervisor"
-FILES = sorted([ROOT / "__init__.py", *SUPERVISOR.glob("*.py"), *(ROOT / "sdk").glob("*.py")])
+NODE = ROOT / "runs" / "executors" / "node"
+FILES = sorted([ROOT / "__init__.py", *SUPERVISOR.glob("*.py"), *NODE.glob("*.py"), *(ROOT / "sdk").glob("*.py")])
 
 # Added after Python 3.10, and removed until 3.14. Names that a file reads through `getattr` do not count.
 NEWER = {

@@ -50,12 +50,26 @@ def test_the_supervisor_imports_only_itself_and_the_standard_library(path: Path)
         assert foreign == imported, "it is loaded as a file, alone"
 
 
+NODE = sorted((ROOT / "controller" / "runs" / "executors" / "node").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", NODE, ids=lambda path: path.name)
+def test_the_runner_imports_only_itself_the_supervisor_and_the_standard_library(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module or "." for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    own = ("controller.runs.executors.local.supervisor", "controller.runs.executors.node")
+    foreign = {name for name in imported if not name.startswith(own) and name != "controller"}
+    assert {module.partition(".")[0] for module in foreign} <= sys.stdlib_module_names
+
+
 def test_packages_above_the_supervisor_import_nothing() -> None:
     for package in (
         "controller",
         "controller/runs",
         "controller/runs/executors",
         "controller/runs/executors/local",
+        "controller/runs/executors/node",
         "controller/runs/executors/local/supervisor",
     ):
         tree = ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))

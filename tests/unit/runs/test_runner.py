@@ -18,7 +18,7 @@ import pytest
 from controller.runs.executors.node.bootstrap import job_argv
 from controller.runs.executors.node.cache import delete
 from controller.runs.executors.node.package import runner_files
-from tests.conftest import wait_until
+from tests.conftest import PATIENCE_SECONDS, wait_until
 from tests.node_peer import JOB, NONCE, ROOT, TICKET, NodePeer, digest_of, order_of, runner_zip, zip_of
 from tests.package_index import PackageIndex, served_index
 from tests.unit.runs.test_supervisor import is_gone
@@ -27,6 +27,7 @@ pytestmark = pytest.mark.integration
 
 WAITS = "echo $$ > pid; echo begin; while [ ! -e gate ]; do sleep 0.02; done; echo end; exit $(cat gate)"
 RUNNER = runner_zip()
+BUILD_SECONDS = 3 * PATIENCE_SECONDS
 
 
 class Node:
@@ -72,10 +73,10 @@ class Node:
         self._jobs.append(job)
         return job
 
-    def run(self, **variables: str) -> dict[str, Any]:
+    def run(self, within: float = PATIENCE_SECONDS, **variables: str) -> dict[str, Any]:
         """Run the job to its end; return how the flow ended."""
         job = self.start(**variables)
-        wait_until(lambda: job.poll() is not None)
+        wait_until(lambda: job.poll() is not None, within=within)
         assert job.stderr is not None
         assert (job.returncode, job.stderr.read()) == (0, b"")
         assert self.peer.ending is not None
@@ -438,7 +439,7 @@ def test_a_flow_runs_in_the_python_environment_of_its_digest(
     requests = []
     for _ in range(2):
         node.serve_code({"a.py": USES}, "a.py:use", python=python)
-        assert node.run(**variables)["result"] == ["1.5", str(node.cache / "python" / ("e" * 64))]
+        assert node.run(within=BUILD_SECONDS, **variables)["result"] == ["1.5", str(node.cache / "python" / ("e" * 64))]
         requests.append(len(package_index.requests))
     assert 0 < requests[0] == requests[1]
 
