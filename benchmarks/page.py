@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 FILE = "docs/performance.md"
-PARTS = ("quick", "growth", "peers")
+PARTS = ("quick", "growth", "peers", "places")
 RESULTS = Path(__file__).parent / "results.json"
 RECORDED = Path(__file__).parent / "recorded.json"
 _PAGE = Path(__file__).parents[1] / FILE
@@ -50,7 +50,7 @@ def table(part: str, recorded: dict[str, Any]) -> str:
     """Return the table of a part, and below it when and where it was measured."""
     content = recorded[part]
     rows = content["rows"]
-    lines = {"quick": _quick, "growth": _growth, "peers": _peers}[part](rows)
+    lines = {"quick": _quick, "growth": _growth, "peers": _peers, "places": _places}[part](rows)
     python, fork, fsync = (_range([row["speed"][name] for row in rows]) for name in ("python", "fork", "fsync"))
     place = (
         f"Measured on {content['date']} with {content['cores']} cores and Python {content['python']}. Bare Python took "
@@ -76,6 +76,10 @@ def _growth(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 def _peers(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield from _pivot("measured", ((*_split(row["what"], ": "), row) for row in rows))
+
+
+def _places(rows: list[dict[str, Any]]) -> Iterator[str]:
+    yield from _pivot("--max-running", ((*_split(row["what"], " places: "), row) for row in rows))
 
 
 def _pivot(corner: str, cells: Iterable[tuple[str, str, dict[str, Any]]]) -> Iterator[str]:
