@@ -81,7 +81,7 @@ bench-peers: $(VENV)/dev.stamp $(PEERS)/stamp  ## install Prefect and Dagu into 
 	$(BIN)/python -m benchmarks peers
 
 bench-page: $(VENV)/dev.stamp $(PEERS)/stamp  ## measure everything in docs/performance.md, and update the page
-	$(BIN)/python -m benchmarks quick growth peers
+	$(BIN)/python -m benchmarks quick growth peers places
 	$(BIN)/python -m benchmarks.page
 
 thorough: $(VENV)/dev.stamp browser  ## pass the tests with five times as many random examples, all pairs of crash points, and axe in all looks

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 FILE = "docs/performance.md"
-PARTS = ("quick", "growth", "peers")
+PARTS = ("quick", "growth", "peers", "places")
 RESULTS = Path(__file__).parent / "results.json"
 RECORDED = Path(__file__).parent / "recorded.json"
 _PAGE = Path(__file__).parents[1] / FILE
@@ -57,7 +57,7 @@ def table(part: str, recorded: dict[str, Any]) -> str:
     content = recorded[part]
     rows = content["rows"]
     shown = [row for row in rows if _is_meaningful(row)]
-    lines = {"quick": _quick, "growth": _growth, "peers": _peers}[part](shown)
+    lines = {"quick": _quick, "growth": _growth, "peers": _peers, "places": _places}[part](shown)
     python, fork, fsync = (_range([row["speed"][name] for row in rows]) for name in ("python", "fork", "fsync"))
     place = (
         f"Measured on {content['date']} with {content['cores']} cores and Python {content['python']}. Bare Python took "
@@ -92,6 +92,10 @@ def _peers(rows: list[dict[str, Any]]) -> Iterator[str]:
     cells = [(*_split(row["what"], ": "), row) for row in rows]
     small = {tool for tool, line, row in cells if line == "runs due at once" and row["value"] < _FEWEST_RUNS}
     yield from _pivot("measured", (cell for cell in cells if cell[1] != "each, all processes" or cell[0] not in small))
+
+
+def _places(rows: list[dict[str, Any]]) -> Iterator[str]:
+    yield from _pivot("--max-running", ((*_split(row["what"], " places: "), row) for row in rows))
 
 
 def _pivot(corner: str, cells: Iterable[tuple[str, str, dict[str, Any]]]) -> Iterator[str]:

@@ -61,7 +61,7 @@ STOP_SECONDS = 9.0
     metavar="N",
     envvar="CONTROLLER_MAX_RUNNING",
     type=click.IntRange(1),
-    help="Maximum number of concurrent flows. [default: twice the number of cores]",
+    help="Maximum number of concurrent flows. [default: eight for each core]",
 )
 @click.option(
     "--flow-user",

@@ -281,6 +281,8 @@ class Attempt(TypedDict):
     exit_code: int | None
     signal: int | None
     reason: str | None
+    job_id: str | None
+    node: str | None
 
 
 class Attention(TypedDict):
