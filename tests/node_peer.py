@@ -1,4 +1,4 @@
-"""A peer that speaks the node API for tests of the runner alone, and can be cut off, refuse, and forget.
+"""A peer that speaks the node API for tests of the runner alone, and can be cut off, refuse, and lose data.
 
 The contract suite uses the real desk of the controller. This peer answers exactly what a test prescribes.
 """
@@ -6,6 +6,7 @@ The contract suite uses the real desk of the controller. This peer answers exact
 import hashlib
 import io
 import json
+import ssl
 import threading
 import zipfile
 from collections import Counter
@@ -50,7 +51,13 @@ class NodePeer:
     request, as (status, Retry-After). `requests` counts them. `instance` is the first that asked to start.
     """
 
-    def __init__(self, order: dict[str, Any], packages: Mapping[str, bytes], start: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        order: dict[str, Any],
+        packages: Mapping[str, bytes],
+        start: dict[str, Any],
+        certificate: Path | None = None,
+    ) -> None:
         self.order = order
         self.packages = dict(packages)
         self.start = start
@@ -68,12 +75,18 @@ class NodePeer:
         handler = type("Handler", (_Handler,), {"peer": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
+        self._scheme = "http"
+        if certificate is not None:
+            self._scheme = "https"
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/prefix"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}/prefix"
 
     def close(self) -> None:
         self._server.shutdown()

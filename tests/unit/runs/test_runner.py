@@ -27,6 +27,7 @@ pytestmark = pytest.mark.integration
 
 WAITS = "echo $$ > pid; echo begin; while [ ! -e gate ]; do sleep 0.02; done; echo end; exit $(cat gate)"
 RUNNER = runner_zip()
+CERTIFICATE = Path(__file__).parents[2] / "localhost.pem"
 BUILD_SECONDS = 3 * PATIENCE_SECONDS
 
 
@@ -42,10 +43,16 @@ class Node:
         self._peers: list[NodePeer] = []
         self._jobs: list[subprocess.Popen[bytes]] = []
 
-    def serve(self, order: dict[str, Any], packages: Mapping[str, bytes] | None = None, **start: Any) -> NodePeer:
-        """Answer with this order."""
+    def serve(
+        self,
+        order: dict[str, Any],
+        packages: Mapping[str, bytes] | None = None,
+        certificate: Path | None = None,
+        **start: Any,
+    ) -> NodePeer:
+        """Answer with this order, over https with a certificate."""
         answer = {"parameters": {}, "secrets": {}, "upstream": None, **start}
-        self.peer = NodePeer(order, {digest_of(RUNNER): RUNNER, **(packages or {})}, answer)
+        self.peer = NodePeer(order, {digest_of(RUNNER): RUNNER, **(packages or {})}, answer, certificate)
         self._peers.append(self.peer)
         return self.peer
 
@@ -471,6 +478,15 @@ def test_the_start_proves_that_the_node_has_the_secret_of_the_nodes(node: Node) 
     node.run(CONTROLLER_NODE_SECRET_FILE=str(secret))
     expected = hmac.new(b"shared", f"{TICKET}{peer.instance}".encode(), hashlib.sha256).hexdigest()
     assert peer.introduction["proof"] == expected
+
+
+def test_runners_check_the_certificate_of_the_controller(node: Node) -> None:
+    node.serve(order_of(node.work, argv=["true"]), certificate=CERTIFICATE)
+    job = node.start()
+    assert wait_for_end(job) == 1
+    assert job.stderr is not None
+    assert b"CERTIFICATE_VERIFY_FAILED" in job.stderr.read()
+    assert node.run(SSL_CERT_FILE=str(CERTIFICATE))["outcome"] == "succeeded"
 
 
 @pytest.mark.parametrize("prepare", [lambda path: path.mkdir(mode=0o755), lambda path: path.symlink_to(path.parent)])

@@ -43,7 +43,8 @@ def run() -> None:
         except OSError as error:
             if os.path.isdir(folder):
                 break
-            if getattr(error, "code", 503) in (401, 404, 409) or time.monotonic() > deadline:
+            is_refused = 400 <= getattr(error, "code", 503) < 429 or "CERTIFICATE_VERIFY_FAILED" in str(error)
+            if is_refused or time.monotonic() > deadline:
                 sys.exit(f"controller: the runner can't be fetched from {url}: {error}")
             time.sleep(pause)
             pause = min(2 * pause, 30)
