@@ -14,6 +14,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from uv import find_uv_bin
+
 from controller.runs.executors.local.supervisor import process_tree
 from tests.conftest import wait_until
 from tests.receivers import free_port
@@ -42,10 +44,12 @@ _SETTINGS = {
 class RayCluster:
     """A head and a second node, which has the resource `second`. Each of them has two cores.
 
-    `home`: the directory of Ray's sessions, with a short path because of the sockets in it.
+    `home`: the directory of Ray's sessions, with a short path because of the sockets in it. `variables`: further ones
+    of the nodes. Only the second node has uv.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, **variables: str) -> None:
+        self._variables = variables
         self.home = Path(tempfile.mkdtemp(prefix="controller-ray-"))
         self.token_file = self.home / "token"
         self.token_file.write_text(f"{TOKEN}\n")
@@ -89,13 +93,10 @@ class RayCluster:
 
     def close(self) -> None:
         """End the cluster and remove its files."""
-        for process in (self._node, self._head):
-            if process is not None and process.poll() is None:
-                process.terminate()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(20)
         self.kill_node()
         self.kill_head()
+        # The last processes of a node end when they notice that the others are gone.
+        wait_until(lambda: not self._processes())
         shutil.rmtree(self.home)
 
     def get(self, path: str) -> Any:
@@ -109,14 +110,38 @@ class RayCluster:
         command = [str(BIN / "ray"), "start", "--block", "--disable-usage-stats", f"--node-ip-address={address}"]
         command += ["--num-cpus=2", "--num-gpus=0", "--object-store-memory=80000000"]
         command += [f"--{port}-port={free_port()}" for port in ports]
-        environment = {"PATH": f"{BIN}:{os.defpath}", "HOME": str(self.home), "LANG": "C.UTF-8", **_SETTINGS}
-        environment["CONTROLLER_NODE_CACHE"] = str(self.cache(name))
+        programs = f"{self._uv().parent}:{os.defpath}" if name == "node" else os.defpath
+        environment = {
+            "PATH": f"{BIN}:{programs}",
+            "HOME": str(self.home),
+            "LANG": "C.UTF-8",
+            "CONTROLLER_NODE_CACHE": str(self.cache(name)),
+            **self._variables,
+            **_SETTINGS,
+        }
         parent = os.getpid()
         with (self.home / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
                 [*command, *options], cwd="/", env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True, preexec_fn=lambda: process_tree.die_with(parent),
             )  # fmt: skip
+
+    def _uv(self) -> Path:
+        """Return a link to uv in a folder that has nothing else."""
+        link = self.home / "programs" / "uv"
+        if not link.exists():
+            link.parent.mkdir()
+            link.symlink_to(find_uv_bin())
+        return link
+
+    def _processes(self) -> list[str]:
+        """Return the command lines of all processes of the cluster and its jobs."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if f"HOME={self.home}\0".encode() in (process / "environ").read_bytes():
+                    found.append((process / "cmdline").read_text())
+        return found
 
     def _wait_for(self, addresses: list[str]) -> None:
         wait_until(lambda: self._alive() == sorted(addresses), within=START_SECONDS)

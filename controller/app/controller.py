@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from controller import __version__
 from controller.app.executors import LocalExecution
@@ -37,6 +38,7 @@ from controller.remotes import RemoteUrl
 from controller.runs import file_descriptors
 from controller.runs.admission import Admission
 from controller.runs.engine import Engine
+from controller.runs.executors.executor import Executor
 from controller.runs.executors.executor_set import ExecutorSet
 from controller.runs.executors.local.users import FlowUser, find_user
 from controller.runs.export_protection import Protection, find_protection
@@ -53,6 +55,9 @@ from controller.sources.open_source import open_source
 from controller.store import runs
 from controller.store.condition_file import NOTICES, Notices
 from controller.store.state_directory import StateDirectory
+
+if TYPE_CHECKING:
+    from controller.app.cluster import ClusterExecution
 
 log = logging.getLogger(__name__)
 
@@ -94,12 +99,13 @@ class Controller:
         admission = Admission(self._clock, self._run_ids(), deployments)
         self._timetable = Timetable(lambda name: self._engine.notify_due(name), self._clock)
         self._local = self._local_execution(user, open_files)
+        self._cluster = self._cluster_execution()
         self._engine = Engine(
             store=self._engine_store,
             pinned_deployments=PinnedDeployments(self._source, self._engine_store, location.environment, deployments),
             clock=self._clock,
             admission=admission,
-            executors=ExecutorSet([self._local.executor]),
+            executors=self._executors(),
             max_running=settings.max_running,
             on_tick=self._tick,
             on_failure=stop_signal.fail,
@@ -147,6 +153,26 @@ class Controller:
             run_variables=self._tracing.flow_variables,
         )
 
+    def _cluster_execution(self) -> "ClusterExecution | None":
+        if not self._settings.executors.has_cluster:
+            return None
+        from controller.app.cluster import ClusterExecution
+
+        return ClusterExecution(
+            self._settings,
+            self.state,
+            self._store,
+            self._clock,
+            is_pinned=self._source.is_pinned,
+            run_variables=self._tracing.flow_variables,
+        )
+
+    def _executors(self) -> ExecutorSet:
+        executors: list[Executor] = [self._local.executor]
+        if self._cluster is not None:
+            executors.append(self._cluster.executor)
+        return ExecutorSet(executors, self._settings.executors.default)
+
     def _run_ids(self) -> RunIds:
         """Return a generator of ids that sort after every recorded one, even one made while the clock was ahead."""
         with self._store.read() as tx:
@@ -174,7 +200,7 @@ class Controller:
             self._notifications,
             has_deployment_series=self._settings.notifications.has_deployment_metrics,
         )
-        self._web = Web(self._settings, self.state, self._source, self._operations, parts)
+        self._web = Web(self._settings, self.state, self._source, self._operations, parts, self._cluster)
 
     def check(self) -> None:
         """Check the settings against the source before the controller starts.

@@ -1,4 +1,4 @@
-"""Creates the executor of flows. `controller.app.controller` calls it; only `app` knows which executors there are."""
+"""Creates the executors of flows. `controller.app.controller` calls it; only `app` knows which executors there are."""
 
 import socket
 import sys

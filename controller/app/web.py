@@ -27,8 +27,10 @@ from controller.store.state_directory import StateDirectory
 from controller.triggers.webhooks import Webhooks
 
 if TYPE_CHECKING:
+    from controller.api.http.credentials import Credentials
     from controller.api.http.server import HttpServer
     from controller.api.metrics.exposition import Exposition
+    from controller.app.cluster import ClusterExecution
     from controller.queries.deployment_cache import DeploymentCache
     from controller.queries.run_diff import FileChanges
 
@@ -43,6 +45,7 @@ class Web:
         source: Source,
         operations: OperationContext,
         parts: RunningParts,
+        cluster: "ClusterExecution | None" = None,
     ) -> None:
         self._settings = settings
         self._store = operations.store
@@ -52,7 +55,9 @@ class Web:
         self._operations = operations
         self._webhooks = Webhooks(operations, _place(settings.triggers.git_hook_secret), secret_variables())
         self._parts = replace(parts, webhook_requests=lambda: self._webhooks.guard.counts)
+        self._cluster = cluster
         self._server: HttpServer | None = None
+        self._node_server: HttpServer | None = None
 
     def start(self) -> None:
         """Bind and serve. Raises UsageError if an explicit address cannot be bound."""
@@ -66,14 +71,33 @@ class Web:
             credentials,
             lambda server: self._application(server, credentials),
         )
+        if self._cluster is not None and self._settings.executors.node_listen is None:
+            self._server.further_hosts = self._cluster.hosts
         self._server.start()
         self._state.publish_url(self._server.url if self._server.is_bound else None)
+        self._start_for_nodes(credentials)
+
+    def _start_for_nodes(self, credentials: "Credentials") -> None:
+        """Serve the node API at an address of its own, if there is one."""
+        listen, cluster = self._settings.executors.node_listen, self._cluster
+        if listen is None or cluster is None:
+            return
+        from controller.api.http.application import make_node_application
+        from controller.api.http.server import HttpServer
+
+        def build(server: HttpServer) -> Any:
+            return make_node_application(cluster.desk, server.hosts, credentials, self._clock)
+
+        self._node_server = HttpServer(None, listen, credentials, build)
+        self._node_server.further_hosts = cluster.hosts
+        self._node_server.start()
 
     def close(self) -> None:
         """Stop serving."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        for server in (self._node_server, self._server):
+            if server is not None:
+                server.close()
+        self._node_server = self._server = None
 
     def login_link(self) -> str:
         """Return a link that opens one session, once. Raises UsageError if the dashboard is not served."""
@@ -179,7 +203,9 @@ class Web:
             is_secure=server.is_secure,
             log_searcher=LogSearcher(self._clock),
         )
-        return make_application(dependencies, deployment_cache, server.hosts)
+        has_own_address = self._settings.executors.node_listen is not None
+        desk = None if self._cluster is None or has_own_address else self._cluster.desk
+        return make_application(dependencies, deployment_cache, server.hosts, desk)
 
 
 def _place(text: str | None) -> Secret | None:

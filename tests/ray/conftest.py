@@ -12,6 +12,7 @@ from controller.runs.executors.ray.client import DashboardClient
 from controller.runs.executors.ray.engine import RayEngine
 from tests.acceptance.harness import Machine, Repository, accepts_connections, until
 from tests.command_server import CommandServer
+from tests.package_index import PackageIndex, served_index
 from tests.ray_cluster import RayCluster
 from tests.receivers import free_port
 
@@ -19,8 +20,17 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
-def only_cluster() -> Iterator[RayCluster]:
-    cluster = RayCluster()
+def index() -> Iterator[PackageIndex]:
+    """An index with two versions of a package."""
+    with served_index() as index:
+        for version in ("1.0", "2.0"):
+            index.add("sums", version)
+        yield index
+
+
+@pytest.fixture(scope="session")
+def only_cluster(index: PackageIndex) -> Iterator[RayCluster]:
+    cluster = RayCluster(UV_DEFAULT_INDEX=index.url, PIP_INDEX_URL=index.url)
     try:
         cluster.start()
         yield cluster

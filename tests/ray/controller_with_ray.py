@@ -5,11 +5,10 @@ Each variable `RAY_TEST_…` is a setting of the parts, or how they fail.
 
 import os
 import signal
-import sys
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from controller.runs.executors.remote import decision_table
 
@@ -23,10 +22,11 @@ from controller.app import controller as app  # noqa: E402
 from controller.app.executors import LocalExecution  # noqa: E402
 from controller.runs.executors.executor import Launchable  # noqa: E402
 from controller.runs.executors.executor_set import ExecutorSet  # noqa: E402
+from controller.runs.executors.local.users import FlowUser  # noqa: E402
 from controller.runs.executors.ray.client import DashboardClient  # noqa: E402
 from controller.runs.executors.ray.engine import RayEngine  # noqa: E402
 from controller.runs.executors.remote import executor as remote_executor  # noqa: E402
-from controller.runs.executors.remote import handle, node_desk  # noqa: E402
+from controller.runs.executors.remote import handle, seat  # noqa: E402
 from controller.runs.executors.remote.attempt_records import AttemptRecords  # noqa: E402
 from controller.runs.executors.remote.executor import RemoteExecutor, RemoteSettings  # noqa: E402
 from controller.runs.executors.remote.job_engine import Job, JobResources  # noqa: E402
@@ -34,7 +34,7 @@ from controller.runs.executors.remote.node_desk import NodeDesk  # noqa: E402
 from controller.runs.executors.remote.packages import CodePackages  # noqa: E402
 
 VARIABLES = os.environ  # noqa: TID251
-node_desk.BEAT_SECONDS = 1
+seat.BEAT_SECONDS = seat.LATER_BEAT_SECONDS = vars(remote_executor)["LATER_BEAT_SECONDS"] = 1
 handle.STOP_SECONDS = 1.0
 
 
@@ -48,17 +48,11 @@ class Engine(RayEngine):
         return session
 
 
-class Executor(RemoteExecutor):
-    """An executor whose attempts belong to no host."""
-
-    place = None
-
-
 class Controller(app.Controller):
     """A controller with a remote executor, which its engine uses for all deployments."""
 
-    def _local_execution(self, *arguments: Any) -> LocalExecution:
-        local = super()._local_execution(*arguments)
+    def _local_execution(self, user: FlowUser | None, open_files: int) -> LocalExecution:
+        local = super()._local_execution(user, open_files)
         records = AttemptRecords(self._store, self._clock)
         packages = CodePackages(self.state.path / "packages")
         desk = NodeDesk(records, packages, self._clock, runs_directory=self.state.runs, read_secrets=_read_secrets)
@@ -69,10 +63,9 @@ class Controller(app.Controller):
             lost_after=timedelta(seconds=float(VARIABLES.get("RAY_TEST_LOST_AFTER", "3600"))),
         )
         engine = Engine(DashboardClient(VARIABLES["RAY_TEST_ADDRESS"], Path(VARIABLES["RAY_TEST_TOKEN_FILE"])))
-        remote = Executor(engine, desk, packages, records, self._clock, settings)
-        make = application.make_application
-        application.make_application = lambda *parts: make(*parts, desk)
-        app.ExecutorSet = lambda executors: ExecutorSet([*executors, remote], default="ray")  # type: ignore[assignment, misc]
+        remote = RemoteExecutor(engine, desk, packages, records, self._clock, settings)
+        vars(application)["make_application"] = partial(application.make_application, node_desk=desk)
+        vars(app)["ExecutorSet"] = lambda executors: ExecutorSet([*executors, remote], default="ray")
         return local
 
 
@@ -89,4 +82,4 @@ def _read_secrets(places: Mapping[str, Mapping[str, str]]) -> dict[str, str | No
 if __name__ == "__main__":
     remote_executor._resources = _resources
     app.Controller = Controller  # type: ignore[misc]
-    sys.exit(main())
+    main()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.harness import is_alive, until
+from tests.package_index import PackageIndex
 from tests.ray.conftest import RemoteProject
 
 pytestmark = pytest.mark.ray
@@ -195,3 +196,34 @@ def test_runs_of_a_head_that_was_restarted_are_lost_and_waiting_runs_start(proje
     assert work.attempts_of(lost) == ["crashed"]
     assert run["reason"] == "outcome unknown: ray has lost its job"
     assert [started for started, _ in work.starts()] == [lost, waiting]
+
+
+def test_conflicting_python_environments_are_built_on_the_nodes(
+    project: RemoteProject, work: Work, index: PackageIndex
+) -> None:
+    repository = project.repository
+    deployments = {"old": "1.0", "old-second": "1.0", "new": "2.0", "new-second": "2.0"}
+    for name, version in deployments.items():
+        document = f"name: {name}\nflow: flows/versions.py:main\npython: {{requirements: [sums=={version}]}}\n"
+        repository.write(f"deployments/{name}.yaml", document)
+    repository.write(
+        "flows/versions.py",
+        """
+        import sys
+        import sums
+
+        def main():
+            return [sums.__version__, sys.prefix]
+        """,
+    )
+    repository.commit()
+    project.start(UV_DEFAULT_INDEX=index.url, UV_HTTP_RETRIES="0")
+
+    runs = {name: work.trigger(name) for name in deployments}
+
+    results = {name: repository.wait_for_end(run_id)["result"] for name, run_id in runs.items()}
+    assert {name: result[0] for name, result in results.items()} == deployments
+    for name in ("old-second", "new-second"):
+        assert results[name][1].startswith(str(project.cluster.cache("node")))
+    builds = list(project.cluster.cache("node").glob("python/*/.ready"))
+    assert len(builds) == 2

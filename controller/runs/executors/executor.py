@@ -143,7 +143,7 @@ class Executor(Protocol):
 
     `name`: recorded with the attempts that it launches. `ready_seconds`: how long the monitor listens for an attempt to
     become ready until it abandons the launch; infinite if attempts wait for free nodes. `builds_python`: a launch needs
-    the interpreter of the flow's Python environment on this machine.
+    the flow's Python environment on this machine: its interpreter, or the lock that it was built from.
     """
 
     name: str
@@ -165,6 +165,9 @@ class Executor(Protocol):
 
     def capacity(self) -> int:
         """Return how many attempts can be launched now. Raises ResourceError if the machine lacks a resource."""
+
+    def find_obstacle(self, deployment: Deployment) -> str | None:
+        """Return why runs of this deployment can't be launched here now, for people; None if they can."""
 
     def describe(self, launchable: Launchable, attempt: Attempt) -> Attempt:
         """Return the attempt with what this executor records in its claim, such as where it runs.

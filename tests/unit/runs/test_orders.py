@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from controller.errors import UsageError
 from controller.model.deployments import CommandTarget, Deployment
 from controller.model.policies import EnvSecret, FileSecret, Resources
+from controller.model.python_environments import PythonRuntime
 from controller.model.runs import Attempt, Run, RunId, RunState, Trigger, UpstreamRun
 from controller.model.triggers import After, Upstream
 from controller.runs.executors.executor import Launchable
-from controller.runs.executors.remote.order import Order, make_order, read_order, write_order
+from controller.runs.executors.remote.order import LOCK, Order, make_order, read_order, read_python, write_order
 from tests.conftest import NOW
 from tests.unit.runs.environments import deployment_of
 
@@ -113,3 +115,19 @@ def test_a_damaged_order_is_none(tmp_path: Path, content: bytes) -> None:
     assert read_order(tmp_path) is None
     (tmp_path / "order.json").write_bytes(content)
     assert read_order(tmp_path) is None
+
+
+def test_a_node_builds_the_environment_of_the_controller_from_its_lock(tmp_path: Path) -> None:
+    directory = tmp_path / ("d" * 64)
+    directory.mkdir()
+    (directory / LOCK).write_text("sums==1.0 --hash=sha256:00\n")
+    runtime = PythonRuntime(executable=str(directory / "bin/python"), digest=directory.name, version="3.12.1")
+    lock = "sums==1.0 --hash=sha256:00\n"
+    assert read_python(runtime) == {"digest": "d" * 64, "requirements": lock, "lock": lock, "version": "3.12"}
+    assert read_python(None) is None
+
+
+def test_an_interpreter_of_the_controllers_machine_is_none_of_a_node() -> None:
+    runtime = PythonRuntime(executable="/opt/venvs/etl/bin/python", digest="d" * 64)
+    with pytest.raises(UsageError, match="a node may not have it"):
+        read_python(runtime)

@@ -11,8 +11,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from controller.errors import UsageError
 from controller.model.deployments import CommandTarget
 from controller.model.policies import EnvSecret, Secret
+from controller.model.python_environments import PythonRuntime
 from controller.model.runs import Attempt
 from controller.runs.executors.attempt_files import open_regular
 from controller.runs.executors.executor import Launchable
@@ -20,6 +22,8 @@ from controller.runs.executors.flow_specification import flow_call, specificatio
 from controller.runs.flow_environment import has_own_temporary
 
 FILE = "order.json"
+LOCK = "requirements.lock"
+"""The name of the lock in the directory of a Python environment."""
 _LARGEST_FILE = 1 << 25
 Order = dict[str, Any]
 """`order`: the answer to `fetch`. `start`: the answer to `start`, with places of secrets instead of their values."""
@@ -40,6 +44,7 @@ def make_order(
     `variables` are further ones of this run. `python`: how the node builds the Python environment, if it needs one.
     """
     run, deployment = launchable.run, launchable.deployment
+    silence = deployment.on_silence
     root = Path(f"/controller-code-{attempt.nonce}")
     spec = specification(run, deployment, root, environment={}, variables=variables, grace=grace)
     spec["secrets"] = {name: _declared(secret) for name, secret in deployment.secrets.items()}
@@ -54,13 +59,36 @@ def make_order(
             "call": flow_call(deployment, root, None),
             "argv": list(deployment.target.argv) if isinstance(deployment.target, CommandTarget) else None,
             "spec": spec,
-            "on_silence": None,
+            "on_silence": None if silence is None else silence.total_seconds(),
         },
         "start": {
             "parameters": dict(run.parameters),
             "secrets": {name: _place(secret) for name, secret in deployment.secrets.items()},
             "upstream": upstream_by_deployment(run.upstream) if needs_upstream else None,
         },
+    }
+
+
+def read_python(runtime: PythonRuntime | None, *, allows_source_builds: bool = False) -> dict[str, Any] | None:
+    """Return how a node builds the Python environment that was built here: from the same lock, so with the same files.
+
+    `allows_source_builds`: a node may build packages that have no wheel.
+    Raises OSError; UsageError: the deployment names an interpreter of this machine.
+    """
+    if runtime is None:
+        return None
+    directory = Path(runtime.executable).parents[1]
+    if directory.name != runtime.digest:
+        message = f"{runtime.executable} is an interpreter of the controller's machine; a node may not have it."
+        raise UsageError(message, hint="Declare the packages with `python: {requirements: ...}`.")
+    lock = (directory / LOCK).read_text(encoding="utf-8")
+    version = None if runtime.version is None else ".".join(runtime.version.split(".")[:2])
+    return {
+        "digest": runtime.digest,
+        "requirements": lock,
+        "lock": lock,
+        "version": version,
+        "allows_source_builds": allows_source_builds,
     }
 
 

@@ -1,0 +1,99 @@
+"""The options of `controller run` about where flows run."""
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def executors(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options, and pass them to the command as one `executors`."""
+
+    @click.option(
+        "--executor",
+        type=click.Choice(["local", "ray"]),
+        envvar="CONTROLLER_EXECUTOR",
+        default="local",
+        show_default=True,
+        help="Where flows run whose deployment does not say: as processes of this machine, or as jobs of Ray.",
+    )
+    @click.option(
+        "--ray-address",
+        metavar="URL",
+        envvar="CONTROLLER_RAY_ADDRESS",
+        help="Dashboard of a Ray cluster on which deployments with executor: ray run, such as http://10.0.0.5:8265.",
+    )
+    @click.option(
+        "--ray-token-file",
+        metavar="FILE",
+        envvar="CONTROLLER_RAY_TOKEN_FILE",
+        help="File with the token of a Ray cluster that requires one.",
+    )
+    @click.option(
+        "--lost-after",
+        metavar="DURATION",
+        envvar="CONTROLLER_LOST_AFTER",
+        default="1h",
+        show_default=True,
+        help="Give up a run if neither its node nor its cluster has answered for so long; 0: never.",
+    )
+    @click.option(
+        "--node-url",
+        metavar="URL",
+        envvar="CONTROLLER_NODE_URL",
+        help="URL under which the nodes of the cluster reach the controller. [default: the address for nodes]",
+    )
+    @click.option(
+        "--node-listen",
+        metavar="HOST:PORT",
+        envvar="CONTROLLER_NODE_LISTEN",
+        help="Address only for nodes, with the same certificate. [default: the address of --listen]",
+    )
+    @click.option(
+        "--node-secret-file",
+        metavar="FILE",
+        envvar="CONTROLLER_NODE_SECRET_FILE",
+        help="File with a secret that is also on the nodes. Without it, deployments with secrets do not run there.",
+    )
+    @wraps(command)
+    def with_executors(
+        executor: str,
+        ray_address: str | None,
+        ray_token_file: str | None,
+        lost_after: str,
+        node_url: str | None,
+        node_listen: str | None,
+        node_secret_file: str | None,
+        **arguments: Any,
+    ) -> Any:
+        from controller.executor_settings import ExecutorSettings
+        from controller.listen_address import parse_listen
+        from controller.schedules import parse_duration
+
+        address = None
+        if node_listen:
+            address = parse_listen(
+                node_listen,
+                certificate=arguments["tls_certificate"],
+                key=arguments["tls_key"],
+                is_behind_proxy=arguments["behind_proxy"],
+                option="--node-listen",
+            )
+        settings = ExecutorSettings(
+            default=executor,
+            ray_address=ray_address or None,
+            ray_token_file=_path(ray_token_file),
+            lost_after=None if lost_after.strip() in ("0", "0s") else parse_duration(lost_after),
+            node_url=node_url.rstrip("/") if node_url else None,
+            node_listen=address,
+            node_secret_file=_path(node_secret_file),
+        )
+        return command(executors=settings, **arguments)
+
+    return with_executors
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text).absolute() if text else None
