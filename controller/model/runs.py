@@ -266,7 +266,7 @@ class Attempt:
     reason: str | None = None
     place: str | None = field(default=None, metadata=INTERNAL)
     """The host and the directory of its files, if hosts share the state; only a controller there can read them."""
-    executor: str = field(default="local", metadata=INTERNAL)
+    executor: str = "local"
     """The name of the executor that has launched the attempt."""
     job_id: str | None = None
     """The id of its job in the cluster; None for a local attempt."""
