@@ -107,7 +107,7 @@ class AwayRuns:
             hosts.delete_reports(tx, outdated)
         for run_id, reason in changed.items():
             if reason is None:
-                log.info("It is known again whether a run is running", extra={"run": run_id})
+                log.info("A run is no longer uncertain", extra={"run": run_id})
             else:
                 log.warning("It is unknown whether a run is running", extra={"run": run_id, "reason": reason})
 

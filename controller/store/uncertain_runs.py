@@ -19,7 +19,7 @@ def mark(tx: Transaction, reasons: Mapping[RunId, str], now: datetime) -> None:
 
 
 def clear(tx: Transaction, run_ids: Collection[RunId]) -> None:
-    """Record that it is known again whether these runs are running."""
+    """Record that these runs are no longer uncertain."""
     if run_ids:
         values = {"uncertain_since": None, "uncertain_reason": None}
         tx.connection.execute(update(runs).where(runs.c.id.in_(list(run_ids))).values(values))
