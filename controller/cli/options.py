@@ -106,6 +106,14 @@ _state_url = click.option(
 )
 
 
+_project = click.option(
+    "--project",
+    metavar="NAME",
+    envvar="CONTROLLER_PROJECT",
+    help="Project whose state it is. [default: that of controller.yaml in a local repository, else default]",
+)
+
+
 def location(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --repo, --path, --ref, --environment and --state-dir, and pass them to the command as one `location`."""
 
@@ -143,12 +151,7 @@ def location(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Directory for state, logs and exports. [default: .git/controller, or .controller without git]",
     )
     @_state_url
-    @click.option(
-        "--project",
-        metavar="NAME",
-        envvar="CONTROLLER_PROJECT",
-        help="Project whose state it is. [default: that of controller.yaml in a local repository, else default]",
-    )
+    @_project
     @wraps(command)
     def with_location(
         repo: str | None,
