@@ -21,7 +21,7 @@ from controller.store.databases.postgresql import connect
 from controller.store.schema import metadata
 
 _SETTINGS = {
-    "listen_addresses": "",
+    "listen_settingses": "",
     "shared_buffers": "16MB",
     "max_connections": "60",
     "fsync": "off",
