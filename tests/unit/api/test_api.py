@@ -66,6 +66,7 @@ def test_the_size_of_a_large_state_is_a_lower_bound(tmp_path: Path, store: Store
             url=None,
             session_seconds=1,
             web_url_template=None,
+            standing=None,
         )
     assert not view.state.is_complete
     assert view.state.bytes >= 5 * (MAX_FILES - 10)

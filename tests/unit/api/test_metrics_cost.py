@@ -58,7 +58,7 @@ class Measured(World):
             git_requests={},
             has_deployment_series=has_deployment_series,
         )
-        self.exposition = Exposition(parts, self.store, StateDirectory(path), self.cache, self.clock)
+        self.exposition = Exposition(parts, self.store, StateDirectory(path), self.cache, self.clock, lambda: None)
 
     def run(self, name: str, state: RunState) -> Run:
         at = self.clock.now()
