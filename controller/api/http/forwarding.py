@@ -68,7 +68,7 @@ class ForwardingMiddleware:
                 first = await anext(answer)
                 self._forwarder.count += 1
                 if _is_refused(scope, first):
-                    await _different_tokens(url)(scope, receive, send)
+                    await (instead or _different_tokens(url))(scope, receive, send)
                     return
                 await _relay(first, answer, receive, send)
         except ControllerError as error:
