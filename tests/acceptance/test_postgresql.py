@@ -3,7 +3,8 @@
 import signal
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,9 @@ def test_a_controller_that_is_killed_continues_with_the_state_on_the_server(
     assert select(url, "SELECT count(*) FROM attempts") == [(1,)]
     assert (shared.root / "starts").read_text() == "started\n"
     assert not (shared.state / "state.db").exists()
+    with followed_events(shared, url) as follower:
+        shared.tell("hold", "slow", "--reason", "lunch")
+        until(lambda: "lunch" in follower.read_text(), "the event to be followed")
     doctor = shared.ask("doctor").out
     assert "PostgreSQL 18" in doctor
     assert "term 2" in doctor
@@ -142,6 +146,23 @@ def test_two_projects_share_a_database(shared: Repository, url: StateUrl, runnin
 
 def other_project(rows: list[tuple[Any, ...]]) -> bool:
     return "OtherProject" in str(rows)
+
+
+@contextmanager
+def followed_events(shared: Repository, url: StateUrl) -> Iterator[Path]:
+    """Follow the events with the command line; yield its output, once it waits for announcements."""
+    output = shared.root.parent / "events.txt"
+    with output.open("wb") as stream:
+        process = shared.machine.start(
+            "events", "--follow", "--repo", shared.address, stdout=stream.fileno(), stderr=stream.fileno()
+        )
+    is_waiting = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'controller' AND query LIKE 'SELECT commits%'"
+    try:
+        until(lambda: select(url, is_waiting), "the command to listen")
+        yield output
+    finally:
+        process.kill()
+        process.wait(30)
 
 
 def stop_process(leader: Running, _url: StateUrl) -> None:
