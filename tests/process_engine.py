@@ -1,7 +1,7 @@
 """A job engine for tests: jobs are real, detached processes on made-up nodes, and its memory is one directory.
 
 Like a cluster it outlives controllers, and any process can open it again. Tests make it misbehave as clusters do: it
-loses nodes, starts jobs twice, forgets them, changes its session, does not answer, and refuses jobs.
+loses nodes, starts jobs twice, loses its list of them, changes its session, does not answer, and refuses jobs.
 """
 
 import fcntl
@@ -88,7 +88,7 @@ class ProcessEngine:
             if place.exists() and self._status(place).phase is JobPhase.OVER:
                 shutil.rmtree(place)
 
-    # What tests do to it.
+    # Faults that tests cause.
 
     @property
     def session(self) -> str:
@@ -126,13 +126,13 @@ class ProcessEngine:
             _kill(pid, signal.SIGKILL)
 
     def forget_all(self) -> None:
-        """Forget all jobs. Their processes keep running."""
+        """Lose the list of jobs. Their processes keep running."""
         with self._locked():
             for place in list(self._jobs.iterdir()):
                 place.rename(self._directory / f"forgotten-{uuid.uuid4().hex}")
 
     def change_session(self) -> None:
-        """Forget all jobs, as an engine that was installed anew."""
+        """Lose the list of jobs, as an engine does whose server was restarted."""
         self.forget_all()
         self._write("session", uuid.uuid4().hex)
 

@@ -1,6 +1,6 @@
 """Controller, runner and supervisor die at every point of a remote attempt: never two starts, always an outcome.
 
-What is certain about the outcome depends on the node alone: the controller may die at any time.
+The possible outcomes depend on the node alone: the controller may die at any time.
 """
 
 import ast
@@ -78,7 +78,7 @@ def is_right(answer: dict[str, Any]) -> bool:
     is_known = (answer["state"], answer["result"], answer["starts"]) == ("succeeded", "done", 1)
     if node in KNOWN or (own in EARLY and is_known):
         return is_known
-    if node == "runner:prepared":  # never started, and tried again, until a launch counts as impossible
+    if node == "runner:prepared":  # never started, and tried again, until the launch is given up
         is_given_up = answer["state"] == "failed" and answer["reason"].startswith("not launched")
         return bool(answer["starts"] == (0 if is_given_up else 1) and (is_given_up or answer["state"] == "succeeded"))
     is_unknown = answer["state"] == "crashed" and answer["reason"].startswith("outcome unknown: ")

@@ -22,7 +22,7 @@ _HOLDER = "runner.lock"
 class AttemptDirectory:
     """A new directory below `cache`, held by this process for its life.
 
-    Its name is the value of `CONTROLLER_ATTEMPT_ID` in the processes of the flow. It says nothing about the ticket.
+    Its name is the value of `CONTROLLER_ATTEMPT_ID` in the processes of the flow. It is not derived from the ticket.
     """
 
     def __init__(self, cache: str) -> None:

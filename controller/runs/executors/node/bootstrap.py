@@ -16,13 +16,14 @@ def run() -> None:
     url, digest, ticket = (os.environ[f"CONTROLLER_{name}"] for name in ("NODE_URL", "RUNNER", "TICKET"))
     default = f"{os.environ.get('TMPDIR', '/tmp')}/controller-node-{os.getuid()}"
     cache = os.environ.get("CONTROLLER_NODE_CACHE", default)
-    folder, instance, deadline, pause = f"{cache}/runner/{digest}", os.urandom(16).hex(), time.monotonic() + 600, 0.5
+    folder, instance, deadline, pause = f"{cache}/runner/{digest}", os.urandom(16).hex(), time.monotonic() + 600, 0.25
     os.makedirs(cache, 0o700, exist_ok=True)
     found = os.lstat(cache)
     if sys.version_info < (3, 10) or found.st_uid != os.getuid() or found.st_mode & 0o170077 != 0o040000:
         sys.exit(f"controller: it needs Python 3.10, and {cache} must be a directory of this user with mode 0700")
     while not os.path.isdir(folder):
         import hashlib
+        import http.client
         import io
         import tempfile
         import urllib.request
@@ -36,17 +37,18 @@ def run() -> None:
             if hashlib.sha256(package).hexdigest() != digest:
                 raise OSError("the package is incomplete")
             os.makedirs(f"{cache}/runner", 0o700, exist_ok=True)
-            new = tempfile.mkdtemp(prefix="new-", dir=f"{cache}/runner")
-            zipfile.ZipFile(io.BytesIO(package)).extractall(new)
+            zipfile.ZipFile(io.BytesIO(package)).extractall(
+                new := tempfile.mkdtemp(prefix="new-", dir=f"{cache}/runner")
+            )
             os.sync()
             os.rename(new, folder)
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             if os.path.isdir(folder):
                 break
-            if getattr(error, "code", 503) in (401, 404, 409) or time.monotonic() > deadline:
+            is_over = "CERTIFICATE_VERIFY_FAILED" in str(error) or time.monotonic() > deadline
+            if is_over or 400 <= getattr(error, "code", 503) < 429:
                 sys.exit(f"controller: the runner can't be fetched from {url}: {error}")
-            time.sleep(pause)
-            pause = min(2 * pause, 30)
+            time.sleep(pause := min(2 * pause, 30))
     sys.path.insert(0, folder)
     from controller.runs.executors.node.runner import main
 

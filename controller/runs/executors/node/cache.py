@@ -1,7 +1,7 @@
 """The node's cache: code packages, Python environments and runners by their digest, for all runners of one user.
 
-An entry has a lock file beside it. A runner holds a shared lock on the entries that it uses, for its life. Who makes or
-removes an entry holds the lock exclusively, so that an entry in use never disappears.
+An entry has a lock file beside it. A runner holds a shared lock on the entries that it uses, for its life. To make or
+remove an entry, a runner locks it exclusively, so that an entry in use never disappears.
 """
 
 import contextlib
@@ -88,7 +88,7 @@ def remove_unused(folder: str) -> None:
 
 
 def delete(folder: str) -> None:
-    """Delete a folder, even one whose folders are read-only. What can't be deleted stays."""
+    """Delete a folder, even one whose folders are read-only. Ignores errors."""
     for path, _, _ in os.walk(folder):
         with contextlib.suppress(OSError):
             os.chmod(path, 0o700)

@@ -29,7 +29,7 @@ def find_or_build(cache: Cache, python: dict[str, Any], variables: dict[str, str
 
     `variables` are those of the installer.
     """
-    variables = {"UV_CACHE_DIR": f"{cache.directory}/uv", **variables, "UV_NO_PROGRESS": "1", "UV_NO_CONFIG": "1"}
+    variables = {"UV_CACHE_DIR": f"{cache.directory}/uv", **variables, "UV_NO_PROGRESS": "1"}
     variables |= {"UV_PYTHON_DOWNLOADS": "never", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
 
     def build(folder: str) -> None:
@@ -71,7 +71,7 @@ class Build:
         name = sys.executable if is_own else f"python{'.'.join(str(version).split('.')[:2])}"
         found = shutil.which(name, path=self._variables.get("PATH"))
         if found is None:
-            raise BuildError(f"Python {version} is not installed on the node")
+            raise BuildError(f"Python {version} is not installed on the node.")
         self._call([found, "-m", "venv", self._folder])
 
     def _install(self, *, is_locked: bool) -> None:
@@ -101,7 +101,7 @@ class Build:
                 finally:
                     _kill_group(process.pid)
             except subprocess.TimeoutExpired:
-                raise BuildError(f"the build took longer than {BUILD_SECONDS:g} seconds") from None
+                raise BuildError(f"The build took longer than {BUILD_SECONDS:g} seconds.") from None
             if status != 0:
                 output.seek(max(0, output.seek(0, os.SEEK_END) - _MAX_MESSAGES))
                 raise BuildError(output.read().decode(errors="replace").strip() or f"exit code {status}")

@@ -1,4 +1,4 @@
-"""What a runner reports while its flow runs: new output and events, that it lives, and at last how the flow ended.
+"""The reports of a runner: new output and events, beats, and at last how the flow ended.
 
 The supervisor appends to the files `log` and `events.jsonl`. The answer to each piece says how much the controller has:
 a controller that has nothing gets everything again.
