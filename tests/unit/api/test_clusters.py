@@ -86,7 +86,7 @@ def test_a_flow_runs_on_the_cluster_and_the_views_say_where(site: Site) -> None:
     assert attempt["node"]
     assert attempt["job_id"] == site.cluster.jobs[0]
     assert "adding 1 and 2" in served.get(f"/api/v1/runs/{run['id']}/logs").text
-    page = served.get(f"/runs/{run['id']}").text
+    page = served.get(f"/runs/{run['id']}?tab=details").text
     assert attempt["job_id"] in page
     assert served.get("/api/v1/settings").json()["executors"] == ["local", "ray"]
 
