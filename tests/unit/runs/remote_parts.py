@@ -82,9 +82,9 @@ class MemoryCluster:
         self.calls.append(("forget", job_id))
         self.statuses.pop(job_id, None)
 
-    def say(self, job_id: str, phase: JobPhase, message: str | None = None) -> None:
+    def say(self, job_id: str, phase: JobPhase, message: str | None = None, *, has_expired: bool = False) -> None:
         """Let a job have this status from now on."""
-        self.statuses[job_id] = JobStatus(phase=phase, message=message)
+        self.statuses[job_id] = JobStatus(phase=phase, message=message, has_expired=has_expired)
 
     def lose_all(self) -> None:
         """Start again without any memory."""

@@ -250,7 +250,7 @@ class NodeDesk:
         return seat
 
     def _hear(self, seat: Seat, request: NodeRequest) -> None:
-        """Note that the runner has sent something. Raises ConflictError if the attempt is over, or is of another one."""
+        """Note that the runner has sent something. Raises ConflictError if the attempt is over, or of another one."""
         if seat.stage is Stage.SUSPENDED:
             raise stopping_error()
         if seat.stage is Stage.OVER:
