@@ -31,7 +31,7 @@ $(RAY)/ray.stamp: requirements/ray.txt $(VENV)/run.stamp
 
 test: $(VENV)/dev.stamp $(RAY)/ray.stamp browser  ## install, and pass the tests
 	$(BIN)/python -m pytest -n 3 --dist worksteal -q
-	$(BIN)/python -m pytest -q -m ray tests/ray
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q -m ray tests/ray
 
 APT_INSTALL := apt-get install -qq -y --no-install-recommends -o DPkg::Lock::Timeout=300
 browser:  ## install chromium, which the end-to-end tests drive; the headless one needs half of the CPU time
@@ -61,7 +61,7 @@ prefect: $(VENV)/dev.stamp  ## install Prefect into .venv-prefect, and run its o
 	$(BIN)/python -m pytest -q -m prefect
 
 ray: $(VENV)/dev.stamp $(RAY)/ray.stamp  ## install Ray into .venv-ray, and run jobs and flows on a cluster of two nodes
-	$(BIN)/python -m pytest -q -m ray tests/ray
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q -m ray tests/ray
 
 faults: $(VENV)/dev.stamp  ## cut the power of a disk under the controller, and make system calls fail (needs root)
 	$(BIN)/python -m pytest -q -m faults tests/faults

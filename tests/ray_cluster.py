@@ -105,6 +105,10 @@ class RayCluster:
         with urllib.request.urlopen(request, timeout=20) as answer:
             return json.load(answer)
 
+    def job_ids(self) -> set[str]:
+        """Return the ids of all jobs in the cluster's list."""
+        return {job["submission_id"] for job in self.get("/api/jobs/")}
+
     def _start(self, name: str, address: str, *options: str) -> subprocess.Popen[bytes]:
         ports = ("dashboard-agent-listen", "dashboard-agent-grpc", "runtime-env-agent", "metrics-export")
         command = [str(BIN / "ray"), "start", "--block", "--disable-usage-stats", f"--node-ip-address={address}"]

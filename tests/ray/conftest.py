@@ -67,8 +67,9 @@ class RemoteProject:
             **self.repository.machine.environment,
             "PYTHONPATH": str(ROOT),
             "CONTROLLER_LISTEN": self.address,
-            "RAY_TEST_ADDRESS": self.cluster.address,
-            "RAY_TEST_TOKEN_FILE": str(self.cluster.token_file),
+            "CONTROLLER_EXECUTOR": "ray",
+            "CONTROLLER_RAY_ADDRESS": self.cluster.address,
+            "CONTROLLER_RAY_TOKEN_FILE": str(self.cluster.token_file),
             **variables,
         }
         with self.log.open("ab") as log:

@@ -11,6 +11,7 @@ from tests.ray.conftest import RemoteProject
 
 pytestmark = pytest.mark.ray
 
+ON_SECOND_NODE = "{custom: {second: 0.1}}"
 FLOWS = """
 import os
 import time
@@ -47,8 +48,8 @@ class Work:
                 f"""
                 name: {name}
                 flow: flows/all.py:{function}
-                parameters:
-                  place: {json.dumps(str(folder))}
+                parameters: {{place: {json.dumps(str(folder))}}}
+                resources: {ON_SECOND_NODE if name.endswith("second") else "{}"}
                 """,
             )
         self._repository.write("flows/all.py", FLOWS)
@@ -113,7 +114,9 @@ def test_flows_run_on_both_nodes_with_their_results_and_logs(project: RemoteProj
     assert repository.ask("runs", "logs", there).out.splitlines() == ["begins with 21", "ends"]
     assert "ValueError: no such customer" in repository.ask("runs", "logs", failing).out
     assert sorted(run_id for run_id, _ in work.starts()) == sorted([here, there])
-    until(lambda: project.cluster.get("/api/jobs/") == [], "the jobs to be removed from the cluster")
+    jobs = {row[0] for row in repository.select("SELECT job_id FROM attempts")}
+    assert len(jobs) == 3
+    until(lambda: not jobs & project.cluster.job_ids(), "the jobs to be removed from the cluster")
 
 
 def test_a_flow_is_cancelled_on_its_node(project: RemoteProject, work: Work) -> None:
@@ -205,6 +208,7 @@ def test_conflicting_python_environments_are_built_on_the_nodes(
     deployments = {"old": "1.0", "old-second": "1.0", "new": "2.0", "new-second": "2.0"}
     for name, version in deployments.items():
         document = f"name: {name}\nflow: flows/versions.py:main\npython: {{requirements: [sums=={version}]}}\n"
+        document += f"resources: {ON_SECOND_NODE}\n" if name.endswith("second") else ""
         repository.write(f"deployments/{name}.yaml", document)
     repository.write(
         "flows/versions.py",

@@ -1,4 +1,4 @@
-"""The handles of remote attempts, from the launch to the verdict, with a cluster in memory."""
+"""The handles of remote attempts, from the launch to the outcome, with a cluster in memory."""
 
 import select
 from collections.abc import Iterator
@@ -111,9 +111,23 @@ def test_a_job_that_ends_before_the_start_has_not_started(world: RemoteWorld, fa
     assert is_readable(handle)
     assert not handle.receive()
     assert handle.lacking is None
+    assert handle.launch_failure == ("ray: no space" if fate == "over" else None)
     handle.abandon()
     assert handle.read_status() == NotStarted()
     assert handle.why_uncertain() is None
+
+
+def test_a_job_whose_resources_are_not_free_in_time_is_submitted_again(world: RemoteWorld) -> None:
+    handle = world.launch()
+    job_id = handle.tracked.job_id
+    for count in (2, 3):
+        world.cluster.say(job_id, JobPhase.OVER, "it waited for 15 minutes", has_expired=True)
+        be_silent(world)
+        assert world.cluster.calls.count(("submit", job_id)) == count
+        assert world.cluster.calls[-2:] == [("forget", job_id), ("submit", job_id)]
+    be_silent(world)
+    assert handle.receive()
+    assert handle.read_status() == ALIVE
 
 
 def test_a_job_that_was_listed_before_its_submission_is_not_missing(world: RemoteWorld) -> None:
@@ -264,7 +278,7 @@ def test_a_lost_attempt_has_crashed(
     if is_adopted:
         world.restart()
         handle = world.adopt(handle)
-        world.clock.pass_seconds(50)  # the runner may have been told to be silent for a minute
+        world.clock.pass_seconds(50)  # an earlier controller may have asked for beats only every minute
     if fate == "over":
         world.cluster.say(handle.tracked.job_id, JobPhase.OVER, "node died")
     elif fate == "forgotten":

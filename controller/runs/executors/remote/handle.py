@@ -10,7 +10,7 @@ from controller.clock import Clock
 from controller.model.runs import Attempt, Run, RunOutcome, RunState
 from controller.runs.executors.executor import Alive, AttemptStatus, NotStarted, Phase
 from controller.runs.executors.remote import received_files
-from controller.runs.executors.remote.decision_table import MISSING_SECONDS, Evidence, decide
+from controller.runs.executors.remote.decision_table import MISSING_SECONDS, Evidence, JobAnswer, decide
 from controller.runs.executors.remote.job_tracker import JobTracker, TrackedJob
 from controller.runs.executors.remote.node_desk import NodeDesk
 from controller.runs.executors.remote.seat import Seat, Stage
@@ -23,7 +23,7 @@ STOP_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteParts:
-    """What all handles of one executor use. `grace`, `lost_after`: in seconds; see `Evidence`."""
+    """The parts that all handles of one executor use. `grace`, `lost_after`: in seconds; see `Evidence`."""
 
     name: str
     desk: NodeDesk
@@ -62,7 +62,12 @@ class RemoteHandle:
         """Why the runner, or the cluster, could not start the flow."""
         if self.tracked.refusal is not None:
             return f"{self.parts.name}: {self.tracked.refusal}"
-        return self.seat.failure
+        if self.seat.failure is not None:
+            return self.seat.failure
+        sighting = self.tracked.sighting
+        if self.ended_on_its_own and sighting is not None and sighting.answer is JobAnswer.OVER:
+            return f"{self.parts.name}: {sighting.message or 'its job ended before the flow was started'}"
+        return None
 
     def fileno(self) -> int | None:
         """Return the descriptor that becomes readable when a runner has asked or reported something."""

@@ -104,6 +104,12 @@ class JobTracker:
         tracked.submitted_at = self._clock.monotonic()
         self._stop_if_unwanted(tracked)  # it may have become that meanwhile
 
+    def _submit_again(self, tracked: TrackedJob) -> None:
+        """Submit a job again whose resources the cluster did not have in the time that it waits for them."""
+        self._call(self._engine.forget, tracked.job_id)
+        tracked.submitted_at = None
+        self.submit(tracked)
+
     def _stop_if_unwanted(self, tracked: TrackedJob) -> None:
         if tracked.is_unwanted:
             self._call(self._engine.stop, tracked.job_id)
@@ -167,6 +173,8 @@ class JobTracker:
             is_known = status is not None and tracked.session in (None, found.session)
             if status is None or not is_known:
                 self._see(tracked, JobAnswer.FORGOTTEN, asked_at, None)
+            elif status.has_expired and tracked.job is not None and not tracked.is_unwanted:
+                self._submit_again(tracked)
             else:
                 tracked.session = found.session
                 self._see(tracked, _ANSWERS[status.phase], asked_at, status.message)
