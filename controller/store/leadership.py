@@ -37,6 +37,8 @@ from controller.store.leaders import LEASE
 from controller.store.sign_of_life import record_place, report_attempt
 
 GIVE_UP = timedelta(seconds=5)
+_ANSWER_SECONDS = 4.0
+"""Less than `GIVE_UP`, so that a leader that gets no answers gives up in time."""
 _SETTLE_SECONDS = 5.0
 _PAUSE_SECONDS = 0.1
 _TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended('controller/' || %s, 0))"
@@ -100,7 +102,7 @@ class Leadership:
         """Try to get the lock, and end the sessions of a leader whose lease has expired. Raises StateError."""
         with translate_driver_errors():
             if self._lock is None or self._lock.closed:
-                self._lock = connect(self.url, application_name=self.application_name)
+                self._lock = connect(self.url, self.application_name, _ANSWER_SECONDS)
                 _check_session(self._lock)
             self._has_leases = self._has_leases or _has_tables(self._lock)
             if not self._has_leases:
