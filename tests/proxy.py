@@ -115,6 +115,8 @@ class _Connection:
     def __init__(self, proxy: Proxy, client: socket.socket, server: socket.socket) -> None:
         self._proxy, self._client, self._server = proxy, client, server
         self._loses_answer = False
+        self._lock = threading.Lock()
+        self._ended = 0
         self.is_closed = False
 
     def start(self) -> None:
@@ -137,8 +139,17 @@ class _Connection:
         end.close()
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
-        """Forward one direction until it ends."""
-        try:
+        """Forward one direction until it ends. Close the connection after both."""
+        with suppress(OSError):
+            self._forward(source, sink)
+        with self._lock:
+            self._ended += 1
+            is_last = self._ended == 2
+        if is_last:
+            self.reset()
+
+    def _forward(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
             while True:
                 data = source.recv(_CHUNK)
                 if self._proxy.delay:
@@ -152,10 +163,7 @@ class _Connection:
                     self.reset()
                     return
                 sink.sendall(data)
-        except OSError:
-            pass
-        with suppress(OSError):
-            sink.shutdown(socket.SHUT_WR)
+        sink.shutdown(socket.SHUT_WR)
 
     def _cuts(self, data: bytes) -> bool:
         """Cut a COMMIT, if the proxy is to do so. Return False if it is to be forwarded."""

@@ -1,6 +1,6 @@
 """Controllers and a server that can't reach each other: nothing arrives, arrives late, or arrives in one direction."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest

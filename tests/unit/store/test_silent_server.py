@@ -1,6 +1,7 @@
-"""Sessions with a server that accepts statements, and does not answer."""
+"""Sessions with a server that does not answer, and connections that end during a commit."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 
@@ -8,11 +9,12 @@ from controller.errors import StateError
 from controller.model.status import Event, EventSeverity
 from controller.state_url import StateUrl
 from controller.store import Store, events
+from controller.store.databases.postgresql import connect
 from controller.store.databases.postgresql_session import Session
 from controller.store.leadership import lead
 from tests.conftest import NOW
 from tests.postgresql import Server
-from tests.proxy import Proxy
+from tests.proxy import Cut, Proxy
 
 EVENT = Event(time=NOW, severity=EventSeverity.INFO, reason="Applied", message="done", about="source")
 
@@ -68,3 +70,30 @@ def test_a_lease_that_is_not_renewed_without_an_answer_loses_the_lock(
         leadership.renew()
     assert leadership.has_lost_lock
     leadership.release()
+
+
+@pytest.mark.parametrize(("cut", "count"), [("before", 1), ("answer", 2), ("hold", 1)])
+def test_a_commit_whose_connection_ends_is_settled(proxy: Proxy, url: StateUrl, cut: Cut, count: int) -> None:
+    store = Store.open(url)
+    write(store)
+    proxy.cut = cut
+    with nullcontext() if count == 2 else pytest.raises(StateError):
+        write(store)
+    assert proxy.cut is None
+    assert read(store) == count
+    proxy.released.set()
+    write(store)  # waits for the row that a late commit would have changed
+    assert read(store) == count + 1
+    store.close()
+
+
+def test_the_number_of_a_lost_transaction_may_be_that_of_another_one(url: StateUrl, postgresql_url: StateUrl) -> None:
+    leadership = lead(url, "default")
+    store = Store.open(url, leadership=leadership)
+    write(store)
+    with connect(postgresql_url) as connection, connection.transaction():
+        row = connection.execute("SELECT pg_current_xact_id()::text").fetchone()
+    assert row is not None
+    assert leadership._was_committed(row[0], leadership.commits)
+    assert not leadership._was_committed(row[0], leadership.commits + 1)
+    store.close()
