@@ -96,7 +96,9 @@ class Cluster:
     @property
     def leader(self) -> Member:
         """The controller that leads."""
-        return until(self._find_leader, "a leader")
+        found = until(self._find_leader, "a leader")
+        assert found is not None
+        return found
 
     @property
     def term(self) -> int:
@@ -113,9 +115,14 @@ class Cluster:
         until(lambda: self.term > after, f"a term after {after}", seconds)
 
     def wait_for_due_times(self) -> None:
-        """Return when due times of `tick` in the current term are decided."""
-        query = "SELECT 1 FROM occurrences, leadership WHERE scheduled_for > since + interval '2 s' LIMIT 1"
-        until(lambda: self.select(query), "due times of the new term")
+        """Return when a run of `tick` that was due in the current term has succeeded."""
+        query = "SELECT 1 FROM runs, leadership WHERE state = 'succeeded' AND scheduled_for > since + interval '2 s'"
+        until(lambda: self.select(query), "a run of the new term")
+
+    def count_ticks(self) -> int:
+        """The number of attempts of `tick` that were started."""
+        ticks = self.folder.root / "ticks"
+        return len(ticks.read_text().splitlines()) if ticks.exists() else 0
 
     def check(self) -> None:
         """Check the terms, the due times of `tick`, and that each of its attempts was started once."""

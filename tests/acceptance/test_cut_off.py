@@ -8,6 +8,7 @@ import pytest
 from tests.acceptance.cluster import TAKE_OVER_SECONDS, TICK, Cluster
 from tests.acceptance.harness import Repository, until
 from tests.postgresql import Server
+from tests.proxy import Cut
 
 pytestmark = pytest.mark.acceptance
 
@@ -36,4 +37,42 @@ def test_a_leader_that_hears_nothing_from_the_server_becomes_a_standby(cluster: 
         until(lambda: "The state database can't be used; retrying" in old.running.output, "the old leader to try again")
     until(lambda: "waiting as a standby" in old.running.output, "the old leader to wait")
     assert cluster.leader is not old
+    cluster.check()
+
+
+def test_answers_that_are_late_change_nothing_else(cluster: Cluster) -> None:
+    leader = cluster.leader
+    leader.proxy.delay = 0.05
+    seen = cluster.count_ticks()
+    until(lambda: cluster.count_ticks() > seen, "a run of a slow leader")
+    leader.proxy.delay = 3.0  # each statement takes 6 seconds: too long for a leader
+    cluster.wait_for_term(1)
+    cluster.wait_for_due_times()
+    assert cluster.leader is not leader
+    leader.proxy.delay = 0.0
+    until(lambda: "waiting as a standby" in leader.running.output, "the old leader to wait")
+    cluster.check()
+
+
+@pytest.mark.parametrize("to_client", [True, False])
+def test_connections_that_end_in_one_direction_are_replaced(cluster: Cluster, to_client: bool) -> None:
+    cluster.leader.proxy.half_close(to_client=to_client)
+    cluster.wait_for_term(1, TAKE_OVER_SECONDS)
+    cluster.wait_for_due_times()
+    cluster.check()
+
+
+def test_commits_that_are_cut_are_neither_lost_nor_repeated(cluster: Cluster) -> None:
+    leader = cluster.leader
+    cuts: tuple[Cut, ...] = ("before", "answer", "hold", "answer", "before")
+    for cut in cuts:
+        leader.proxy.cut = cut
+        until(lambda: leader.proxy.cut is None, "a commit to be cut")
+        seen = cluster.count_ticks()
+        until(lambda: cluster.count_ticks() > seen, "a run after the cut")  # noqa: B023
+    assert cluster.leader is leader
+    leader.proxy.released.set()
+    leader.running.kill()
+    cluster.wait_for_term(1, TAKE_OVER_SECONDS)
+    cluster.wait_for_due_times()
     cluster.check()
