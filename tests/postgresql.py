@@ -74,6 +74,10 @@ class Server:
         return self.directory / "data"
 
     @property
+    def socket(self) -> Path:
+        return self.directory / ".s.PGSQL.5432"
+
+    @property
     def process(self) -> subprocess.Popen[bytes]:
         assert self._process is not None
         return self._process

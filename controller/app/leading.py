@@ -15,6 +15,7 @@ from controller.clock import Clock
 from controller.errors import ControllerError, DeposedError, StateError, StoppingError
 from controller.settings import PROJECT
 from controller.state_url import StateUrl
+from controller.store.databases.postgresql_session import end_sessions
 from controller.store.leadership import GIVE_UP, Leadership, already_leading, silent
 
 log = logging.getLogger(__name__)
@@ -112,4 +113,5 @@ class Leading:
 
     def _give_up(self, error: DeposedError) -> None:
         self.failure = error
+        end_sessions()
         self._on_failure()

@@ -37,6 +37,8 @@ from controller.store.leaders import LEASE
 from controller.store.sign_of_life import record_place, report_attempt
 
 GIVE_UP = timedelta(seconds=5)
+_ANSWER_SECONDS = 4.0
+"""Less than `GIVE_UP`, so that a leader that gets no answers gives up in time."""
 _SETTLE_SECONDS = 5.0
 _PAUSE_SECONDS = 0.1
 _TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended('controller/' || %s, 0))"
@@ -66,6 +68,15 @@ INSERT INTO leases (project, holder, renewed_at) VALUES (%(project)s, %(holder)s
 ON CONFLICT (project) DO UPDATE SET holder = excluded.holder, renewed_at = excluded.renewed_at
 """
 _RENEW = "UPDATE leases SET renewed_at = clock_timestamp() WHERE project = %s AND holder = %s"
+_OUTCOME = """
+SELECT pg_xact_status(%(id)s::xid8), (
+    SELECT holder <> %(holder)s OR commits >= %(commits)s FROM leadership WHERE project = %(project)s
+), (SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE backend_xid = %(id)s::xid8::xid)
+"""
+"""Also ends the session of the transaction if it is in progress: its commit could arrive later.
+
+A replica that was promoted without a transaction gives its number to another one. The count of commits shows that.
+"""
 _END_LEASE = "DELETE FROM leases WHERE project = %s AND holder = %s"
 
 
@@ -100,7 +111,7 @@ class Leadership:
         """Try to get the lock, and end the sessions of a leader whose lease has expired. Raises StateError."""
         with translate_driver_errors():
             if self._lock is None or self._lock.closed:
-                self._lock = connect(self.url, application_name=self.application_name)
+                self._lock = connect(self.url, self.application_name, _ANSWER_SECONDS)
                 _check_session(self._lock)
             self._has_leases = self._has_leases or _has_tables(self._lock)
             if not self._has_leases:
@@ -168,7 +179,7 @@ class Leadership:
                 yield connection
                 is_complete = True
         except exc.DBAPIError as error:
-            if not (is_complete and error.connection_invalidated and self._was_committed(transaction_id)):
+            if not (is_complete and error.connection_invalidated and self._was_committed(transaction_id, commits)):
                 raise
         self.commits = commits
 
@@ -183,14 +194,15 @@ class Leadership:
         self._lock.close()
         self._lock = None
 
-    def _was_committed(self, transaction_id: str) -> bool:
+    def _was_committed(self, transaction_id: str, commits: int) -> bool:
         """Return whether a transaction was committed although its connection was lost. False if nobody can say."""
+        values = {"id": transaction_id, "holder": self.holder, "commits": commits, "project": self._project}
         deadline = time.monotonic() + _SETTLE_SECONDS
         while time.monotonic() < deadline:
-            with suppress(psycopg.Error), connect(self.url) as connection:
-                row = connection.execute("SELECT pg_xact_status(%s::xid8)", (transaction_id,)).fetchone()
+            with suppress(psycopg.Error), connect(self.url, answer_seconds=_SETTLE_SECONDS) as connection:
+                row = connection.execute(_OUTCOME, values).fetchone()
                 if row is not None and row[0] != "in progress":
-                    return bool(row[0] == "committed")
+                    return bool(row[0] == "committed" and row[1])
             threading.Event().wait(_PAUSE_SECONDS)
         return False
 

@@ -12,6 +12,7 @@ import pytest
 
 from controller.state_url import StateUrl
 from controller.store.databases.postgresql import connect
+from tests.acceptance.cluster import RECORD_TERMS, TICK, check_terms, select
 from tests.acceptance.conftest import Start
 from tests.acceptance.harness import Repository, Running, assert_every_second, until
 from tests.postgresql import Server
@@ -22,19 +23,6 @@ GATED = """
     name: slow
     command: ['sh', '-c', 'echo started >> {root}/starts; while [ ! -e {root}/gate ]; do sleep 0.05; done']
 """
-TICK = """
-    name: tick
-    command: ['sh', '-c', 'echo $CONTROLLER_RUN_ID $CONTROLLER_ATTEMPT >> {root}/ticks']
-    schedules: [{{interval: 1s}}]
-    overlap: queue
-"""
-RECORD_TERMS = """
-CREATE TABLE terms (number bigserial PRIMARY KEY, term bigint, commits bigint);
-CREATE FUNCTION record_term() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN INSERT INTO terms (term, commits) VALUES (NEW.term, NEW.commits); RETURN NULL; END $$;
-CREATE TRIGGER record_term AFTER INSERT OR UPDATE ON leadership FOR EACH ROW EXECUTE FUNCTION record_term()
-"""
-TAKE_OVER_SECONDS = 10.0
 
 
 @pytest.fixture
@@ -53,11 +41,6 @@ def shared(repository: Repository, url: StateUrl) -> Repository:
     """A repository whose state is on the server."""
     repository.machine.environment["CONTROLLER_STATE_URL"] = url.text
     return repository
-
-
-def select(url: StateUrl, query: str) -> list[tuple[Any, ...]]:
-    with connect(url) as connection:
-        return connection.execute(query.encode()).fetchall()
 
 
 def test_a_controller_that_is_killed_continues_with_the_state_on_the_server(
@@ -216,9 +199,7 @@ def test_a_standby_takes_over_without_skipping_a_due_time_or_starting_an_attempt
     times = select(url, "SELECT scheduled_for FROM occurrences WHERE deployment = 'tick' ORDER BY 1")
     assert_every_second([time.isoformat() for (time,) in times])
     assert select(url, "SELECT 1 FROM occurrences WHERE reason LIKE '%missed%'") == []
-    terms = [term for (term,) in select(url, "SELECT term FROM terms ORDER BY number")]
-    assert terms == sorted(terms)
-    assert len(set(terms)) > 1
+    check_terms([term for (term,) in select(url, "SELECT term FROM terms ORDER BY number")])
 
 
 def test_a_controller_leads_again_after_the_server_was_restarted(repository: Repository, running: Start) -> None:

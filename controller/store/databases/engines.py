@@ -4,22 +4,32 @@ All engines of a kind of database share one dialect and one cache, so that each 
 for each engine. Compiling takes longer than most statements.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import URL, Compiled, Dialect, Engine, create_engine
+from sqlalchemy import URL, Compiled, Dialect, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.util import LRUCache
 
 _COMPILED: LRUCache[Any, Compiled] = LRUCache(500)
 
 
-def new_engine(url: URL, dialect: Dialect, arguments: Mapping[str, Any], *, size: int, overflow: int) -> Engine:
+def new_engine(
+    url: URL,
+    dialect: Dialect,
+    arguments: Mapping[str, Any],
+    *,
+    size: int,
+    overflow: int,
+    connect: Callable[..., Any] | None = None,
+) -> Engine:
     """Return a new engine with a pool of its own: `size` connections stay open, and `overflow` more may be open.
 
-    `arguments` are those of the driver for a new connection.
+    `arguments` are those of the driver for a new connection. `connect` opens one; None: the driver's own function.
     """
     new = create_engine(url, poolclass=QueuePool, pool_size=size, max_overflow=overflow, connect_args=dict(arguments))
+    if connect is not None:
+        event.listen(new, "do_connect", lambda _dialect, _record, args, options: connect(*args, **options))
     return Engine(new.pool, dialect, url, execution_options={"compiled_cache": _COMPILED})
 
 

@@ -18,6 +18,7 @@ from sqlalchemy.dialects.postgresql.base import PGTypeCompiler
 from controller.state_url import StateUrl
 from controller.store.databases.engines import new_dialect, new_engine
 from controller.store.databases.postgresql_errors import translate_driver_errors
+from controller.store.databases.postgresql_session import ANSWER_SECONDS, Session
 from controller.store.databases.postgresql_tables import create_tables
 
 _CONNECT_SECONDS = 5
@@ -66,11 +67,18 @@ class PostgresqlDatabase:
             engine.dispose()
 
 
-def connect(url: StateUrl, application_name: str = "controller") -> psycopg.Connection[tuple[Any, ...]]:
-    """Open a connection outside of the pools, in which each statement is a transaction. Raises psycopg.Error."""
+def connect(
+    url: StateUrl, application_name: str = "controller", answer_seconds: float = ANSWER_SECONDS
+) -> psycopg.Connection[tuple[Any, ...]]:
+    """Open a connection outside of the pools, in which each statement is a transaction. Raises psycopg.Error.
+
+    It is closed when the server has not answered for `answer_seconds`.
+    """
     address = _address(url)
     _, parameters = create_engine(address).dialect.create_connect_args(address)
-    return psycopg.connect(**{**parameters, **_arguments(url, _READER, application_name)}, autocommit=True)
+    session = Session.connect(**{**parameters, **_arguments(url, _READER, application_name)}, autocommit=True)
+    session.answer_seconds = answer_seconds
+    return session
 
 
 class ServerCounter:
@@ -120,7 +128,7 @@ class _Number(Loader):
 
 def _engine(url: StateUrl, settings: dict[str, str], application_name: str, *, size: int, overflow: int) -> Engine:
     arguments = _arguments(url, settings, application_name)
-    engine = new_engine(_address(url), _dialect(url), arguments, size=size, overflow=overflow)
+    engine = new_engine(_address(url), _dialect(url), arguments, size=size, overflow=overflow, connect=Session.connect)
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: psycopg.Connection, _record: Any) -> None:

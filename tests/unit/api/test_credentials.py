@@ -132,7 +132,7 @@ def test_a_logout_that_cannot_be_recorded_works_until_the_restart(tmp_path: Path
     assert not credentials.is_session(session)
 
 
-def test_valid_listen_settingses(tmp_path: Path) -> None:
+def test_valid_listen_addresses(tmp_path: Path) -> None:
     default = parse_listen(None)
     assert default is not None
     assert (default.host, default.port, default.is_explicit, default.is_loopback) == ("127.0.0.1", 4200, False, True)
@@ -152,6 +152,6 @@ def test_valid_listen_settingses(tmp_path: Path) -> None:
     "address",
     ["4200", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:99999", "example.org:80", "0.0.0.0:4200", "[::]:4200"],
 )
-def test_invalid_listen_settingses_are_rejected(address: str) -> None:
+def test_invalid_listen_addresses_are_rejected(address: str) -> None:
     with pytest.raises(UsageError):
         parse_listen(address)
