@@ -56,7 +56,8 @@ def table(part: str, recorded: dict[str, Any]) -> str:
     """Return the table of a part, and below it when and where it was measured."""
     content = recorded[part]
     rows = content["rows"]
-    shown = [row for row in rows if _is_meaningful(row)]
+    is_compared = part == "places"  # its rates were measured in turn, and only their order matters
+    shown = [row for row in rows if is_compared or _is_meaningful(row)]
     lines = {"quick": _quick, "growth": _growth, "peers": _peers, "places": _places}[part](shown)
     python, fork, fsync = (_range([row["speed"][name] for row in rows]) for name in ("python", "fork", "fsync"))
     place = (

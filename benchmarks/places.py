@@ -14,7 +14,7 @@ KINDS = (
     ("wait 1 s", f"{_HEAD}    time.sleep(1)\n", 2),
     ("compute 0.1 s", f"{_HEAD}{_COMPUTE}", 30),
 )
-"""What the flows do, their source, and how many of them run, at least."""
+"""The flows: what they do, their source, and how many of them run, at least."""
 PLACES = (2, 4, 8, 16, 32, 64)
 ROUNDS = 3
 """How often each place is used, at least."""
