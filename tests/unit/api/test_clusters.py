@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from controller.listen_address import Listen, parse_listen
+from controller.listen_settings import Listen, parse_listen
 
 from controller.app import cluster
 from controller.errors import UsageError
