@@ -98,8 +98,7 @@ class Controller:
         self.python.on_change = self._on_python_change
         admission = Admission(self._clock, self._run_ids(), deployments)
         self._timetable = Timetable(lambda name: self._engine.notify_due(name), self._clock)
-        self._local = self._local_execution(user, open_files)
-        self._cluster = self._cluster_execution()
+        self._local, self._cluster = self._local_execution(user, open_files), self._cluster_execution()
         self._engine = Engine(
             store=self._engine_store,
             pinned_deployments=PinnedDeployments(self._source, self._engine_store, location.environment, deployments),

@@ -3,9 +3,14 @@
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from controller.executor_settings import ExecutorSettings
+
+_NAMES = ("executor", "ray_address", "ray_token_file", "lost_after", "node_url", "node_listen", "node_secret_file")
 
 
 def executors(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,7 +42,7 @@ def executors(command: Callable[..., Any]) -> Callable[..., Any]:
         envvar="CONTROLLER_LOST_AFTER",
         default="1h",
         show_default=True,
-        help="Give up a run if neither its node nor its cluster has answered for so long; 0: never.",
+        help="Give up a run after this time without an answer of its node and of its cluster; 0: never.",
     )
     @click.option(
         "--node-url",
@@ -58,41 +63,38 @@ def executors(command: Callable[..., Any]) -> Callable[..., Any]:
         help="File with a secret that is also on the nodes. Without it, deployments with secrets do not run there.",
     )
     @wraps(command)
-    def with_executors(
-        executor: str,
-        ray_address: str | None,
-        ray_token_file: str | None,
-        lost_after: str,
-        node_url: str | None,
-        node_listen: str | None,
-        node_secret_file: str | None,
-        **arguments: Any,
-    ) -> Any:
-        from controller.executor_settings import ExecutorSettings
-        from controller.listen_address import parse_listen
-        from controller.schedules import parse_duration
-
-        address = None
-        if node_listen:
-            address = parse_listen(
-                node_listen,
-                certificate=arguments["tls_certificate"],
-                key=arguments["tls_key"],
-                is_behind_proxy=arguments["behind_proxy"],
-                option="--node-listen",
-            )
-        settings = ExecutorSettings(
-            default=executor,
-            ray_address=ray_address or None,
-            ray_token_file=_path(ray_token_file),
-            lost_after=None if lost_after.strip() in ("0", "0s") else parse_duration(lost_after),
-            node_url=node_url.rstrip("/") if node_url else None,
-            node_listen=address,
-            node_secret_file=_path(node_secret_file),
-        )
-        return command(executors=settings, **arguments)
+    def with_executors(**arguments: Any) -> Any:
+        return command(executors=_take_settings(arguments), **arguments)
 
     return with_executors
+
+
+def _take_settings(arguments: dict[str, Any]) -> "ExecutorSettings":
+    """Remove the values of these options from `arguments`, and return the settings. Raises UsageError."""
+    from controller.executor_settings import ExecutorSettings
+    from controller.listen_address import parse_listen
+    from controller.schedules import parse_duration
+
+    own = {name: arguments.pop(name) for name in _NAMES}
+    address = None
+    if own["node_listen"]:
+        address = parse_listen(
+            own["node_listen"],
+            certificate=arguments["tls_certificate"],
+            key=arguments["tls_key"],
+            is_behind_proxy=arguments["behind_proxy"],
+            option="--node-listen",
+        )
+    lost_after = own["lost_after"].strip()
+    return ExecutorSettings(
+        default=own["executor"],
+        ray_address=own["ray_address"] or None,
+        ray_token_file=_path(own["ray_token_file"]),
+        lost_after=None if lost_after in ("0", "0s") else parse_duration(lost_after),
+        node_url=(own["node_url"] or "").rstrip("/") or None,
+        node_listen=address,
+        node_secret_file=_path(own["node_secret_file"]),
+    )
 
 
 def _path(text: str | None) -> Path | None:

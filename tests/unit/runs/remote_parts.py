@@ -1,4 +1,4 @@
-"""A remote executor with a cluster in memory: its nodes do what a test says, and its clock stands until it is set."""
+"""A remote executor with a cluster in memory, and a clock that changes only when a test changes it."""
 
 import threading
 from collections.abc import Mapping
@@ -147,7 +147,7 @@ class RemoteWorld:
         )
 
     def release(self) -> None:
-        """Stop the controller; the runs go on."""
+        """Stop the controller; the runs continue."""
         for handle in self.handles:
             handle.release()
         if self.handles:

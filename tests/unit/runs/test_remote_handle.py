@@ -1,4 +1,4 @@
-"""The handles of remote attempts, from the launch to the verdict, with a cluster in memory."""
+"""The handles of remote attempts, from the launch to the outcome, with a cluster in memory."""
 
 import select
 from collections.abc import Iterator
@@ -278,7 +278,7 @@ def test_a_lost_attempt_has_crashed(
     if is_adopted:
         world.restart()
         handle = world.adopt(handle)
-        world.clock.pass_seconds(50)  # the runner may have been told to be silent for a minute
+        world.clock.pass_seconds(50)  # an earlier controller may have asked for beats only every minute
     if fate == "over":
         world.cluster.say(handle.tracked.job_id, JobPhase.OVER, "node died")
     elif fate == "forgotten":

@@ -23,7 +23,7 @@ STOP_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteParts:
-    """What all handles of one executor use. `grace`, `lost_after`: in seconds; see `Evidence`."""
+    """The parts that all handles of one executor use. `grace`, `lost_after`: in seconds; see `Evidence`."""
 
     name: str
     desk: NodeDesk

@@ -39,7 +39,7 @@ from controller.text import visible_lines
 
 MAX_LOOKUPS = 100
 LOOKUPS_PER_SECOND = 20.0
-"""How often records are read for requests about attempts that are not open here, whoever sends them."""
+"""How often records are read for requests about attempts that are not open here."""
 _REMEMBERED = 1000
 _UNKNOWN = "outcome unknown: "
 
@@ -250,7 +250,7 @@ class NodeDesk:
         return seat
 
     def _hear(self, seat: Seat, request: NodeRequest) -> None:
-        """Note that the runner was heard. Raises ConflictError if the attempt is over or belongs to another one."""
+        """Note that the runner has sent something. Raises ConflictError if the attempt is over, or of another one."""
         if seat.stage is Stage.SUSPENDED:
             raise stopping_error()
         if seat.stage is Stage.OVER:
@@ -260,7 +260,7 @@ class NodeDesk:
         seat.heard_at = self._clock.monotonic()
 
     def _hear_started(self, seat: Seat, request: NodeRequest) -> None:
-        """Note that a runner was heard whose flow may run. Raises ConflictError for any other."""
+        """Note that a runner has sent something whose flow may run. Raises ConflictError for any other."""
         self._hear(seat, request)
         if seat.stage is not Stage.STARTED:
             raise ConflictError("The flow of this attempt has no leave to start.")

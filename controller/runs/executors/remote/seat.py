@@ -48,7 +48,7 @@ class Stage(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeRequest:
-    """Who sends a request: the runner process `instance`, with the ticket of the attempt of a job."""
+    """The sender of a request: the runner process `instance`, with the ticket of the attempt of a job."""
 
     job_id: str
     ticket: str
@@ -57,7 +57,7 @@ class NodeRequest:
 
 @dataclass(slots=True, kw_only=True)
 class Seat:
-    """What the desk knows about one attempt.
+    """The facts that the desk knows about one attempt.
 
     - `ticket`: its SHA-256. `order`: None until the code is packed.
     - `instance`: the runner process that has asked to start, and no other may start. `node`: where it runs.
@@ -93,7 +93,7 @@ class Seat:
 
     @property
     def silent_at(self) -> float:
-        """When the runner counts as silent, unless it is heard before."""
+        """When the runner is treated as silent, unless it sends something."""
         return self.heard_at + SILENT_SECONDS + self.beat_seconds - BEAT_SECONDS
 
 
