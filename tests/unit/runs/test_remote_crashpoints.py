@@ -22,9 +22,9 @@ NODE = [*(f"runner:{point}" for point in RUNNER), *(f"supervisor:{point}" for po
 # The controller writes nothing for a supervisor of its own before a remote launch.
 OWN = [point for point in CONTROLLER if point != "prepared"]
 PAIRS = [[*([own] if own else []), *([node] if node else [])] or ["none"] for own in ("", *OWN) for node in ("", *NODE)]
-# A thorough run tries all pairs; others try each point alone, and every fifth pair.
+# A thorough run tries all pairs; others try each point alone, and every eighth pair.
 if not THOROUGH:
-    PAIRS = [pair for number, pair in enumerate(PAIRS) if len(pair) < 2 or number % 5 == 0]
+    PAIRS = [pair for number, pair in enumerate(PAIRS) if len(pair) < 2 or number % 8 == 0]
 SHARES = 4 if THOROUGH else 2
 
 STARTED = {

@@ -471,6 +471,9 @@ def test_a_flow_runs_in_the_python_environment_of_its_digest(
         assert node.run(within=BUILD_SECONDS, **variables)["result"] == ["1.5", str(node.cache / "python" / ("e" * 64))]
         requests.append(len(package_index.requests))
     assert 0 < requests[0] == requests[1]
+    [module] = node.cache.glob("python/*/lib/python*/site-packages/tiny/__init__.py")
+    assert (module.stat().st_mode & 0o777, module.parent.stat().st_mode & 0o777) == (0o444, 0o555)
+    assert list(module.parent.glob("__pycache__/__init__.*.pyc"))
 
 
 def without_uv(node: Node) -> str:
