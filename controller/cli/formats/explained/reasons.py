@@ -279,7 +279,7 @@ EVENTS = (
     _event(
         "LateResult",
         "a run that was given up has reported its end",
-        "Its node and its cluster did not answer for too long, so that the run was recorded as `crashed`. It was running.",
+        "Its node and its cluster did not answer for too long, so the run was recorded as `crashed`. It was running.",
         "The run keeps its state. `--lost-after` and `on_silence` say when a run is given up, and when it ends itself.",
         _CLUSTERS,
     ),
