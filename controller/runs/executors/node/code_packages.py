@@ -1,8 +1,8 @@
 """Fetches the code of a commit into the node's cache, and checks it before it is used again.
 
 An entry has the folders and files that the supervisor's `export_mount` expects: `tree`, `pycache`, `doubt`. `package`
-is the zip file that it was made from. From the first run on that could have changed the tree, and after a restart of the
-machine, the tree is compared with it. `doubt` stays: another such run may be in progress.
+is the zip file that it was made from. Once a run could have changed the tree, and after a restart of the machine, the
+tree is compared with it. `doubt` stays: another such run may be in progress.
 """
 
 import hashlib
