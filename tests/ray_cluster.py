@@ -38,6 +38,8 @@ _SETTINGS = {
     "RAY_health_check_timeout_ms": "5000",
     "RAY_health_check_failure_threshold": "3",
     "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
+    # The head gives up a job that waits for resources after 45 seconds instead of 15 minutes.
+    "RAY_JOB_START_TIMEOUT_SECONDS": "45",
 }
 
 
