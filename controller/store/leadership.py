@@ -77,6 +77,8 @@ SELECT pg_xact_status(%(id)s::xid8), (
 
 A replica that was promoted without a transaction gives its number to another one. The count of commits shows that.
 """
+_CONFIRM = "UPDATE leases SET renewed_at = renewed_at WHERE project = %(project)s"
+"""A server with synchronous replication shows commits that the replica lacks. The answer to a later one is a proof."""
 _END_LEASE = "DELETE FROM leases WHERE project = %s AND holder = %s"
 
 
@@ -202,6 +204,7 @@ class Leadership:
             with suppress(psycopg.Error), connect(self.url, answer_seconds=_SETTLE_SECONDS) as connection:
                 row = connection.execute(_OUTCOME, values).fetchone()
                 if row is not None and row[0] != "in progress":
+                    connection.execute(_CONFIRM, values)
                     return bool(row[0] == "committed" and row[1])
             threading.Event().wait(_PAUSE_SECONDS)
         return False

@@ -119,6 +119,12 @@ class Cluster:
         query = "SELECT 1 FROM runs, leadership WHERE state = 'succeeded' AND scheduled_for > since + interval '2 s'"
         until(lambda: self.select(query), "a run of the new term")
 
+    def move_to(self, server: Server) -> None:
+        """Let all controllers reach another server from now on."""
+        self.server = server
+        for member in self.members:
+            member.proxy.target = server.socket
+
     def count_ticks(self) -> int:
         """The number of attempts of `tick` that were started."""
         ticks = self.folder.root / "ticks"
@@ -131,10 +137,10 @@ class Cluster:
         assert_every_second([time.isoformat() for (time,) in times])
         assert self.select("SELECT 1 FROM occurrences WHERE reason LIKE '%missed%'") == []
         query = "SELECT run_id || ' ' || number FROM attempts JOIN runs ON runs.id = run_id WHERE deployment = 'tick'"
-        recorded = {row for (row,) in self.select(f"{query} AND runs.state = 'succeeded'")}
+        succeeded = {row for (row,) in self.select(f"{query} AND runs.state = 'succeeded'")}
         ticks = Counter((self.folder.root / "ticks").read_text().splitlines())
         assert set(ticks.values()) == {1}
-        assert recorded <= set(ticks)
+        assert succeeded <= set(ticks) <= {row for (row,) in self.select(query)}
 
     def close(self) -> None:
         """Kill everything."""
