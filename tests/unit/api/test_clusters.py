@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from controller.listen_settings import Listen, parse_listen
 
 from controller.app import cluster
 from controller.errors import UsageError
 from controller.executor_settings import ExecutorSettings, check_executors
+from controller.listen_settings import Listen, parse_listen
 from tests.conftest import GitRepository, wait_until
 from tests.process_engine import ProcessEngine
 from tests.remote_parts import free_port
