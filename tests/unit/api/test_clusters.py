@@ -142,6 +142,7 @@ def test_a_waiting_job_can_be_cancelled(site: Site) -> None:
         (ExecutorSettings(default="ray"), Listen(), False, "--executor ray needs --ray-address"),
         (RAY, None, False, "it serves no HTTP"),
         (RAY, Listen(), True, "a cluster runs only committed code"),
+        (RAY, Listen(is_behind_proxy=True), False, "the URL of the proxy"),
         (replace(RAY, node_url="ftp://x"), Listen(), False, "expected an http"),
         (replace(RAY, node_url="http://user@x"), Listen(), False, "expected an http"),
         (replace(RAY, node_url="http://x:99999"), Listen(), False, "expected an http"),
