@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
-.PHONY: help run test thorough check format generate prefect faults bench bench-peers bench-page simulate kills lock clean browser ray
+.PHONY: help run test thorough check format generate prefect faults bench bench-peers bench-page simulate kills failover lock clean browser ray
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -94,6 +94,10 @@ simulate: $(VENV)/dev.stamp  ## play SEEDS=2000 random histories of STEPS=60 aga
 kills: $(VENV)/dev.stamp  ## kill everything of a small company at random for SECONDS=300; SEED= repeats the random choices
 	KILLS_SECONDS=$(or $(SECONDS),300) $(if $(SEED),KILLS_SEED=$(SEED)) \
 	  $(BIN)/python -m pytest -q --log-level=INFO -o log_cli=true tests/acceptance/test_killed_company.py
+
+failover: $(VENV)/dev.stamp  ## make RUNS=1000 with three controllers and PostgreSQL, while leaders and the server fail
+	FAILOVER_RUNS=$(or $(RUNS),1000) \
+	  $(BIN)/python -m pytest -q --log-level=INFO -o log_cli=true tests/acceptance/test_failing_leaders.py
 
 lock:  ## resolve the pinned, hashed requirements again
 	$(PIP) install uv

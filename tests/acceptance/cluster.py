@@ -1,5 +1,6 @@
 """Controllers that share a state on a PostgreSQL server, each of which reaches it through a proxy of its own."""
 
+import re
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -19,6 +20,8 @@ CREATE FUNCTION record_term() RETURNS trigger LANGUAGE plpgsql AS
 CREATE TRIGGER record_term AFTER INSERT OR UPDATE ON leadership FOR EACH ROW EXECUTE FUNCTION record_term()
 """
 """Writes the term of each commit into a table, in the order of commits: they exclude each other."""
+_SETTLED = ("waiting as a standby", "Controller started")
+_STATES = "|".join((*_SETTLED, "taking over", "running flows continue"))
 TICK = """
     name: tick
     command: ['sh', '-c', 'echo $CONTROLLER_RUN_ID $CONTROLLER_ATTEMPT >> {root}/ticks']
@@ -53,6 +56,12 @@ class Member:
         self._starts += 1
         env = {"CONTROLLER_STATE_URL": self.proxy.url(self._database).text}
         self.running = Running(self._folder, self._directory / f"{self._starts}.log", self.place, env)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it leads or waits as a standby, as far as it knows."""
+        found = re.findall(_STATES, self.running.output)
+        return bool(found) and found[-1] in _SETTLED
 
     @property
     def pid(self) -> int:

@@ -55,6 +55,11 @@ def end_sessions() -> None:
     _ended.set()
 
 
+def have_sessions_ended() -> bool:
+    """Return whether this process can't use the server any more."""
+    return _ended.is_set()
+
+
 def _limit(steps: Generator[Any, Any, T], last: float) -> Generator[Any, Any, T]:
     """Yield the same until this instant. The caller continues several times in a second, whatever the server does."""
     try:
