@@ -23,6 +23,13 @@ _NOTE_BYTES = 4096
 _LIMITS = {LOG: LOG_BYTES + _NOTE_BYTES, EVENTS: MAX_FILE_BYTES}
 
 
+def make_directory(directory: Path) -> None:
+    """Create the directory of an attempt, which may be on the host of an earlier controller only. Raises OSError."""
+    if not directory.exists():
+        directory.parent.mkdir(exist_ok=True, mode=0o700)
+        directory.mkdir(exist_ok=True, mode=0o700)
+
+
 def append(directory: Path, name: str, offset: int, data: bytes, now: datetime) -> int:
     """Append to the log or the events if they have this size now. Return their size. Raises OSError."""
     descriptor = os.open(directory / name, _APPENDING, 0o600)

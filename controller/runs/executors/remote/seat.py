@@ -62,6 +62,7 @@ class Seat:
     - `ticket`: its SHA-256. `order`: None until the code is packed.
     - `instance`: the runner process that has asked to start, and no other may start. `node`: where it runs.
     - `heard_at`: when a runner was last heard. `beat_seconds`: after how long it is expected again.
+    - `has_reported`: its runner has sent something that only one sends whose flow was started.
     - `is_cancelled`: its flow must end.
     - `failure`: why the attempt could not be prepared. `ending`: the outcome that the runner reported.
     """
@@ -78,6 +79,7 @@ class Seat:
     node: str | None = None
     started_at: float = 0.0
     beat_seconds: int = BEAT_SECONDS
+    has_reported: bool = False
     is_cancelled: bool = False
     failure: str | None = None
     ending: RunOutcome | None = None
