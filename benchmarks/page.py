@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 FILE = "docs/performance.md"
-PARTS = ("quick", "growth", "peers")
+PARTS = ("quick", "growth", "databases", "peers")
 RESULTS = Path(__file__).parent / "results.json"
 RECORDED = Path(__file__).parent / "recorded.json"
 _PAGE = Path(__file__).parents[1] / FILE
@@ -57,7 +57,7 @@ def table(part: str, recorded: dict[str, Any]) -> str:
     content = recorded[part]
     rows = content["rows"]
     shown = [row for row in rows if _is_meaningful(row)]
-    lines = {"quick": _quick, "growth": _growth, "peers": _peers}[part](shown)
+    lines = {"quick": _quick, "growth": _growth, "databases": _databases, "peers": _peers}[part](shown)
     python, fork, fsync = (_range([row["speed"][name] for row in rows]) for name in ("python", "fork", "fsync"))
     place = (
         f"Measured on {content['date']} with {content['cores']} cores and Python {content['python']}. Bare Python took "
@@ -86,6 +86,10 @@ def _quick(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 def _growth(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield from _pivot("deployments", ((*_split(row["what"], " deployments: "), row) for row in rows))
+
+
+def _databases(rows: list[dict[str, Any]]) -> Iterator[str]:
+    yield from _pivot("runs due at the same instant", ((*_split(row["what"], ": "), row) for row in rows))
 
 
 def _peers(rows: list[dict[str, Any]]) -> Iterator[str]:
