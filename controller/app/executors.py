@@ -51,9 +51,9 @@ class Execution:
         self.cluster: ClusterExecution | None = None
         executors: list[Executor] = [self.local.executor]
         if settings.executors.has_cluster:
-            from controller.app.cluster import ClusterExecution
+            from controller.app import cluster
 
-            self.cluster = ClusterExecution(
+            self.cluster = cluster.ClusterExecution(
                 settings, state, store, clock, is_pinned=is_pinned, run_variables=run_variables
             )
             executors.append(self.cluster.executor)
