@@ -1,13 +1,9 @@
 """Creates the executor of a cluster. Imported only by controllers that have one."""
 
 import logging
-import socket
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from urllib.parse import urlsplit
 
 from controller.clock import Clock
-from controller.listen_settings import Listen
 from controller.model.runs import Run
 from controller.runs.executors.local.supervisor import secret_values
 from controller.runs.executors.ray.client import DashboardClient
@@ -44,7 +40,8 @@ class ClusterExecution:
         assert chosen.ray_address is not None
         records = AttemptRecords(store, clock)
         packages = CodePackages(state.path / "packages")
-        self.node_url = chosen.node_url or _url_of(chosen.node_listen or settings.listen)
+        if chosen.reaches_only_this_machine(settings.listen):
+            log.warning("Only nodes on this machine can reach the controller", extra={"hint": "see --node-url"})
         self.desk = NodeDesk(
             records,
             packages,
@@ -61,7 +58,7 @@ class ClusterExecution:
             clock,
             RemoteSettings(
                 directory=state.runs,
-                node_url=self.node_url,
+                node_url=chosen.find_node_url(settings.listen),
                 grace=settings.grace,
                 lost_after=chosen.lost_after,
                 is_pinned=is_pinned,
@@ -69,25 +66,6 @@ class ClusterExecution:
                 run_variables=run_variables,
             ),
         )
-
-    @property
-    def hosts(self) -> frozenset[str]:
-        """The values of the `Host` header that requests to the URL for nodes have."""
-        parts = urlsplit(self.node_url)
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
-        standard = 443 if parts.scheme == "https" else 80
-        port = parts.port or standard
-        return frozenset({f"{host}:{port}"} | ({host} if port == standard else set()))
-
-
-def _url_of(listen: Listen | None) -> str:
-    """Return the URL under which nodes reach this address, unless the operator gives another one."""
-    assert listen is not None, "the settings were checked"
-    if listen.is_loopback:
-        log.warning("Only nodes on this machine can reach the controller", extra={"hint": "see --node-url"})
-    if listen.host in ("0.0.0.0", "::"):
-        return replace(listen, host=socket.getfqdn()).url
-    return listen.url
 
 
 def _read_secrets(places: Mapping[str, Mapping[str, str]]) -> dict[str, str | None]:

@@ -83,26 +83,32 @@ class Web:
             credentials,
             lambda server: self._application(server, credentials),
         )
-        if self._cluster is not None and self._settings.executors.node_listen is None:
-            self._server.further_hosts = self._cluster.hosts
+        if self._has_nodes:
+            self._server.further_hosts = self._settings.executors.node_hosts(self._settings.listen)
         self._server.start()
         self._state.publish_url(self._server.url if self._server.is_bound else None)
         self._start_for_nodes(credentials)
 
     def _start_for_nodes(self, credentials: "Credentials") -> None:
         """Serve the node API at an address of its own, if there is one."""
-        listen, cluster = self._settings.executors.node_listen, self._cluster
-        if listen is None or cluster is None:
+        settings = self._settings.executors
+        listen, node_api = settings.node_listen, self._forwarder if self._cluster is None else self._cluster.desk
+        if listen is None or node_api is None or not settings.has_cluster:
             return
         from controller.api.http.application import make_node_application
         from controller.api.http.server import HttpServer
 
         def build(server: HttpServer) -> Any:
-            return make_node_application(cluster.desk, server.hosts, credentials, self._clock)
+            return make_node_application(node_api, server.hosts, credentials, self._clock)
 
         self._node_server = HttpServer(None, listen, credentials, build)
-        self._node_server.further_hosts = cluster.hosts
+        self._node_server.further_hosts = settings.node_hosts(listen)
         self._node_server.start()
+
+    @property
+    def _has_nodes(self) -> bool:
+        """Whether nodes send their requests to the address of the API."""
+        return self._settings.executors.has_cluster and self._settings.executors.node_listen is None
 
     def close(self) -> None:
         """Stop serving."""
@@ -232,9 +238,8 @@ class Web:
         )
         url = self.advertised_url
         hosts = server.hosts if url is None else server.hosts | {urlsplit(url).netloc}
-        has_own_address = self._settings.executors.node_listen is not None
-        desk = None if self._cluster is None or has_own_address else self._cluster.desk
-        return make_application(dependencies, deployment_cache, hosts, desk, self._forwarder)
+        desk = None if self._cluster is None else self._cluster.desk
+        return make_application(dependencies, deployment_cache, hosts, desk, self._forwarder, has_nodes=self._has_nodes)
 
 
 def _place(text: str | None) -> Secret | None:

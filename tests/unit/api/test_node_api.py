@@ -118,7 +118,7 @@ def test_a_request_needs_the_ticket_and_an_instance(api: NodeApi, name: str) -> 
         answer = api.ask("POST", path, Authorization=authorization, X_Instance=ONE)
         assert answer.status == 401, authorization
         assert answer.headers["content-type"] == "application/problem+json"
-        assert answer.headers["www-authenticate"] == "Bearer"
+        assert answer.headers["www-authenticate"] == 'Bearer realm="node"'
     for instance in (None, "", "x" * 32, ONE + "0"):
         assert api.ask("POST", path, Authorization=f"Bearer {ticket}", X_Instance=instance).status == 422
     assert api.post(handle, name, instance=OTHER).status == 409
