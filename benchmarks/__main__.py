@@ -1,6 +1,6 @@
 """Runs a part of the benchmarks, prints a table, and writes the rows to benchmarks/results.json.
 
-`python -m benchmarks full|quick|growth|databases|peers|places...` runs these parts. The others in the file stay as they are.
+`python -m benchmarks full|quick|growth|databases|peers|places...` runs these parts. The others stay as they are.
 """
 
 import json
