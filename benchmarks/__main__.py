@@ -1,6 +1,7 @@
 """Runs a part of the benchmarks, prints a table, and writes the rows to benchmarks/results.json.
 
-`python -m benchmarks full|quick|growth|databases|peers...` runs these parts. The other parts of the file stay as they are.
+`python -m benchmarks full|quick|growth|databases|peers...` runs these parts. The other parts of the file stay as they
+are.
 """
 
 import json
