@@ -65,7 +65,7 @@ class Server:
     `primary` is the server that it is a streaming replica of, if any.
     """
 
-    def __init__(self, primary: "Server | None" = None, **settings: str) -> None:
+    def __init__(self, primary: "Server | None" = None, /, **settings: str) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="controller-postgresql-"))
         self._settings = {**_SETTINGS, **settings}
         self._process: subprocess.Popen[bytes] | None = None
