@@ -21,7 +21,7 @@ from controller.store.databases.postgresql import connect
 from controller.store.schema import metadata
 
 _SETTINGS = {
-    "listen_settingses": "",
+    "listen_addresses": "",
     "shared_buffers": "16MB",
     "max_connections": "60",
     "fsync": "off",
