@@ -22,7 +22,7 @@ from controller.store.schema import metadata
 from tests.thoroughness import POSTGRESQL
 
 _SETTINGS = {
-    "listen_settingses": "",
+    "listen_addresses": "",
     "shared_buffers": "16MB",
     "max_connections": "60",
     "fsync": "off",
