@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
-.PHONY: help run test thorough check format generate prefect faults bench bench-peers bench-page simulate kills lock clean browser ray
+.PHONY: help run test thorough check format generate prefect faults bench bench-peers bench-page simulate kills failover lock clean browser ray
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -66,8 +66,8 @@ ray: $(VENV)/dev.stamp $(RAY)/ray.stamp  ## install Ray into .venv-ray, and run 
 faults: $(VENV)/dev.stamp  ## cut the power of a disk under the controller, and make system calls fail (needs root)
 	$(BIN)/python -m pytest -q -m faults tests/faults
 
-bench: $(VENV)/dev.stamp $(if $(QUICK),,browser)  ## measure everything, print a table, write benchmarks/results.json; QUICK=1 takes three minutes
-	$(BIN)/python -m benchmarks $(if $(QUICK),quick,full)
+bench: $(VENV)/dev.stamp $(if $(QUICK),,browser)  ## measure everything, print a table, write benchmarks/results.json; QUICK=1 takes four minutes
+	$(BIN)/python -m benchmarks $(if $(QUICK),quick,full) databases
 
 PEERS := .bench-peers
 $(PEERS)/stamp:
@@ -81,7 +81,7 @@ bench-peers: $(VENV)/dev.stamp $(PEERS)/stamp  ## install Prefect and Dagu into 
 	$(BIN)/python -m benchmarks peers
 
 bench-page: $(VENV)/dev.stamp $(PEERS)/stamp  ## measure everything in docs/performance.md, and update the page
-	$(BIN)/python -m benchmarks quick growth peers places
+	$(BIN)/python -m benchmarks quick growth databases peers places
 	$(BIN)/python -m benchmarks.page
 
 thorough: $(VENV)/dev.stamp browser  ## pass the tests with five times as many random examples, all pairs of crash points, and axe in all looks
@@ -95,6 +95,10 @@ kills: $(VENV)/dev.stamp  ## kill everything of a small company, and of a site w
 	KILLS_SECONDS=$(or $(SECONDS),300) $(if $(SEED),KILLS_SEED=$(SEED)) \
 	  $(BIN)/python -m pytest -q --log-level=INFO -o log_cli=true \
 	  tests/acceptance/test_killed_company.py tests/acceptance/test_killed_cluster.py
+
+failover: $(VENV)/dev.stamp  ## make RUNS=1000 with three controllers and PostgreSQL, while leaders and the server fail
+	FAILOVER_RUNS=$(or $(RUNS),1000) \
+	  $(BIN)/python -m pytest -q --log-level=INFO -o log_cli=true tests/acceptance/test_failing_leaders.py
 
 lock:  ## resolve the pinned, hashed requirements again
 	$(PIP) install uv

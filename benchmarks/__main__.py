@@ -1,6 +1,6 @@
 """Runs a part of the benchmarks, prints a table, and writes the rows to benchmarks/results.json.
 
-`python -m benchmarks full|quick|growth|peers|places...` runs these parts. The other parts of the file stay as they are.
+`python -m benchmarks full|quick|growth|databases|peers|places...` runs these parts. The others stay as they are.
 """
 
 import json
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import full, growth, peers, places, quick
+from benchmarks import bookkeeping, full, growth, peers, places, quick
 from benchmarks.machine import CORES, measure_speed
 from benchmarks.page import RESULTS, to_text
 from benchmarks.rows import HEAD, Row, with_speeds
@@ -29,6 +29,7 @@ PARTS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "full": lambda work: full.measure(work, sizes("100 1000")),
     "quick": quick.measure,
     "growth": lambda work: growth.measure_sizes(work, sizes("10 100 1000 10000 100000")),
+    "databases": bookkeeping.measure,
     "peers": peers.measure,
     "places": places.measure_places,
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 FILE = "docs/performance.md"
-PARTS = ("quick", "growth", "peers", "places")
+PARTS = ("quick", "growth", "databases", "peers", "places")
 RESULTS = Path(__file__).parent / "results.json"
 RECORDED = Path(__file__).parent / "recorded.json"
 _PAGE = Path(__file__).parents[1] / FILE
@@ -58,7 +58,8 @@ def table(part: str, recorded: dict[str, Any]) -> str:
     rows = content["rows"]
     is_compared = part == "places"  # its rates were measured in turn, and only their order matters
     shown = [row for row in rows if is_compared or _is_meaningful(row)]
-    lines = {"quick": _quick, "growth": _growth, "peers": _peers, "places": _places}[part](shown)
+    readers = {"quick": _quick, "growth": _growth, "databases": _databases, "peers": _peers, "places": _places}
+    lines = readers[part](shown)
     python, fork, fsync = (_range([row["speed"][name] for row in rows]) for name in ("python", "fork", "fsync"))
     place = (
         f"Measured on {content['date']} with {content['cores']} cores and Python {content['python']}. Bare Python took "
@@ -87,6 +88,10 @@ def _quick(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 def _growth(rows: list[dict[str, Any]]) -> Iterator[str]:
     yield from _pivot("deployments", ((*_split(row["what"], " deployments: "), row) for row in rows))
+
+
+def _databases(rows: list[dict[str, Any]]) -> Iterator[str]:
+    yield from _pivot("runs due at the same instant", ((*_split(row["what"], ": "), row) for row in rows))
 
 
 def _peers(rows: list[dict[str, Any]]) -> Iterator[str]:

@@ -98,6 +98,11 @@ def check_executors(settings: ExecutorSettings, listen: Listen | None, *, workin
             "The nodes of the cluster can't reach this controller: it serves no HTTP.",
             hint="Add --node-listen HOST:PORT, or --listen HOST:PORT.",
         )
+    if settings.node_url is None and address is not None and address.is_behind_proxy:
+        raise UsageError(
+            "--behind-proxy: the nodes of the cluster need the URL of the proxy.",
+            hint="Add --node-url, for example --node-url https://controller.example.org.",
+        )
     if settings.node_url is not None:
         _check_url(settings.node_url)
     return settings

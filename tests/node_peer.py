@@ -169,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def order_of(root: Path | None = None, **more: Any) -> dict[str, Any]:
     """Return an order without code; `more` replaces keys of it."""
-    spec = {
+    spec: dict[str, Any] = {
         "cwd": str(root) if root else ROOT,
         "env": {},
         "timeout": None,

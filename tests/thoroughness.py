@@ -5,6 +5,10 @@ import os
 THOROUGH = os.environ.get("THOROUGH") == "1"  # noqa: TID251
 
 
+POSTGRESQL = os.environ.get("POSTGRESQL", "18")  # noqa: TID251
+"""The version of the servers that tests start: 18 or 16."""
+
+
 def scaled(count: int) -> int:
     """Return `count` for a thorough run, else a fifth of it."""
     return count if THOROUGH else max(1, count // 5)

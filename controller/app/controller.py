@@ -6,10 +6,9 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from controller import __version__
-from controller.app.executors import LocalExecution
+from controller.app.executors import Execution
 from controller.app.metrics import running_parts
 from controller.app.notifications import Notifications
 from controller.app.opened_state import open_state
@@ -40,9 +39,7 @@ from controller.remotes import RemoteUrl
 from controller.runs import file_descriptors
 from controller.runs.admission import Admission
 from controller.runs.engine import Engine
-from controller.runs.executors.executor import Executor
-from controller.runs.executors.executor_set import ExecutorSet
-from controller.runs.executors.local.users import FlowUser, find_user
+from controller.runs.executors.local.users import find_user
 from controller.runs.export_protection import Protection, find_protection
 from controller.runs.ids import RunIds
 from controller.runs.lost_output import mark_lost_output
@@ -58,9 +55,6 @@ from controller.store import runs
 from controller.store.condition_file import NOTICES, Notices
 from controller.store.leaders import set_url
 from controller.store.state_directory import StateDirectory
-
-if TYPE_CHECKING:
-    from controller.app.cluster import ClusterExecution
 
 log = logging.getLogger(__name__)
 
@@ -101,13 +95,22 @@ class Controller:
         self.python.on_change = self._on_python_change
         admission = Admission(self._clock, self._run_ids(), deployments)
         self._timetable = Timetable(lambda name: self._engine.notify_due(name), self._clock)
-        self._local, self._cluster = self._local_execution(user, open_files), self._cluster_execution()
+        self._execution = Execution(
+            settings,
+            self.state,
+            self._store,
+            self._clock,
+            user,
+            is_pinned=self._source.is_pinned,
+            open_files=open_files,
+            run_variables=self._tracing.flow_variables,
+        )
         self._engine = Engine(
             store=self._engine_store,
             pinned_deployments=PinnedDeployments(self._source, self._engine_store, location.environment, deployments),
             clock=self._clock,
             admission=admission,
-            executors=self._executors(),
+            executors=self._execution.executors,
             max_running=settings.max_running,
             on_tick=self._tick,
             on_failure=stop_signal.fail,
@@ -143,38 +146,6 @@ class Controller:
         self._tracing.connect(self._loop, self._engine)
         self._make_surfaces(admission)
 
-    def _local_execution(self, user: FlowUser | None, open_files: int) -> LocalExecution:
-        return LocalExecution(
-            self._settings,
-            self.state,
-            self._clock,
-            user,
-            is_pinned=self._source.is_pinned,
-            is_shared=self._leading is not None,
-            open_files=open_files,
-            run_variables=self._tracing.flow_variables,
-        )
-
-    def _cluster_execution(self) -> "ClusterExecution | None":
-        if not self._settings.executors.has_cluster:
-            return None
-        from controller.app.cluster import ClusterExecution
-
-        return ClusterExecution(
-            self._settings,
-            self.state,
-            self._store,
-            self._clock,
-            is_pinned=self._source.is_pinned,
-            run_variables=self._tracing.flow_variables,
-        )
-
-    def _executors(self) -> ExecutorSet:
-        executors: list[Executor] = [self._local.executor]
-        if self._cluster is not None:
-            executors.append(self._cluster.executor)
-        return ExecutorSet(executors, self._settings.executors.default)
-
     def _run_ids(self) -> RunIds:
         """Return a generator of ids that sort after every recorded one, even one made while the clock was ahead."""
         with self._store.read() as tx:
@@ -197,14 +168,20 @@ class Controller:
             self._loop,
             self._engine,
             self.python,
-            self._local.python_servers,
+            self._execution.local.python_servers,
             self._source,
             self._notifications,
             has_deployment_series=self._settings.notifications.has_deployment_metrics,
         )
         standing = None if self._leading is None else Standing(role=Role.LEADER)
         self._web = Web(
-            self._settings, self.state, self._source, self._operations, lambda: standing, parts, cluster=self._cluster
+            self._settings,
+            self.state,
+            self._source,
+            self._operations,
+            lambda: standing,
+            parts,
+            cluster=self._execution.cluster,
         )
 
     def check(self) -> None:
@@ -299,7 +276,7 @@ class Controller:
 
     def _warn_if_exports_are_writable(self) -> None:
         """Log a warning at start if flows can change the exported code."""
-        user = self._local.user
+        user = self._execution.local.user
         is_root = os.geteuid() == 0 and (user is None or user.uid == 0)
         if self._source.is_pinned and is_root and find_protection() is not Protection.MOUNT:
             log.warning(

@@ -33,6 +33,7 @@ from controller.store.database import OpenConnection
 from controller.store.databases.postgresql import connect
 from controller.store.databases.postgresql_errors import translate_driver_errors
 from controller.store.databases.postgresql_listener import channel_of
+from controller.store.databases.postgresql_session import have_sessions_ended
 from controller.store.leaders import LEASE
 from controller.store.sign_of_life import record_place, report_attempt
 
@@ -77,6 +78,8 @@ SELECT pg_xact_status(%(id)s::xid8), (
 
 A replica that was promoted without a transaction gives its number to another one. The count of commits shows that.
 """
+_CONFIRM = "UPDATE leases SET renewed_at = renewed_at WHERE project = %(project)s"
+"""A server with synchronous replication shows commits that the replica lacks. The answer to a later one is a proof."""
 _END_LEASE = "DELETE FROM leases WHERE project = %s AND holder = %s"
 
 
@@ -198,10 +201,11 @@ class Leadership:
         """Return whether a transaction was committed although its connection was lost. False if nobody can say."""
         values = {"id": transaction_id, "holder": self.holder, "commits": commits, "project": self._project}
         deadline = time.monotonic() + _SETTLE_SECONDS
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not have_sessions_ended():
             with suppress(psycopg.Error), connect(self.url, answer_seconds=_SETTLE_SECONDS) as connection:
                 row = connection.execute(_OUTCOME, values).fetchone()
                 if row is not None and row[0] != "in progress":
+                    connection.execute(_CONFIRM, values)
                     return bool(row[0] == "committed" and row[1])
             threading.Event().wait(_PAUSE_SECONDS)
         return False

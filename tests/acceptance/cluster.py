@@ -1,5 +1,6 @@
 """Controllers that share a state on a PostgreSQL server, each of which reaches it through a proxy of its own."""
 
+import re
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -19,6 +20,8 @@ CREATE FUNCTION record_term() RETURNS trigger LANGUAGE plpgsql AS
 CREATE TRIGGER record_term AFTER INSERT OR UPDATE ON leadership FOR EACH ROW EXECUTE FUNCTION record_term()
 """
 """Writes the term of each commit into a table, in the order of commits: they exclude each other."""
+_SETTLED = ("waiting as a standby", "Controller started")
+_STATES = "|".join((*_SETTLED, "taking over", "running flows continue"))
 TICK = """
     name: tick
     command: ['sh', '-c', 'echo $CONTROLLER_RUN_ID $CONTROLLER_ATTEMPT >> {root}/ticks']
@@ -53,6 +56,12 @@ class Member:
         self._starts += 1
         env = {"CONTROLLER_STATE_URL": self.proxy.url(self._database).text}
         self.running = Running(self._folder, self._directory / f"{self._starts}.log", self.place, env)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it leads or waits as a standby, as far as it knows."""
+        found = re.findall(_STATES, self.running.output)
+        return bool(found) and found[-1] in _SETTLED
 
     @property
     def pid(self) -> int:
@@ -119,6 +128,12 @@ class Cluster:
         query = "SELECT 1 FROM runs, leadership WHERE state = 'succeeded' AND scheduled_for > since + interval '2 s'"
         until(lambda: self.select(query), "a run of the new term")
 
+    def move_to(self, server: Server) -> None:
+        """Let all controllers reach another server from now on."""
+        self.server = server
+        for member in self.members:
+            member.proxy.target = server.socket
+
     def count_ticks(self) -> int:
         """The number of attempts of `tick` that were started."""
         ticks = self.folder.root / "ticks"
@@ -131,10 +146,10 @@ class Cluster:
         assert_every_second([time.isoformat() for (time,) in times])
         assert self.select("SELECT 1 FROM occurrences WHERE reason LIKE '%missed%'") == []
         query = "SELECT run_id || ' ' || number FROM attempts JOIN runs ON runs.id = run_id WHERE deployment = 'tick'"
-        recorded = {row for (row,) in self.select(f"{query} AND runs.state = 'succeeded'")}
+        succeeded = {row for (row,) in self.select(f"{query} AND runs.state = 'succeeded'")}
         ticks = Counter((self.folder.root / "ticks").read_text().splitlines())
         assert set(ticks.values()) == {1}
-        assert recorded <= set(ticks)
+        assert succeeded <= set(ticks) <= {row for (row,) in self.select(query)}
 
     def close(self) -> None:
         """Kill everything."""

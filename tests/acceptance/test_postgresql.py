@@ -16,6 +16,7 @@ from tests.acceptance.cluster import RECORD_TERMS, TICK, check_terms, select
 from tests.acceptance.conftest import Start
 from tests.acceptance.harness import Repository, Running, assert_every_second, until
 from tests.postgresql import Server
+from tests.thoroughness import POSTGRESQL
 
 pytestmark = pytest.mark.acceptance
 
@@ -66,7 +67,7 @@ def test_a_controller_that_is_killed_continues_with_the_state_on_the_server(
         shared.tell("hold", "slow", "--reason", "lunch")
         until(lambda: "lunch" in follower.read_text(), "the event to be followed")
     doctor = shared.ask("doctor").out
-    assert "PostgreSQL 18" in doctor
+    assert f"PostgreSQL {POSTGRESQL}" in doctor
     assert "term 2" in doctor
     for command in ("deployments list", "runs list", "events", "status"):
         answer = shared.ask(*command.split())

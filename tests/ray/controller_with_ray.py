@@ -1,6 +1,6 @@
 """Runs `controller` with shorter times after which a silent runner is given up.
 
-With `RAY_TEST_DIES=submitted`, it dies after the first submission, before it hears the answer.
+With `RAY_TEST_DIES=submitted`, it dies after the first submission, before it receives the answer.
 """
 
 import os

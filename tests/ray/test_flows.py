@@ -7,7 +7,7 @@ import pytest
 
 from tests.acceptance.harness import is_alive, until
 from tests.package_index import PackageIndex
-from tests.ray.conftest import RemoteProject
+from tests.ray.conftest import WORD, RemoteProject
 
 pytestmark = pytest.mark.ray
 
@@ -26,7 +26,8 @@ def work(place: str, number: int = 1):
     while not (folder / "go").exists():
         time.sleep(0.05)
     print("ends")
-    return {"doubled": 2 * number, "code": Path(__file__).parent.parent.as_posix()}
+    word = os.environ.get("WORD")
+    return {"doubled": 2 * number, "code": Path(__file__).parent.parent.as_posix(), "letters": sorted(word or "")}
 
 
 def fail(place: str):
@@ -50,6 +51,7 @@ class Work:
                 flow: flows/all.py:{function}
                 parameters: {{place: {json.dumps(str(folder))}}}
                 resources: {ON_SECOND_NODE if name.endswith("second") else "{}"}
+                secrets: {"{WORD: {env: SHOP_WORD}}" if name.endswith("second") else "{}"}
                 """,
             )
         self._repository.write("flows/all.py", FLOWS)
@@ -103,6 +105,7 @@ def test_flows_run_on_both_nodes_with_their_results_and_logs(project: RemoteProj
     until(lambda: len(work.starts()) == 2, "both flows to start")
     until(lambda: repository.wait_for_output(there) == ["begins with 21"], "the log of a flow that runs")
     assert repository.deployment("work-second")["last_run"]["state"] == "running"
+    assert WORD not in json.dumps(project.cluster.get("/api/jobs/"))
 
     work.let_end()
 
@@ -110,6 +113,7 @@ def test_flows_run_on_both_nodes_with_their_results_and_logs(project: RemoteProj
     assert [results[run_id]["state"] for run_id in (here, there, failing)] == ["succeeded", "succeeded", "failed"]
     assert results[here]["result"]["doubled"] == 8
     assert results[there]["result"]["doubled"] == 42
+    assert "".join(results[there]["result"]["letters"]) == "".join(sorted(WORD))
     assert str(project.cluster.cache("node")) in results[there]["result"]["code"]
     assert repository.ask("runs", "logs", there).out.splitlines() == ["begins with 21", "ends"]
     assert "ValueError: no such customer" in repository.ask("runs", "logs", failing).out

@@ -111,6 +111,18 @@ def test_a_job_waits_for_resources_and_a_stop_leaves_it_waiting(engine: RayEngin
     assert waiting.node is None
 
 
+def test_a_job_that_waits_too_long_expires_and_can_be_submitted_again(engine: RayEngine) -> None:
+    one = job("expired", "true", resources=JobResources(custom={"third": 1}))
+    engine.submit(one)
+
+    wait_until(lambda: status(engine, one).phase is JobPhase.OVER, within=2 * WITHIN)
+
+    assert status(engine, one).has_expired
+    engine.forget(one.job_id)
+    engine.submit(one)
+    assert status(engine, one).phase is JobPhase.WAITING
+
+
 def test_a_stopped_job_gets_sigterm_and_can_be_forgotten_when_it_is_over(engine: RayEngine, tmp_path: Path) -> None:
     ready, told = tmp_path / "ready", tmp_path / "told"
     one = job("stopped", f"trap 'touch {told}; exit 0' TERM; touch {ready}; while true; do sleep 0.1; done")

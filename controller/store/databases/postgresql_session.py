@@ -4,6 +4,7 @@ The timeouts of sockets notice that the machine of the server, or the network to
 server that hangs, or a proxy in front of it that accepts data and forwards nothing.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Generator
@@ -16,6 +17,9 @@ T = TypeVar("T")
 ANSWER_SECONDS = 35.0
 """More than the `statement_timeout` of all sessions: a server that works answers earlier, at least with an error."""
 _ended = threading.Event()
+
+# The driver would also print its warnings if logging is not set up. Its errors are raised.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 
 class Session(psycopg.Connection[tuple[Any, ...]]):
@@ -49,6 +53,11 @@ def end_sessions() -> None:
     For a controller that no longer leads: it executes itself again as soon as none of its threads waits.
     """
     _ended.set()
+
+
+def have_sessions_ended() -> bool:
+    """Return whether this process can't use the server any more."""
+    return _ended.is_set()
 
 
 def _limit(steps: Generator[Any, Any, T], last: float) -> Generator[Any, Any, T]:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from controller.listen_settings import Listen, parse_listen
 
 from controller.app import cluster
 from controller.errors import UsageError
 from controller.executor_settings import ExecutorSettings, check_executors
+from controller.listen_settings import Listen, parse_listen
 from tests.conftest import GitRepository, wait_until
 from tests.process_engine import ProcessEngine
 from tests.remote_parts import free_port
@@ -142,6 +142,7 @@ def test_a_waiting_job_can_be_cancelled(site: Site) -> None:
         (ExecutorSettings(default="ray"), Listen(), False, "--executor ray needs --ray-address"),
         (RAY, None, False, "it serves no HTTP"),
         (RAY, Listen(), True, "a cluster runs only committed code"),
+        (RAY, Listen(is_behind_proxy=True), False, "the URL of the proxy"),
         (replace(RAY, node_url="ftp://x"), Listen(), False, "expected an http"),
         (replace(RAY, node_url="http://user@x"), Listen(), False, "expected an http"),
         (replace(RAY, node_url="http://x:99999"), Listen(), False, "expected an http"),

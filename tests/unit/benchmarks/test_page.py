@@ -57,6 +57,20 @@ def test_the_table_of_growth_has_a_column_for_each_number_of_deployments() -> No
     ]
 
 
+def test_the_table_of_databases_has_a_column_for_each_kind() -> None:
+    rows = part(
+        Row(what="SQLite: alone", value=200.0, unit="runs/s"),
+        Row(what="SQLite: alone, controller", value=0.74, unit="ms CPU"),
+        Row(what="PostgreSQL: alone", value=100.0, unit="runs/s"),
+    )
+    assert page.table("databases", {"databases": rows}).splitlines()[:4] == [
+        "| runs due at the same instant | SQLite | PostgreSQL |",
+        "|---|---|---|",
+        "| alone (runs/s) | 200 | 100 |",
+        "| alone, controller (ms CPU) | 0.74 |  |",
+    ]
+
+
 def test_the_table_of_peers_has_a_column_for_each_tool() -> None:
     rows = part(
         Row(what="controller: rate", value=150.0, unit="runs/s"), Row(what="Dagu: rate", value=9.5, unit="runs/s")

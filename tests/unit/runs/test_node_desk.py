@@ -18,6 +18,7 @@ from controller.runs.executors.executor import NotStarted, Phase
 from controller.runs.executors.remote.handle import RemoteHandle
 from controller.runs.executors.remote.seat import NodeRequest, NotReadyError, TicketError
 from controller.store import Store, events, runs
+from tests.postgresql import BOTH_DATABASES
 from tests.unit.runs.environments import deployment_of
 from tests.unit.runs.remote_parts import ONE, OTHER, RemoteWorld
 
@@ -74,6 +75,7 @@ def test_secrets_are_not_written_to_the_directory(world: RemoteWorld) -> None:
     assert all(b"s3cret" not in path.read_bytes() for path in handle.directory.iterdir())
 
 
+@BOTH_DATABASES
 def test_start_waits_until_running_and_its_instance_are_recorded(world: RemoteWorld) -> None:
     handle = world.launch()
     future = world.desk.start(world.ask(handle), node="node-1", proof=None)
@@ -224,6 +226,7 @@ def test_requests_for_unknown_jobs_do_not_read_the_database_without_limit(world:
     assert errors == [NotFoundError] * 100 + [NotReadyError] * 100
 
 
+@BOTH_DATABASES
 def test_an_attempt_in_progress_waits_for_the_controller_that_takes_it_over(world: RemoteWorld) -> None:
     handle = world.start()
     request = world.ask(handle)
@@ -363,6 +366,7 @@ def late_results(world: RemoteWorld) -> list[str]:
         return [event.message for event in events.latest(tx, 100) if event.reason == "LateResult"]
 
 
+@BOTH_DATABASES
 def test_a_late_result_is_an_event_once_and_changes_nothing(world: RemoteWorld) -> None:
     handle = world.start()
     request, ending = world.ask(handle), world.ending_of(handle)

@@ -230,6 +230,19 @@ def test_the_attempt_is_over_if_the_answer_to_the_report_of_its_end_is_lost(node
     assert (peer.ending["outcome"], peer.requests["end"]) == ("succeeded", 2)
 
 
+def test_runners_that_start_together_on_an_empty_node_fetch_the_code_once(node: Node) -> None:
+    peers = [node.serve_code({"a.py": FLOW}, "a.py:count", parameters={"x": 1}) for _ in range(3)]
+    jobs = []
+    for peer in peers:
+        node.peer = peer
+        jobs.append(node.start())
+    assert [wait_for_end(job) for job in jobs] == [0, 0, 0]
+    assert [peer.ending and peer.ending["outcome"] for peer in peers] == ["succeeded"] * 3
+    assert len(node.entries("code")) == 1
+    runners = 3  # each may fetch the runner's package before another has unpacked it
+    assert sum(peer.requests["packages"] for peer in peers) <= runners + 1
+
+
 def test_a_package_that_arrives_damaged_is_fetched_again(node: Node) -> None:
     peer = node.serve_code({"a.py": FLOW}, "a.py:count", parameters={"x": 21})
     package = peer.order["code"]["digest"]

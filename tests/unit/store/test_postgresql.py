@@ -14,6 +14,7 @@ from controller.store.schema import metadata
 from controller.store.server_check import check_server
 from tests.conftest import NOW
 from tests.postgresql import Server
+from tests.thoroughness import POSTGRESQL
 
 
 def rows(store: Store, query: str) -> list[tuple[object, ...]]:
@@ -70,7 +71,7 @@ def test_a_read_transaction_sees_one_snapshot(postgresql_store: Store) -> None:
 
 def test_the_report_names_the_version_of_the_server(postgresql_url: StateUrl) -> None:
     report = check_server(postgresql_url)
-    assert report.server.startswith("18.")
+    assert report.server.startswith(f"{POSTGRESQL}.")
     assert report.is_current
 
 

@@ -1,6 +1,7 @@
 """Sessions with a server that does not answer, and connections that end during a commit."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
 import pytest
@@ -12,7 +13,7 @@ from controller.store import Store, events
 from controller.store.databases.postgresql import connect
 from controller.store.databases.postgresql_session import Session
 from controller.store.leadership import lead
-from tests.conftest import NOW
+from tests.conftest import NOW, wait_until
 from tests.postgresql import Server
 from tests.proxy import Cut, Proxy
 
@@ -97,3 +98,27 @@ def test_the_number_of_a_lost_transaction_may_be_that_of_another_one(url: StateU
     assert leadership._was_committed(row[0], leadership.commits)
     assert not leadership._was_committed(row[0], leadership.commits + 1)
     store.close()
+
+
+def test_a_commit_that_no_replica_has_is_not_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(synchronous_commit="on")
+    proxy = Proxy(server.socket)
+    monkeypatch.setattr("controller.store.leadership._SETTLE_SECONDS", 1.0)
+    try:
+        server.create_database("tables")
+        store = Store.open(proxy.url("tables"))
+        write(store)
+        server.change("synchronous_standby_names", "missing")
+        with connect(server.url("postgres")) as connection:
+            wait_until(lambda: connection.execute("SHOW synchronous_standby_names").fetchone() == ("missing",))
+            with ThreadPoolExecutor() as pool:
+                writing = pool.submit(write, store)
+                query = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+                wait_until(lambda: connection.execute(query).fetchone())
+                proxy.reset()
+                with pytest.raises(StateError):
+                    writing.result()
+        store.close()
+    finally:
+        proxy.close()
+        server.close()

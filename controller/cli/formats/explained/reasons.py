@@ -7,6 +7,7 @@ _FILES = "docs/triggers.md, section When files start no runs"
 _GATES = "docs/triggers.md, section With a schedule: a gate"
 _HOOKS = "docs/triggers.md, section Refused requests"
 _ADMISSION = "docs/runs.md, section Admission"
+_CLUSTERS = "docs/clusters.md, section When a node is silent"
 _CONDITIONS = "docs/reconcile.md, section Conditions"
 _DEADLINES = "docs/notifications.md, section Deadlines"
 _CALENDARS = "docs/schedules.md, section Calendars"
@@ -274,6 +275,13 @@ EVENTS = (
         "The public holidays of a calendar differ from those of the version that ran before.",
         "Check the new fire times with `controller next NAME`. A calendar with `dates` does not depend on the package.",
         _CALENDARS,
+    ),
+    _event(
+        "LateResult",
+        "a run that was given up has reported its end",
+        "Its node and its cluster did not answer for too long, so the run was recorded as `crashed`. It was running.",
+        "The run keeps its state. `--lost-after` and `on_silence` say when a run is given up, and when it ends itself.",
+        _CLUSTERS,
     ),
     _event(
         "MissedTimes",

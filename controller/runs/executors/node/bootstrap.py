@@ -14,13 +14,14 @@ def run() -> None:
     import time
 
     url, digest, ticket = (os.environ[f"CONTROLLER_{name}"] for name in ("NODE_URL", "RUNNER", "TICKET"))
-    default = f"{os.environ.get('TMPDIR', '/tmp')}/controller-node-{os.getuid()}"
-    cache = os.environ.get("CONTROLLER_NODE_CACHE", default)
-    folder, instance, deadline, pause = f"{cache}/runner/{digest}", os.urandom(16).hex(), time.monotonic() + 600, 0.25
+    cache = os.environ.get("CONTROLLER_NODE_CACHE") or os.path.join(
+        os.environ.get("TMPDIR", "/tmp"), f"controller-node-{os.getuid()}"
+    )
+    folder, instance, deadline, pause = f"{cache}/runner/{digest}", os.urandom(16).hex(), time.monotonic() + 600, 0.5
     os.makedirs(cache, 0o700, exist_ok=True)
     found = os.lstat(cache)
     if sys.version_info < (3, 10) or found.st_uid != os.getuid() or found.st_mode & 0o170077 != 0o040000:
-        sys.exit(f"controller: it needs Python 3.10, and {cache} must be a directory of this user with mode 0700")
+        sys.exit(f"controller needs Python 3.10, and {cache} must be a directory of this user with mode 0700")
     while not os.path.isdir(folder):
         import hashlib
         import http.client
@@ -37,18 +38,16 @@ def run() -> None:
             if hashlib.sha256(package).hexdigest() != digest:
                 raise OSError("the package is incomplete")
             os.makedirs(f"{cache}/runner", 0o700, exist_ok=True)
-            zipfile.ZipFile(io.BytesIO(package)).extractall(
-                new := tempfile.mkdtemp(prefix="new-", dir=f"{cache}/runner")
-            )
+            new = tempfile.mkdtemp(prefix="new-", dir=f"{cache}/runner")
+            zipfile.ZipFile(io.BytesIO(package)).extractall(new)
             os.sync()
             os.rename(new, folder)
         except (OSError, http.client.HTTPException) as error:
-            if os.path.isdir(folder):
-                break
-            is_over = "CERTIFICATE_VERIFY_FAILED" in str(error) or time.monotonic() > deadline
-            if is_over or 400 <= getattr(error, "code", 503) < 429:
+            is_final = 400 <= getattr(error, "code", 503) < 429 or "CERTIFICATE_VERIFY_FAILED" in str(error)
+            if is_final or time.monotonic() > deadline:
                 sys.exit(f"controller: the runner can't be fetched from {url}: {error}")
-            time.sleep(pause := min(2 * pause, 30))
+            time.sleep(pause)
+            pause = min(2 * pause, 30)
     sys.path.insert(0, folder)
     from controller.runs.executors.node.runner import main
 

@@ -96,23 +96,21 @@ def delete(folder: str) -> None:
 
 
 def _make(folder: str, is_usable: Callable[[str], bool], make: Callable[[str], None]) -> bool:
-    """Make an entry, unless another runner has just done so. Return False if its folder is damaged and in use."""
-    lock = None
-    for _ in range(_TRIES):  # other runners hold it shortly while they check the folder
+    """Make an entry, unless another runner makes it now. Return False if its folder is damaged and in use."""
+    for _ in range(_TRIES):
         if (lock := _lock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)) is not None:
-            break
-        time.sleep(_TRY_SECONDS)
-        if is_usable(folder):
+            try:
+                if not is_usable(folder):
+                    _remove(folder)
+                    make(folder)
+            finally:
+                os.close(lock)
             return True
-    if lock is None:
-        return False
-    try:
-        if not is_usable(folder):
-            _remove(folder)
-            make(folder)
-    finally:
+        if (lock := _lock(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)) is None:
+            return True  # another runner holds it exclusively: the caller waits for it
         os.close(lock)
-    return True
+        time.sleep(_TRY_SECONDS)  # other runners hold it shortly while they check the folder, or use it
+    return False
 
 
 def _remove(folder: str) -> None:

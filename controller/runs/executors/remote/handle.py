@@ -94,7 +94,7 @@ class RemoteHandle:
         self.phase = Phase.AWAITING_END
         content: Mapping[str, Any] = {"nonce": self.attempt.nonce, "at": self.parts.clock.now().timestamp()}
         try:
-            received_files.write_mark(self.directory, "started", content)
+            received_files.write_mark(self.directory, "started", content, is_durable=False)  # the record says it too
             received_files.append(self.directory, received_files.LOG, 0, b"", self.parts.clock.now())
         except OSError as error:  # it only shows when the flow was started
             log.warning("The start of a run can't be stored", extra={"run": self.run.id, "error": error.strerror})

@@ -149,18 +149,19 @@ class JobTracker:
         try:
             found = self._engine.list_jobs()
         except EngineUnreachableError as error:
-            self._note_unreachable(asked_at, error.message)
+            self._note_unreachable(asked_at, error)
         else:
             self._note_jobs(asked_at, found)
         finally:
             self._is_listing = False
 
-    def _note_unreachable(self, asked_at: float, message: str) -> None:
+    def _note_unreachable(self, asked_at: float, error: EngineUnreachableError) -> None:
         if not self._is_unreachable:
             self._is_unreachable = True
-            log.warning("The cluster does not answer", extra={"executor": self._engine.name, "error": message})
+            fields = {"executor": self._engine.name, "error": error.message, "hint": error.hint}
+            log.warning("The cluster does not answer", extra=fields)
         for tracked in self._submitted():
-            self._see(tracked, JobAnswer.UNREACHABLE, asked_at, message)
+            self._see(tracked, JobAnswer.UNREACHABLE, asked_at, error.message)
 
     def _note_jobs(self, asked_at: float, found: JobList) -> None:
         if self._is_unreachable:

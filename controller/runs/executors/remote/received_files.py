@@ -46,15 +46,18 @@ def append(directory: Path, name: str, offset: int, data: bytes, now: datetime) 
         os.close(descriptor)
 
 
-def write_mark(directory: Path, name: str, content: Mapping[str, Any]) -> None:
-    """Write `started` or `exit` durably. Raises OSError."""
+def write_mark(directory: Path, name: str, content: Mapping[str, Any], *, is_durable: bool = True) -> None:
+    """Write `started` or `exit` atomically; with `is_durable`, sync the file and its directory. Raises OSError."""
     new = directory / f"{name}.new"
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(json.dumps(content).encode())
         stream.flush()
-        os.fsync(stream.fileno())
+        if is_durable:
+            os.fsync(stream.fileno())
     new.rename(directory / name)
+    if not is_durable:
+        return
     folder = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(folder)
