@@ -249,25 +249,25 @@ class Killer:
         self._site = site
         self._chance = chance
         self.kills: Counter[str] = Counter()
-        self._acts: dict[Callable[[], None], int] = {
-            self._kill_controller: 3,
-            self._kill_local_process: 3,
-            self._kill_runner: 3,
-            self._kill_below_runner: 3,
-            self._lose_node: 3,
-            self._repeat_job: 1,
-            self._kill_everything: 1,
+        self._acts: dict[str, Callable[[], None]] = {
+            "controller": self._kill_controller,
+            "local process": self._kill_local_process,
+            "runner": self._kill_runner,
+            "process below a runner": self._kill_below_runner,
+            "node": self._lose_node,
+            "repeated job": self._repeat_job,
+            "everything": self._kill_everything,
         }
 
-    def add(self, act: Callable[[], None], weight: int) -> None:
+    def add(self, name: str, act: Callable[[Site], None]) -> None:
         """Let something else happen, too."""
-        self._acts[act] = weight
+        self._acts[name] = lambda: act(self._site)
 
     def act(self) -> None:
         """Kill something."""
-        [act] = self._chance.choices(list(self._acts), list(self._acts.values()))
-        act()
-        self.kills[act.__name__.lstrip("_")] += 1
+        name = self._chance.choice(list(self._acts))
+        self._acts[name]()
+        self.kills[name] += 1
 
     def _kill_controller(self) -> None:
         controller = self._chance.choice(self._site.controllers)

@@ -6,22 +6,30 @@
 import logging
 import random
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 
 from controller.clock import SystemClock
+from controller.store.databases.postgresql import connect
 from tests.acceptance.cluster_site import Client, Controller, Killer, Ledger, Site, new_cluster, write_site
+from tests.acceptance.front import Front
 from tests.acceptance.harness import Repository, until
+from tests.postgresql import Server
+from tests.remote_parts import free_port
 from tests.thoroughness import THOROUGH, requested
 
 pytestmark = pytest.mark.acceptance
 
 log = logging.getLogger(__name__)
 
+Act = Callable[[Site], None]
 SECONDS = requested("KILLS_SECONDS", 60 if THOROUGH else 8)
 MORE_SECONDS = 4
 """How long the schedules continue after the last kill."""
@@ -49,12 +57,68 @@ def test_the_ledger_equals_the_count_of_the_flows(alone: Site, tmp_path: Path) -
         live(alone, tmp_path / "effects", random.Random(SEED))
 
 
-def live(site: Site, effects: Path, chance: random.Random) -> None:
+@pytest.fixture
+def pair(repository: Repository, tmp_path: Path, postgresql_server: Server) -> Iterator[Site]:
+    """Two controllers with their state on a server. Nodes reach either of them, whichever leads."""
+    write_site(repository, tmp_path / "effects")
+    url = postgresql_server.create_database(f"t{uuid.uuid4().hex[:12]}")
+    ports = [free_port(), free_port()]
+    front = Front(ports, random.Random(SEED))
+    variables = {
+        "CONTROLLER_RAY_ADDRESS": f"process:{tmp_path / 'cluster'}",
+        "CONTROLLER_STATE_URL": url.text,
+        "CONTROLLER_NODE_URL": f"http://127.0.0.1:{front.port}",
+    }
+    controllers = [
+        Controller(
+            repository,
+            tmp_path / f"state{port}",
+            {**variables, "CONTROLLER_NODE_LISTEN": f"127.0.0.1:{port}"},
+            tmp_path / f"controller{port}.log",
+        )
+        for port in ports
+    ]
+
+    def select(query: str) -> list[tuple[Any, ...]]:
+        with connect(url) as connection:
+            return connection.execute(query.encode()).fetchall()
+
+    site = Site(repository, controllers, new_cluster(tmp_path / "cluster"), select)
+    yield site
+    site.close()
+    front.close()
+
+
+def test_the_ledger_equals_the_count_of_the_flows_with_a_standby(pair: Site, tmp_path: Path) -> None:
+    with noted_seed():
+        live(pair, tmp_path / "effects", random.Random(SEED), {"leader": kill_leader, "session": end_session})
+
+
+def kill_leader(site: Site) -> None:
+    """Kill the controller that leads, and start it again: as a standby, if the other one is fast."""
+    leaders = site.select("SELECT pid FROM leadership")
+    for controller in site.controllers:
+        if (controller.process.pid,) in leaders:
+            controller.kill()
+            controller.start()
+
+
+def end_session(site: Site) -> None:
+    """End a session of some controller at the server."""
+    site.select(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND application_name LIKE 'controller%' ORDER BY random() LIMIT 1"
+    )
+
+
+def live(site: Site, effects: Path, chance: random.Random, acts: Mapping[str, Act] = MappingProxyType({})) -> None:
     """Let runs start while processes are killed, then wait until all have ended, and check the records."""
     site.start()
     end = SystemClock().now().replace(microsecond=0) + timedelta(seconds=SECONDS + MORE_SECONDS)
     site.begin_schedules(end)
     client, killer = Client(site, SECONDS, random.Random(SEED)), Killer(site, chance)
+    for name, act in acts.items():
+        killer.add(name, act)
     client.begin()
     try:
         last = time.monotonic() + SECONDS
