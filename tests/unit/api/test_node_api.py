@@ -22,7 +22,7 @@ from controller.store import Store
 from tests.conftest import wait_until
 from tests.unit.api.conftest import Answer, Served
 from tests.unit.runs.environments import deployment_of
-from tests.unit.runs.remote_parts import ONE, OTHER, RemoteWorld
+from tests.unit.runs.remote_world import ONE, OTHER, RemoteWorld
 
 POSTS = ("fetch", "start", "fail", "log?offset=0", "events?offset=0", "beat", "end")
 

@@ -20,7 +20,7 @@ from controller.runs.executors.remote.seat import NodeRequest, NotReadyError, Ti
 from controller.store import Store, events, runs
 from tests.postgresql import BOTH_DATABASES
 from tests.unit.runs.environments import deployment_of
-from tests.unit.runs.remote_parts import ONE, OTHER, RemoteWorld
+from tests.unit.runs.remote_world import ONE, OTHER, RemoteWorld
 
 ALL_REQUESTS = ("fetch", "start", "fail", "log", "events", "beat", "end")
 

@@ -16,7 +16,7 @@ from controller.runs.executors.remote.order import read_order
 from controller.store import Store
 from tests.conftest import wait_until
 from tests.unit.runs.environments import deployment_of
-from tests.unit.runs.remote_parts import ONE, RemoteWorld
+from tests.unit.runs.remote_world import ONE, RemoteWorld
 
 ALIVE = Alive(started=False)
 

@@ -1,4 +1,4 @@
-"""The node API: what the runners of remote attempts ask and report. See docs/clusters.md.
+"""The node API: what the runners of remote attempts ask and report. See docs/executors.md.
 
 Each request needs the ticket of its attempt, which works nowhere else, and the id of the runner process. Requests that
 wait for the engine occupy no thread. Runners repeat a request that gets no answer, or the status 503.

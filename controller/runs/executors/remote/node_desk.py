@@ -273,8 +273,8 @@ class NodeDesk:
     def _check_order(self, seat: Seat) -> None:
         """End an attempt whose runner asks again for the leave to start, if the answer to that is on another host.
 
-        An earlier controller has given the leave. The runner did not receive it, or this is a request that was delayed:
-        so the flow may have been started. Raises ConflictError, after which the runner ends.
+        An earlier controller has given the leave. Either the runner did not receive it, or this request was delayed,
+        so the flow may have started. Raises ConflictError, after which the runner ends.
         """
         if seat.order is None:
             if not seat.has_reported and seat.ending is None:
