@@ -22,7 +22,7 @@ from controller.store.schema import metadata
 from tests.thoroughness import POSTGRESQL
 
 _SETTINGS = {
-    "listen_settingses": "",
+    "listen_addresses": "",
     "shared_buffers": "16MB",
     "max_connections": "60",
     "fsync": "off",
@@ -65,7 +65,7 @@ class Server:
     `primary` is the server that it is a streaming replica of, if any.
     """
 
-    def __init__(self, primary: "Server | None" = None, **settings: str) -> None:
+    def __init__(self, primary: "Server | None" = None, /, **settings: str) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="controller-postgresql-"))
         self._settings = {**_SETTINGS, **settings}
         self._process: subprocess.Popen[bytes] | None = None

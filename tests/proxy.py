@@ -16,7 +16,7 @@ _COMMIT = b"COMMIT\0"
 _RESET = struct.pack("ii", 1, 0)
 
 Cut = Literal["before", "answer", "hold"]
-"""What happens to a COMMIT that is cut: it is lost, its answer is lost, or it arrives late. The client gets a reset."""
+"""How a COMMIT is cut: it is lost, its answer is lost, or it arrives late. The client gets a reset."""
 
 
 class Proxy:
@@ -102,6 +102,7 @@ class Proxy:
                 server.connect(str(self.target))
             except OSError:
                 client.close()
+                server.close()
                 continue
             connection = _Connection(self, client, server)
             with self._lock:
@@ -166,7 +167,7 @@ class _Connection:
         sink.shutdown(socket.SHUT_WR)
 
     def _cuts(self, data: bytes) -> bool:
-        """Cut a COMMIT, if the proxy is to do so. Return False if it is to be forwarded."""
+        """Cut a COMMIT if that was requested. Return False if it must be forwarded."""
         cut = self._proxy.takes_cut()
         if cut == "before":
             self.reset()

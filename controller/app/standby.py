@@ -34,7 +34,12 @@ _RETRY_SECONDS = 5.0
 
 
 class Standby:
-    """Serves requests from the first call of `serve` until `close`. Used from the main thread."""
+    """Serves requests from the first call of `serve` until `close`. Used from the main thread.
+
+    `has_waited`: whether another controller was leading.
+    """
+
+    has_waited = False
 
     def __init__(self, settings: Settings, state: StateDirectory, clock: Clock) -> None:
         self._settings, self._state, self._clock = settings, state, clock
@@ -52,6 +57,7 @@ class Standby:
 
     def serve(self) -> None:
         """Start to serve as soon as that is possible. Called each time that the database was asked who leads."""
+        self.has_waited = True
         self._polled_at = self._clock.elapsed()
         if self._web is not None or self._polled_at < self._next_attempt:
             return

@@ -61,7 +61,7 @@ class World:
             new_id=self.new_id,
             public_url="https://controller.example.com/",
             deadlines=DeadlineMonitor(deployments),
-            collectors=[Heartbeats(deployments, self.new_id).collect],
+            collectors=[Heartbeats(deployments, self.new_id)],
             notices=None if self.notices is None else lambda: self.notices or (),
         )
         return self.evaluator

@@ -278,7 +278,7 @@ class NodeDesk:
     def _check_order(self, seat: Seat) -> None:
         """End an attempt whose runner asks again for the leave to start, if the answer to that is on another host.
 
-        An earlier controller has given the leave. The runner did not hear it, or this is a request that was delayed:
+        An earlier controller has given the leave. The runner did not receive it, or this is a request that was delayed:
         so the flow may have been started. Raises ConflictError, after which the runner ends.
         """
         if seat.order is None:
