@@ -209,6 +209,21 @@ def test_a_submission_of_an_abandoned_attempt_is_undone(world: RemoteWorld) -> N
     assert handle.read_status() == NotStarted()
 
 
+def test_a_job_that_was_submitted_after_its_attempt_was_released_is_removed(world: RemoteWorld) -> None:
+    world.look()  # only the first question finds the jobs that an earlier controller has left behind
+    world.cluster.held.clear()
+    handle = world.launch_only()
+    job_id = handle.tracked.job_id
+    wait_until(lambda: handle.tracked.job is not None)
+    handle.abandon()
+    world.finish_without_start(handle)
+    world.cluster.held.set()
+    wait_until(lambda: ("stop", job_id) in world.cluster.calls)
+    world.cluster.say(job_id, JobPhase.OVER)
+    world.look()
+    assert job_id not in world.cluster.statuses
+
+
 def test_an_ended_job_is_removed_from_the_cluster(world: RemoteWorld) -> None:
     handle = world.start()
     job_id = handle.tracked.job_id
@@ -337,6 +352,22 @@ def test_a_silent_runner_is_stopped_by_the_cluster_after_the_grace_period(world:
     world.clock.pass_seconds(1)
     handle.request_stop()
     wait_until(lambda: stop in world.cluster.calls)
+
+
+def test_the_stop_of_a_silent_runner_is_repeated_once_in_a_while(world: RemoteWorld) -> None:
+    handle = world.start()
+    stop = ("stop", handle.tracked.job_id)
+    handle.request_stop()
+    world.clock.pass_seconds(21)
+    for _ in range(100):  # the engine repeats the request in each turn
+        handle.request_stop()
+    handle.parts.tracker.run(world.cluster.calls.append, ("last", ""))
+    wait_until(lambda: ("last", "") in world.cluster.calls)
+    world.look()
+    assert world.cluster.calls.count(stop) == 1
+    world.clock.pass_seconds(10)
+    handle.request_stop()
+    wait_until(lambda: world.cluster.calls.count(stop) == 2)
 
 
 def test_an_attempt_that_is_starting_is_adopted_and_started_by_the_next_controller(world: RemoteWorld) -> None:

@@ -102,7 +102,10 @@ class JobTracker:
             return
         tracked.sighting = None
         tracked.submitted_at = self._clock.monotonic()
-        self._stop_if_unwanted(tracked)  # it may have become that meanwhile
+        with self._lock:
+            if tracked.job_id not in self._jobs:  # its attempt was released meanwhile
+                self._ended[tracked.job_id] = tracked.is_unwanted
+        self._stop_if_unwanted(tracked)
 
     def _submit_again(self, tracked: TrackedJob) -> None:
         """Submit a job again whose resources the cluster did not have in the time that it waits for them."""
