@@ -62,6 +62,7 @@ PLACES = {"here": "local", "there": "ray"}
 KILLED = (
     "outcome unknown: the supervisor was killed",
     "outcome unknown: its supervisor was killed",
+    "outcome unknown: the supervisor did not start: exit code -9",
     "outcome unknown: its node was lost: ray: its process has ended",
     "outcome unknown: the controller that led before has allowed its start",
     "ended by SIGKILL",
