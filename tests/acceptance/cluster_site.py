@@ -381,8 +381,11 @@ class Ledger:
             assert set(states[:-1]) <= {"crashed"}, (run_id, states)
 
     def describe(self) -> str:
-        """Return how many runs there are in each state."""
+        """Return how many runs there are in each state, and how many attempts were killed."""
         counts = Counter(f"{deployment} {state}" for deployment, state, *_ in self._runs.values())
+        killed = {key for key, (state, *_) in self._attempts.items() if state != "succeeded"}
+        counts["killed attempts"] = len(killed)
+        counts["killed attempts whose flow had finished"] = len(killed & self._ended.keys())
         return ", ".join(f"{name}: {count}" for name, count in sorted(counts.items()))
 
 
