@@ -62,6 +62,7 @@ PLACES = {"here": "local", "there": "ray"}
 KILLED = (
     "outcome unknown: the supervisor was killed",
     "outcome unknown: its supervisor was killed",
+    "outcome unknown: the supervisor did not start: exit code -9",
     "outcome unknown: its node was lost: ray: its process has ended",
     "outcome unknown: the controller that led before has allowed its start",
     "ended by SIGKILL",
@@ -380,8 +381,11 @@ class Ledger:
             assert set(states[:-1]) <= {"crashed"}, (run_id, states)
 
     def describe(self) -> str:
-        """Return how many runs there are in each state."""
+        """Return how many runs there are in each state, and how many attempts were killed."""
         counts = Counter(f"{deployment} {state}" for deployment, state, *_ in self._runs.values())
+        killed = {key for key, (state, *_) in self._attempts.items() if state != "succeeded"}
+        counts["killed attempts"] = len(killed)
+        counts["killed attempts whose flow had finished"] = len(killed & self._ended.keys())
         return ", ".join(f"{name}: {count}" for name, count in sorted(counts.items()))
 
 

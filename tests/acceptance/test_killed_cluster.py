@@ -5,6 +5,7 @@
 
 import logging
 import random
+import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -90,17 +91,32 @@ def pair(repository: Repository, tmp_path: Path, postgresql_server: Server) -> I
 
 
 def test_the_ledger_equals_the_count_of_the_flows_with_a_standby(pair: Site, tmp_path: Path) -> None:
+    acts = {"leader": kill_leader, "paused leader": pause_leader, "session": end_session}
     with noted_seed():
-        live(pair, tmp_path / "effects", random.Random(SEED), {"leader": kill_leader, "session": end_session})
+        live(pair, tmp_path / "effects", random.Random(SEED), acts)
 
 
 def kill_leader(site: Site) -> None:
     """Kill the controller that leads, and start it again: as a standby, if the other one is fast."""
-    leaders = site.select("SELECT pid FROM leadership")
-    for controller in site.controllers:
-        if (controller.process.pid,) in leaders:
-            controller.kill()
-            controller.start()
+    for controller in leaders(site):
+        controller.kill()
+        controller.start()
+
+
+def pause_leader(site: Site) -> None:
+    """Stop the process of the controller that leads until the other one leads."""
+    for controller in leaders(site):
+        controller.process.send_signal(signal.SIGSTOP)
+        try:
+            until(lambda: controller not in leaders(site), "the other controller to lead")  # noqa: B023
+        finally:
+            controller.process.send_signal(signal.SIGCONT)
+
+
+def leaders(site: Site) -> list[Controller]:
+    """Return the controller that led last, unless it was killed."""
+    pids = site.select("SELECT pid FROM leadership")
+    return [controller for controller in site.controllers if (controller.process.pid,) in pids]
 
 
 def end_session(site: Site) -> None:
