@@ -75,7 +75,7 @@ class RemoteHandle:
         return self.seat.signal.fileno()
 
     def receive(self) -> bool:
-        """Note that a runner asks for leave to start. Return False if the attempt ended without that."""
+        """Note that a runner asks for permission to start. Return False if the attempt ended without that."""
         self.seat.signal.clear()
         if self.lacking or self.launch_failure is not None:
             return False
