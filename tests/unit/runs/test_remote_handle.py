@@ -17,13 +17,13 @@ from controller.model.runs import RunOutcome, RunState
 from controller.runs.executors.executor import Alive, NotStarted, Phase, Uncertain
 from controller.runs.executors.executor_set import ExecutorSet
 from controller.runs.executors.remote.handle import RemoteHandle
-from controller.runs.executors.remote.job_engine import JobPhase
+from controller.runs.executors.remote.job_engine import JobList, JobPhase
 from controller.runs.executors.remote.order import read_order
 from controller.runs.monitor import RunMonitor
 from controller.store import Store, runs
 from tests.conftest import wait_until
 from tests.unit.runs.environments import deployment_of
-from tests.unit.runs.remote_parts import ONE, RemoteWorld
+from tests.unit.runs.remote_parts import ONE, MemoryCluster, RemoteWorld
 
 ALIVE = Alive(started=False)
 
@@ -118,10 +118,28 @@ def test_a_job_that_ends_before_the_start_has_not_started(world: RemoteWorld, fa
     assert is_readable(handle)
     assert not handle.receive()
     assert handle.lacking is None
-    assert handle.launch_failure == ("ray: no space" if fate == "over" else None)
+    assert handle.launch_failure == ("ray: no space" if fate == "over" else "ray has lost its job")
     handle.abandon()
     assert handle.read_status() == NotStarted()
     assert handle.why_uncertain() is None
+
+
+class StrangeCluster(MemoryCluster):
+    """A cluster whose list can't be read."""
+
+    def list_jobs(self) -> JobList:
+        super().list_jobs()
+        raise KeyError("status")
+
+
+def test_a_list_that_cannot_be_read_is_no_answer(tmp_path: Path, store: Store) -> None:
+    world = RemoteWorld(store, tmp_path, cluster=StrangeCluster())
+    handle = world.start()
+    be_silent(world)
+    status = handle.read_status()
+    assert isinstance(status, Uncertain)
+    assert "KeyError" in status.reason
+    world.release()
 
 
 def test_a_job_whose_resources_are_not_free_in_time_is_submitted_again(world: RemoteWorld) -> None:
