@@ -66,7 +66,11 @@ class RemoteHandle:
         if self.seat.failure is not None:
             return self.seat.failure
         sighting = self.tracked.sighting
-        if self.ended_on_its_own and sighting is not None and sighting.answer is JobAnswer.OVER:
+        if not self.ended_on_its_own or sighting is None:
+            return None
+        if sighting.answer is JobAnswer.FORGOTTEN:
+            return f"{self.parts.name} has lost its job"
+        if sighting.answer is JobAnswer.OVER:
             return f"{self.parts.name}: {sighting.message or 'its job ended before the flow was started'}"
         return None
 

@@ -153,6 +153,9 @@ class JobTracker:
             found = self._engine.list_jobs()
         except EngineUnreachableError as error:
             self._note_unreachable(asked_at, error)
+        except Exception as error:
+            log.exception("The answer of a cluster can't be read", extra={"executor": self._engine.name})
+            self._note_unreachable(asked_at, EngineUnreachableError(f"{type(error).__name__}: {error}"))
         else:
             self._note_jobs(asked_at, found)
         finally:
