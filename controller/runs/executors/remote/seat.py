@@ -35,8 +35,8 @@ class NotReadyError(ControllerError):
 class Stage(enum.Enum):
     """How far an attempt has got.
 
-    `OVER`: it never gets permission to start, or its outcome is committed. `SUSPENDED`: this controller stops, and another
-    one takes over the attempt.
+    `OVER`: it never gets permission to start, or its outcome is committed. `SUSPENDED`: this controller stops, and
+    another one takes over the attempt.
     """
 
     PREPARING = "preparing"
