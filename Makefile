@@ -91,9 +91,10 @@ simulate: $(VENV)/dev.stamp  ## play SEEDS=2000 random histories of STEPS=60 aga
 	SIMULATE_FROM=$(or $(FROM),0) SIMULATE_SEEDS=$(or $(SEEDS),2000) SIMULATE_STEPS=$(or $(STEPS),60) \
 	  $(BIN)/python -m pytest -n 2 -q tests/simulation
 
-kills: $(VENV)/dev.stamp  ## kill everything of a small company at random for SECONDS=300; SEED= repeats the random choices
+kills: $(VENV)/dev.stamp  ## kill everything of a small company, and of a site with a cluster, at random for SECONDS=300; SEED= repeats the random choices
 	KILLS_SECONDS=$(or $(SECONDS),300) $(if $(SEED),KILLS_SEED=$(SEED)) \
-	  $(BIN)/python -m pytest -q --log-level=INFO -o log_cli=true tests/acceptance/test_killed_company.py
+	  $(BIN)/python -m pytest -q --log-level=INFO -o log_cli=true \
+	  tests/acceptance/test_killed_company.py tests/acceptance/test_killed_cluster.py
 
 failover: $(VENV)/dev.stamp  ## make RUNS=1000 with three controllers and PostgreSQL, while leaders and the server fail
 	FAILOVER_RUNS=$(or $(RUNS),1000) \

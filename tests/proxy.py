@@ -102,6 +102,7 @@ class Proxy:
                 server.connect(str(self.target))
             except OSError:
                 client.close()
+                server.close()
                 continue
             connection = _Connection(self, client, server)
             with self._lock:

@@ -4,12 +4,14 @@ import logging
 from collections.abc import Callable, Mapping
 
 from controller.clock import Clock
+from controller.executor_settings import ExecutorSettings
 from controller.model.runs import Run
 from controller.runs.executors.local.supervisor import secret_values
 from controller.runs.executors.ray.client import DashboardClient
 from controller.runs.executors.ray.engine import RayEngine
 from controller.runs.executors.remote.attempt_records import AttemptRecords
 from controller.runs.executors.remote.executor import RemoteExecutor, RemoteSettings
+from controller.runs.executors.remote.job_engine import JobEngine
 from controller.runs.executors.remote.node_desk import NodeDesk
 from controller.runs.executors.remote.packages import CodePackages
 from controller.settings import Settings, secret_variables
@@ -18,6 +20,19 @@ from controller.store import Store
 from controller.store.state_directory import StateDirectory
 
 log = logging.getLogger(__name__)
+
+
+ENGINES: dict[str, Callable[[ExecutorSettings], JobEngine]] = {}
+"""Further job engines than Ray, by the scheme of the address. Tests add one whose jobs are processes."""
+
+
+def open_engine(settings: ExecutorSettings) -> JobEngine:
+    """Return the job engine at the address of the settings. Raises UsageError."""
+    assert settings.ray_address is not None
+    other = ENGINES.get(settings.ray_address.partition(":")[0])
+    if other is not None:
+        return other(settings)
+    return RayEngine(DashboardClient(settings.ray_address, settings.ray_token_file))
 
 
 class ClusterExecution:
@@ -37,7 +52,6 @@ class ClusterExecution:
         run_variables: Callable[[Run], Mapping[str, str]],
     ) -> None:
         chosen = settings.executors
-        assert chosen.ray_address is not None
         records = AttemptRecords(store, clock)
         packages = CodePackages(state.path / "packages")
         if chosen.reaches_only_this_machine(settings.listen):
@@ -51,7 +65,7 @@ class ClusterExecution:
             node_secret=chosen.read_node_secret(),
         )
         self.executor = RemoteExecutor(
-            RayEngine(DashboardClient(chosen.ray_address, chosen.ray_token_file)),
+            open_engine(chosen),
             self.desk,
             packages,
             records,

@@ -39,7 +39,6 @@ def open_state(
         StoppingError: the stop signal arrived while another controller was leading.
         UsageError: the state belongs to another repository.
     """
-    is_patient = settings.waits and was_deposed()  # the server may be what deposed it
     try:
         while True:
             try:
@@ -48,7 +47,8 @@ def open_state(
             except (StateLostError, AlreadyRunningError):
                 raise
             except StateError as error:
-                if not is_patient:
+                is_patient = standby.has_waited or was_deposed()  # it could use the server before
+                if not (settings.waits and is_patient):
                     raise
                 log.warning("The state database can't be used; retrying", extra={"error": error.message})
             if stop_signal.wait(_RETRY_SECONDS):

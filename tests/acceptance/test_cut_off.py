@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.store.databases.postgresql import connect
 from tests.acceptance.cluster import TAKE_OVER_SECONDS, TICK, Cluster
 from tests.acceptance.harness import Repository, until
 from tests.postgresql import Server
@@ -74,5 +75,17 @@ def test_commits_that_are_cut_are_neither_lost_nor_repeated(cluster: Cluster) ->
     leader.proxy.released.set()
     leader.running.kill()
     cluster.wait_for_term(1, TAKE_OVER_SECONDS)
+    cluster.wait_for_due_times()
+    cluster.check()
+
+
+def test_a_standby_that_can_not_record_its_term_tries_again(cluster: Cluster) -> None:
+    old = cluster.leader
+    [other] = [member for member in cluster.members if member is not old]
+    with connect(cluster.url) as connection, connection.transaction():
+        connection.execute("LOCK TABLE leadership IN EXCLUSIVE MODE")
+        old.running.kill()
+        until(lambda: "The state database can't be used; retrying" in other.running.output, "a failed attempt")
+    cluster.wait_for_term(1)
     cluster.wait_for_due_times()
     cluster.check()

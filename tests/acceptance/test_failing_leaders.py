@@ -30,7 +30,7 @@ DOCUMENT = """
     name: d{number}
     command: ['sh', '{root}/count.sh', '{failures}']
     retries: {{limit: 1, delay: 0.1s}}
-    overlap: queue
+    overlap: allow
 """
 COUNT = """
     echo $CONTROLLER_RUN_ID $CONTROLLER_ATTEMPT >> {root}/starts

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from controller.state_url import parse_state_url
+from controller.store import Store
+from controller.store.leaders import find_leader
 from tests.acceptance.cluster import TICK, Cluster
 from tests.acceptance.harness import Repository, until
-from tests.postgresql import Server
+from tests.postgresql import USER, Server
 
 pytestmark = pytest.mark.acceptance
 
@@ -80,3 +83,20 @@ def test_a_primary_that_has_lost_its_replica_records_nothing_more(
     until(lambda: "waiting as a standby" in old.running.output, "the old leader to wait")
     primary.stop()
     cluster.check()
+
+
+def test_a_url_with_both_servers_reaches_the_promoted_one(primary: Server, replica: Server) -> None:
+    primary.create_database("both")
+    hosts = f"host={primary.directory}&host={replica.directory}"
+    url = parse_state_url(f"postgresql+psycopg://{USER}@/both?{hosts}&target_session_attrs=read-write")
+    assert url is not None
+    for term in (1, 2):
+        store = Store.open(url)
+        with store.read() as tx:
+            leader = find_leader(tx)
+        assert leader is not None
+        assert leader.term == term
+        store.close()
+        if term == 1:
+            primary.stop()
+            replica.promote()

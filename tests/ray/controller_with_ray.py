@@ -6,19 +6,10 @@ With `RAY_TEST_DIES=submitted`, it dies after the first submission, before it re
 import os
 import signal
 
-from controller.runs.executors.remote import decision_table
-
-# Before modules copy these values.
-decision_table.SILENT_SECONDS = 3.0
-decision_table.LATE_REPORT_SECONDS = decision_table.MISSING_SECONDS = 12.0
-
-from controller.__main__ import main  # noqa: E402
-from controller.runs.executors.ray.engine import RayEngine  # noqa: E402
-from controller.runs.executors.remote import executor, handle, seat  # noqa: E402
-from controller.runs.executors.remote.job_engine import Job  # noqa: E402
-
-seat.BEAT_SECONDS = seat.LATER_BEAT_SECONDS = vars(executor)["LATER_BEAT_SECONDS"] = 1
-handle.STOP_SECONDS = 1.0
+import tests.short_times  # noqa: F401 - first
+from controller.__main__ import main
+from controller.runs.executors.ray.engine import RayEngine
+from controller.runs.executors.remote.job_engine import Job
 
 
 def _submit_and_die(engine: RayEngine, job: Job) -> None:

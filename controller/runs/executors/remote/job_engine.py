@@ -43,7 +43,7 @@ class Job:
 
     job_id: str
     argv: tuple[str, ...]
-    variables: Mapping[str, str]
+    variables: Mapping[str, str] = field(repr=False)
     resources: JobResources = field(default_factory=JobResources)
     labels: Mapping[str, str] = field(default_factory=dict)
 

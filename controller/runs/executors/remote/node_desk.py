@@ -91,8 +91,13 @@ class NodeDesk:
             self._seats[seat.job_id] = seat
 
     def go(self, seat: Seat) -> None:
-        """Let the runner that has asked start the flow: `running` and its instance are committed."""
+        """Let the runner that has asked start the flow: `running` and its instance are committed.
+
+        Not if it has reported a failure meanwhile.
+        """
         with self._lock:
+            if seat.stage is Stage.OVER:
+                return
             seat.stage = Stage.STARTED
             seat.started_at = self._clock.monotonic()
             waiting, seat.starts = seat.starts, []

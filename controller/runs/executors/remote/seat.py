@@ -51,7 +51,7 @@ class NodeRequest:
     """The sender of a request: the runner process `instance`, with the ticket of the attempt of a job."""
 
     job_id: str
-    ticket: str
+    ticket: str = field(repr=False)
     instance: str
 
 
