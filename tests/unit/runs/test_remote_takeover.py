@@ -10,7 +10,7 @@ from controller.errors import ConflictError
 from controller.model.runs import RunOutcome, RunState
 from controller.runs.executors.executor import Alive, NotStarted
 from controller.store import Store, events
-from tests.unit.runs.remote_parts import RemoteWorld
+from tests.unit.runs.remote_world import RemoteWorld
 
 
 class TwoHosts(RemoteWorld):

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from controller.runs.executors.attempt_files import exit_outcome
 from controller.runs.executors.node.bootstrap import job_argv
 from controller.runs.executors.node.cache import delete
 from controller.runs.executors.node.package import runner_files
@@ -358,6 +359,18 @@ def test_a_flow_that_must_not_run_in_silence_is_stopped(node: Node) -> None:
     assert wait_for_end(job) == 0
     assert node.peer.ending is not None
     assert node.peer.ending["outcome"] == "cancelled"
+    assert node.peer.ending["reason"] == "no controller had answered for 0.5 seconds (see on_silence)"
+    outcome = exit_outcome(node.peer.ending)
+    assert outcome.reason == node.peer.ending["reason"]
+
+
+def test_a_quiet_flow_that_must_not_run_in_silence_goes_on_while_a_controller_answers(node: Node) -> None:
+    job = node.start_waiting(on_silence=1.0)
+    wait_until(lambda: node.peer.requests["beat"] >= 8)
+    node.open_gate()
+    assert wait_for_end(job) == 0
+    assert node.peer.ending is not None
+    assert node.peer.ending["outcome"] == "succeeded"
 
 
 def test_a_flow_dies_with_its_runner(node: Node) -> None:

@@ -82,10 +82,11 @@ class Runner:
         self._reach("prepared")
         start = self._request("start", self._introduction())
         self._reach("started")
-        reports = Reports(self._connection, self._path, directory.path)
+        on_silence = order.get("on_silence")
+        reports = Reports(self._connection, self._path, directory.path, on_silence)
         try:
             directory.write(order, start, places)
-            ending = self._run_flow(directory, start["secrets"], reports, order.get("on_silence"))
+            ending = self._run_flow(directory, start["secrets"], reports, on_silence)
         except OSError as error:
             ending = _crashed(self._nonce, f"the flow could not be started: {error}")
         self._reach("ended")
@@ -118,13 +119,17 @@ class Runner:
         self._flow = flow
         flow.go(secrets)
         self._reach("running")
+        is_silent = False
         while not flow.has_ended():
             pause = reports.send_due()
-            is_silent = on_silence is not None and reports.silence > on_silence
+            is_silent = is_silent or (on_silence is not None and reports.silence > on_silence)
             if reports.is_over or reports.is_cancelled or is_silent:
                 flow.request_stop()
             wait(flow, pause)
-        return flow.finish()
+        ending = flow.finish()
+        if is_silent and ending["outcome"] == "cancelled":
+            ending["reason"] = f"no controller had answered for {on_silence:g} seconds (see on_silence)"
+        return ending
 
     def _introduction(self) -> dict[str, Any]:
         introduction: dict[str, Any] = {"node": socket.gethostname(), "pid": os.getpid()}
