@@ -278,7 +278,7 @@ class NodeDesk:
     def _check_order(self, seat: Seat) -> None:
         """End an attempt whose runner asks again for permission to start, if its order is on another host.
 
-        An earlier controller has given permission. Either the runner did not receive it, or this request was delayed, so
+        An earlier controller has given permission. The runner did not receive it, or this request was delayed, so
         the flow may have started. Raises ConflictError, after which the runner ends.
         """
         if seat.order is None:
