@@ -278,8 +278,8 @@ class NodeDesk:
     def _check_order(self, seat: Seat) -> None:
         """End an attempt whose runner asks again for permission to start, if its order is on another host.
 
-        An earlier controller has given the permission. Either the runner did not receive it, or this request was
-        delayed, so the flow may have started. Raises ConflictError, after which the runner ends.
+        An earlier controller has given permission. The runner did not receive it, or this request was delayed, so
+        the flow may have started. Raises ConflictError, after which the runner ends.
         """
         if seat.order is None:
             if not seat.has_reported and seat.ending is None:
