@@ -27,7 +27,7 @@ PERIOD = timedelta(minutes=1)
 STALLED_AFTER = timedelta(minutes=5)
 """A thread without a sign of life for this time has stalled."""
 SignalRecord = tuple[str, str, SignalState]
-"""What was signalled of a run: its deployment, its id, and the state."""
+"""The deployment of a run, its id, and the part of it that was signalled."""
 
 
 class Heartbeats:
