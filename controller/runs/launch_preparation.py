@@ -45,18 +45,25 @@ class LaunchPreparation:
         self._executors = executors
         self._clock = clock
         self._refuse = refuse
+        self._wake = wake
         self._exports = CodeExports(self._source, wake)
         self.python = PythonRuntimes(None, self._source)
         self.shortage: str | None = None
 
     def take(self, most: int) -> list[Launchable]:
-        """Take up to `most` runs from the queue and prepare them. Those that can't start yet return to it."""
+        """Take up to `most` runs from the queue and prepare them. Those that can't start yet return to it.
+
+        If there are such runs, the next turn takes those behind them.
+        """
         exported = self._exports.done()
+        set_aside = len(self.python.waiting)
         try:
             waiting = self._queue.take_ready(most, self.python.waiting)
             return [launchable for run in waiting if (launchable := self._prepare_or_return(run)) is not None]
         finally:
             self._exports.forget(exported)
+            if len(self.python.waiting) > set_aside:
+                self._wake()
 
     def export(self, revision: str) -> None:
         """Export a revision before a run needs it. An error is ignored: it is that of the run, if it persists."""

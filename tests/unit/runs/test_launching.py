@@ -1,4 +1,4 @@
-"""Runs start and end normally in a process that has many open files and connections."""
+"""Runs start and end normally in a process that has many open files, and beside runs that can't start."""
 
 import os
 import resource
@@ -8,7 +8,7 @@ import pytest
 
 from controller.model.runs import RunState
 from controller.runs.executors.local.supervisor.poll import ready
-from tests.unit.runs.conftest import World, command
+from tests.unit.runs.conftest import World, command, one_start
 
 pytestmark = pytest.mark.integration
 
@@ -57,3 +57,15 @@ def test_a_flow_gets_the_original_soft_limit_of_open_files(world: World) -> None
     world.declare(a=command("a", "ulimit -n"))
     world.start(open_files=512)
     assert world.log(world.run("a")) == "512\n"
+
+
+@one_start
+def test_runs_that_wait_for_an_executor_keep_no_other_run_waiting(world: World) -> None:
+    remote = {name: command(name, "true", "executor: ray\n") for name in ("a", "b", "c")}
+    world.declare(**remote, local=command("local", "true"))
+    with world.store.write() as tx:
+        for name in remote:
+            world.admission.create_run(tx, name, {})
+        run = world.admission.create_run(tx, "local", {})
+    world.start(max_running=2)
+    assert world.wait(run).state is RunState.SUCCEEDED
