@@ -3,12 +3,16 @@
 import os
 import resource
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from controller.model.queues import missing_resource
 from controller.model.runs import RunState
 from controller.runs.executors.local.supervisor.poll import ready
+from tests.conftest import wait_until
 from tests.unit.runs.conftest import World, command, one_start
+from tests.unit.runs.remote_parts import RemoteWorld
 
 pytestmark = pytest.mark.integration
 
@@ -69,3 +73,19 @@ def test_runs_that_wait_for_an_executor_keep_no_other_run_waiting(world: World) 
         run = world.admission.create_run(tx, "local", {})
     world.start(max_running=2)
     assert world.wait(run).state is RunState.SUCCEEDED
+
+
+@one_start
+def test_jobs_that_wait_for_nodes_leave_slots_for_other_runs(world: World, tmp_path: Path) -> None:
+    (tmp_path / "remote").mkdir()
+    remote = RemoteWorld(world.store, tmp_path / "remote", max_waiting=1)
+    world.declare(
+        local=command("local", "true", "executor: local\n"), **{name: command(name, "true") for name in "abc"}
+    )
+    world.start(max_running=2, remote=remote.executor)
+    jobs = [world.trigger(name) for name in "abc"]
+    wait_until(lambda: [missing_resource(world.find(run)) for run in jobs].count("free nodes of ray") == 2)
+    assert world.run("local").state is RunState.SUCCEEDED
+    assert len(remote.cluster.jobs) == 1
+    world.stop()
+    remote.release()
