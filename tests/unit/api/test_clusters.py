@@ -131,7 +131,8 @@ def test_a_waiting_job_can_be_cancelled(site: Site) -> None:
     served = site.start()
     run_id = trigger(served, "far-add")
     wait_until(lambda: site.cluster.jobs)
-    assert served.get(f"/api/v1/runs/{run_id}").json()["state"] == "pending"
+    run = served.get(f"/api/v1/runs/{run_id}").json()
+    assert (run["state"], run["waiting"]) == ("pending", "ray has not started its job")
     served.post(f"/api/v1/runs/{run_id}/cancel")
     assert served.wait_for(run_id)["state"] == "cancelled"
 
