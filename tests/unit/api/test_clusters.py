@@ -141,6 +141,8 @@ def test_a_waiting_job_can_be_cancelled(site: Site) -> None:
     ("settings", "listen", "working_tree", "message"),
     [
         (ExecutorSettings(default="ray"), Listen(), False, "--executor ray needs --ray-address"),
+        (ExecutorSettings(node_url="http://x"), Listen(), False, "--node-url needs --ray-address"),
+        (ExecutorSettings(ray_token_file=Path("token")), Listen(), False, "--ray-token-file needs --ray-address"),
         (RAY, None, False, "it serves no HTTP"),
         (RAY, Listen(), True, "a cluster runs only committed code"),
         (RAY, Listen(is_behind_proxy=True), False, "the URL of the proxy"),
