@@ -259,10 +259,8 @@ def _hidden_type_hint(path: Path, allowed: list[str]) -> str | None:
 
 
 def _type_hint(value: Any, text: str, allowed: list[str], path: Path) -> str | None:
-    if path == ("on_silence",) and isinstance(value, int | float) and not isinstance(value, bool):
-        return _silence_hint(text)
     if "string" in allowed and isinstance(value, bool | int | float):
-        return f'write it in quotes: "{shorten(text)}"'
+        return _silence_hint(text) if path == ("on_silence",) else f'write it in quotes: "{shorten(text)}"'
     if "boolean" in allowed and isinstance(value, str) and value.lower() in ("yes", "no", "on", "off", "true", "false"):
         key = f"{path[-1]}: " if path and isinstance(path[-1], str) else ""
         return f"write {key}{'true' if value.lower() in ('yes', 'on', 'true') else 'false'}"
