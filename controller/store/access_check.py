@@ -78,7 +78,7 @@ def check_repository(owner: str, location: Location) -> None:
     if not is_of_repository(owner, location) and not has_moved(owner, location):
         raise UsageError(
             f"The {name_state(location)} belongs to the repository {owner}, not to {location.repo}.",
-            hint=f"Add --repo {owner} to read the state of that one, or choose another {state_option(location)}.",
+            hint=f"Add --repo {owner} to read the state of that one. {advise_other_state(location)}",
         )
 
 
@@ -100,9 +100,11 @@ def name_state(location: Location) -> str:
     return f"state directory {location.state_dir}"
 
 
-def state_option(location: Location) -> str:
-    """Return the option that selects another state."""
-    return "--state-dir" if location.state_url is None else "--state-url"
+def advise_other_state(location: Location) -> str:
+    """Return the advice for a repository that needs a state of its own."""
+    if location.state_url is None:
+        return "Choose another --state-dir."
+    return "Give this repository a project of its own with --project NAME, or choose another --state-url."
 
 
 def is_of_repository(owner: str, location: Location) -> bool:
