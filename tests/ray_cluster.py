@@ -83,11 +83,13 @@ class RayCluster:
 
     def kill_node(self) -> None:
         """End all processes of the second node with SIGKILL, as if its machine had lost its power."""
-        self._node = _kill(self._node)
+        _kill(self._node)
+        self._node = None
 
     def kill_head(self) -> None:
         """End all processes of the head with SIGKILL. The second node then ends itself."""
-        self._head = _kill(self._head)
+        _kill(self._head)
+        self._head = None
 
     def wait_for_node(self) -> None:
         """Wait until the second node has ended itself."""

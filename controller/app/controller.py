@@ -132,17 +132,7 @@ class Controller:
         parts = (self.state, self._store, self._clock, deployments)
         self._notifications = Notifications(settings.notifications, *parts, location.repo)
         self._triggers = Triggers(settings.triggers, *parts, admission, self._engine.wake)
-        is_remote = isinstance(location.repo, RemoteUrl)
-        self._pass_deadline = PassDeadline(self._store, self._clock, FETCH_DEADLINE if is_remote else PASS_DEADLINE)
-        self._loop = Loop(
-            self._reconciler,
-            self._source,
-            clock=self._clock,
-            interval=settings.interval,
-            longest_retry=LONGEST_RETRY if is_remote else settings.interval,
-            on_failure=stop_signal.fail,
-            deadline=self._pass_deadline,
-        )
+        self._make_loop()
         self._tracing.connect(self._loop, self._engine)
         self._make_surfaces(admission)
 
@@ -150,6 +140,20 @@ class Controller:
         """Return a generator of ids that sort after every recorded one, even one made while the clock was ahead."""
         with self._store.read() as tx:
             return RunIds(newest=runs.newest_id(tx))
+
+    def _make_loop(self) -> None:
+        """Create the loop of passes, and the check that reports a pass that takes too long."""
+        is_remote = isinstance(self._settings.location.repo, RemoteUrl)
+        self._pass_deadline = PassDeadline(self._store, self._clock, FETCH_DEADLINE if is_remote else PASS_DEADLINE)
+        self._loop = Loop(
+            self._reconciler,
+            self._source,
+            clock=self._clock,
+            interval=self._settings.interval,
+            longest_retry=LONGEST_RETRY if is_remote else self._settings.interval,
+            on_failure=self._stop_signal.fail,
+            deadline=self._pass_deadline,
+        )
 
     def _make_surfaces(self, admission: Admission) -> None:
         """Create the servers: the socket for the command line, and the address for API clients and browsers."""

@@ -22,19 +22,19 @@ def executors(command: Callable[..., Any]) -> Callable[..., Any]:
         envvar="CONTROLLER_EXECUTOR",
         default="local",
         show_default=True,
-        help="Where flows run whose deployment does not say: as processes of this machine, or as jobs of Ray.",
+        help="Executor of deployments that name none: processes on this machine, or jobs of a Ray cluster.",
     )
     @click.option(
         "--ray-address",
         metavar="URL",
         envvar="CONTROLLER_RAY_ADDRESS",
-        help="Dashboard of a Ray cluster on which deployments with executor: ray run, such as http://10.0.0.5:8265.",
+        help="Dashboard of the Ray cluster for deployments with executor: ray, such as http://10.0.0.5:8265.",
     )
     @click.option(
         "--ray-token-file",
         metavar="FILE",
         envvar="CONTROLLER_RAY_TOKEN_FILE",
-        help="File with the token of a Ray cluster that requires one.",
+        help="File with the token of the Ray cluster, if it requires one.",
     )
     @click.option(
         "--lost-after",
@@ -42,25 +42,25 @@ def executors(command: Callable[..., Any]) -> Callable[..., Any]:
         envvar="CONTROLLER_LOST_AFTER",
         default="1h",
         show_default=True,
-        help="Give up a run after this time without an answer of its node and of its cluster; 0: never.",
+        help="Record a run as crashed after neither its node nor its cluster has answered for this long; 0: never.",
     )
     @click.option(
         "--node-url",
         metavar="URL",
         envvar="CONTROLLER_NODE_URL",
-        help="URL under which the nodes of the cluster reach the controller. [default: the address for nodes]",
+        help="URL at which nodes reach the controller. [default: from --node-listen or --listen]",
     )
     @click.option(
         "--node-listen",
         metavar="HOST:PORT",
         envvar="CONTROLLER_NODE_LISTEN",
-        help="Address only for nodes, with the same certificate. [default: the address of --listen]",
+        help="Address that serves only nodes, with the same certificate. [default: the address of --listen]",
     )
     @click.option(
         "--node-secret-file",
         metavar="FILE",
         envvar="CONTROLLER_NODE_SECRET_FILE",
-        help="File with a secret that is also on the nodes. Without it, deployments with secrets do not run there.",
+        help="File with a secret that nodes have too. Without it, deployments with secrets do not run on the cluster.",
     )
     @wraps(command)
     def with_executors(**arguments: Any) -> Any:

@@ -102,7 +102,7 @@ _state_url = click.option(
     metavar="URL",
     envvar="CONTROLLER_STATE_URL",
     callback=_parse_state_url,
-    help="PostgreSQL database with the state. [default: a file in the state directory]",
+    help="PostgreSQL database that holds the state. [default: a file in the state directory]",
 )
 
 
@@ -110,7 +110,7 @@ _project = click.option(
     "--project",
     metavar="NAME",
     envvar="CONTROLLER_PROJECT",
-    help="Project whose state it is. [default: that of controller.yaml in a local repository, else default]",
+    help="Project whose state to use. [default: that of controller.yaml in a local repository, or default]",
 )
 
 

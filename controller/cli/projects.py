@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @options.list_output
 @options.location
 def projects(location: Location, output: str) -> None:
-    """List the projects in a database on a server, and which host leads each of them."""
+    """List the projects in a PostgreSQL database, and the host that leads each of them."""
     if location.state_url is None:
         raise UsageError("A file has the state of one project.", hint="Name a database with --state-url.")
     from controller.store.database import find_database

@@ -23,7 +23,7 @@ def state() -> None:
 @click.option(
     "--from", "source", metavar="PLACE", required=True, help="State directory, or URL of a PostgreSQL database."
 )
-@click.option("--to", "target", metavar="PLACE", required=True, help="The same, without a state.")
+@click.option("--to", "target", metavar="PLACE", required=True, help="The same; it must not contain a state yet.")
 @click.option("--from-project", metavar="NAME", help="Project of --from, if that is a database. [default: default]")
 @click.option("--to-project", metavar="NAME", help="Project of --to, if that is a database. [default: default]")
 def copy(source: str, target: str, from_project: str | None, to_project: str | None) -> None:

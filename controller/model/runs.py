@@ -271,7 +271,7 @@ class Attempt:
     job_id: str | None = None
     """The id of its job in the cluster; None for a local attempt."""
     session: str | None = field(default=None, metadata=INTERNAL)
-    """The session of the cluster that knew the job. A cluster with another session has forgotten it."""
+    """The session of the cluster that knew the job. A cluster with another session no longer knows it."""
     instance: str | None = field(default=None, metadata=INTERNAL)
     """The id of the runner process that was allowed to start the flow."""
     ticket: str | None = field(default=None, metadata=INTERNAL)

@@ -78,16 +78,19 @@ def check_repository(owner: str, location: Location) -> None:
     if not is_of_repository(owner, location) and not has_moved(owner, location):
         raise UsageError(
             f"The {name_state(location)} belongs to the repository {owner}, not to {location.repo}.",
-            hint=f"Add --repo {owner} to read the state of that one. {advise_other_state(location)}",
+            hint=f"Add --repo {owner} to read the state of that one, or choose another {state_option(location)}.",
         )
 
 
 def check_project(owner: str | None, location: Location) -> None:
-    """Raise UsageError if the state, which is that of the project `owner`, is not that of this location's project."""
-    name = location.project
+    """Raise UsageError if the state, which is that of the project `owner`, is not that of this location's project.
+
+    In a database on a server, each project has a state of its own, and `owner` may be the name before it was copied.
+    """
+    name = location.project if location.state_url is None else None
     if name is not None and owner is not None and name != owner:
         raise UsageError(
-            f"{name_state(location)} is that of the project {owner}, not of {name}.",
+            f"The {name_state(location)} is that of the project {owner}, not of {name}.",
             hint=f"One file has the state of one project: choose another --state-dir, or use --project {owner}."
             f" If the project is called {name} from now on, use `controller run --project {name} --adopt-state`.",
         )
@@ -100,11 +103,9 @@ def name_state(location: Location) -> str:
     return f"state directory {location.state_dir}"
 
 
-def advise_other_state(location: Location) -> str:
-    """Return the advice for a repository that needs a state of its own."""
-    if location.state_url is None:
-        return "Choose another --state-dir."
-    return "Give this repository a project of its own with --project NAME, or choose another --state-url."
+def state_option(location: Location) -> str:
+    """Return the option that selects another state, or two of them."""
+    return "--state-dir" if location.state_url is None else "--project or --state-url"
 
 
 def is_of_repository(owner: str, location: Location) -> bool:

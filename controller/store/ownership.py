@@ -9,7 +9,7 @@ from controller.errors import UsageError
 from controller.model.status import Event, EventSeverity, SourceStatus
 from controller.settings import Location
 from controller.store import events, source_status
-from controller.store.access_check import advise_other_state, check_project, has_moved, is_of_repository, name_state
+from controller.store.access_check import check_project, has_moved, is_of_repository, name_state, state_option
 from controller.store.store import Transaction
 
 
@@ -33,7 +33,7 @@ def claim(tx: Transaction, location: Location, now: datetime, *, is_adopted: boo
     if not (is_moved or is_adopted):
         raise UsageError(
             f"The {name_state(location)} belongs to the repository {owner}, not to {location.repo}.",
-            hint=f"{advise_other_state(location)}"
+            hint=f"Choose another {state_option(location)}."
             " To use this state for this repository from now on, add --adopt-state.",
         )
     reason = "StateMoved" if is_moved else "StateAdopted"

@@ -1,29 +1,23 @@
-"""A site for stories in which flows run here and on a cluster while everything is killed, and checks of its records.
+"""A site for stories in which flows run here and on a cluster while everything is killed, and a client.
 
-The cluster is the process engine. `Site` has the controllers, `Client` requests runs, `Killer` kills processes, and
-`Ledger` compares the records with what the flows have counted themselves.
+`Site` has the controllers, and `Client` requests runs. `cluster_kills` kills processes, and `cluster_ledger` compares
+the records with what the flows have counted themselves.
 """
 
 import http.client
-import itertools
 import json
-import os
 import random
-import signal
 import subprocess
 import sys
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from controller.runs.executors.local.supervisor import process_tree
 from tests.acceptance.harness import Repository, accepts_connections, processes, until
-from tests.controller_on_processes import PATH, Cluster
 from tests.remote_parts import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -59,14 +53,6 @@ catchup: {{policy: all}}
 retries: {{limit: 1, delay: 0.1s, on: [crashed]}}
 """
 PLACES = {"here": "local", "there": "ray"}
-KILLED = (
-    "outcome unknown: the supervisor was killed",
-    "outcome unknown: its supervisor was killed",
-    "outcome unknown: its node was lost: ray: its process has ended",
-    "outcome unknown: the controller that led before has allowed its start",
-    "ended by SIGKILL",
-)
-"""How the reasons of attempts that did not succeed begin. Nothing but a kill ends them."""
 
 
 def write_site(repository: Repository, effects: Path) -> None:
@@ -138,11 +124,10 @@ class Controller:
 
 @dataclass(slots=True)
 class Site:
-    """The controllers of a repository, their cluster, and a query of their state."""
+    """The controllers of a repository, and a query of their state."""
 
     repository: Repository
     controllers: list[Controller]
-    cluster: Cluster
     select: Callable[[str], list[tuple[Any, ...]]]
 
     def start(self) -> None:
@@ -174,18 +159,17 @@ class Site:
         return processes(tuple(f"{controller.state}/runs/" for controller in self.controllers))
 
     def close(self) -> None:
-        """Stop the controllers, and kill everything that is left on the cluster."""
+        """Stop the controllers."""
         try:
             for controller in reversed(self.controllers):
                 controller.close()
         finally:
             for controller in self.controllers:
                 controller.kill()
-            self.cluster.close()
 
 
 class Client:
-    """Requests `count` runs, in turn here and on the cluster. Repeats each request until it is answered."""
+    """Requests `count` runs, in turn here and on the cluster. It repeats each request until it is answered."""
 
     def __init__(self, site: Site, count: int, chance: random.Random) -> None:
         self._site = site
@@ -195,19 +179,20 @@ class Client:
         self._stopping = threading.Event()
         self.answered: dict[str, str] = {}
 
-    def begin(self) -> None:
+    def __enter__(self) -> Self:
         """Start to request runs."""
         self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give up what was not requested yet."""
+        self._stopping.set()
+        self._thread.join()
 
     @property
     def is_done(self) -> bool:
         """Whether all requests have been answered."""
         return not self._thread.is_alive()
-
-    def stop(self) -> None:
-        """Give up what was not requested yet."""
-        self._stopping.set()
-        self._thread.join()
 
     def _work(self) -> None:
         for number in range(self._count):
@@ -240,156 +225,3 @@ class Client:
 
     def _count_unfinished(self) -> int:
         return int(self._site.select("SELECT count(*) FROM runs WHERE finished_at IS NULL")[0][0])
-
-
-class Killer:
-    """Kills processes of a site at random, each by its id, and starts killed controllers again."""
-
-    def __init__(self, site: Site, chance: random.Random) -> None:
-        self._site = site
-        self._chance = chance
-        self.kills: Counter[str] = Counter()
-        self._acts: dict[Callable[[], None], int] = {
-            self._kill_controller: 3,
-            self._kill_local_process: 3,
-            self._kill_runner: 3,
-            self._kill_below_runner: 3,
-            self._lose_node: 3,
-            self._repeat_job: 1,
-            self._kill_everything: 1,
-        }
-
-    def add(self, act: Callable[[], None], weight: int) -> None:
-        """Let something else happen, too."""
-        self._acts[act] = weight
-
-    def act(self) -> None:
-        """Kill something."""
-        [act] = self._chance.choices(list(self._acts), list(self._acts.values()))
-        act()
-        self.kills[act.__name__.lstrip("_")] += 1
-
-    def _kill_controller(self) -> None:
-        controller = self._chance.choice(self._site.controllers)
-        controller.kill()
-        controller.start()
-
-    def _kill_local_process(self) -> None:
-        self._kill_one(self._site.processes())
-
-    def _kill_runner(self) -> None:
-        for job_id in self._some_job():
-            self._site.cluster.kill_runner(job_id)
-
-    def _kill_below_runner(self) -> None:
-        """Kill a supervisor or a flow on a node."""
-        for job_id in self._some_job():
-            runners = self._site.cluster.runners(job_id)
-            self._kill_one([pid for runner in runners for pid in process_tree.descendants(runner)])
-
-    def _lose_node(self) -> None:
-        for job_id in self._some_job():
-            self._site.cluster.lose_job(job_id)
-
-    def _repeat_job(self) -> None:
-        for job_id in self._some_job():
-            with suppress(FileNotFoundError):
-                self._site.cluster.repeat(job_id)
-
-    def _kill_everything(self) -> None:
-        for controller in self._site.controllers:
-            controller.kill()
-        for pid in self._site.processes():
-            self._kill(pid)
-        for job_id in self._site.cluster.jobs:
-            self._site.cluster.lose_job(job_id)
-        for controller in self._site.controllers:
-            controller.start()
-
-    def _some_job(self) -> Iterator[str]:
-        """Yield one job whose runner lives, if there is any."""
-        cluster = self._site.cluster
-        alive = [job_id for job_id in cluster.jobs if cluster.runners(job_id)]
-        if alive:
-            yield self._chance.choice(alive)
-
-    def _kill_one(self, pids: list[int]) -> None:
-        if pids:
-            self._kill(self._chance.choice(sorted(pids)))
-
-    def _kill(self, pid: int) -> None:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-
-
-class Ledger:
-    """The records of a site after its last run, and the lines that the flows have written."""
-
-    def __init__(self, site: Site, effects: Path) -> None:
-        self._site = site
-        lines = [line.split() for line in effects.read_text().splitlines()]
-        self._begun = Counter((run_id, int(number)) for text, run_id, number in lines if text == "begin")
-        self._ended = Counter((run_id, int(number)) for text, run_id, number in lines if text == "end")
-        rows = site.select("SELECT id, deployment, state, reason, idempotency_key FROM runs")
-        self._runs = {row[0]: row[1:] for row in rows}
-        rows = site.select("SELECT run_id, number, state, reason, executor, instance FROM attempts")
-        self._attempts = {(row[0], row[1]): row[2:] for row in rows}
-
-    def check(self, client: Client, end: datetime) -> None:
-        """Check everything. The schedules end at `end`."""
-        self.check_requests(client)
-        self.check_due_times(end)
-        self.check_attempts()
-        self.check_results()
-
-    def check_requests(self, client: Client) -> None:
-        """Each request has its one run."""
-        recorded = {key: run_id for run_id, (_, _, _, key) in self._runs.items() if key}
-        assert recorded == client.answered
-
-    def check_due_times(self, end: datetime) -> None:
-        """Each due time of the schedules has one run."""
-        for name in PLACES:
-            query = f"SELECT scheduled_for, run_id FROM occurrences WHERE deployment = '{name}-often' ORDER BY 1"
-            rows = self._site.select(query)
-            times = [_instant(moment) for moment, _ in rows]
-            for earlier, later in itertools.pairwise(times):
-                assert later - earlier == timedelta(seconds=INTERVAL), f"{name}: {earlier} is followed by {later}"
-            assert end - timedelta(seconds=INTERVAL) < times[-1] <= end, (name, times[-1], end)
-            run_ids = [run_id for _, run_id in rows]
-            assert set(run_ids) <= self._runs.keys()
-            of_deployment = [run_id for run_id, (deployment, *_) in self._runs.items() if deployment == f"{name}-often"]
-            assert sorted(run_ids) == sorted(of_deployment)
-
-    def check_attempts(self) -> None:
-        """Each attempt was started at most once. Those that succeeded have finished, and kills explain the others."""
-        assert set(self._begun.values()) <= {1}, [key for key, count in self._begun.items() if count > 1]
-        assert self._ended.keys() <= self._begun.keys() <= self._attempts.keys()
-        for key, (state, reason, executor, instance) in self._attempts.items():
-            assert state in ("succeeded", "failed", "crashed"), (key, state, reason)
-            assert (state == "succeeded") <= (key in self._ended), f"{key} has succeeded without an end"
-            assert state == "succeeded" or str(reason).startswith(KILLED), (key, state, reason)
-            assert (executor == "local") is (instance is None), (key, executor, instance)
-
-    def check_results(self) -> None:
-        """The state of a run is that of its last attempt, and further attempts follow only crashes."""
-        for run_id, (deployment, state, reason, _) in self._runs.items():
-            states = [self._attempts[key][0] for key in sorted(self._attempts) if key[0] == run_id]
-            assert states, (deployment, run_id, state, reason)
-            assert states[-1] == state, (run_id, state, states)
-            assert set(states[:-1]) <= {"crashed"}, (run_id, states)
-
-    def describe(self) -> str:
-        """Return how many runs there are in each state."""
-        counts = Counter(f"{deployment} {state}" for deployment, state, *_ in self._runs.values())
-        return ", ".join(f"{name}: {count}" for name, count in sorted(counts.items()))
-
-
-def new_cluster(directory: Path) -> Cluster:
-    """Return a cluster without jobs."""
-    return Cluster(directory, PATH)
-
-
-def _instant(value: Any) -> datetime:
-    found = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

@@ -26,7 +26,7 @@ from controller.runs.executors.remote.handle import RemoteHandle
 from controller.store import Store
 from tests.unit.api.conftest import Answer
 from tests.unit.runs.environments import deployment_of
-from tests.unit.runs.remote_parts import ONE, RemoteWorld
+from tests.unit.runs.remote_world import ONE, RemoteWorld
 
 Build = Callable[[frozenset[str], Credentials], object]
 TOKEN, OTHER_TOKEN = "t" * 43, "u" * 43

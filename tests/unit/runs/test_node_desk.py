@@ -20,7 +20,7 @@ from controller.runs.executors.remote.seat import NodeRequest, NotReadyError, Ti
 from controller.store import Store, events, runs
 from tests.postgresql import BOTH_DATABASES
 from tests.unit.runs.environments import deployment_of
-from tests.unit.runs.remote_parts import ONE, OTHER, RemoteWorld
+from tests.unit.runs.remote_world import ONE, OTHER, RemoteWorld
 
 ALL_REQUESTS = ("fetch", "start", "fail", "log", "events", "beat", "end")
 
@@ -257,6 +257,22 @@ def test_a_reported_failure_proves_that_nothing_was_started(world: RemoteWorld) 
         world.desk.start(world.ask(handle), node=None, proof=None)
     handle.abandon()
     assert handle.read_status() == NotStarted()
+
+
+def test_a_runner_that_fails_after_it_has_asked_to_start_has_not_started(world: RemoteWorld) -> None:
+    handle = world.launch()
+    future = world.desk.start(world.ask(handle), node=None, proof=None)
+    assert handle.receive()
+    world.desk.fail(world.ask(handle), "the job was stopped")
+    world.allow(handle)
+    with pytest.raises(ConflictError):
+        future.result(0)
+    with pytest.raises(ConflictError):
+        world.desk.start(world.ask(handle), node=None, proof=None)
+    assert handle.read_status() == NotStarted()
+    assert handle.why_uncertain() is None
+    assert handle.ended_on_its_own
+    assert handle.launch_failure == "the job was stopped"
 
 
 def test_a_runner_that_has_started_cannot_say_that_it_has_not(world: RemoteWorld) -> None:

@@ -5,22 +5,27 @@ from pathlib import Path
 
 import pytest
 
+from controller.app.standby import has_files
 from controller.errors import ConflictError
 from controller.model.runs import RunOutcome, RunState
 from controller.runs.executors.executor import Alive, NotStarted
 from controller.store import Store, events
-from tests.unit.runs.remote_parts import RemoteWorld
+from tests.unit.runs.remote_world import RemoteWorld
 
 
 class TwoHosts(RemoteWorld):
     """A state that two hosts share. Each host has its own files of runs."""
 
+    @property
+    def first_runs(self) -> Path:
+        """The files of runs on the first host."""
+        return self.directory / "first runs"
+
     def fail_over(self) -> None:
-        """Let a controller on another host lead."""
-        runs = self.directory / "runs"
+        """Let a controller on the other host lead."""
         self.release()
-        runs.rename(self.directory / f"runs of host {len(list(self.directory.iterdir()))}")
-        runs.mkdir()
+        (self.directory / "runs").rename(self.first_runs)
+        (self.directory / "runs").mkdir()
         self.restart()
 
 
@@ -105,3 +110,20 @@ def test_an_end_that_the_other_host_has_recorded_is_not_late(world: TwoHosts, ou
     assert world.desk.end(request, ending).done()
     with world.store.read() as tx:
         assert [event.reason for event in events.latest(tx, 10)] == []
+
+
+def test_the_host_that_received_the_end_has_the_whole_log(world: TwoHosts) -> None:
+    first = world.start()
+    request = world.ask(first)
+    world.desk.append(request, "log", 0, b"hello\n")
+    world.fail_over()
+    handle = world.adopt(first)
+    world.desk.append(request, "log", 0, b"hello\nbye\n")
+    world.desk.end(request, world.ending_of(handle))
+    run_id, second_runs = handle.run.id, world.directory / "runs"
+    with world.store.read() as tx:
+        assert not has_files(tx, second_runs, run_id)
+    world.finish(handle)
+    with world.store.read() as tx:
+        assert has_files(tx, second_runs, run_id)
+        assert not has_files(tx, world.first_runs, run_id)

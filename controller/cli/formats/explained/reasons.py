@@ -244,8 +244,8 @@ EVENTS = (
     _event(
         "HostLost",
         "an operator declared a host lost",
-        "The state is on a server, and a host did not come back. Its runs in progress ended as crashed.",
-        "Nothing has to be done. A flow that still runs on that host is not stopped: make sure that the host is off.",
+        "An operator used `controller hosts lost`. The runs in progress on that host ended as `crashed`.",
+        "Make sure that the host is off: flows that still run there are not stopped.",
         "docs/scale.md, section Runs of another host",
     ),
     _event(
@@ -278,9 +278,10 @@ EVENTS = (
     ),
     _event(
         "LateResult",
-        "a run that was given up has reported its end",
-        "Its node and its cluster did not answer for too long, so the run was recorded as `crashed`. It was running.",
-        "The run keeps its state. `--lost-after` and `on_silence` say when a run is given up, and when it ends itself.",
+        "a run that was recorded as crashed has reported its end",
+        "The runner of the run was silent for too long, so controller recorded the run as `crashed`. Its flow kept "
+        "running, and has now ended.",
+        "The run keeps its state. Use `on_silence` to stop flows whose runners can't reach a controller.",
         _CLUSTERS,
     ),
     _event(

@@ -18,7 +18,8 @@ from controller.runs.executors.remote.seat import Seat, Stage
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 10.0
-"""How long after the grace period a silent runner is stopped by the cluster, if its flow was cancelled."""
+"""How long after the grace period a silent runner is stopped by the cluster, if its flow was cancelled, and how often
+that is repeated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,7 @@ class RemoteHandle:
     is_cold: bool = field(default=True, init=False)
     _is_void: bool = False
     _is_over: bool = False
-    _cancelled_at: float | None = None
+    _stop_at: float = 0.0
 
     @property
     def launch_failure(self) -> str | None:
@@ -65,7 +66,11 @@ class RemoteHandle:
         if self.seat.failure is not None:
             return self.seat.failure
         sighting = self.tracked.sighting
-        if self.ended_on_its_own and sighting is not None and sighting.answer is JobAnswer.OVER:
+        if not self.ended_on_its_own or sighting is None:
+            return None
+        if sighting.answer is JobAnswer.FORGOTTEN:
+            return f"{self.parts.name} has lost its job"
+        if sighting.answer is JobAnswer.OVER:
             return f"{self.parts.name}: {sighting.message or 'its job ended before the flow was started'}"
         return None
 
@@ -74,7 +79,7 @@ class RemoteHandle:
         return self.seat.signal.fileno()
 
     def receive(self) -> bool:
-        """Note that a runner asks for leave to start. Return False if the attempt ended without that."""
+        """Note that a runner asks for permission to start. Return False if the attempt ended without that."""
         self.seat.signal.clear()
         if self.lacking or self.launch_failure is not None:
             return False
@@ -115,12 +120,11 @@ class RemoteHandle:
             self.abandon()
             self.seat.signal.set()
             return
-        self.seat.is_cancelled = True
-        now = self.parts.clock.monotonic()
-        if self._cancelled_at is None:
-            self._cancelled_at = now
-        patience = self.parts.grace + STOP_SECONDS
-        if now - max(self._cancelled_at, self.seat.heard_at) >= patience:
+        now, patience = self.parts.clock.monotonic(), self.parts.grace + STOP_SECONDS
+        if not self.seat.is_cancelled:
+            self.seat.is_cancelled, self._stop_at = True, now + patience
+        if now >= max(self._stop_at, self.seat.heard_at + patience):
+            self._stop_at = now + STOP_SECONDS
             self.parts.tracker.stop(self.tracked)
 
     def read_status(self) -> AttemptStatus:
@@ -130,11 +134,14 @@ class RemoteHandle:
             return NotStarted()
         if self.seat.ending is not None:
             return self.seat.ending
+        if self.seat.failure is not None:  # it came after `start`, and before GO
+            self.ended_on_its_own = True
+            return NotStarted()
         return self._decide()
 
     def why_uncertain(self) -> str | None:
         """Return why the flow may have run: an attempt that has received GO can't be proven not to have started."""
-        if self._is_void or self.run.state is not RunState.RUNNING:
+        if self._is_void or self.seat.failure is not None or self.run.state is not RunState.RUNNING:
             return None
         return "its runner was allowed to start the flow"
 

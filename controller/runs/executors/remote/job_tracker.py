@@ -102,7 +102,10 @@ class JobTracker:
             return
         tracked.sighting = None
         tracked.submitted_at = self._clock.monotonic()
-        self._stop_if_unwanted(tracked)  # it may have become that meanwhile
+        with self._lock:
+            if tracked.job_id not in self._jobs:  # its attempt was released meanwhile
+                self._ended[tracked.job_id] = tracked.is_unwanted
+        self._stop_if_unwanted(tracked)
 
     def _submit_again(self, tracked: TrackedJob) -> None:
         """Submit a job again whose resources the cluster did not have in the time that it waits for them."""
@@ -150,6 +153,9 @@ class JobTracker:
             found = self._engine.list_jobs()
         except EngineUnreachableError as error:
             self._note_unreachable(asked_at, error)
+        except Exception as error:
+            log.exception("The answer of a cluster can't be read", extra={"executor": self._engine.name})
+            self._note_unreachable(asked_at, EngineUnreachableError(f"{type(error).__name__}: {error}"))
         else:
             self._note_jobs(asked_at, found)
         finally:

@@ -91,8 +91,13 @@ class NodeDesk:
             self._seats[seat.job_id] = seat
 
     def go(self, seat: Seat) -> None:
-        """Let the runner that has asked start the flow: `running` and its instance are committed."""
+        """Let the runner that has asked start the flow: `running` and its instance are committed.
+
+        Not if it has reported a failure meanwhile.
+        """
         with self._lock:
+            if seat.stage is Stage.OVER:
+                return
             seat.stage = Stage.STARTED
             seat.started_at = self._clock.monotonic()
             waiting, seat.starts = seat.starts, []
@@ -157,7 +162,7 @@ class NodeDesk:
         return path
 
     def start(self, request: NodeRequest, *, node: str | None, proof: str | None) -> "Future[None]":
-        """Ask for leave to start the flow. The future is done after `running` and this instance are committed."""
+        """Ask for permission to start the flow. The future is done after `running` and this instance are committed."""
         seat = self._find(request)
         self._check_proof(request, proof)
         future: Future[None] = Future()
@@ -267,14 +272,14 @@ class NodeDesk:
         """Note that a runner has sent something whose flow may run. Raises ConflictError for any other."""
         self._hear(seat, request)
         if seat.stage is not Stage.STARTED:
-            raise ConflictError("The flow of this attempt has no leave to start.")
+            raise ConflictError("The flow of this attempt has no permission to start.")
         seat.has_reported = True
 
     def _check_order(self, seat: Seat) -> None:
-        """End an attempt whose runner asks again for the leave to start, if the answer to that is on another host.
+        """End an attempt whose runner asks again for permission to start, if its order is on another host.
 
-        An earlier controller has given the leave. The runner did not receive it, or this is a request that was delayed:
-        so the flow may have been started. Raises ConflictError, after which the runner ends.
+        An earlier controller has given permission. The runner did not receive it, or this request was delayed, so
+        the flow may have started. Raises ConflictError, after which the runner ends.
         """
         if seat.order is None:
             if not seat.has_reported and seat.ending is None:

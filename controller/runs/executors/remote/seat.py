@@ -35,8 +35,8 @@ class NotReadyError(ControllerError):
 class Stage(enum.Enum):
     """How far an attempt has got.
 
-    `OVER`: it never gets leave to start, or its outcome is committed. `SUSPENDED`: this controller stops, and another
-    one takes over the attempt.
+    `OVER`: it never gets permission to start, or its outcome is committed. `SUSPENDED`: this controller stops, and
+    another one takes over the attempt.
     """
 
     PREPARING = "preparing"
@@ -51,7 +51,7 @@ class NodeRequest:
     """The sender of a request: the runner process `instance`, with the ticket of the attempt of a job."""
 
     job_id: str
-    ticket: str
+    ticket: str = field(repr=False)
     instance: str
 
 
