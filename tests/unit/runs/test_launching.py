@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.runs.remote_parts import RemoteWorld
 
 from controller.model.queues import missing_resource
 from controller.model.runs import RunState
 from controller.runs.executors.local.supervisor.poll import ready
 from tests.conftest import wait_until
 from tests.unit.runs.conftest import World, command, one_start
+from tests.unit.runs.remote_world import RemoteWorld
 
 pytestmark = pytest.mark.integration
 
