@@ -133,6 +133,10 @@ class NodeDesk:
         with self._lock:
             return list(self._seats.values())
 
+    def count_waiting(self) -> int:
+        """Return how many attempts have no leave to start yet."""
+        return sum(seat.stage in (Stage.PREPARING, Stage.ASKING) for seat in self.seats())
+
     # Called by the routes of the node API.
 
     def fetch(self, request: NodeRequest) -> dict[str, Any]:
