@@ -89,3 +89,14 @@ def test_a_standby_that_can_not_record_its_term_tries_again(cluster: Cluster) ->
     cluster.wait_for_term(1)
     cluster.wait_for_due_times()
     cluster.check()
+
+
+def test_a_standby_that_was_cut_off_takes_over_later(cluster: Cluster) -> None:
+    leader = cluster.leader
+    [other] = [member for member in cluster.members if member is not leader]
+    with other.proxy.dropping():
+        until(lambda: "does not answer" in other.running.output, "the standby to notice")
+    leader.running.kill()
+    cluster.wait_for_term(1)
+    cluster.wait_for_due_times()
+    cluster.check()
