@@ -31,7 +31,7 @@ $(RAY)/ray.stamp: requirements/ray.txt $(VENV)/run.stamp
 
 test: $(VENV)/dev.stamp $(RAY)/ray.stamp browser  ## install, and pass the tests
 	$(BIN)/python -m pytest -n 3 --dist worksteal -q
-	$(BIN)/python -m pytest -q -m ray tests/ray
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q -m ray tests/ray
 
 APT_INSTALL := apt-get install -qq -y --no-install-recommends -o DPkg::Lock::Timeout=300
 browser:  ## install chromium, which the end-to-end tests drive; the headless one needs half of the CPU time
@@ -61,7 +61,7 @@ prefect: $(VENV)/dev.stamp  ## install Prefect into .venv-prefect, and run its o
 	$(BIN)/python -m pytest -q -m prefect
 
 ray: $(VENV)/dev.stamp $(RAY)/ray.stamp  ## install Ray into .venv-ray, and run jobs and flows on a cluster of two nodes
-	$(BIN)/python -m pytest -q -m ray tests/ray
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q -m ray tests/ray
 
 faults: $(VENV)/dev.stamp  ## cut the power of a disk under the controller, and make system calls fail (needs root)
 	$(BIN)/python -m pytest -q -m faults tests/faults
@@ -81,7 +81,7 @@ bench-peers: $(VENV)/dev.stamp $(PEERS)/stamp  ## install Prefect and Dagu into 
 	$(BIN)/python -m benchmarks peers
 
 bench-page: $(VENV)/dev.stamp $(PEERS)/stamp  ## measure everything in docs/performance.md, and update the page
-	$(BIN)/python -m benchmarks quick growth databases peers
+	$(BIN)/python -m benchmarks quick growth databases peers places
 	$(BIN)/python -m benchmarks.page
 
 thorough: $(VENV)/dev.stamp browser  ## pass the tests with five times as many random examples, all pairs of crash points, and axe in all looks
@@ -91,9 +91,10 @@ simulate: $(VENV)/dev.stamp  ## play SEEDS=2000 random histories of STEPS=60 aga
 	SIMULATE_FROM=$(or $(FROM),0) SIMULATE_SEEDS=$(or $(SEEDS),2000) SIMULATE_STEPS=$(or $(STEPS),60) \
 	  $(BIN)/python -m pytest -n 2 -q tests/simulation
 
-kills: $(VENV)/dev.stamp  ## kill everything of a small company at random for SECONDS=300; SEED= repeats the random choices
+kills: $(VENV)/dev.stamp  ## kill everything of a small company, and of a site with a cluster, at random for SECONDS=300; SEED= repeats the random choices
 	KILLS_SECONDS=$(or $(SECONDS),300) $(if $(SEED),KILLS_SEED=$(SEED)) \
-	  $(BIN)/python -m pytest -q --log-level=INFO -o log_cli=true tests/acceptance/test_killed_company.py
+	  $(BIN)/python -m pytest -q --log-level=INFO -o log_cli=true \
+	  tests/acceptance/test_killed_company.py tests/acceptance/test_killed_cluster.py
 
 failover: $(VENV)/dev.stamp  ## make RUNS=1000 with three controllers and PostgreSQL, while leaders and the server fail
 	FAILOVER_RUNS=$(or $(RUNS),1000) \

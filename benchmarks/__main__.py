@@ -1,7 +1,6 @@
 """Runs a part of the benchmarks, prints a table, and writes the rows to benchmarks/results.json.
 
-`python -m benchmarks full|quick|growth|databases|peers...` runs these parts. The other parts of the file stay as they
-are.
+`python -m benchmarks full|quick|growth|databases|peers|places...` runs these parts. The others stay as they are.
 """
 
 import json
@@ -15,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import bookkeeping, full, growth, peers, quick
+from benchmarks import bookkeeping, full, growth, peers, places, quick
 from benchmarks.machine import CORES, measure_speed
 from benchmarks.page import RESULTS, to_text
 from benchmarks.rows import HEAD, Row, with_speeds
@@ -32,6 +31,7 @@ PARTS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "growth": lambda work: growth.measure_sizes(work, sizes("10 100 1000 10000 100000")),
     "databases": bookkeeping.measure,
     "peers": peers.measure,
+    "places": places.measure_places,
 }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 FILE = "docs/performance.md"
-PARTS = ("quick", "growth", "databases", "peers")
+PARTS = ("quick", "growth", "databases", "peers", "places")
 RESULTS = Path(__file__).parent / "results.json"
 RECORDED = Path(__file__).parent / "recorded.json"
 _PAGE = Path(__file__).parents[1] / FILE
@@ -56,8 +56,10 @@ def table(part: str, recorded: dict[str, Any]) -> str:
     """Return the table of a part, and below it when and where it was measured."""
     content = recorded[part]
     rows = content["rows"]
-    shown = [row for row in rows if _is_meaningful(row)]
-    lines = {"quick": _quick, "growth": _growth, "databases": _databases, "peers": _peers}[part](shown)
+    is_compared = part == "places"  # its rates were measured in turn, and only their order matters
+    shown = [row for row in rows if is_compared or _is_meaningful(row)]
+    readers = {"quick": _quick, "growth": _growth, "databases": _databases, "peers": _peers, "places": _places}
+    lines = readers[part](shown)
     python, fork, fsync = (_range([row["speed"][name] for row in rows]) for name in ("python", "fork", "fsync"))
     place = (
         f"Measured on {content['date']} with {content['cores']} cores and Python {content['python']}. Bare Python took "
@@ -96,6 +98,10 @@ def _peers(rows: list[dict[str, Any]]) -> Iterator[str]:
     cells = [(*_split(row["what"], ": "), row) for row in rows]
     small = {tool for tool, line, row in cells if line == "runs due at once" and row["value"] < _FEWEST_RUNS}
     yield from _pivot("measured", (cell for cell in cells if cell[1] != "each, all processes" or cell[0] not in small))
+
+
+def _places(rows: list[dict[str, Any]]) -> Iterator[str]:
+    yield from _pivot("--max-running", ((*_split(row["what"], " places: "), row) for row in rows))
 
 
 def _pivot(corner: str, cells: Iterable[tuple[str, str, dict[str, Any]]]) -> Iterator[str]:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from benchmarks.controllers import cpu_with_children, wait_for
 from benchmarks.measure import children_cpu
-from benchmarks.repositories import make_repository
+from benchmarks.repositories import DOING_NOTHING, make_repository
 from controller.clock import SystemClock
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.model.runs import RunState
@@ -36,7 +36,7 @@ from controller.runs.executors.local.fork_server_client import ForkServer
 from controller.runs.executors.local.launcher import Launcher
 from controller.runs.ids import RunIds
 from controller.runs.pinned_deployments import PinnedDeployments
-from controller.settings import flow_environment
+from controller.settings import DEFAULT_MAX_RUNNING, flow_environment
 from controller.sources.git import GitSource
 from controller.store import Store, runs
 from controller.store.run_search import RunFilter, select_all
@@ -75,9 +75,19 @@ def measure(world: World, action: Callable[[], None]) -> tuple[float, float]:
     return cpu_used(world.server) - before, time.perf_counter() - since
 
 
-def start_world(kind: str, work: Path, schedule: str = 'cron: "0 0 1 1 *"') -> World:
-    """Create a repository with one deployment and this schedule, apply it, and start an engine."""
-    root = make_repository(work / "code", 1, schedule, env=COLD if kind == "cold" else {})
+def start_world(
+    kind: str,
+    work: Path,
+    schedule: str = 'cron: "0 0 1 1 *"',
+    *,
+    flow: str = DOING_NOTHING,
+    places: int = DEFAULT_MAX_RUNNING,
+) -> World:
+    """Create a repository with one deployment and this schedule, apply it, and start an engine.
+
+    `flow` is the source of the flow, and `places` is how many of them may run at once.
+    """
+    root = make_repository(work / "code", 1, schedule, flow, COLD if kind == "cold" else {})
     (work / "runs").mkdir()
     clock, store = SystemClock(), Store.open(work / "state.db")
     source = GitSource(root, ref=None, path="deployments", exports=work / "exports")
@@ -104,7 +114,7 @@ def start_world(kind: str, work: Path, schedule: str = 'cron: "0 0 1 1 *"') -> W
         clock=clock,
         admission=admission,
         executors=ExecutorSet([LocalExecutor(launcher)]),
-        max_running=2 * (os.cpu_count() or 1),
+        max_running=places,
         on_tick=lambda: None,
         on_failure=lambda: os._exit(1),
     )

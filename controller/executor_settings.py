@@ -1,6 +1,7 @@
 """The settings of executors: where flows run, and how the nodes of a cluster reach the controller."""
 
-from dataclasses import dataclass
+import socket
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -36,6 +37,26 @@ class ExecutorSettings:
     def has_cluster(self) -> bool:
         """Whether flows can run on a cluster."""
         return self.ray_address is not None
+
+    def find_node_url(self, listen: Listen | None) -> str:
+        """Return the URL under which nodes reach the controller. `listen` is the address of the API."""
+        address = self.node_listen or listen
+        if self.node_url is not None or address is None:
+            return self.node_url or ""
+        return (replace(address, host=socket.getfqdn()) if address.host in ("0.0.0.0", "::") else address).url
+
+    def reaches_only_this_machine(self, listen: Listen | None) -> bool:
+        """Return whether nodes on other machines can't reach the controller."""
+        address = self.node_listen or listen
+        return self.node_url is None and address is not None and address.is_loopback
+
+    def node_hosts(self, listen: Listen | None) -> frozenset[str]:
+        """Return the values of the `Host` header that requests to the URL for nodes have."""
+        parts = urlsplit(self.find_node_url(listen))
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+        standard = 443 if parts.scheme == "https" else 80
+        port = parts.port or standard
+        return frozenset({f"{host}:{port}"} | ({host} if port == standard else set()))
 
     def read_node_secret(self) -> bytes | None:
         """Return what nodes must know, if anything. Raises UsageError."""
@@ -76,6 +97,11 @@ def check_executors(settings: ExecutorSettings, listen: Listen | None, *, workin
         raise UsageError(
             "The nodes of the cluster can't reach this controller: it serves no HTTP.",
             hint="Add --node-listen HOST:PORT, or --listen HOST:PORT.",
+        )
+    if settings.node_url is None and address is not None and address.is_behind_proxy:
+        raise UsageError(
+            "--behind-proxy: the nodes of the cluster need the URL of the proxy.",
+            hint="Add --node-url, for example --node-url https://controller.example.org.",
         )
     if settings.node_url is not None:
         _check_url(settings.node_url)

@@ -21,6 +21,11 @@ def chosen_project(name: str | None, repo: Path | RemoteUrl) -> str | None:
     """
     if name is None:
         return None if isinstance(repo, RemoteUrl) else _declared_project(repo)
+    return check_name(name)
+
+
+def check_name(name: str) -> str:
+    """Return the name, if it can be that of a project. Raises UsageError."""
     if not _NAME.fullmatch(name):
         raise UsageError(
             f"--project {name}: this is not the name of a project.",

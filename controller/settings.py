@@ -30,8 +30,8 @@ STATE_NAMES = frozenset({"state.db", "controller.lock", "runs", "token", "token.
 _DEPOSED = "CONTROLLER_DEPOSED"
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-DEFAULT_MAX_RUNNING = 2 * (os.cpu_count() or 1)
-"""The default of `--max-running`: twice the number of cores, since flows spend most of their time waiting."""
+DEFAULT_MAX_RUNNING = 8 * (os.cpu_count() or 1)
+"""The default of `--max-running`: flows spend most of their time waiting. docs/performance.md has the measurements."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ _LONGEST = 63 - len(_SCHEMA_PREFIX)
 _SCHEMES = ("postgresql", "postgresql+psycopg")
 _EXAMPLE = "postgresql+psycopg://user@host:5432/database"
 _PASSWORDS = "Put it in the variable CONTROLLER_STATE_URL or PGPASSWORD, or in the file ~/.pgpass (or PGPASSFILE)."
+_KEYS = "Let the key of the client have no password, and be readable only for the user of the controller."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,8 @@ def parse_state_url(text: str | None, *, is_argument: bool = False) -> StateUrl 
         )
     if "password" in names:
         raise UsageError("--state-url: the query must not contain a password.", hint=_PASSWORDS)
+    if "sslpassword" in names:
+        raise UsageError("--state-url: the query must not contain a password.", hint=_KEYS)
     host = parts.netloc.rpartition("@")[2]
     user = "" if parts.username is None else f"{parts.username}@"
     public = urlunsplit((parts.scheme, f"{user}{host}", parts.path, parts.query, ""))

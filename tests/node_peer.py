@@ -1,4 +1,4 @@
-"""A peer that speaks the node API for tests of the runner alone, and can be cut off, refuse, and forget.
+"""A peer that speaks the node API for tests of the runner alone, and can be cut off, refuse, and lose data.
 
 The contract suite uses the real desk of the controller. This peer answers exactly what a test prescribes.
 """
@@ -6,6 +6,7 @@ The contract suite uses the real desk of the controller. This peer answers exact
 import hashlib
 import io
 import json
+import ssl
 import threading
 import zipfile
 from collections import Counter
@@ -21,6 +22,7 @@ ROOT = f"/controller-code-{NONCE}"
 JOB = "c-run-1-c0ffee"
 TICKET = "ticket"
 GRACE = 0.3
+CUT = 0
 
 
 def zip_of(files: Mapping[str, "str | bytes"], *, executable: tuple[str, ...] = ()) -> bytes:
@@ -47,10 +49,17 @@ class NodePeer:
     """The node API of one attempt.
 
     `order`: the answer to `fetch`. `start`: the answer to `start`. `failures`: the next answers by the name of a
-    request, as (status, Retry-After). `requests` counts them. `instance` is the first that asked to start.
+    request, as (status, Retry-After). The status `CUT` handles the request and cuts off the answer. `requests` counts
+    them. `instance` is the first that asked to start.
     """
 
-    def __init__(self, order: dict[str, Any], packages: Mapping[str, bytes], start: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        order: dict[str, Any],
+        packages: Mapping[str, bytes],
+        start: dict[str, Any],
+        certificate: Path | None = None,
+    ) -> None:
         self.order = order
         self.packages = dict(packages)
         self.start = start
@@ -68,31 +77,37 @@ class NodePeer:
         handler = type("Handler", (_Handler,), {"peer": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
+        self._scheme = "http"
+        if certificate is not None:
+            self._scheme = "https"
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/prefix"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}/prefix"
 
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
-    def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, Any, str]:
-        """Return status, content and Retry-After for one request."""
+    def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, Any, str, bool]:
+        """Return status, content and Retry-After for one request, and whether to cut off the answer."""
         name = path.split("?")[0].rpartition("/")[2]
         if "/packages/" in path:
             name = "packages"
         with self._lock:
             self.requests[name] += 1
-            if self.failures.get(name):
-                status, pause = self.failures[name].pop(0)
-                return status, {"detail": "as the test wants it"}, pause
+            status, pause = self.failures[name].pop(0) if self.failures.get(name) else (200, "")
+            if status not in (200, CUT):
+                return status, {"detail": "as the test wants it"}, pause, False
             if headers["Authorization"] != f"Bearer {TICKET}" or len(headers["X-Instance"]) != 32:
-                return 401, {}, ""
-            return (*self._answer(name, path, headers["X-Instance"], body), "")
+                return 401, {}, "", False
+            return (*self._answer(name, path, headers["X-Instance"], body), "", status == CUT)
 
     def _answer(self, name: str, path: str, instance: str, body: bytes) -> tuple[int, Any]:
         if name == "fetch":
@@ -138,14 +153,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         assert self.path.startswith("/prefix/node/v1/")
-        status, said, pause = self.peer.answer(self.path, dict(self.headers.items()), body)
+        status, said, pause, is_cut = self.peer.answer(self.path, dict(self.headers.items()), body)
         content = said if isinstance(said, bytes) else json.dumps(said).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         if pause:
             self.send_header("Retry-After", pause)
         self.end_headers()
-        self.wfile.write(content)
+        self.wfile.write(content[:-1] if is_cut else content)
+        self.close_connection = self.close_connection or is_cut
 
     def log_message(self, *_: object) -> None:
         """Print nothing."""
@@ -153,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def order_of(root: Path | None = None, **more: Any) -> dict[str, Any]:
     """Return an order without code; `more` replaces keys of it."""
-    spec = {
+    spec: dict[str, Any] = {
         "cwd": str(root) if root else ROOT,
         "env": {},
         "timeout": None,

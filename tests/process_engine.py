@@ -1,7 +1,7 @@
 """A job engine for tests: jobs are real, detached processes on made-up nodes, and its memory is one directory.
 
 Like a cluster it outlives controllers, and any process can open it again. Tests make it misbehave as clusters do: it
-loses nodes, starts jobs twice, forgets them, changes its session, does not answer, and refuses jobs.
+loses nodes, starts jobs twice, loses its list of them, changes its session, does not answer, and refuses jobs.
 """
 
 import fcntl
@@ -35,7 +35,7 @@ class ProcessEngine:
     name = "process"
 
     def __init__(self, directory: Path, path: str) -> None:
-        self._directory = directory
+        self.directory = directory
         self._jobs = directory / "jobs"
         self._jobs.mkdir(parents=True, exist_ok=True)
         self._path = path
@@ -49,12 +49,12 @@ class ProcessEngine:
     def submit(self, job: Job) -> str:
         """Submit a job, unless it was submitted already."""
         self._answer()
-        if (self._directory / _REFUSAL).exists():
-            raise JobRefusedError((self._directory / _REFUSAL).read_text(encoding="utf-8"))
+        if (self.directory / _REFUSAL).exists():
+            raise JobRefusedError((self.directory / _REFUSAL).read_text(encoding="utf-8"))
         with self._locked():
             place = self._jobs / job.job_id
             if not place.exists():
-                new = self._directory / f"new-{uuid.uuid4().hex}"
+                new = self.directory / f"new-{uuid.uuid4().hex}"
                 new.mkdir()
                 content = {"argv": job.argv, "variables": {**job.variables, **self.variables}, "labels": {**job.labels}}
                 (new / "job.json").write_text(json.dumps(content), encoding="utf-8")
@@ -88,11 +88,11 @@ class ProcessEngine:
             if place.exists() and self._status(place).phase is JobPhase.OVER:
                 shutil.rmtree(place)
 
-    # What tests do to it.
+    # Faults that tests cause.
 
     @property
     def session(self) -> str:
-        return (self._directory / "session").read_text(encoding="utf-8")
+        return (self.directory / "session").read_text(encoding="utf-8")
 
     @property
     def jobs(self) -> list[str]:
@@ -126,13 +126,13 @@ class ProcessEngine:
             _kill(pid, signal.SIGKILL)
 
     def forget_all(self) -> None:
-        """Forget all jobs. Their processes keep running."""
+        """Lose the list of jobs. Their processes keep running."""
         with self._locked():
             for place in list(self._jobs.iterdir()):
-                place.rename(self._directory / f"forgotten-{uuid.uuid4().hex}")
+                place.rename(self.directory / f"forgotten-{uuid.uuid4().hex}")
 
     def change_session(self) -> None:
-        """Forget all jobs, as an engine that was installed anew."""
+        """Lose the list of jobs, as an engine does whose server was restarted."""
         self.forget_all()
         self._write("session", uuid.uuid4().hex)
 
@@ -146,25 +146,25 @@ class ProcessEngine:
     def refuse(self, reason: str | None) -> None:
         """Refuse new jobs for this reason; None: accept them again."""
         if reason is None:
-            (self._directory / _REFUSAL).unlink(missing_ok=True)
+            (self.directory / _REFUSAL).unlink(missing_ok=True)
         else:
             self._write(_REFUSAL, reason)
 
     def close(self) -> None:
         """Kill everything that was ever started."""
-        for place in [*self._jobs.iterdir(), *self._directory.glob("forgotten-*")]:
+        for place in [*self._jobs.iterdir(), *self.directory.glob("forgotten-*")]:
             for process in self._processes(place):
                 _kill_tree(process)
 
     # Its own work.
 
     def _answer(self) -> None:
-        if (self._directory / _UNREACHABLE).exists():
+        if (self.directory / _UNREACHABLE).exists():
             raise EngineUnreachableError("connection refused")
 
     def _schedule(self) -> None:
         """Start the jobs that wait: also those that were submitted by a controller that was killed at once."""
-        if (self._directory / _FULL).exists():
+        if (self.directory / _FULL).exists():
             return
         for place in self._jobs.iterdir():
             if not self._processes(place) and not (place / "stopped").exists():
@@ -175,10 +175,10 @@ class ProcessEngine:
         job = json.loads((place / "job.json").read_text(encoding="utf-8"))
         processes = self._processes(place)
         node = f"node-{place.name}-{len(processes)}"
-        cache = self._directory / "cache"
+        cache = self.directory / "cache"
         cache.mkdir(mode=0o700, exist_ok=True)
         env = {"PATH": self._path, "HOME": "/", "CONTROLLER_NODE_CACHE": str(cache), "ENGINE_NODE": node}
-        with (self._directory / "output").open("ab") as output:
+        with (self.directory / "output").open("ab") as output:
             process = subprocess.Popen(
                 job["argv"],
                 env={**env, **job["variables"]},
@@ -213,17 +213,17 @@ class ProcessEngine:
         return [process["pid"] for process in self._processes(place) if _is_alive(process)]
 
     def _write(self, name: str, text: str) -> None:
-        (self._directory / name).write_text(text, encoding="utf-8")
+        (self.directory / name).write_text(text, encoding="utf-8")
 
     def _set(self, name: str, is_set: bool) -> None:
         if is_set:
-            (self._directory / name).touch()
+            (self.directory / name).touch()
         else:
-            (self._directory / name).unlink(missing_ok=True)
+            (self.directory / name).unlink(missing_ok=True)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        with (self._directory / "lock").open("ab") as lock:
+        with (self.directory / "lock").open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 

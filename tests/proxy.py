@@ -16,7 +16,7 @@ _COMMIT = b"COMMIT\0"
 _RESET = struct.pack("ii", 1, 0)
 
 Cut = Literal["before", "answer", "hold"]
-"""How a COMMIT is cut: it is lost, its answer is lost, or it arrives late. The client gets a reset."""
+"""The fate of a COMMIT that is cut: it is lost, its answer is lost, or it arrives late. The client gets a reset."""
 
 
 class Proxy:
@@ -167,7 +167,7 @@ class _Connection:
         sink.shutdown(socket.SHUT_WR)
 
     def _cuts(self, data: bytes) -> bool:
-        """Cut a COMMIT if that was requested. Return False if it must be forwarded."""
+        """Cut a COMMIT, if a cut is set. Return False if the COMMIT must be forwarded."""
         cut = self._proxy.takes_cut()
         if cut == "before":
             self.reset()

@@ -38,6 +38,8 @@ _SETTINGS = {
     "RAY_health_check_timeout_ms": "5000",
     "RAY_health_check_failure_threshold": "3",
     "RAY_gcs_rpc_server_reconnect_timeout_s": "5",
+    # The head gives up a job that waits for resources after 45 seconds instead of 15 minutes.
+    "RAY_JOB_START_TIMEOUT_SECONDS": "45",
 }
 
 
@@ -53,6 +55,8 @@ class RayCluster:
         self.home = Path(tempfile.mkdtemp(prefix="controller-ray-"))
         self.token_file = self.home / "token"
         self.token_file.write_text(f"{TOKEN}\n")
+        self.node_secret_file = self.home / "node-secret"
+        self.node_secret_file.write_text("a secret of all nodes of the test cluster\n")
         self._gcs_port, self._dashboard_port = free_port(), free_port()
         self._head: subprocess.Popen[bytes] | None = None
         self._node: subprocess.Popen[bytes] | None = None
@@ -79,11 +83,13 @@ class RayCluster:
 
     def kill_node(self) -> None:
         """End all processes of the second node with SIGKILL, as if its machine had lost its power."""
-        self._node = _kill(self._node)
+        _kill(self._node)
+        self._node = None
 
     def kill_head(self) -> None:
         """End all processes of the head with SIGKILL. The second node then ends itself."""
-        self._head = _kill(self._head)
+        _kill(self._head)
+        self._head = None
 
     def wait_for_node(self) -> None:
         """Wait until the second node has ended itself."""
@@ -105,6 +111,10 @@ class RayCluster:
         with urllib.request.urlopen(request, timeout=20) as answer:
             return json.load(answer)
 
+    def job_ids(self) -> set[str]:
+        """Return the ids of all jobs in the cluster's list."""
+        return {job["submission_id"] for job in self.get("/api/jobs/")}
+
     def _start(self, name: str, address: str, *options: str) -> subprocess.Popen[bytes]:
         ports = ("dashboard-agent-listen", "dashboard-agent-grpc", "runtime-env-agent", "metrics-export")
         command = [str(BIN / "ray"), "start", "--block", "--disable-usage-stats", f"--node-ip-address={address}"]
@@ -114,8 +124,10 @@ class RayCluster:
         environment = {
             "PATH": f"{BIN}:{programs}",
             "HOME": str(self.home),
+            "TMPDIR": str(self.home),
             "LANG": "C.UTF-8",
             "CONTROLLER_NODE_CACHE": str(self.cache(name)),
+            "CONTROLLER_NODE_SECRET_FILE": str(self.node_secret_file),
             **self._variables,
             **_SETTINGS,
         }

@@ -43,7 +43,7 @@ class AdvancedClock(SystemClock):
 
 @dataclass(slots=True)
 class RemoteController:
-    """What one controller after the other has: `open` makes new parts with the same address, `close` ends them."""
+    """The parts of one controller after the other: `open` makes new ones with the same address, `close` ends them."""
 
     state: Path
     store: Store

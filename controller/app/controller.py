@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 
 from controller import __version__
-from controller.app.executors import LocalExecution
+from controller.app.executors import Execution
 from controller.app.metrics import running_parts
 from controller.app.notifications import Notifications
 from controller.app.opened_state import open_state
@@ -39,8 +39,7 @@ from controller.remotes import RemoteUrl
 from controller.runs import file_descriptors
 from controller.runs.admission import Admission
 from controller.runs.engine import Engine
-from controller.runs.executors.executor_set import ExecutorSet
-from controller.runs.executors.local.users import FlowUser, find_user
+from controller.runs.executors.local.users import find_user
 from controller.runs.export_protection import Protection, find_protection
 from controller.runs.ids import RunIds
 from controller.runs.lost_output import mark_lost_output
@@ -79,8 +78,7 @@ class Controller:
 
     def __init__(self, settings: Settings, stop_signal: StopSignal, clock: Clock | None = None) -> None:
         open_files = file_descriptors.raise_limit()
-        self._settings, self._stop_signal = settings, stop_signal
-        self._clock = clock or SystemClock()
+        self._settings, self._stop_signal, self._clock = settings, stop_signal, clock or SystemClock()
         location = settings.location
         user = None if settings.flow_user is None else find_user(settings.flow_user)
         self._tracing = Tracing(settings.otlp_endpoint)
@@ -97,13 +95,22 @@ class Controller:
         self.python.on_change = self._on_python_change
         admission = Admission(self._clock, self._run_ids(), deployments)
         self._timetable = Timetable(lambda name: self._engine.notify_due(name), self._clock)
-        self._local = self._local_execution(user, open_files)
+        self._execution = Execution(
+            settings,
+            self.state,
+            self._store,
+            self._clock,
+            user,
+            is_pinned=self._source.is_pinned,
+            open_files=open_files,
+            run_variables=self._tracing.flow_variables,
+        )
         self._engine = Engine(
             store=self._engine_store,
             pinned_deployments=PinnedDeployments(self._source, self._engine_store, location.environment, deployments),
             clock=self._clock,
             admission=admission,
-            executors=ExecutorSet([self._local.executor]),
+            executors=self._execution.executors,
             max_running=settings.max_running,
             on_tick=self._tick,
             on_failure=stop_signal.fail,
@@ -125,36 +132,28 @@ class Controller:
         parts = (self.state, self._store, self._clock, deployments)
         self._notifications = Notifications(settings.notifications, *parts, location.repo)
         self._triggers = Triggers(settings.triggers, *parts, admission, self._engine.wake)
-        is_remote = isinstance(location.repo, RemoteUrl)
-        self._pass_deadline = PassDeadline(self._store, self._clock, FETCH_DEADLINE if is_remote else PASS_DEADLINE)
-        self._loop = Loop(
-            self._reconciler,
-            self._source,
-            clock=self._clock,
-            interval=settings.interval,
-            longest_retry=LONGEST_RETRY if is_remote else settings.interval,
-            on_failure=stop_signal.fail,
-            deadline=self._pass_deadline,
-        )
+        self._make_loop()
         self._tracing.connect(self._loop, self._engine)
         self._make_surfaces(admission)
-
-    def _local_execution(self, user: FlowUser | None, open_files: int) -> LocalExecution:
-        return LocalExecution(
-            self._settings,
-            self.state,
-            self._clock,
-            user,
-            is_pinned=self._source.is_pinned,
-            is_shared=self._leading is not None,
-            open_files=open_files,
-            run_variables=self._tracing.flow_variables,
-        )
 
     def _run_ids(self) -> RunIds:
         """Return a generator of ids that sort after every recorded one, even one made while the clock was ahead."""
         with self._store.read() as tx:
             return RunIds(newest=runs.newest_id(tx))
+
+    def _make_loop(self) -> None:
+        """Create the loop of passes, and the check that reports a pass that takes too long."""
+        is_remote = isinstance(self._settings.location.repo, RemoteUrl)
+        self._pass_deadline = PassDeadline(self._store, self._clock, FETCH_DEADLINE if is_remote else PASS_DEADLINE)
+        self._loop = Loop(
+            self._reconciler,
+            self._source,
+            clock=self._clock,
+            interval=self._settings.interval,
+            longest_retry=LONGEST_RETRY if is_remote else self._settings.interval,
+            on_failure=self._stop_signal.fail,
+            deadline=self._pass_deadline,
+        )
 
     def _make_surfaces(self, admission: Admission) -> None:
         """Create the servers: the socket for the command line, and the address for API clients and browsers."""
@@ -173,13 +172,21 @@ class Controller:
             self._loop,
             self._engine,
             self.python,
-            self._local.python_servers,
+            self._execution.local.python_servers,
             self._source,
             self._notifications,
             has_deployment_series=self._settings.notifications.has_deployment_metrics,
         )
         standing = None if self._leading is None else Standing(role=Role.LEADER)
-        self._web = Web(self._settings, self.state, self._source, self._operations, lambda: standing, parts)
+        self._web = Web(
+            self._settings,
+            self.state,
+            self._source,
+            self._operations,
+            lambda: standing,
+            parts,
+            cluster=self._execution.cluster,
+        )
 
     def check(self) -> None:
         """Check the settings against the source before the controller starts.
@@ -273,7 +280,7 @@ class Controller:
 
     def _warn_if_exports_are_writable(self) -> None:
         """Log a warning at start if flows can change the exported code."""
-        user = self._local.user
+        user = self._execution.local.user
         is_root = os.geteuid() == 0 and (user is None or user.uid == 0)
         if self._source.is_pinned and is_root and find_protection() is not Protection.MOUNT:
             log.warning(

@@ -44,6 +44,7 @@ class HostRuns:
         running = self._find_running()
         for run_id in self._handles.keys() - {run.id for run, _ in running}:
             self._handles.pop(run_id).release()
+        self._reported &= {(run.id, attempt.number) for run, attempt in running}
         for run, attempt in running:
             if (run.id, attempt.number) not in self._reported:
                 self._check_attempt(run, attempt, report)

@@ -86,7 +86,7 @@ class Notifications:
             settings=lambda: self._channels.settings,
             new_id=ids.new,
             deadlines=DeadlineMonitor(deployments),
-            collectors=[heartbeats.collect, statuses.collect],
+            collectors=[heartbeats, statuses],
             public_url=settings.public_url,
             notices=lambda: read_notices(state.path / NOTICES),
         )

@@ -6,6 +6,7 @@ It reads. The leader gets what changes something, and what needs the leader's fi
 import logging
 import socket
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 from controller.api.http.forwarder import Forwarder
@@ -135,16 +136,24 @@ class Standby:
     def _has_files(self, run_id: str) -> bool:
         """Return whether a run has ended, and the files of its last attempt are here. True for an unknown run."""
         with self._read() as tx:
-            return _has_files(tx, self._state, run_id)
+            return has_files(tx, self._state.runs, run_id)
 
 
-def _has_files(tx: Transaction, state: StateDirectory, run_id: str) -> bool:
+def has_files(tx: Transaction, directory: Path, run_id: str) -> bool:
+    """Return whether a run has ended, and the files of its last attempt are in this directory of runs.
+
+    A controller that led only for a part of an attempt on a cluster has only a part of its log, and no `exit`.
+    """
     run = runs.find(tx, run_id)
     if run is None:
         return True
     if not run.state.is_terminal:
         return False
-    return run.attempt == 0 or any((state.runs / run.id).glob(f"{run.attempt}-*"))
+    if run.attempt == 0:
+        return True
+    is_remote = any(attempt.job_id is not None for attempt in runs.attempts_of(tx, run.id)[-1:])
+    found = (directory / run.id).glob(f"{run.attempt}-*")
+    return any(not is_remote or (attempt / "exit").exists() for attempt in found)
 
 
 def _refuse(*_: object) -> "Future[Any]":

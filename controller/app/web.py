@@ -31,8 +31,10 @@ from controller.store.state_directory import StateDirectory
 from controller.triggers.webhooks import Webhooks
 
 if TYPE_CHECKING:
+    from controller.api.http.credentials import Credentials
     from controller.api.http.server import HttpServer
     from controller.api.metrics.exposition import Exposition
+    from controller.app.cluster import ClusterExecution
     from controller.queries.deployment_cache import DeploymentCache
     from controller.queries.run_diff import FileChanges
 
@@ -52,6 +54,7 @@ class Web:
         standing: Callable[[], Standing | None],
         parts: RunningParts | None = None,
         forwarder: Forwarder | None = None,
+        cluster: "ClusterExecution | None" = None,
     ) -> None:
         self._settings = settings
         self._store = operations.store
@@ -63,7 +66,9 @@ class Web:
         self._standing = standing
         self._forwarder = forwarder
         self._parts = parts and replace(parts, webhook_requests=lambda: self._webhooks.guard.counts)
+        self._cluster = cluster
         self._server: HttpServer | None = None
+        self._node_server: HttpServer | None = None
         self._counters: list[CommitCounter | CommitListener] = []
 
     def start(self) -> None:
@@ -78,16 +83,42 @@ class Web:
             credentials,
             lambda server: self._application(server, credentials),
         )
+        if self._has_nodes:
+            self._server.further_hosts = self._settings.executors.node_hosts(self._settings.listen)
         self._server.start()
         self._state.publish_url(self._server.url if self._server.is_bound else None)
+        self._start_for_nodes(credentials)
+
+    def _start_for_nodes(self, credentials: "Credentials") -> None:
+        """Serve the node API at an address of its own, if there is one."""
+        settings = self._settings.executors
+        listen, node_api = settings.node_listen, self._forwarder if self._cluster is None else self._cluster.desk
+        if listen is None or node_api is None or not settings.has_cluster:
+            return
+        from controller.api.http.application import make_node_application
+        from controller.api.http.server import HttpServer
+
+        def build(server: HttpServer) -> Any:
+            return make_node_application(node_api, server.hosts, credentials, self._clock)
+
+        self._node_server = HttpServer(None, listen, credentials, build)
+        self._node_server.further_hosts = settings.node_hosts(listen)
+        self._node_server.start()
+
+    @property
+    def _has_nodes(self) -> bool:
+        """Whether nodes send their requests to the address of the API."""
+        return self._settings.executors.has_cluster and self._settings.executors.node_listen is None
 
     def close(self) -> None:
         """Stop serving."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-            for counter in self._counters:
-                counter.close()
+        for server in (self._node_server, self._server):
+            if server is not None:
+                server.close()
+        self._node_server = self._server = None
+        for counter in self._counters:
+            counter.close()
+        self._counters = []
 
     def login_link(self) -> str:
         """Return a link that opens one session, once. Raises UsageError if the dashboard is not served."""
@@ -207,7 +238,8 @@ class Web:
         )
         url = self.advertised_url
         hosts = server.hosts if url is None else server.hosts | {urlsplit(url).netloc}
-        return make_application(dependencies, deployment_cache, hosts, forwarder=self._forwarder)
+        desk = None if self._cluster is None else self._cluster.desk
+        return make_application(dependencies, deployment_cache, hosts, desk, self._forwarder, has_nodes=self._has_nodes)
 
 
 def _place(text: str | None) -> Secret | None:

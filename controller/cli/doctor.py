@@ -15,7 +15,7 @@ from controller.text import visible_lines
     metavar="N",
     envvar="CONTROLLER_MAX_RUNNING",
     type=click.IntRange(1),
-    help="Check the limits for this number of concurrent flows. [default: twice the number of cores]",
+    help="Check the limits for this number of concurrent flows. [default: eight for each core]",
 )
 @options.uv
 @options.output

@@ -13,7 +13,7 @@ from controller.cli import complete, options
 from controller.cli.help_pages import Command
 from controller.cli.list_output import print_list
 from controller.cli.state_access import read_state_if_any, zone_of, zones_of
-from controller.errors import NoStateError, NotFoundError
+from controller.errors import NoStateError, NotFoundError, StateError
 from controller.settings import Location
 from controller.time_format import ZoneOf
 
@@ -106,16 +106,40 @@ def _follow(location: Location, reader: "_Reader", output: str, zone: "tzinfo | 
     """Print new events until interrupted; also waits for a state that does not exist yet."""
     pause = threading.Event()
     recorded: list[NumberedEvent] = []
+    changes = _Changes(location)
     while True:
         sys.stdout.flush()
         if len(recorded) < _BATCH:
             pause.wait(_FOLLOW_SECONDS)
+        if not recorded and not changes.may_exist():
+            continue
         recorded = []
         with suppress(NoStateError), read_state_if_any(location) as tx:
             if tx is not None:
                 recorded = reader.read(tx)
         if recorded:
             _print(recorded, output, zone, zones_of(location), has_titles=False)
+
+
+class _Changes:
+    """The commits to a state on a server, which announces them, so that waiting for events does not ask it."""
+
+    def __init__(self, location: Location) -> None:
+        from controller.store.commit_counter import CommitListener
+
+        self._listener = None if location.state_url is None else CommitListener(location.state_url)
+        self._stamp: int | None = None
+
+    def may_exist(self) -> bool:
+        """Return whether something may have been committed since the last call."""
+        if self._listener is None:
+            return True
+        last = self._stamp
+        with suppress(StateError):  # reading the state says what is wrong
+            self._stamp = self._listener.stamp()
+            return self._stamp != last
+        self._stamp = None
+        return True
 
 
 @dataclass(slots=True, kw_only=True)

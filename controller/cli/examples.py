@@ -82,6 +82,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     ),
     "run": ("controller run", "controller run --repo https://git.example.com/team/flows.git --listen 127.0.0.1:4200"),
     "doctor": ("controller doctor", "controller doctor --max-running 64"),
+    "projects": ("controller projects", "controller projects -o json"),
     "hosts list": ("controller hosts list", "controller hosts list -o json"),
     "hosts lost": ("controller hosts lost worker-3", "controller hosts lost worker-3 --yes"),
     "python list": ("controller python list", "controller python list -o json"),

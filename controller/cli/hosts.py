@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=options.ListByDefault)
 def hosts() -> None:
-    """List hosts that share a state, or give one up."""
+    """List the hosts that share a state, or end the runs of a lost one."""
 
 
 @hosts.command(name="list")
@@ -52,8 +52,8 @@ def list_(location: Location, output: str) -> None:
 def lost(location: Location, name: str, yes: bool, output: str) -> int:
     """End the runs of a host that will not come back.
 
-    They end as crashed. Make sure that the host is off: a flow that still runs there is not stopped, and a retry of its
-    run, or the next run of its deployment, would run at the same time.
+    The runs end as crashed. Make sure that the host is off: flows that still run there are not stopped, and would
+    overlap with retries and with the next runs of their deployments.
     """
     with connected_client(location) as client:
         running = next((host["running"] for host in client.hosts() if host["name"] == name), 0)

@@ -102,7 +102,15 @@ _state_url = click.option(
     metavar="URL",
     envvar="CONTROLLER_STATE_URL",
     callback=_parse_state_url,
-    help="PostgreSQL database with the state. [default: a file in the state directory]",
+    help="PostgreSQL database that holds the state. [default: a file in the state directory]",
+)
+
+
+_project = click.option(
+    "--project",
+    metavar="NAME",
+    envvar="CONTROLLER_PROJECT",
+    help="Project whose state to use. [default: that of controller.yaml in a local repository, or default]",
 )
 
 
@@ -143,12 +151,7 @@ def location(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Directory for state, logs and exports. [default: .git/controller, or .controller without git]",
     )
     @_state_url
-    @click.option(
-        "--project",
-        metavar="NAME",
-        envvar="CONTROLLER_PROJECT",
-        help="Project whose state it is. [default: that of controller.yaml in a local repository, else default]",
-    )
+    @_project
     @wraps(command)
     def with_location(
         repo: str | None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from controller.cli import notification_options, options, trigger_options
+from controller.cli import executor_options, notification_options, options, trigger_options
 from controller.cli.help_pages import Command
 from controller.cli.standard_streams import can_show_live_view, has_screen, write_to_terminal
 from controller.clock import SystemClock
@@ -48,14 +48,7 @@ STOP_SECONDS = 9.0
     help="isolate: keep the last valid version of invalid deployments and apply the rest. "
     "atomic: apply nothing unless everything is valid.",
 )
-@click.option(
-    "--executor",
-    type=click.Choice(["local"]),
-    envvar="CONTROLLER_EXECUTOR",
-    default="local",
-    show_default=True,
-    help="How flows run: as processes on this machine.",
-)
+@executor_options.executors
 @click.option("--adopt-state", is_flag=True, help="Take over a state directory that belongs to another repository.")
 @click.option(
     "--drain",
@@ -68,7 +61,7 @@ STOP_SECONDS = 9.0
     metavar="N",
     envvar="CONTROLLER_MAX_RUNNING",
     type=click.IntRange(1),
-    help="Maximum number of concurrent flows. [default: twice the number of cores]",
+    help="Maximum number of concurrent flows. [default: eight for each core]",
 )
 @click.option(
     "--flow-user",
@@ -253,12 +246,21 @@ def _farewell(running: int | None) -> str:
 
 
 def _settings(location: Location, values: dict[str, Any]) -> Any:
+    from controller.executor_settings import check_executors
     from controller.listen_settings import parse_listen
     from controller.remotes import check_web_url_template
     from controller.schedules import parse_duration
     from controller.settings import Settings
 
     limits = {"max_running": values["max_running"]} if values["max_running"] is not None else {}
+    listen = parse_listen(
+        values["listen"],
+        certificate=values["tls_certificate"],
+        key=values["tls_key"],
+        is_behind_proxy=values["behind_proxy"],
+        public_hosts=values["public_hosts"],
+        advertise=values["advertise"],
+    )
     return Settings(
         location=location,
         working_tree=values["working_tree"],
@@ -273,14 +275,8 @@ def _settings(location: Location, values: dict[str, Any]) -> Any:
         triggers=values["triggers"],
         waits=not values["once"],
         otlp_endpoint=values["otlp_endpoint"] or None,
-        listen=parse_listen(
-            values["listen"],
-            certificate=values["tls_certificate"],
-            key=values["tls_key"],
-            is_behind_proxy=values["behind_proxy"],
-            public_hosts=values["public_hosts"],
-            advertise=values["advertise"],
-        ),
+        listen=listen,
+        executors=check_executors(values["executors"], listen, working_tree=values["working_tree"]),
         **limits,
     )
 

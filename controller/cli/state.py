@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from controller.cli.help_pages import Command, Group
-from controller.errors import NoStateError
+from controller.errors import NoStateError, UsageError
 
 if TYPE_CHECKING:
     from controller.state_url import StateUrl
@@ -23,8 +23,10 @@ def state() -> None:
 @click.option(
     "--from", "source", metavar="PLACE", required=True, help="State directory, or URL of a PostgreSQL database."
 )
-@click.option("--to", "target", metavar="PLACE", required=True, help="The same, without a state.")
-def copy(source: str, target: str) -> None:
+@click.option("--to", "target", metavar="PLACE", required=True, help="The same; it must not contain a state yet.")
+@click.option("--from-project", metavar="NAME", help="Project of --from, if that is a database. [default: default]")
+@click.option("--to-project", metavar="NAME", help="Project of --to, if that is a database. [default: default]")
+def copy(source: str, target: str, from_project: str | None, to_project: str | None) -> None:
     """Copy a state to an empty database, while no controller uses it.
 
     Copies the history, due times, deployments, holds and notifications. The file `state.db` of a state directory gets
@@ -32,10 +34,10 @@ def copy(source: str, target: str) -> None:
     """
     from controller.store.state_copy import copy_state
 
-    place = _parse(source)
+    place = _parse(source, from_project)
     if isinstance(place, Path) and not (place / "state.db").exists():
         raise NoStateError(f"There is no state at {place}.", hint="Name the state directory of a repository.")
-    with _locked(place) as old, _locked(_parse(target)) as new:
+    with _locked(place) as old, _locked(_parse(target, to_project)) as new:
         counts = copy_state(old, new)
         if isinstance(old, Path):
             _set_aside(old)
@@ -51,15 +53,18 @@ def _set_aside(file: Path) -> None:
             part.rename(file.with_name(f"{file.name}.copied{end}"))
 
 
-def _parse(place: str) -> "Path | StateUrl":
-    """Return the state directory, or the URL. Raises UsageError."""
+def _parse(place: str, project: str | None) -> "Path | StateUrl":
+    """Return the state directory, or the URL of the project's state. Raises UsageError."""
+    from controller.project_names import check_name
     from controller.state_url import parse_state_url
 
     if "://" not in place:
+        if project is not None:
+            raise UsageError(f"{place}: a file has the state of one project.", hint="Leave the project out.")
         return Path(place).absolute()
     url = parse_state_url(place, is_argument=True)
     assert url is not None
-    return url
+    return url.of_project(None if project is None else check_name(project))
 
 
 @contextmanager

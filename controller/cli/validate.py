@@ -94,8 +94,7 @@ def validate(
         reading = replace(reading, desired=replace(reading.desired, findings=all_findings))
     findings = reading.desired.findings
     is_valid = not any(finding.severity is Severity.ERROR for finding in findings)
-    roots = {target.root for target in selected}
-    base = roots.pop() if len(roots) == 1 else None
+    base = selected[0].root if len({target.root for target in selected}) == 1 else None
     desired = reading.desired
     counts = {
         "files": desired.file_count,

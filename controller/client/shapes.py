@@ -281,6 +281,9 @@ class Attempt(TypedDict):
     exit_code: int | None
     signal: int | None
     reason: str | None
+    executor: str
+    job_id: str | None
+    node: str | None
 
 
 class Attention(TypedDict):

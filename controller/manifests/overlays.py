@@ -75,6 +75,8 @@ def build_in_environments(
     ]
     merged = _merge_problems([result.name for result in results], problems)
     merged[0] = (*merged[0], *shared)
+    if not any(merged) and not any(result.problems for result in results):  # the usual case
+        return list(results), others
     complete = [
         replace(result, problems=own, deployment=deployment)
         if deployment is not None

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from operator import is_
 from typing import Any
 
 from controller.errors import ScheduleError
@@ -33,8 +34,12 @@ def with_long_forms(node: Node) -> Node:
         return node
     if ignored := ignored_keys(node):
         node = without_keys(node, *ignored)
-    fields = {key: _expand(key, node.fields[key]) for key in ("schedule", "schedules", "retries") if key in node.fields}
-    return _with_fields(node, {key: field for key, field in fields.items() if field is not node.fields[key]})
+    changed = {}
+    for key, expand in _EXPANSIONS.items():
+        field = node.fields.get(key)
+        if field is not None and (expanded := expand(field)) is not field:
+            changed[key] = expanded
+    return _with_fields(node, changed)
 
 
 def ignored_keys(node: Node) -> list[str]:
@@ -102,14 +107,10 @@ def as_written(problem: Problem, root: Node) -> Problem:
     return replace(problem, path=tuple(parents), hint=hint)
 
 
-def _expand(key: str, node: Node) -> Node:
-    if key == "schedule":
-        return _expand_schedule(node)
-    if key == "schedules":
-        items = tuple(map(_expand_schedule, node.items))
-        is_same = all(new is old for new, old in zip(items, node.items, strict=True))
-        return node if is_same else node._replace(value=[item.value for item in items], items=items)
-    return _expand_retries(node)
+def _expand_schedules(node: Node) -> Node:
+    items = tuple(map(_expand_schedule, node.items))
+    is_same = all(map(is_, items, node.items))
+    return node if is_same else node._replace(value=[item.value for item in items], items=items)
 
 
 def _expand_schedule(node: Node) -> Node:
@@ -121,6 +122,9 @@ def _expand_retries(node: Node) -> Node:
     value = node.value
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return _only_key("limit", node) if is_number and value % 1 == 0 and 0 <= value <= _MAX_RETRIES else node
+
+
+_EXPANSIONS = {"schedule": _expand_schedule, "schedules": _expand_schedules, "retries": _expand_retries}
 
 
 def _make_room(base: Node, patch: Node, expanded: Node) -> Node:

@@ -8,7 +8,7 @@ from controller.model.runs import RunId, RunOutcome
 
 
 class HostState(StrEnum):
-    """What the controllers of a host do. `away`: none of them was seen for 30 seconds."""
+    """The role of the controllers of a host. `away`: none of them was seen for 30 seconds."""
 
     LEADING = "leading"
     STANDBY = "standby"

@@ -266,12 +266,12 @@ class Attempt:
     reason: str | None = None
     place: str | None = field(default=None, metadata=INTERNAL)
     """The host and the directory of its files, if hosts share the state; only a controller there can read them."""
-    executor: str = field(default="local", metadata=INTERNAL)
+    executor: str = "local"
     """The name of the executor that has launched the attempt."""
     job_id: str | None = None
     """The id of its job in the cluster; None for a local attempt."""
     session: str | None = field(default=None, metadata=INTERNAL)
-    """The session of the cluster that knew the job. A cluster with another session has forgotten it."""
+    """The session of the cluster that knew the job. A cluster with another session no longer knows it."""
     instance: str | None = field(default=None, metadata=INTERNAL)
     """The id of the runner process that was allowed to start the flow."""
     ticket: str | None = field(default=None, metadata=INTERNAL)

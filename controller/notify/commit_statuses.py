@@ -1,6 +1,6 @@
 """Writes the status of each commit that a pass has processed to the outbox, if `notify.yaml` declares where it goes.
 
-`controller.app.notifications` makes `CommitStatuses.collect` a part of each evaluation, in its transaction. The
+`controller.app.notifications` makes `CommitStatuses` a collector of each evaluation, in its transaction. The
 input is the recorded status of the source, so a commit that was replaced before an evaluation gets no status.
 """
 
@@ -56,20 +56,21 @@ class CommitStatuses:
         self._public_url = public_url
         self._last: tuple[object, ...] | None = None
 
+    def has_work(self, tx: Transaction, now: datetime) -> bool:
+        """Return whether `collect` returns a status. `tx` is a read transaction."""
+        read, message = self._find_new(tx, now)
+        if message is None:
+            self._remember(read)
+        return message is not None
+
     def collect(self, tx: Transaction, now: datetime) -> list[Message]:
         """Return the status of the current commit if it is new. A status that still waits is superseded by it.
 
         The caller adds it to the outbox in the same transaction.
         """
-        declared = self._settings().commit_status
-        if declared is None:
-            return []
-        read = (declared, events.last_number(tx), source_status.find_attempted_revision(tx))
-        if read == self._last:
-            return []
+        read, message = self._find_new(tx, now)
         tx.after_commit(lambda: self._remember(read))
-        message = self._message(tx, declared, COMMIT_STATUS, now)
-        if message is None or _is_same(message, messages.find_newest_commit_status(tx)):
+        if message is None:
             return []
         # Its first attempt is not made before the next attempt of what it replaces, so that pauses of the server apply.
         earliest = messages.supersede(tx, COMMIT_STATUS_CHANNEL)
@@ -83,6 +84,16 @@ class CommitStatuses:
         declared = self._settings().commit_status
         message = None if declared is None else self._message(tx, declared, state, now)
         return no_commit_status(tx, state, now) if message is None else message
+
+    def _find_new(self, tx: Transaction, now: datetime) -> tuple[tuple[object, ...], Message | None]:
+        """Return what was read, and the status of the current commit, or None if it is not new."""
+        declared = self._settings().commit_status
+        if declared is None:
+            return (), None
+        read = (declared, events.last_number(tx), source_status.find_attempted_revision(tx))
+        message = None if read == self._last else self._message(tx, declared, COMMIT_STATUS, now)
+        is_new = message is not None and not _is_same(message, messages.find_newest_commit_status(tx))
+        return read, message if is_new else None
 
     def _remember(self, read: tuple[object, ...]) -> None:
         self._last = read

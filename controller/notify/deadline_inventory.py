@@ -3,7 +3,7 @@
 A deployment that is suspended or held is not expected to run, so it has no deadlines until that ends.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -43,11 +43,15 @@ class DeadlineInventory:
         self.deployments: dict[str, Deployment] = {}
         self.records: dict[Key, DeadlineRecord] = {}
 
+    def is_stale(self, tx: Transaction, now: datetime) -> bool:
+        """Return whether `refresh` may change something."""
+        return self._declared.is_stale(tx) or _held_names(holds.find_all(tx), now) != self._held
+
     def refresh(self, tx: Transaction, now: datetime, *, reload: bool) -> Refreshed:
         """Read what may have changed, and record the deadlines that are new. With `reload`, read everything."""
         is_read = self._declared.refresh(tx, reload=reload)
         every_hold = holds.find_all(tx)
-        held = {name for name, hold in every_hold.items() if not hold.is_over(now)}
+        held = _held_names(every_hold, now)
         if not is_read and held == self._held:
             return Refreshed(changed=set(), adjusted=set(), removed=[])
         if is_read:
@@ -102,6 +106,10 @@ def declared_lengths(deployment: Deployment) -> Iterable[tuple[DeadlineKind, tim
         length: timedelta | None = getattr(deployment.expect, kind.value)
         if length is not None:
             yield kind, length
+
+
+def _held_names(every_hold: Mapping[str, Hold], now: datetime) -> set[str]:
+    return {name for name, hold in every_hold.items() if not hold.is_over(now)}
 
 
 def _with_length(record: DeadlineRecord, length: timedelta, now: datetime) -> DeadlineRecord:

@@ -1,9 +1,9 @@
 """The deadlines that deployments declare with `expect`: which were missed, and which are met again.
 
-`evaluation` calls `DeadlineMonitor.check` in the transaction of each evaluation. The monitor records missed deadlines
-in the table `deadlines`, from which `queries` shows the conditions `Late` and `Overdue`, and the events `Late`,
-`Overdue` and `OnTime`. Everything follows from the inventory, the ledger, the runs and that table. So a restart
-neither loses nor repeats a missed deadline.
+`evaluation` calls `DeadlineMonitor.check` in a write transaction, if `has_work` finds in a read transaction that there
+may be something to record. The monitor records missed deadlines in the table `deadlines`, from which `queries` shows
+the conditions `Late` and `Overdue`, and the events `Late`, `Overdue` and `OnTime`. Everything follows from the
+inventory, the ledger, the runs and that table. So a restart neither loses nor repeats a missed deadline.
 """
 
 import heapq
@@ -65,11 +65,23 @@ class DeadlineMonitor:
         self._again: set[Key] = set()
         self._begun: set[Key] = set()
 
+    def has_work(self, tx: Transaction, now: datetime) -> bool:
+        """Return whether `check` may have something to record. `tx` may be a read transaction.
+
+        Call it after each commit, and when `next_time` has come.
+        """
+        if not self._is_current or self._again or self._declared.is_stale(tx, now):
+            return True
+        self._add_runs(tx, set())
+        if (self._heap and self._heap[0][0] <= now) or self._find_ahead(now):
+            return True
+        situation = self._situation(tx, now)
+        return any(self._has_changed(tx, key, situation) for key in self._find_doubtful(tx))
+
     def check(self, tx: Transaction, now: datetime) -> DeadlineChange:
         """Return what has changed since the last check, and record it. `tx` is a write transaction.
 
-        Call it after each commit, and when `next_time` has come. It reads only the deployments with deadlines that
-        are due, and those that have missed one.
+        It reads only the deployments with deadlines that are due, and those that have missed one.
         """
         self._began_at = self._began_at or now
         is_first = not self._is_current
@@ -86,16 +98,9 @@ class DeadlineMonitor:
         for key in refreshed.changed:
             self._plan(key)
         due |= self._pop_due(now)
-        if any(record.miss is not None for record in self._declared.records.values()):
-            due |= deadlines.find_doubtful(tx, POLICY_SKIPS)
+        due |= self._find_doubtful(tx)
         self._again, self._begun = set(), set()
-        in_progress = cache(lambda: _in_progress(tx))
-        situation = Situation(
-            now=now,
-            began_at=self._began_at,
-            in_progress=in_progress,
-            find_gates=lambda run_id: gates.describe_waiting(tx, [run_id]).get(run_id),
-        )
+        situation = self._situation(tx, now)
         for key in sorted(due & self._declared.records.keys()):
             self._evaluate(tx, key, situation, change)
         begun = [miss for miss in change.missed if (miss.deployment, miss.kind) in self._begun]
@@ -112,17 +117,8 @@ class DeadlineMonitor:
         self._is_current = True
 
     def _evaluate(self, tx: Transaction, key: Key, situation: Situation, change: DeadlineChange) -> None:
-        record, deployment = self._declared.records[key], self._declared.deployments[key[0]]
-        if record.kind is DeadlineKind.SUCCESS_EVERY:
-            new, verdict = _evaluate_success(tx, record, situation)
-        else:
-            entry = inventory.find(tx, record.deployment)
-            cursor = situation.now if entry is None else entry.cursor
-            targets = read_targets(tx, record, deployment, cursor, situation)
-            verdict = evaluate_targets(
-                record, targets, situation.now, lambda due: deadlines.has_come_later(tx, key[0], due, record.kind)
-            )
-            new = replace(record, checked_at=max(situation.now, record.checked_at), miss=verdict.miss)
+        record = self._declared.records[key]
+        new, verdict = self._judge(tx, key, situation)
         self._declared.records[key] = new
         if new != record:
             deadlines.save(tx, [new])
@@ -135,6 +131,38 @@ class DeadlineMonitor:
         if verdict.miss is None and record.miss is not None and not self._is_missed(record):
             (change.met if verdict.is_met else change.withdrawn).append((record.deployment, record.kind.trouble))
         self._plan(key)
+
+    def _judge(self, tx: Transaction, key: Key, situation: Situation) -> tuple[DeadlineRecord, Verdict]:
+        """Return the new record, and what is missed now. Only reads."""
+        record, deployment = self._declared.records[key], self._declared.deployments[key[0]]
+        if record.kind is DeadlineKind.SUCCESS_EVERY:
+            return _evaluate_success(tx, record, situation)
+        entry = inventory.find(tx, record.deployment)
+        cursor = situation.now if entry is None else entry.cursor
+        targets = read_targets(tx, record, deployment, cursor, situation)
+        verdict = evaluate_targets(
+            record, targets, situation.now, lambda due: deadlines.has_come_later(tx, key[0], due, record.kind)
+        )
+        return replace(record, checked_at=max(situation.now, record.checked_at), miss=verdict.miss), verdict
+
+    def _has_changed(self, tx: Transaction, key: Key, situation: Situation) -> bool:
+        """Return whether a missed deadline is met by now, or was missed again, or no longer applies."""
+        _, verdict = self._judge(tx, key, situation)
+        return verdict.miss != self._declared.records[key].miss or not verdict.is_open
+
+    def _find_doubtful(self, tx: Transaction) -> set[Key]:
+        """Return the missed deadlines that may have changed since."""
+        records = self._declared.records
+        has_miss = any(record.miss is not None for record in records.values())
+        return deadlines.find_doubtful(tx, POLICY_SKIPS) & records.keys() if has_miss else set()
+
+    def _situation(self, tx: Transaction, now: datetime) -> Situation:
+        return Situation(
+            now=now,
+            began_at=self._began_at or now,
+            in_progress=cache(lambda: _in_progress(tx)),
+            find_gates=lambda run_id: gates.describe_waiting(tx, [run_id]).get(run_id),
+        )
 
     def _is_missed(self, record: DeadlineRecord) -> bool:
         """Return whether the deployment misses a deadline with the same trouble as this one."""
@@ -149,14 +177,17 @@ class DeadlineMonitor:
         if record.miss is not None and not self._is_missed(record):
             change.withdrawn.append((record.deployment, record.kind.trouble))
 
+    def _find_ahead(self, now: datetime) -> list[Key]:
+        records = self._declared.records.items()
+        return [key for key, record in records if record.checked_at > now + record.length + CLOCK_STEP]
+
     def _rewind(self, now: datetime) -> set[Key]:
         """Correct the records of a clock that was ahead. Return those that have to be evaluated."""
-        records = self._declared.records
-        ahead = [key for key, record in records.items() if record.checked_at > now + record.length + CLOCK_STEP]
+        records, ahead = self._declared.records, self._find_ahead(now)
         for key in ahead:
-            self._declared.records[key] = replace(self._declared.records[key], checked_at=now)
+            records[key] = replace(records[key], checked_at=now)
             self._plan(key)
-        return {key for key in ahead if self._declared.records[key].miss is not None}
+        return {key for key in ahead if records[key].miss is not None}
 
     def _add_runs(self, tx: Transaction, changed: set[Key]) -> None:
         """Add the deadlines of unfinished runs: those of an older schedule, and runs without a due time."""

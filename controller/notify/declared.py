@@ -10,6 +10,8 @@ from controller.model.status import SourceStatus
 from controller.store import inventory, passes, source_status
 from controller.store.store import Transaction
 
+_Stamp = tuple[SourceStatus | None, int | None]
+
 
 class DeclaredDeployments:
     """The active deployments whose documents have a key, by name. A deployment that did not change stays the same."""
@@ -17,12 +19,16 @@ class DeclaredDeployments:
     def __init__(self, built: ActiveDeployments, key: str) -> None:
         self._built = built
         self._key = key
-        self._stamp: tuple[SourceStatus | None, int | None] | None = None
+        self._stamp: _Stamp | None = None
         self.deployments: dict[str, Deployment] = {}
+
+    def is_stale(self, tx: Transaction) -> bool:
+        """Return whether a pass may have changed the deployments since they were read."""
+        return _stamp(tx) != self._stamp
 
     def refresh(self, tx: Transaction, *, reload: bool = False) -> bool:
         """Read the deployments again if a pass may have changed them. Return whether it did."""
-        stamp = (source_status.find(tx), passes.last_number(tx))
+        stamp = _stamp(tx)
         if stamp == self._stamp and not reload:
             return False
         digests = inventory.digests_with_key(tx, self._key)
@@ -34,3 +40,7 @@ class DeclaredDeployments:
                 continue
         self.deployments, self._stamp = declared, stamp
         return True
+
+
+def _stamp(tx: Transaction) -> _Stamp:
+    return source_status.find(tx), passes.last_number(tx)

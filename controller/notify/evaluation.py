@@ -3,13 +3,15 @@
 `controller.app.notifications` makes it a step of the notifier.
 
 The recorded events are the input, with what the database says about runs, deployments and the source. Incidents,
-announcements, messages and the cursor are written in one transaction. The first evaluation ever starts at the newest
-event: what had failed before is not reported until it fails again.
+announcements, messages and the cursor are written in one transaction. A read transaction finds first whether there is
+something to write: each commit causes the next evaluation, and would cause another commit. The first evaluation ever
+starts at the newest event: what had failed before is not reported until it fails again.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from controller.errors import StateError
 from controller.manifests.active_deployments import ActiveDeployments
@@ -28,9 +30,18 @@ from controller.store import Store, Transaction, events, incidents, inventory, m
 
 MAX_EVENTS = 1000
 """How many events one transaction evaluates."""
-Collector = Callable[[Transaction, datetime], Sequence[Message]]
 NOTICES_INTERVAL = timedelta(seconds=10)
 """How often the notices are read. A change of them does not cause a commit."""
+
+
+class Collector(Protocol):
+    """Returns further messages to add to the outbox, such as heartbeats and commit statuses."""
+
+    def has_work(self, tx: Transaction, now: datetime, /) -> bool:
+        """Return whether `collect` returns or records something. `tx` is a read transaction."""
+
+    def collect(self, tx: Transaction, now: datetime) -> Sequence[Message]:
+        """Return the new messages, and record that they were collected. `tx` is the transaction of an evaluation."""
 
 
 class Evaluator:
@@ -38,8 +49,7 @@ class Evaluator:
 
     - `settings` returns the current content of `notify.yaml`.
     - `new_id` returns the id of a new message, a UUIDv7 that is higher than all before.
-    - `deadlines` takes part in each evaluation. `collectors` return further messages to add to the outbox, such as
-      heartbeats and commit statuses; each is called in the transaction of an evaluation.
+    - `deadlines` and `collectors` take part in each evaluation.
     - `public_url`: the address of the dashboard, for links in messages.
     - `notices` returns the conditions that can't be recorded in the database.
     """
@@ -72,20 +82,37 @@ class Evaluator:
         Return when it must be called again if nothing is recorded until then, or None.
         """
         settings = self._settings()
+        evaluation = self._find_nothing(now, settings) or self._write(now, settings)
+        times = [evaluation.next_time(), None if self._deadlines is None else self._deadlines.next_time()]
+        times += [] if self._notices is None else [now + NOTICES_INTERVAL]
+        return min((time for time in times if time is not None), default=None)
+
+    def _find_nothing(self, now: datetime, settings: NotifySettings) -> "_Evaluation | None":
+        """Return an evaluation without anything to save, or None if there may be something to save."""
+        if self._last_settings is not settings:
+            return None
+        with self._store.read() as tx:
+            if _has_new_events(tx) or any(each.has_work(tx, now) for each in self._collectors):
+                return None
+            if self._deadlines is not None and self._deadlines.has_work(tx, now):
+                return None
+            evaluation = _Evaluation(tx, now, settings, self._deployments)
+            evaluation.observe(self._notices and self._notices(), None, is_first=False)
+        return None if evaluation.has_changes else evaluation
+
+    def _write(self, now: datetime, settings: NotifySettings) -> "_Evaluation":
+        """Evaluate and save everything that is new. Return the last evaluation."""
         while True:
             with self._store.write() as tx:
                 evaluation = _Evaluation(tx, now, settings, self._deployments)
                 is_first = self._last_settings is not settings
                 evaluation.observe(self._notices and self._notices(), self._deadlines, is_first=is_first)
                 evaluation.save(self._new_id, self._public_url)
-                for collect in self._collectors:
-                    messages.add(tx, collect(tx, now))
+                for collector in self._collectors:
+                    messages.add(tx, collector.collect(tx, now))
             self._last_settings = settings
             if not evaluation.has_more:
-                break
-        times = [evaluation.next_time(), None if self._deadlines is None else self._deadlines.next_time()]
-        times += [] if self._notices is None else [now + NOTICES_INTERVAL]
-        return min((time for time in times if time is not None), default=None)
+                return evaluation
 
 
 class _Evaluation:
@@ -112,6 +139,11 @@ class _Evaluation:
         self._new = [event for _, event in numbered]
         self._last = numbered[-1][0] if numbered else self._cursor
         self.has_more = len(numbered) == MAX_EVENTS
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether incidents or announcements have changed."""
+        return self._book.has_changes
 
     def next_time(self) -> datetime | None:
         """Return when a message may be due if nothing happens until then."""
@@ -239,6 +271,12 @@ class _Evaluation:
     def _find_openings(self, failure: Failure, channel: str) -> Iterable[datetime]:
         places = (failure.key, (kind(failure.trouble), failure.subject))
         return {opening for place in places for opening in self._openings.get((place, channel), ())}
+
+
+def _has_new_events(tx: Transaction) -> bool:
+    """Return whether there are events that were not evaluated yet, or there was no evaluation yet."""
+    cursor = incidents.find_cursor(tx)
+    return cursor is None or events.last_number(tx) > cursor
 
 
 def _is_same(failure: Failure, failing: dict[tuple[str, str], IncidentMember]) -> bool:

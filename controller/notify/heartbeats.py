@@ -1,6 +1,6 @@
 """Heartbeats: requests to a monitor outside, such as Healthchecks, which alerts when they stop.
 
-`controller.app.notifications` makes `Heartbeats.collect` a part of each evaluation, in its transaction: the outbox
+`controller.app.notifications` makes `Heartbeats` a collector of each evaluation, in its transaction: the outbox
 delivers the heartbeats of deployments. `notifier` sends that of the controller when `ControllerHeartbeat.is_due`.
 """
 
@@ -26,6 +26,8 @@ MARK_EVERY = timedelta(minutes=1)
 PERIOD = timedelta(minutes=1)
 STALLED_AFTER = timedelta(minutes=5)
 """A thread without a sign of life for this time has stalled."""
+SignalRecord = tuple[str, str, SignalState]
+"""What was signalled of a run: its deployment, its id, and the state."""
 
 
 class Heartbeats:
@@ -35,6 +37,15 @@ class Heartbeats:
         self._declared = DeclaredDeployments(deployments, "heartbeat")
         self._new_id = new_id
         self._may_have_others = True
+
+    def has_work(self, tx: Transaction, _: datetime) -> bool:
+        """Return whether `collect` has something to record. `tx` may be a read transaction."""
+        if self._may_have_others or self._declared.is_stale(tx):
+            return True
+        if not self._declared.deployments:
+            return False
+        newest = heartbeats.newest_id(tx)
+        return newest is None or self._find_signals(tx, newest) != ([], [])
 
     def collect(self, tx: Transaction, now: datetime) -> list[Message]:
         """Return the heartbeats of runs that started or ended since the last call, and record that they were collected.
@@ -52,32 +63,38 @@ class Heartbeats:
             tx.after_commit(self._confirm_deletion)
         if not names:
             return []
-        newest, last_run = heartbeats.newest_id(tx), runs.newest_id(tx)
+        newest = heartbeats.newest_id(tx)
         if newest is None:  # runs that exist already have no heartbeats
+            last_run = runs.newest_id(tx)
             begin = now if last_run is None else max(now, creation_time(last_run) + timedelta(milliseconds=1))
             heartbeats.save(tx, [("", first_id(begin + COMMIT_DELAY), SignalState.ENDED)])
             return []
-        mark = last_run or newest
-        since = first_unread_id(newest)
-        new: list[Message] = []
-        records: list[tuple[str, str, SignalState]] = []
-        for run in heartbeats.find_unsignalled(tx, names, since):
-            state, suffixes = _signals(run)
-            new += [self._message(run, suffix, now) for suffix in suffixes]
-            if state is not run.signalled:
-                records.append((run.deployment, run.id, state))
-        if creation_time(mark) - creation_time(newest) > MARK_EVERY:
-            records.append(("", mark, SignalState.ENDED))
+        signals, records = self._find_signals(tx, newest)
         if records:
             heartbeats.save(tx, records)
-            heartbeats.delete_ended(tx, since)
-        return new
+            heartbeats.delete_ended(tx, first_unread_id(newest))
+        return [self._message(run, suffix, now) for run, suffix in signals]
 
     def find_url(self, tx: Transaction, message: Message) -> str | Secret | None:
         """Return the URL that the deployment declares, without the suffix; None if it declares none any more."""
         self._refresh(tx)
         deployment = self._declared.deployments.get(message.channel.removeprefix(CHANNEL_PREFIX))
         return None if deployment is None else deployment.heartbeat
+
+    def _find_signals(self, tx: Transaction, newest: str) -> tuple[list[tuple[SignalledRun, str]], list[SignalRecord]]:
+        """Return the heartbeats to send, as runs with suffixes, and the records to save. `newest` is in the records."""
+        signals: list[tuple[SignalledRun, str]] = []
+        records: list[SignalRecord] = []
+        names = self._declared.deployments.keys()
+        for run in heartbeats.find_unsignalled(tx, names, first_unread_id(newest)):
+            state, suffixes = _signals(run)
+            signals += [(run, suffix) for suffix in suffixes]
+            if state is not run.signalled:
+                records.append((run.deployment, run.id, state))
+        mark = runs.newest_id(tx) or newest
+        if creation_time(mark) - creation_time(newest) > MARK_EVERY:
+            records.append(("", mark, SignalState.ENDED))
+        return signals, records
 
     def _refresh(self, tx: Transaction) -> None:
         self._may_have_others |= self._declared.refresh(tx)

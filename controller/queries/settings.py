@@ -151,7 +151,7 @@ def read_settings(
         grace_seconds=settings.grace.total_seconds(),
         drain=settings.drain,
         flow_user=settings.flow_user,
-        executors=("local",),
+        executors=("local", "ray") if settings.executors.has_cluster else ("local",),
         state=_usage(tx, state),
         limits=_limits(tx, settings, history),
         listen=None if settings.listen is None else _address(settings.listen, url),

@@ -100,6 +100,7 @@ def _status(plan: Plan, before: SourceStatus, now: datetime) -> SourceStatus:
         followed=before.followed,
         watch_problem=before.watch_problem,
         environment=before.environment,
+        project_name=before.project_name,
     )
 
 

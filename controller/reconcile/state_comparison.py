@@ -12,7 +12,7 @@ from controller.manifests.reader import DesiredState, ManifestReader
 from controller.model.python_environments import PythonRequest
 from controller.model.queues import EVERYTHING
 from controller.model.snapshots import Code
-from controller.model.status import InventoryEntry
+from controller.model.status import InventoryEntry, SourceStatus
 from controller.reconcile.changed_code import code_changes
 from controller.reconcile.holiday_changes import holiday_changes
 from controller.reconcile.plan import make_plan
@@ -20,14 +20,15 @@ from controller.reconcile.preview import Preview, preview
 from controller.reconcile.project_changes import project_changes, queue_changes
 from controller.reconcile.python_changes import PythonChange, python_changes
 from controller.sources.source import Source, find_commit
+from controller.state_url import StateUrl
 from controller.store import Store, holiday_records, inventory, queues, runs, source_status
 
 
 def plan_against_state(store: Store, source: Source, environment: str | None, now: datetime) -> Preview:
     """Return the plan from the active deployments to the current revision of `source`.
 
-    Without an `environment` the plan is for the one that is applied. Raises SourceError, and UsageError for an
-    environment that is not declared.
+    Without an `environment` the plan is for the one that is applied. A `controller.yaml` of another project than that
+    of the state has an error. Raises SourceError, and UsageError for an environment that is not declared.
     """
     with store.read() as tx:
         status, recorded, in_flight = source_status.find(tx), inventory.entries(tx), runs.active_counts(tx)
@@ -37,7 +38,8 @@ def plan_against_state(store: Store, source: Source, environment: str | None, no
         environment = status.environment
     revision = source.observe()
     snapshot = source.read(revision)
-    desired = ManifestReader(environment).read(snapshot.files, now, snapshot.project, source.code(revision))
+    reader = ManifestReader(environment, project_name=_project_of(store, status))
+    desired = reader.read(snapshot.files, now, snapshot.project, source.code(revision))
     desired.check_environment()
     applied = None if status is None else status.last_applied_revision
     approved = None if status is None else status.approved
@@ -52,6 +54,13 @@ def plan_against_state(store: Store, source: Source, environment: str | None, no
     if desired.limits is not None:
         result = replace(result, queues=queue_changes(limits, desired.limits))
     return _with_code(result, source, desired, applied, recorded) if source.is_pinned else result
+
+
+def _project_of(store: Store, status: SourceStatus | None) -> str | None:
+    """Return the project whose state it is; None if a file has no name yet."""
+    if isinstance(store.place, StateUrl):
+        return store.place.project
+    return None if status is None else status.project_name
 
 
 def _with_code(

@@ -3,7 +3,7 @@
 A standby on that host reports how their attempts end. While there is none, they are marked as uncertain.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,10 +69,13 @@ class AwayRuns:
         self._clock = clock
         self._place = place
 
-    def find_reported(self, away: Sequence[tuple[Run, Attempt]], adopted: Sequence[Handle]) -> list[Handle]:
+    def find_reported(
+        self, away: Sequence[tuple[Run, Attempt]], adopted: Sequence[Handle], active: Collection[str]
+    ) -> list[Handle]:
         """Return the handles of those attempts on other hosts that have ended, and mark runs as uncertain or not.
 
-        `adopted` are attempts that can be seen from here now.
+        `adopted` are attempts that can be seen from here now. The reports about `active` runs, whose outcomes are not
+        recorded yet, stay.
         """
         if self._place is None:
             return []
@@ -91,7 +94,7 @@ class AwayRuns:
             run.id: run.uncertain_reason for run in (*(active.run for active in adopted), *(run for run, _ in away))
         }
         changed = {run_id: reason for run_id, reason in reasons.items() if reason != known[run_id]}
-        self._record(changed, [report.run_id for report in reports.values()])
+        self._record(changed, [report.run_id for report in reports.values() if report.run_id not in active])
         return ended
 
     def _record(self, changed: dict[RunId, str | None], outdated: Sequence[RunId]) -> None:
@@ -116,6 +119,7 @@ class AwayRuns:
         assert self._place is not None
         directory = Path(directory_of(self._place)) / run.id / f"{attempt.number}-{attempt.nonce}"
         if report.events:
-            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            directory.mkdir(exist_ok=True, mode=0o700)
             (directory / FILE).write_text(report.events, encoding="utf-8")
         return ReportedAttempt(run, attempt, directory, report)

@@ -9,10 +9,11 @@ from contextlib import suppress
 
 from controller.clock import Clock
 from controller.errors import ControllerError, StateError, StoppingError, shortage
+from controller.model.deployments import Deployment
 from controller.model.python_environments import WAITING
 from controller.model.runs import Run
 from controller.runs.code_exports import CodeExports
-from controller.runs.executors.executor import Launchable
+from controller.runs.executors.executor import Executor, Launchable
 from controller.runs.executors.executor_set import ExecutorSet
 from controller.runs.pinned_deployments import PinnedDeployments
 from controller.runs.python_runtimes import PythonRuntimes
@@ -86,10 +87,8 @@ class LaunchPreparation:
                 return None
             deployment = self._pinned_deployments.resolve(run, self._clock.now())
             check_released(run, deployment)
-            executor = self._executors.find(deployment.executor)
+            executor = self._find_executor(run, deployment)
             if executor is None:
-                self._queue.mark_waiting(run, f"no executor {deployment.executor} here")
-                self.python.waiting.add(run.id)  # it tries again with the next tick
                 return None
             is_ready, python = self.python.find(run, deployment, root) if executor.builds_python else (True, None)
         except StateError:
@@ -111,6 +110,18 @@ class LaunchPreparation:
         return Launchable(
             run=run, deployment=deployment, root=root, pycache=pycache, python=python, executor=executor.name
         )
+
+    def _find_executor(self, run: Run, deployment: Deployment) -> Executor | None:
+        """Return the executor of a run; None if the run has to wait for one."""
+        executor = self._executors.find(deployment.executor)
+        obstacle = f"no executor {deployment.executor} here"
+        if executor is not None:
+            obstacle = executor.find_obstacle(deployment) or ""
+        if not obstacle:
+            return executor
+        self._queue.mark_waiting(run, obstacle)
+        self.python.waiting.add(run.id)  # it tries again with the next tick
+        return None
 
     def _postpone_or_refuse(self, run: Run, error: BaseException, message: str) -> None:
         """Let the run wait if there is a shortage or the controller stops; otherwise record it as failed."""

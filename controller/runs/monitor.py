@@ -202,11 +202,10 @@ class RunMonitor:
                 away.append((run, attempt))
             else:
                 active.ready_by = self._listened + executor.ready_seconds
+                self._add(active)
                 adopted.append(active)
-        adopted += self._away.find_reported(away, adopted)
-        for active in adopted:
-            self._active[active.run.id] = active
-            self._register(active)
+        for active in self._away.find_reported(away, adopted, self._active):
+            self._add(active)
         self._note_uncertain(unknown)
 
     def _describe(self, batch: Sequence[Launchable]) -> list[tuple[Launchable, Attempt]]:
@@ -256,6 +255,7 @@ class RunMonitor:
                 self._register(active)
             except OSError:
                 active.abandon()
+                active.release()
                 raise
         except (OSError, ValueError) as error:
             self.statistics.launch_failures += 1
@@ -359,6 +359,10 @@ class RunMonitor:
         with self._store.write() as tx:
             runs.move(tx, active.run.id, expect=RunState.LAUNCHING, to=RunState.RUNNING, started_at=self._clock.now())
             active.run = runs.find(tx, active.run.id) or active.run
+
+    def _add(self, active: Handle) -> None:
+        self._active[active.run.id] = active
+        self._register(active)
 
     def _remove(self, active: Handle) -> None:
         self._unregister(active)

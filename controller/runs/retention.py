@@ -8,12 +8,14 @@ import logging
 import re
 import shutil
 from collections import deque
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 from controller.clock import Clock
 from controller.model.policies import Retention
+from controller.model.runs import RunId
 from controller.model.status import InventoryEntry
 from controller.model.triggers import DELIVERY_LIFE
 from controller.runs.admission import Admission
@@ -60,20 +62,27 @@ class Sweeper:
         now = self._clock.now()
         if not self._is_steady(now):
             return
-        with self._store.write() as tx:
+        with self._store.read() as tx:
             names = retention.deployments_after(tx, self._last_name, DEPLOYMENTS_PER_TICK)
-            self._last_name = names[-1] if len(names) == DEPLOYMENTS_PER_TICK else ""
-            deleted: list[str] = []
+            has_old = _has_old(tx, now) or any(self._has_old(tx, name, now) for name in names)
+        if has_old:
+            self._removable.extend(self._delete(names, now))
+        self._last_name = names[-1] if len(names) == DEPLOYMENTS_PER_TICK else ""
+        if self._ticks % TICKS_BETWEEN_ORPHAN_SCANS == 0:
+            self._removable.extend(self._find_orphans().difference(self._removable))
+        self._ticks += 1
+        self._remove()
+
+    def _delete(self, names: Iterable[str], now: datetime) -> list[str]:
+        """Delete what has expired of these deployments, and a batch of the other records. Return the deleted runs."""
+        deleted: list[str] = []
+        with self._store.write() as tx:
             for name in names:
                 deleted += self._sweep_one(tx, name, now, ROWS_PER_TICK - len(self._removable) - len(deleted))
             retention.delete_backfills(tx, before=now - timedelta(days=DAYS), limit=BACKFILLS_PER_TICK)
             webhooks.delete_deliveries(tx, before=now - DELIVERY_LIFE, limit=ROWS_PER_TICK)
             retention.delete_events(tx, keep=EVENTS, before=now - timedelta(days=DAYS), limit=ROWS_PER_TICK)
-        self._removable.extend(deleted)
-        if self._ticks % TICKS_BETWEEN_ORPHAN_SCANS == 0:
-            self._removable.extend(self._find_orphans().difference(self._removable))
-        self._ticks += 1
-        self._remove()
+        return deleted
 
     def _is_steady(self, now: datetime) -> bool:
         """Whether the clock has run evenly for the time TRUST. A jump starts that time again."""
@@ -85,17 +94,23 @@ class Sweeper:
             return False
         return passed >= TRUST
 
-    def _sweep_one(self, tx: Transaction, name: str, now: datetime, limit: int) -> list[str]:
-        entry = inventory.find(tx, name)
-        policy = self._retention(entry)
-        days = DAYS if policy.days is None else policy.days
-        expired = retention.find_expired(
-            tx,
-            name,
-            keep=RUNS if policy.runs is None else policy.runs,
-            before=now - timedelta(days=days),
-            limit=max(0, limit),
+    def _has_old(self, tx: Transaction, name: str, now: datetime) -> bool:
+        """Return whether `_sweep_one` deletes something."""
+        skipped_before, run_before = now - timedelta(days=DAYS), now - timedelta(days=LEDGER_DAYS)
+        return (
+            bool(self._find_expired(tx, name, now, 1))
+            or retention.has_old_due_times(tx, name, skipped_before=skipped_before, run_before=run_before)
+            or releases.has_old(tx, name)
         )
+
+    def _find_expired(self, tx: Transaction, name: str, now: datetime, limit: int) -> list[RunId]:
+        policy = self._retention(inventory.find(tx, name))
+        days = DAYS if policy.days is None else policy.days
+        keep = RUNS if policy.runs is None else policy.runs
+        return retention.find_expired(tx, name, keep=keep, before=now - timedelta(days=days), limit=limit)
+
+    def _sweep_one(self, tx: Transaction, name: str, now: datetime, limit: int) -> list[str]:
+        expired = self._find_expired(tx, name, now, max(0, limit))
         retention.delete_runs(tx, expired)
         retention.delete_due_times(
             tx,
@@ -153,3 +168,13 @@ class Sweeper:
             return set()
         with self._store.read() as tx:
             return retention.unknown_ids(tx, names)
+
+
+def _has_old(tx: Transaction, now: datetime) -> bool:
+    """Return whether backfills, deliveries or events have expired."""
+    before = now - timedelta(days=DAYS)
+    return (
+        retention.has_old_backfills(tx, before=before)
+        or webhooks.has_old_deliveries(tx, now - DELIVERY_LIFE)
+        or retention.has_old_events(tx, keep=EVENTS, before=before)
+    )

@@ -83,11 +83,14 @@ def check_repository(owner: str, location: Location) -> None:
 
 
 def check_project(owner: str | None, location: Location) -> None:
-    """Raise UsageError if the state, which is that of the project `owner`, is not that of this location's project."""
-    name = location.project
+    """Raise UsageError if the state, which is that of the project `owner`, is not that of this location's project.
+
+    In a database on a server, each project has a state of its own, and `owner` may be the name before it was copied.
+    """
+    name = location.project if location.state_url is None else None
     if name is not None and owner is not None and name != owner:
         raise UsageError(
-            f"{name_state(location)} is that of the project {owner}, not of {name}.",
+            f"The {name_state(location)} is that of the project {owner}, not of {name}.",
             hint=f"One file has the state of one project: choose another --state-dir, or use --project {owner}."
             f" If the project is called {name} from now on, use `controller run --project {name} --adopt-state`.",
         )
@@ -101,8 +104,8 @@ def name_state(location: Location) -> str:
 
 
 def state_option(location: Location) -> str:
-    """Return the option that selects another state."""
-    return "--state-dir" if location.state_url is None else "--state-url"
+    """Return the option that selects another state, or two of them."""
+    return "--state-dir" if location.state_url is None else "--project or --state-url"
 
 
 def is_of_repository(owner: str, location: Location) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, Select, delete, func, insert, select, update
 
 from controller.model.notifications import Announcement, Incident, IncidentMember, Trouble
 from controller.store.notification_tables import announcements, incident_members, incidents, notifier
@@ -99,7 +99,8 @@ def find_announcements(tx: Transaction, incident_ids: Collection[int]) -> list[A
 
 def add(tx: Transaction, incident: Incident) -> Incident:
     """Record a new incident. Return it with its id; that of the argument is ignored."""
-    row = {**to_row(tx, incidents, incident), "id": None}
+    row = to_row(tx, incidents, incident)
+    del row["id"]
     number = tx.connection.execute(insert(incidents).values(row)).inserted_primary_key
     assert number is not None
     return Incident(**{**_values(incident), "id": number[0]})
@@ -155,13 +156,17 @@ def rename(tx: Transaction, old: str, new: str) -> None:
 
 def delete_old(tx: Transaction, *, before: datetime, limit: int) -> int:
     """Delete up to `limit` incidents that were closed before `before`. Return how many."""
-    old = (
-        select(incidents.c.id)
-        .where(incidents.c.project == tx.project, incidents.c.closed_at < before)
-        .order_by(incidents.c.closed_at)
-        .limit(limit)
-    )
+    old = _old(tx, before).order_by(incidents.c.closed_at).limit(limit)
     return int(tx.connection.execute(delete(incidents).where(incidents.c.id.in_(old))).rowcount)
+
+
+def has_old(tx: Transaction, *, before: datetime) -> bool:
+    """Return whether `delete_old` deletes something."""
+    return tx.connection.execute(_old(tx, before).limit(1)).first() is not None
+
+
+def _old(tx: Transaction, before: datetime) -> Select[tuple[int]]:
+    return select(incidents.c.id).where(incidents.c.project == tx.project, incidents.c.closed_at < before)
 
 
 def _values(value: Any) -> dict[str, Any]:

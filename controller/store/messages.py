@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, ScalarSelect, delete, func, select, update
+from sqlalchemy import ColumnElement, Row, ScalarSelect, Select, delete, func, select, update
 
 from controller.model.commit_statuses import COMMIT_STATUS, COMMIT_STATUS_CHANNEL
 from controller.model.notifications import ChannelState, ChannelStatus, Message, MessageState, SettingsProblem
@@ -211,19 +211,24 @@ def delete_old(tx: Transaction, *, before: datetime, limit: int, state: str | No
 
     `state`: only messages with this state. The newest commit status is kept: it is compared with the next one.
     """
-    newest = func.coalesce(_newest_commit_status(tx), "")
-    old = (
-        select(messages.c.id)
-        .where(messages.c.project == tx.project, messages.c.delivery != MessageState.WAITING.value)
-        .where(
-            messages.c.id != newest,
-            messages.c.created_at < before,
-            *(() if state is None else (messages.c.state == state,)),
-        )
-        .order_by(messages.c.id)
-        .limit(limit)
-    )
+    old = _old(tx, before, state).order_by(messages.c.id).limit(limit)
     return int(tx.connection.execute(delete(messages).where(messages.c.id.in_(old))).rowcount)
+
+
+def has_old(tx: Transaction, *, before: datetime, state: str | None = None) -> bool:
+    """Return whether `delete_old` deletes something."""
+    return tx.connection.execute(_old(tx, before, state).limit(1)).first() is not None
+
+
+def _old(tx: Transaction, before: datetime, state: str | None) -> Select[tuple[str]]:
+    newest = func.coalesce(_newest_commit_status(tx), "")
+    return select(messages.c.id).where(
+        messages.c.project == tx.project,
+        messages.c.delivery != MessageState.WAITING.value,
+        messages.c.id != newest,
+        messages.c.created_at < before,
+        *(() if state is None else (messages.c.state == state,)),
+    )
 
 
 def find_channels(tx: Transaction) -> list[ChannelStatus]:

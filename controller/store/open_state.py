@@ -25,7 +25,7 @@ def open_read_only(location: Location) -> Store | None:
     if store is None and location.state_url is not None:
         raise NoStateError(
             f"No controller has ever run with the database {location.state_url}.",
-            hint="Start one with `controller run`, or correct --state-url.",
+            hint="Start one with `controller run`, or correct --project or --state-url.",
         )
     if store is not None:
         try:

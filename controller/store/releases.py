@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, delete, exists, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, delete, exists, select, update
 
 from controller.model.runs import RunId
 from controller.store.prepared import Prepared, listed, listed_rows
@@ -127,14 +127,22 @@ def delete_pending(tx: Transaction, deployment: str, upstream: str) -> None:
 
 def delete_old(tx: Transaction, deployment: str) -> None:
     """Delete the records of this deployment whose released run and upstream run are no longer stored."""
-    tx.connection.execute(
-        delete(releases).where(
-            releases.c.project == tx.project,
-            releases.c.deployment == deployment,
-            releases.c.run_id.is_not(None),
-            ~exists().where(runs.c.id == releases.c.run_id),
-            ~exists().where(runs.c.id == releases.c.upstream_run_id),
-        )
+    tx.connection.execute(delete(releases).where(*_is_old(tx, deployment)))
+
+
+def has_old(tx: Transaction, deployment: str) -> bool:
+    """Return whether `delete_old` deletes something."""
+    query = select(releases.c.deployment).where(*_is_old(tx, deployment))
+    return tx.connection.execute(query.limit(1)).first() is not None
+
+
+def _is_old(tx: Transaction, deployment: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        releases.c.project == tx.project,
+        releases.c.deployment == deployment,
+        releases.c.run_id.is_not(None),
+        ~exists().where(runs.c.id == releases.c.run_id),
+        ~exists().where(runs.c.id == releases.c.upstream_run_id),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
-from sqlalchemy import and_, delete, exists, func, or_, select
+from sqlalchemy import Select, and_, delete, exists, func, or_, select
 
 from controller.model.runs import TERMINAL, Outcome, RunId, RunState
 from controller.store import backfills
@@ -63,6 +63,19 @@ def delete_due_times(
 
     A due time before `run_before` remains as long as one of its runs is stored. Return how many were deleted.
     """
+    old = _old_due_times(tx, deployment, skipped_before, run_before).order_by(occurrences.c.scheduled_for).limit(limit)
+    return int(tx.connection.execute(delete(occurrences).where(occurrences.c.id.in_(old))).rowcount)
+
+
+def has_old_due_times(tx: Transaction, deployment: str, *, skipped_before: datetime, run_before: datetime) -> bool:
+    """Return whether `delete_due_times` deletes something."""
+    old = _old_due_times(tx, deployment, skipped_before, run_before)
+    return tx.connection.execute(old.limit(1)).first() is not None
+
+
+def _old_due_times(
+    tx: Transaction, deployment: str, skipped_before: datetime, run_before: datetime
+) -> Select[tuple[int]]:
     has_run = exists().where(
         runs.c.project == occurrences.c.project,
         runs.c.deployment == occurrences.c.deployment,
@@ -72,13 +85,8 @@ def delete_due_times(
         and_(occurrences.c.outcome == Outcome.SKIPPED.value, occurrences.c.scheduled_for < skipped_before),
         and_(occurrences.c.scheduled_for < run_before, ~has_run),
     )
-    old = (
-        select(occurrences.c.id)
-        .where(occurrences.c.project == tx.project, occurrences.c.deployment == deployment, is_old)
-        .order_by(occurrences.c.scheduled_for)
-        .limit(limit)
-    )
-    return int(tx.connection.execute(delete(occurrences).where(occurrences.c.id.in_(old))).rowcount)
+    of_deployment = (occurrences.c.project == tx.project, occurrences.c.deployment == deployment)
+    return select(occurrences.c.id).where(*of_deployment, is_old)
 
 
 def delete_events(tx: Transaction, *, keep: int, before: datetime, limit: int) -> int:
@@ -87,29 +95,40 @@ def delete_events(tx: Transaction, *, keep: int, before: datetime, limit: int) -
     The newest event is never deleted: SQLite would give its number to the next one, and readers that resume after
     a number would miss events.
     """
+    old = _old_events(tx, keep, before).order_by(events.c.id).limit(limit)
+    return int(tx.connection.execute(delete(events).where(events.c.id.in_(old))).rowcount)
+
+
+def has_old_events(tx: Transaction, *, keep: int, before: datetime) -> bool:
+    """Return whether `delete_events` deletes something."""
+    old = _old_events(tx, keep, before).order_by(events.c.id)
+    return tx.connection.execute(old.limit(1)).first() is not None
+
+
+def _old_events(tx: Transaction, keep: int, before: datetime) -> Select[tuple[int]]:
     newest = select(func.max(events.c.id)).scalar_subquery()
     of_project = events.c.project == tx.project
     last_kept = tx.connection.execute(
         select(events.c.id).where(of_project).order_by(events.c.id.desc()).limit(1).offset(keep - 1)
     ).scalar()
-    old = (
-        select(events.c.id)
-        .where(of_project, events.c.id < newest, or_(events.c.id < (last_kept or 0), events.c.time < before))
-        .order_by(events.c.id)
-        .limit(limit)
-    )
-    return int(tx.connection.execute(delete(events).where(events.c.id.in_(old))).rowcount)
+    is_old = or_(events.c.id < (last_kept or 0), events.c.time < before)
+    return select(events.c.id).where(of_project, events.c.id < newest, is_old)
 
 
 def delete_backfills(tx: Transaction, *, before: datetime, limit: int) -> int:
     """Delete up to `limit` backfills that ended before `before`. Return how many."""
-    old = (
-        select(backfill_table.c.id)
-        .where(backfill_table.c.project == tx.project, backfill_table.c.finished_at < before)
-        .order_by(backfill_table.c.finished_at)
-        .limit(limit)
-    )
+    old = _old_backfills(tx, before).order_by(backfill_table.c.finished_at).limit(limit)
     return int(tx.connection.execute(delete(backfill_table).where(backfill_table.c.id.in_(old))).rowcount)
+
+
+def has_old_backfills(tx: Transaction, *, before: datetime) -> bool:
+    """Return whether `delete_backfills` deletes something."""
+    return tx.connection.execute(_old_backfills(tx, before).limit(1)).first() is not None
+
+
+def _old_backfills(tx: Transaction, before: datetime) -> Select[tuple[str]]:
+    is_old = (backfill_table.c.project == tx.project, backfill_table.c.finished_at < before)
+    return select(backfill_table.c.id).where(*is_old)
 
 
 def unknown_ids(tx: Transaction, run_ids: Iterable[str]) -> set[str]:

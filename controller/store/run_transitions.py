@@ -23,7 +23,7 @@ from controller.store.store import Transaction
 
 _ATTEMPT_COLUMNS = [column.name for column in attempts.columns]
 _PLACED_COLUMNS = ("session", "instance", "node", "code")
-"""What is known once the runner of an attempt is ready."""
+"""The columns that are set when the runner of an attempt is ready."""
 _OUTCOME_COLUMNS = ("reason", "finished_at", "exit_code", "signal")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, delete, insert, select, tuple_, update
 
 from controller.model.triggers import FileVersion, SeenFile, WatchProblem
 from controller.store.rows import from_row, to_row
@@ -77,9 +77,17 @@ def forget(tx: Transaction, files: Iterable[SeenFile]) -> None:
 
 def forget_removed(tx: Transaction) -> None:
     """Delete the records of the files of deployments that were deleted, and whose tombstone has expired."""
+    tx.connection.execute(delete(seen_files).where(*_is_removed(tx)))
+
+
+def has_removed(tx: Transaction) -> bool:
+    """Return whether `forget_removed` deletes something."""
+    return tx.connection.execute(select(seen_files.c.path).where(*_is_removed(tx)).limit(1)).first() is not None
+
+
+def _is_removed(tx: Transaction) -> tuple[ColumnElement[bool], ...]:
     names = select(inventory.c.name).where(inventory.c.project == tx.project)
-    is_removed = (seen_files.c.project == tx.project, seen_files.c.deployment.not_in(names))
-    tx.connection.execute(delete(seen_files).where(*is_removed))
+    return seen_files.c.project == tx.project, seen_files.c.deployment.not_in(names)
 
 
 def find_problems(tx: Transaction, deployment: str | None = None) -> list[WatchProblem]:

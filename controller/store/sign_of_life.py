@@ -1,6 +1,6 @@
-"""What controllers that share a state write outside of the leader's transactions: that they live, and reports.
+"""Writes signs of life and reports of controllers that share a state, outside of the transactions of the leader.
 
-Each one writes about its own host only, so these writes need no leadership. They do not count as commits.
+Each controller writes about its own host only, so it need not lead. These writes are not announced as commits.
 """
 
 import json

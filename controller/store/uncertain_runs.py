@@ -31,7 +31,7 @@ def mark(tx: Transaction, reasons: Mapping[RunId, str], now: datetime) -> None:
 
 
 def clear(tx: Transaction, run_ids: Collection[RunId]) -> None:
-    """Record that it is known again whether these runs are running."""
+    """Record that these runs are no longer uncertain."""
     if run_ids:
         values = {"uncertain_since": None, "uncertain_reason": None}
         tx.connection.execute(update(runs).where(runs.c.id.in_(list(run_ids))).values(values))
@@ -40,6 +40,6 @@ def clear(tx: Transaction, run_ids: Collection[RunId]) -> None:
 def _log(reasons: Mapping[RunId, str | None]) -> None:
     for run_id, reason in reasons.items():
         if reason is None:
-            log.info("It is known again whether a run is running", extra={"run": run_id})
+            log.info("A run is no longer uncertain", extra={"run": run_id})
         else:
             log.warning("It is unknown whether a run is running", extra={"run": run_id, "reason": reason})

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Select, delete, insert, select
 
 from controller.model.runs import RunId
 from controller.store.store import Transaction
@@ -60,12 +60,17 @@ def save_delivery(tx: Transaction, webhook: str, delivery: str, run_id: RunId, n
 def delete_deliveries(tx: Transaction, before: datetime, limit: int) -> None:
     """Delete up to `limit` deliveries that were received before this time."""
     table = webhook_deliveries
-    old = (
-        select(table.c.webhook, table.c.delivery)
-        .where(table.c.project == tx.project, table.c.received_at < before)
-        .order_by(table.c.received_at)
-        .limit(limit)
-    )
+    old = _old_deliveries(tx, before).order_by(table.c.received_at).limit(limit)
     for row in tx.connection.execute(old).all():
         is_same = (table.c.project == tx.project, table.c.webhook == row.webhook, table.c.delivery == row.delivery)
         tx.connection.execute(delete(table).where(*is_same))
+
+
+def has_old_deliveries(tx: Transaction, before: datetime) -> bool:
+    """Return whether `delete_deliveries` deletes something."""
+    return tx.connection.execute(_old_deliveries(tx, before).limit(1)).first() is not None
+
+
+def _old_deliveries(tx: Transaction, before: datetime) -> Select[tuple[str, str]]:
+    table = webhook_deliveries
+    return select(table.c.webhook, table.c.delivery).where(table.c.project == tx.project, table.c.received_at < before)

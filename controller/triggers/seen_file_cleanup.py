@@ -38,6 +38,8 @@ class SeenFileCleanup:
         now = self._clock.now()
         with self._store.read() as tx:
             files = seen_files.page(tx, self._last, seen_files.MAX_PATHS)
+            is_last = len(files) < seen_files.MAX_PATHS
+            has_removed = is_last and seen_files.has_removed(tx)
         missing = {file.version.path for file in files if _is_missing(file.version.path)}
         gone = [file for file in files if file.version.path in missing]
         newly_missing = [file for file in gone if file.missing_since is None]
@@ -48,8 +50,7 @@ class SeenFileCleanup:
                 seen_files.record_missing(tx, newly_missing, now)
                 seen_files.record_missing(tx, returned, None)
                 seen_files.forget(tx, expired)
-        is_last = len(files) < seen_files.MAX_PATHS
-        if is_last:
+        if has_removed:
             with self._store.write() as tx:
                 seen_files.forget_removed(tx)
         self._last = ("", "") if is_last else _key(files[-1])

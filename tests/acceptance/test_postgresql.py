@@ -3,7 +3,8 @@
 import signal
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,9 @@ def test_a_controller_that_is_killed_continues_with_the_state_on_the_server(
     assert select(url, "SELECT count(*) FROM attempts") == [(1,)]
     assert (shared.root / "starts").read_text() == "started\n"
     assert not (shared.state / "state.db").exists()
+    with followed_events(shared, url) as follower:
+        shared.tell("hold", "slow", "--reason", "lunch")
+        until(lambda: "lunch" in follower.read_text(), "the event to be followed")
     doctor = shared.ask("doctor").out
     assert f"PostgreSQL {POSTGRESQL}" in doctor
     assert "term 2" in doctor
@@ -100,6 +104,49 @@ def test_a_run_of_a_lost_host_is_uncertain_until_an_operator_ends_it(
     ended = shared.tell("runs", "show", run_id)
     assert (ended["state"], ended["reason"]) == ("crashed", "outcome unknown: host gone was declared lost")
     (shared.root / "gate").touch()
+
+
+def test_two_projects_share_a_database(shared: Repository, url: StateUrl, running: Start, tmp_path: Path) -> None:
+    other = Repository(tmp_path / "hr", shared.machine)
+    for repository, project in ((shared, "sales"), (other, "hr-eu")):
+        repository.write("controller.yaml", f"project: {project}\n")
+        repository.write("deployments/tick.yaml", TICK.format(root=repository.root))
+        repository.commit()
+        running(repository)
+    until(lambda: all((repository.root / "ticks").exists() for repository in (shared, other)), "both to tick")
+    assert (shared.status()["source"]["project"], other.status()["source"]["project"]) == ("sales", "hr-eu")
+    listed = {row["name"]: (row["repo"], row["deployments"]) for row in shared.tell("projects")}
+    assert listed == {"sales": (str(shared.root), 1), "hr-eu": (str(other.root), 1)}
+    assert all(row["leader"] for row in other.tell("projects"))
+    for line in (shared.root / "ticks").read_text().splitlines():
+        assert line not in (other.root / "ticks").read_text()
+    assert "project hr-eu" in other.ask("doctor").out
+    refused = shared.ask("run", "--once", "--project", "hr-eu", "--state-dir", str(tmp_path / "third"))
+    assert refused.code == 2
+    shared.write("controller.yaml", "project: moved\n")
+    shared.commit()
+    until(lambda: other_project(select(url, "SELECT findings FROM controller_sales.source")), "the finding")
+
+
+def other_project(rows: list[tuple[Any, ...]]) -> bool:
+    return "OtherProject" in str(rows)
+
+
+@contextmanager
+def followed_events(shared: Repository, url: StateUrl) -> Iterator[Path]:
+    """Follow the events with the command line; yield its output, once it waits for announcements."""
+    output = shared.root.parent / "events.txt"
+    with output.open("wb") as stream:
+        process = shared.machine.start(
+            "events", "--follow", "--repo", shared.address, stdout=stream.fileno(), stderr=stream.fileno()
+        )
+    is_waiting = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'controller' AND query LIKE 'SELECT commits%'"
+    try:
+        until(lambda: select(url, is_waiting), "the command to listen")
+        yield output
+    finally:
+        process.kill()
+        process.wait(30)
 
 
 def stop_process(leader: Running, _url: StateUrl) -> None:

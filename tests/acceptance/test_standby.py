@@ -218,6 +218,16 @@ def test_without_a_leader_changes_are_refused_until_the_standby_leads(
     (shared.root / "gate").touch()
 
 
+def test_a_standby_follows_a_leader_that_stops(leader: Running, url: StateUrl, standby: Callable[..., Standby]) -> None:
+    other = standby()
+    before = trigger(other.address, "say")[1]["run_id"]
+    leader.stop()
+    until(lambda: select(url, "SELECT 1 FROM leadership WHERE term = 2 AND url IS NOT NULL"), "the standby to lead")
+    assert select(url, "SELECT url FROM leadership") == [(other.address,)]
+    assert send(other.address, "GET", f"/api/v1/runs/{before}")[0] == 200
+    assert trigger(other.address, "say")[0] == 201
+
+
 @pytest.mark.usefixtures("leader")
 def test_a_request_is_forwarded_once(url: StateUrl, standby: Callable[..., Standby]) -> None:
     other = standby()
@@ -232,11 +242,13 @@ def test_a_request_is_forwarded_once(url: StateUrl, standby: Callable[..., Stand
     assert select(url, "SELECT 1 FROM runs") == []
 
 
-@pytest.mark.usefixtures("leader")
-def test_a_leader_with_another_token_is_named(standby: Callable[..., Standby]) -> None:
-    other = standby(token="u" * 43)
-    status, problem, _ = send(
-        other.address, "POST", "/api/v1/deployments/say/runs", {}, Authorization=f"Bearer {'u' * 43}"
-    )
-    assert (status, problem["reason"]) == (502, "DifferentTokens")
-    assert "token" in problem["hint"]
+def test_a_leader_with_another_token_is_named(leader: Running, standby: Callable[..., Standby]) -> None:
+    token = "u" * 43
+    other, own = standby(token), f"Bearer {token}"
+    run_id = trigger(address_of(leader), "say")[1]["run_id"]
+    changed = send(other.address, "POST", "/api/v1/deployments/say/runs", {}, Authorization=own)
+    log = send(other.address, "GET", f"/api/v1/runs/{run_id}/logs", Authorization=own)
+    for status, problem, _ in (changed, log):
+        assert (status, problem["reason"]) == (502, "DifferentTokens")
+        assert "token" in problem["hint"]
+    assert send(other.address, "GET", f"/api/v1/runs/{run_id}", Authorization=own)[0] == 200

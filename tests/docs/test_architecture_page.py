@@ -56,8 +56,8 @@ def test_adr_0001_lists_the_enforced_layers() -> None:
 
 
 def test_every_variable_that_a_flow_gets_is_documented() -> None:
-    parts = ("launcher.py", "supervisor/supervise.py")
-    text = "".join((PACKAGE / "runs" / "executors" / "local" / name).read_text(encoding="utf-8") for name in parts)
+    parts = ("local/launcher.py", "flow_specification.py", "local/supervisor/supervise.py")
+    text = "".join((PACKAGE / "runs" / "executors" / name).read_text(encoding="utf-8") for name in parts)
     assert Launcher.__name__ in text
     page = (DOCS / "runs.md").read_text(encoding="utf-8")
     given = set(re.findall(r'"(CONTROLLER_[A-Z_]+|TMPDIR)"(?::|\] =)', text))

@@ -16,6 +16,8 @@ from tests.package_index import PackageIndex, served_index
 from tests.ray_cluster import RayCluster
 from tests.receivers import free_port
 
+WORD = "xylophone"
+"""The value of the secret `SHOP_WORD`."""
 ROOT = Path(__file__).parents[2]
 
 
@@ -67,8 +69,11 @@ class RemoteProject:
             **self.repository.machine.environment,
             "PYTHONPATH": str(ROOT),
             "CONTROLLER_LISTEN": self.address,
-            "RAY_TEST_ADDRESS": self.cluster.address,
-            "RAY_TEST_TOKEN_FILE": str(self.cluster.token_file),
+            "CONTROLLER_EXECUTOR": "ray",
+            "CONTROLLER_RAY_ADDRESS": self.cluster.address,
+            "CONTROLLER_RAY_TOKEN_FILE": str(self.cluster.token_file),
+            "CONTROLLER_NODE_SECRET_FILE": str(self.cluster.node_secret_file),
+            "SHOP_WORD": WORD,
             **variables,
         }
         with self.log.open("ab") as log:

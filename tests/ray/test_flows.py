@@ -7,10 +7,11 @@ import pytest
 
 from tests.acceptance.harness import is_alive, until
 from tests.package_index import PackageIndex
-from tests.ray.conftest import RemoteProject
+from tests.ray.conftest import WORD, RemoteProject
 
 pytestmark = pytest.mark.ray
 
+ON_SECOND_NODE = "{custom: {second: 0.1}}"
 FLOWS = """
 import os
 import time
@@ -25,7 +26,8 @@ def work(place: str, number: int = 1):
     while not (folder / "go").exists():
         time.sleep(0.05)
     print("ends")
-    return {"doubled": 2 * number, "code": Path(__file__).parent.parent.as_posix()}
+    word = os.environ.get("WORD")
+    return {"doubled": 2 * number, "code": Path(__file__).parent.parent.as_posix(), "letters": sorted(word or "")}
 
 
 def fail(place: str):
@@ -47,8 +49,9 @@ class Work:
                 f"""
                 name: {name}
                 flow: flows/all.py:{function}
-                parameters:
-                  place: {json.dumps(str(folder))}
+                parameters: {{place: {json.dumps(str(folder))}}}
+                resources: {ON_SECOND_NODE if name.endswith("second") else "{}"}
+                secrets: {"{WORD: {env: SHOP_WORD}}" if name.endswith("second") else "{}"}
                 """,
             )
         self._repository.write("flows/all.py", FLOWS)
@@ -102,6 +105,7 @@ def test_flows_run_on_both_nodes_with_their_results_and_logs(project: RemoteProj
     until(lambda: len(work.starts()) == 2, "both flows to start")
     until(lambda: repository.wait_for_output(there) == ["begins with 21"], "the log of a flow that runs")
     assert repository.deployment("work-second")["last_run"]["state"] == "running"
+    assert WORD not in json.dumps(project.cluster.get("/api/jobs/"))
 
     work.let_end()
 
@@ -109,11 +113,14 @@ def test_flows_run_on_both_nodes_with_their_results_and_logs(project: RemoteProj
     assert [results[run_id]["state"] for run_id in (here, there, failing)] == ["succeeded", "succeeded", "failed"]
     assert results[here]["result"]["doubled"] == 8
     assert results[there]["result"]["doubled"] == 42
+    assert "".join(results[there]["result"]["letters"]) == "".join(sorted(WORD))
     assert str(project.cluster.cache("node")) in results[there]["result"]["code"]
     assert repository.ask("runs", "logs", there).out.splitlines() == ["begins with 21", "ends"]
     assert "ValueError: no such customer" in repository.ask("runs", "logs", failing).out
     assert sorted(run_id for run_id, _ in work.starts()) == sorted([here, there])
-    until(lambda: project.cluster.get("/api/jobs/") == [], "the jobs to be removed from the cluster")
+    jobs = {row[0] for row in repository.select("SELECT job_id FROM attempts")}
+    assert len(jobs) == 3
+    until(lambda: not jobs & project.cluster.job_ids(), "the jobs to be removed from the cluster")
 
 
 def test_a_flow_is_cancelled_on_its_node(project: RemoteProject, work: Work) -> None:
@@ -205,6 +212,7 @@ def test_conflicting_python_environments_are_built_on_the_nodes(
     deployments = {"old": "1.0", "old-second": "1.0", "new": "2.0", "new-second": "2.0"}
     for name, version in deployments.items():
         document = f"name: {name}\nflow: flows/versions.py:main\npython: {{requirements: [sums=={version}]}}\n"
+        document += f"resources: {ON_SECOND_NODE}\n" if name.endswith("second") else ""
         repository.write(f"deployments/{name}.yaml", document)
     repository.write(
         "flows/versions.py",

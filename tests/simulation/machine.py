@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 
 from controller.clock import Clock
+from controller.model.deployments import Deployment
 from controller.model.queues import EVERYTHING
 from controller.model.runs import Attempt, Run, RunOutcome, RunState
 from controller.runs.executors.executor import Alive, AttemptStatus, Launchable, NotStarted, Phase
@@ -219,6 +220,10 @@ class SimulatedExecutor:
     def readable(self) -> list[SimulatedHandle]:
         """Return the attempts that wake the engine up."""
         return [handle for handle in self._handles if handle.is_readable]
+
+    def find_obstacle(self, deployment: Deployment) -> str | None:  # noqa: ARG002
+        """Return None: it runs all deployments."""
+        return None
 
     def describe(self, launchable: Launchable, attempt: Attempt) -> Attempt:  # noqa: ARG002
         """Record nothing more."""

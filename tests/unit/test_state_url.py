@@ -42,6 +42,7 @@ def test_texts_have_the_url_without_its_password(text: str, public: str) -> None
         "postgresql://a:s3cret@h",
         "postgresql://a:s3cret@h/",
         "postgresql://h/d?password=s3cret",
+        "postgresql://h/d?sslkey=k&sslpassword=s3cret",
     ],
 )
 def test_other_urls_are_refused_without_repeating_them(text: str) -> None:

@@ -28,7 +28,7 @@ from controller.api.dashboard import (
 )
 from controller.api.dashboard.templating import render_error
 from controller.api.http.credentials import Credentials
-from controller.api.http.forwarder import Forwarder
+from controller.api.http.forwarder import NODE, Forwarder
 from controller.api.http.forwarding import ForwardingMiddleware
 from controller.api.http.head_middleware import HeadMiddleware
 from controller.api.http.problem_details import Problem, problem, problem_of
@@ -106,10 +106,12 @@ def make_application(
     hosts: frozenset[str],
     node_desk: NodeDesk | None = None,
     forwarder: Forwarder | None = None,
+    *,
+    has_nodes: bool = False,
 ) -> ASGIApp:
     """Return the complete ASGI application, including the security middleware, and the node API if there is a desk.
 
-    A standby has a `forwarder`.
+    A standby has a `forwarder`. `has_nodes`: nodes send their requests to this address.
     """
     app = make_routes(dependencies, deployment_cache)
     if node_desk is not None:
@@ -123,18 +125,22 @@ def make_application(
         credentials=dependencies.credentials,
         cookie=dependencies.cookie,
         clock=dependencies.clock,
-        has_nodes=node_desk is not None,
+        has_nodes=has_nodes,
     )
 
 
 def make_node_application(
-    node_desk: NodeDesk, hosts: frozenset[str], credentials: Credentials, clock: Clock
+    node_api: NodeDesk | Forwarder, hosts: frozenset[str], credentials: Credentials, clock: Clock
 ) -> ASGIApp:
-    """Return an application that has only the node API, for an address of its own."""
+    """Return an application that has only the node API, for an address of its own. A standby forwards its requests."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    node.add_routes(app, node_desk)
     _add_error_handlers(app)
-    return SecurityMiddleware(app, hosts=hosts, credentials=credentials, cookie="", clock=clock, has_nodes=True)
+    routes: ASGIApp = app
+    if isinstance(node_api, Forwarder):
+        routes = ForwardingMiddleware(app, node_api, credentials, folder=NODE)
+    else:
+        node.add_routes(app, node_api)
+    return SecurityMiddleware(routes, hosts=hosts, credentials=credentials, cookie="", clock=clock, has_nodes=True)
 
 
 def make_routes(dependencies: Dependencies | None, deployment_cache: DeploymentCache | None) -> FastAPI:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
+NODE = "/node/"
 _LOCAL = frozenset({"/login", "/logout", "/api/v1/login-links"})
 _OF_RUN = re.compile(r"/(?:api/v1/)?runs/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(/.*)?")
 _OF_FILES = re.compile(r"/api/v1/python/.+")
@@ -41,7 +42,7 @@ class Forwarder:
         """Return how much a request needs the leader. Raises StateError."""
         if path in _LOCAL:
             return Need.NONE
-        if not is_safe:
+        if not is_safe or path.startswith(NODE):
             return Need.ONLY
         run = _OF_RUN.fullmatch(path)
         if run is not None and not self.has_files(run[1]):

@@ -1,7 +1,8 @@
 """Passes requests that a standby can't answer on to the leading controller: over one hop, and as a stream.
 
 The security middleware has checked the caller before. The forwarded request has a proof of its author instead of the
-caller's credentials, which the leader accepts if both controllers have the same token. A webhook keeps its signature.
+caller's credentials, which the leader accepts if both controllers have the same token. A webhook keeps its signature,
+and the request of a node its ticket.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from controller.api.http.credentials import Credentials
-from controller.api.http.forwarder import Forwarder, Need
+from controller.api.http.forwarder import NODE, Forwarder, Need
 from controller.api.http.problem_details import problem, problem_of
 from controller.api.http.responses import author_of
 from controller.api.http.security_middleware import FORWARDED, HOOKS, SAFE
@@ -34,10 +35,11 @@ _NOT_RETURNED = _HOP_BY_HOP | {"date", "server"}
 
 
 class ForwardingMiddleware:
-    """ASGI middleware of a standby, within the security middleware."""
+    """ASGI middleware of a standby, within the security middleware. It forwards only paths below `folder`."""
 
-    def __init__(self, app: ASGIApp, forwarder: Forwarder, credentials: Credentials) -> None:
+    def __init__(self, app: ASGIApp, forwarder: Forwarder, credentials: Credentials, folder: str = "/") -> None:
         self._app = app
+        self._folder = folder
         self._forwarder = forwarder
         self._credentials = credentials
         self._tls: ssl.SSLContext | None = None
@@ -45,6 +47,9 @@ class ForwardingMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Forward a request, or pass it on to the application."""
         path: str = scope["path"]
+        if not path.startswith(self._folder):
+            await self._app(scope, receive, send)
+            return
         is_safe = scope["method"] in SAFE
         try:
             need = await run_in_threadpool(self._forwarder.need, path, is_safe=is_safe)
@@ -68,7 +73,7 @@ class ForwardingMiddleware:
                 first = await anext(answer)
                 self._forwarder.count += 1
                 if _is_refused(scope, first):
-                    await _different_tokens(url)(scope, receive, send)
+                    await (instead or _different_tokens(url))(scope, receive, send)
                     return
                 await _relay(first, answer, receive, send)
         except ControllerError as error:
@@ -79,9 +84,12 @@ class ForwardingMiddleware:
 
     def _own_headers(self, scope: Scope, url: str) -> list[tuple[bytes, bytes]]:
         """Return the headers that replace those of the caller."""
-        author = "webhook" if scope["path"].startswith(HOOKS) else author_of(Request(scope))
+        path: str = scope["path"]
+        is_node = path.startswith(NODE)
+        author = "webhook" if path.startswith(HOOKS) else "node" if is_node else author_of(Request(scope))
         proof = self._credentials.sign_author(author)
-        return [(b"host", urlsplit(url).netloc.encode()), (FORWARDED.encode(), proof.encode())]
+        ticket = [(name, value) for name, value in scope["headers"] if is_node and name == b"authorization"]
+        return [(b"host", urlsplit(url).netloc.encode()), (FORWARDED.encode(), proof.encode()), *ticket]
 
     def _tls_for(self, url: str) -> ssl.SSLContext | None:
         if not url.startswith("https:"):
@@ -173,8 +181,10 @@ async def _send_response(head: h11.Response, rest: AsyncGenerator[h11.Response |
 
 
 def _is_refused(scope: Scope, head: h11.Response | h11.Data) -> bool:
-    is_unauthorized = isinstance(head, h11.Response) and head.status_code == 401
-    return is_unauthorized and not scope["path"].startswith(HOOKS)
+    """Return whether the leader does not accept the proof of this controller, whatever the caller has sent."""
+    if not isinstance(head, h11.Response) or head.status_code != 401:
+        return False
+    return not scope["path"].startswith((HOOKS, NODE)) or (b"www-authenticate", b"Bearer") in head.headers
 
 
 def _different_tokens(url: str) -> ASGIApp:

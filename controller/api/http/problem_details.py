@@ -97,7 +97,7 @@ def problem_of(error: ControllerError) -> Response:
     elif isinstance(error, UnauthorizedError):
         headers = {"www-authenticate": "Signature"}
     elif isinstance(error, TicketError):
-        headers = {"www-authenticate": "Bearer"}
+        headers = {"www-authenticate": 'Bearer realm="node"'}
     elif isinstance(error, NotReadyError):
         headers = {"retry-after": "1"}
     return problem(status, error.reason, error.message, hint=error.hint, errors=errors, headers=headers)

@@ -19,6 +19,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from controller.api.http.credentials import Credentials
+from controller.api.http.forwarder import NODE
 from controller.api.http.problem_details import problem
 from controller.api.http.protocol import BODY_SECONDS, MAX_BODY_BYTES
 from controller.clock import Clock
@@ -27,7 +28,6 @@ from controller.rate_limit import TokenBucket
 PUBLIC = frozenset({"/healthz", "/login"})
 PUBLIC_FOLDER = "/static/"
 HOOKS = "/hooks/"
-NODE = "/node/"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 FORWARDED = "x-controller-forwarded"
 """The header of a request that a standby forwards, with the signed author of the request."""
@@ -64,7 +64,7 @@ class Caller:
 class SecurityMiddleware:
     """ASGI middleware. `hosts` are the accepted values of the `Host` header, in lower case.
 
-    `has_nodes`: the application serves the node API.
+    `has_nodes`: nodes send their requests to this address. Those that a standby forwards are accepted everywhere.
     """
 
     body_seconds = BODY_SECONDS
@@ -118,7 +118,7 @@ class SecurityMiddleware:
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts_of(scope):
             return problem(421, "UnknownHost", "Unknown host name.", hint="See --public-host.")
         is_hook = scope["path"].startswith(HOOKS)
-        if self._has_nodes and scope["path"].startswith(NODE):
+        if scope["path"].startswith(NODE) and self._is_for_nodes(headers):
             scope["caller"] = None
             return None
         if "peer" in scope:
@@ -142,6 +142,10 @@ class SecurityMiddleware:
         if caller is not None or path in PUBLIC or path.startswith(PUBLIC_FOLDER):
             return None
         return self._unauthenticated_response(scope, headers)
+
+    def _is_for_nodes(self, headers: Headers) -> bool:
+        """Return whether a request to the node API is authenticated by its ticket."""
+        return self._has_nodes or self._credentials.forwarded_author(headers.get(FORWARDED, "")) is not None
 
     def _hosts_of(self, scope: Scope) -> frozenset[str]:
         """Only `localhost` on the Unix socket: another name would mean that the request was forwarded to it."""

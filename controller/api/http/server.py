@@ -32,10 +32,13 @@ Build = Callable[["HttpServer"], Any]
 class HttpServer:
     """Serves the application that `build` returns; `build` is called on the server's thread.
 
-    `path` is the Unix socket. Without `listen`, the server has no TCP address.
+    `path` is the Unix socket, if there is one. Without `listen`, the server has no TCP address. `further_hosts`:
+    accepted values of the `Host` header, in addition to those of `listen`.
     """
 
-    def __init__(self, path: Path, listen: Listen | None, credentials: Credentials, build: Build) -> None:
+    further_hosts: frozenset[str] = frozenset()
+
+    def __init__(self, path: Path | None, listen: Listen | None, credentials: Credentials, build: Build) -> None:
         self._path = path
         self._listen = listen
         self._credentials = credentials
@@ -71,7 +74,7 @@ class HttpServer:
     def hosts(self) -> frozenset[str]:
         """The accepted values of the `Host` header: the bound address and the configured public host names."""
         if self._listen is None:
-            return frozenset()
+            return self.further_hosts
         host = self._listen.host
         names = {*self._listen.public_hosts, *([] if host in ("0.0.0.0", "::") else [host])}
         if self._listen.is_loopback:
@@ -82,7 +85,7 @@ class HttpServer:
             hosts |= {f"{bare}:{self.port}".lower()}
             if name in self._listen.public_hosts:
                 hosts.add(bare.lower())
-        return frozenset(hosts)
+        return self.further_hosts.union(hosts)
 
     @property
     def is_bound(self) -> bool:
@@ -115,19 +118,20 @@ class HttpServer:
             _check_certificate(self._listen)
             self._socket = _bind(self._listen)
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            self._control = bind_path(self._path)
-        except BaseException:
-            self._close_descriptors()
-            raise
-        self._control_file = self._path.lstat()
+        if self._path is not None:
+            try:
+                self._control = bind_path(self._path)
+            except BaseException:
+                self._close_descriptors()
+                raise
+            self._control_file = self._path.lstat()
         self._thread.start()
-        if self._socket is not None:
+        if self._socket is not None and self._path is not None:
             log.info("Dashboard", extra={"url": self.url, "hint": "run `controller login` to get a login link"})
 
     def close(self) -> None:
         """Stop serving and end the streams. Does nothing if called again."""
-        if self._control is None:
+        if self._wake_write < 0:
             return
         os.write(self._wake_write, b"e")
         if self._loop is not None:
@@ -143,12 +147,14 @@ class HttpServer:
         self._socket = self._control = None
         for descriptor in (self._wake_read, self._wake_write):
             os.close(descriptor)
+        self._wake_read = self._wake_write = -1
 
     def _unlink(self) -> None:
         """Remove the socket file, unless another controller has replaced it by its own."""
         with contextlib.suppress(OSError):
-            if self._control_file is not None and os.path.samestat(self._path.lstat(), self._control_file):
-                self._path.unlink()
+            path, file = self._path, self._control_file
+            if path is not None and file is not None and os.path.samestat(path.lstat(), file):
+                path.unlink()
 
     @property
     def _sockets(self) -> list[socket.socket]:
@@ -236,7 +242,7 @@ def _bind(listen: Listen) -> socket.socket | None:
     except OSError as error:
         address, cause = f"{listen.host}:{listen.port}", error.strerror or str(error)
         if listen.is_explicit:
-            raise UsageError(f"--listen {address}: {cause}.", hint="Choose another port, or --listen none.") from error
+            raise UsageError(f"{listen.option} {address}: {cause}.", hint="Choose another port, or none.") from error
         log.warning(
             "Dashboard not available: the address is in use, perhaps by another controller",
             extra={"address": address, "error": cause, "hint": "choose another with --listen HOST:PORT"},

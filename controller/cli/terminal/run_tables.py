@@ -95,6 +95,7 @@ def run_detail(run: RunDetail, now: datetime, zone: tzinfo | None) -> Renderable
         ("spec", text_format.plain(run.spec_digest)),
         ("version", text_format.plain(run.version or "-")),
         ("python", text_format.python(run.python)),
+        *([("executor", text_format.plain(place))] if (place := _place(run.history)) else []),
         ("tags", text_format.plain(", ".join(run.tags) or "-")),
         ("parameters", text_format.parameters(run.parameters)),
     ]
@@ -115,6 +116,15 @@ def _waits_until(time: datetime, zone: tzinfo | None) -> Text:
 def _upstream(run: UpstreamRun, zone: tzinfo | None) -> str:
     due_time = "" if run.due_time is None else f" (due {format_time(run.due_time, zone)})"
     return f"{run.deployment} {run.run_id[SHORT_ID]}{due_time}"
+
+
+def _place(attempts: Sequence[Attempt]) -> str:
+    """Return where the last attempt runs, if that is a cluster."""
+    if not attempts or attempts[-1].job_id is None:
+        return ""
+    last = attempts[-1]
+    node = f", on {last.node}" if last.node else ""
+    return f"{last.executor}{node}, job {last.job_id}"
 
 
 def _attempt_table(attempts: Sequence[Attempt], zone: tzinfo | None) -> RenderableType:

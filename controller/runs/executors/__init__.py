@@ -1,1 +1,4 @@
-"""Executors run the processes of flows. There is one executor: the local machine."""
+"""Executors run the attempts of runs: `local` on this machine, and `remote` as jobs of a cluster.
+
+`node` is what runs on the nodes of a cluster. See docs/executors.md.
+"""

@@ -97,7 +97,7 @@ def _reason(state: RunState, ending: dict[str, Any]) -> str | None:
     if state is RunState.TIMED_OUT:
         return "it ran longer than its timeout"
     if state is RunState.CANCELLED:
-        return "its supervisor received SIGTERM"
+        return _text(ending.get("reason")) or "its supervisor received SIGTERM"
     if state is RunState.SKIPPED:
         # A flow has given its reason or none; a command has only its exit code.
         exit_code = ending.get("exit_code")

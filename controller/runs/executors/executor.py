@@ -166,6 +166,9 @@ class Executor(Protocol):
     def capacity(self) -> int:
         """Return how many attempts can be launched now. Raises ResourceError if the machine lacks a resource."""
 
+    def find_obstacle(self, deployment: Deployment) -> str | None:
+        """Return why runs of this deployment can't be launched here now, for people; None if they can."""
+
     def describe(self, launchable: Launchable, attempt: Attempt) -> Attempt:
         """Return the attempt with what this executor records in its claim, such as where it runs.
 

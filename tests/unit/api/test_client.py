@@ -55,6 +55,7 @@ from tests.unit.api.openapi import document
 
 ANSWERS = {
     "GET /status": Status,
+    "GET /leadership": shapes.Leadership,
     "GET /source": Source,
     "GET /summary": StatusSummary,
     "GET /settings": shapes.Settings,

@@ -11,7 +11,9 @@ import yaml
 from prometheus_client import parser as text_parser
 from prometheus_client.openmetrics import parser as open_metrics_parser
 
+from controller.api.metrics.leadership_families import leadership_families
 from controller.cli.main import cli
+from controller.queries.leadership import Role, Standing
 from tests.conftest import new_repository, wait_until
 from tests.docs.pages import DOCS, sections
 from tests.promql import grouping_labels, series_used, template_labels
@@ -220,6 +222,9 @@ def test_the_page_of_the_api_lists_every_metric_with_its_labels(active: Served) 
         name = f"{family.name}_total" if family.type == "counter" else family.name
         labels = {label for sample in family.samples for label in sample.labels} - {"le"}
         described[name] = described.get(name, set()) | labels
+    of_standby = Standing(role=Role.STANDBY, lag_seconds=0.5, forwarded_requests=1)
+    for shared in leadership_families(of_standby):  # a state in a file has no standbys
+        described[f"{shared.name}_total" if shared.type == "counter" else shared.name] = set()
     page = next(section.text for section in sections(DOCS / "api.md", 2) if section.title == "Metrics")
     cells = re.findall(r"`((?:controller|process)_\w+)(?:\{([\w, ]+)\})?`", page)
     assert {name: {label.strip() for label in labels.split(",") if label} for name, labels in cells} == described

@@ -12,7 +12,7 @@ from tests.generated.option_tables import leaves
 from tests.unit.cli.conftest import Command, Followed
 
 LEAVES = dict(leaves())
-LOCATION = "Location options: --repo, --path, --ref, --environment, --state-dir, --state-url."
+LOCATION = "Location options: --repo, --path, --ref, --environment, --state-dir, --state-url, --project."
 
 
 def test_the_help_shows_every_command_in_a_group_with_a_full_line(command: Command) -> None:

@@ -32,6 +32,8 @@ READING = (
     "notify log",
     "notify channels",
     "python list",
+    "hosts",
+    "projects",
     "run --once",
 )
 CHANGING = ("trigger a", "hold a --reason b", "resume a", "reconcile", "approve abc", "login")

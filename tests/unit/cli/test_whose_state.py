@@ -126,6 +126,22 @@ def test_another_ref_path_or_environment_is_the_same_repository(
     assert names(command, owner.path, state) == ["a"]
 
 
+def test_a_plan_of_another_project_than_that_of_the_state_has_an_error(
+    repository: GitRepository, command: Command, tmp_path: Path
+) -> None:
+    place = ("--repo", str(repository.path), "--state-dir", str(tmp_path / "state"))
+    repository.commit({"controller.yaml": "project: sales\n", "deployments/a.yaml": "name: a\ncommand: ['true']\n"})
+    assert command("run", "--once", *place).code == 0
+    assert command("plan", *place).code == 0
+    repository.commit({"controller.yaml": "queues: {}\nproject: hr\n"})
+    answer = command("plan", *place)
+    assert answer.code == 1
+    assert "controller.yaml:2" in answer.out
+    assert "the project is hr, but the controller runs the project sales" in answer.out
+    refused = command("run", "--once", *place)
+    assert (refused.code, "is that of the project sales, not of hr" in refused.err) == (2, True)
+
+
 @pytest.mark.parametrize("place", [".git/controller", ".controller"])
 def test_a_repository_moved_with_its_state_is_recognized(
     repository: GitRepository, tmp_path: Path, command: Command, place: str

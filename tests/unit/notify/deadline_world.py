@@ -128,8 +128,10 @@ class DeadlineWorld:
         """Check as often as the monitor asks for. Return all changes."""
         changes = DeadlineChange()
         for _ in range(100):
+            has_work, before = self.has_work(), self.records()
             with self.store.write() as tx:
                 change = self.monitor.check(tx, self.clock.now())
+            assert has_work or (change, self.records()) == (DeadlineChange(), before)
             changes = replace(
                 changes,
                 missed=[*changes.missed, *change.missed],
@@ -138,8 +140,14 @@ class DeadlineWorld:
             )
             next_time = self.monitor.next_time()
             if next_time is None or next_time > self.clock.now():
+                assert not self.has_work()
                 return changes
         raise AssertionError("the monitor asks for another check again and again")
+
+    def has_work(self) -> bool:
+        """Return whether the monitor asks for a write transaction."""
+        with self.store.read() as tx:
+            return self.monitor.has_work(tx, self.clock.now())
 
     def pass_time(self, by: timedelta, act: Callable[[], object] = lambda: None) -> DeadlineChange:
         """Let time pass, act, and check."""

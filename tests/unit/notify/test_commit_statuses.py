@@ -60,7 +60,7 @@ class Desk:
             ActiveDeployments(),
             settings=lambda: self.settings,
             new_id=self.ids.new,
-            collectors=[self.statuses.collect],
+            collectors=[self.statuses],
         )
 
     def record_pass(

@@ -1,9 +1,7 @@
 """The evaluation writes incidents and messages in one transaction with the cursor."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import event as sqlalchemy_event
@@ -42,9 +40,8 @@ EVENTS = {RunState.FAILED: "RunFailed", RunState.TIMED_OUT: "RunTimedOut", RunSt
 class World:
     """A state with deployments whose runs end as a test says, and an evaluator of it."""
 
-    def __init__(self, directory: Path) -> None:
-        self.path = directory / "state.db"
-        self.store = Store.open(self.path)
+    def __init__(self, store: Store) -> None:
+        self.store = store
         self.now = NOW
         self.settings = NotifySettings(channels={"ops": Channel(name="ops", url="json://localhost")})
         self.notices: tuple[Condition, ...] | None = None
@@ -61,7 +58,7 @@ class World:
             new_id=self.new_id,
             public_url="https://controller.example.com/",
             deadlines=DeadlineMonitor(deployments),
-            collectors=[Heartbeats(deployments, self.new_id).collect],
+            collectors=[Heartbeats(deployments, self.new_id)],
             notices=None if self.notices is None else lambda: self.notices or (),
         )
         return self.evaluator
@@ -189,13 +186,19 @@ def _event(name: str | None, reason: str, message: str, now: datetime, run_id: s
     )
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest) -> Store:
+    """An empty state database of each kind."""
+    opened: Store = request.getfixturevalue(f"{request.param}_store")
+    return opened
+
+
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
+def world(store: Store) -> World:
+    world = World(store)
     world.declare("etl", "load", "report")
     world.evaluate()
-    yield world
-    world.store.close()
+    return world
 
 
 def test_a_failed_run_and_its_recovery_are_reported_once(world: World) -> None:
@@ -213,8 +216,8 @@ def test_a_failed_run_and_its_recovery_are_reported_once(world: World) -> None:
     assert second.incident_id == first.incident_id
 
 
-def test_what_failed_before_the_first_evaluation_is_reported_when_it_fails_again(tmp_path: Path) -> None:
-    world = World(tmp_path)
+def test_what_failed_before_the_first_evaluation_is_reported_when_it_fails_again(store: Store) -> None:
+    world = World(store)
     world.declare("etl")
     world.fail("etl")
     world.pass_time(HOUR)
@@ -222,7 +225,6 @@ def test_what_failed_before_the_first_evaluation_is_reported_when_it_fails_again
     world.fail("etl")
     world.pass_time(HOUR)
     assert world.titles() == ["etl failed 2 times in a row"]
-    world.store.close()
 
 
 def test_deployments_that_fail_for_one_cause_are_one_message(world: World) -> None:
@@ -510,7 +512,7 @@ def test_a_failure_between_any_two_statements_loses_and_doubles_nothing(world: W
 
 def test_a_store_that_can_not_be_written_raises(world: World) -> None:
     world.fail("etl")
-    reader = Store.open_read_only(world.path)
+    reader = Store.open_read_only(world.store.place)
     evaluator = Evaluator(reader, ActiveDeployments(), settings=lambda: world.settings, new_id=world.new_id)
     with pytest.raises(StateError):
         evaluator.evaluate(world.now)

@@ -32,6 +32,7 @@ class World:
     projected: dict[str, Agenda] = field(default_factory=dict)
     settled: list[tuple[tuple[str, ...], bool]] = field(default_factory=list)
     environment: str | None = None
+    project_name: str | None = None
     is_atomic: bool = False
     deployments: ActiveDeployments = field(init=False)
     reconciler: Reconciler = field(init=False)
@@ -47,7 +48,7 @@ class World:
             source=source or DirectorySource(self.root, path="deployments"),
             store=self.store,
             clock=self.clock,
-            initial=replace(NOBODY, environment=self.environment),
+            initial=replace(NOBODY, environment=self.environment, project_name=self.project_name),
             deployments=self.deployments,
             settle=settle or self._settle,
             project=self._project,

@@ -470,6 +470,23 @@ def test_an_undeclared_environment_changes_nothing(world: World) -> None:
     assert set(world.entries()) == {"a"}
 
 
+def test_a_revision_of_another_project_changes_nothing(world: World) -> None:
+    world.project_name = "sales"
+    world.restart()
+    (world.root / "controller.yaml").write_text("project: sales\n", encoding="utf-8")
+    assert world.put(a=hourly("a")).status.findings == ()
+    (world.root / "controller.yaml").write_text("queues: {}\nproject: hr\n", encoding="utf-8")
+    result = world.put(b=hourly("b"))
+    [finding] = result.status.findings
+    assert (finding.code, finding.file, finding.line) == ("OtherProject", "controller.yaml", 2)
+    assert finding.message == "the project is hr, but the controller runs the project sales"
+    assert set(world.entries()) == {"a"}
+    assert result.status.project_name == "sales"
+    (world.root / "controller.yaml").unlink()
+    assert world.put().status.findings == ()
+    assert set(world.entries()) == {"a", "b"}
+
+
 def test_the_findings_of_a_revision_are_logged_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
     def logged() -> int:
         count = sum(record.message == "Manifest finding" for record in caplog.records)

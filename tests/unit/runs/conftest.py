@@ -33,8 +33,9 @@ from controller.runs.executors.executor_set import ExecutorSet
 from controller.runs.executors.local.executor import LocalExecutor
 from controller.runs.executors.local.fork_server_client import ForkServer
 from controller.runs.executors.local.interpreter import install_sdk, interpreter_command
-from controller.runs.executors.local.launcher import Launch, Launcher, sweep
+from controller.runs.executors.local.launcher import Launch, Launcher
 from controller.runs.executors.local.supervisor import flow_main
+from controller.runs.executors.local.supervisor.process_tree import sweep
 from controller.runs.ids import RunIds
 from controller.runs.log_files import log_files
 from controller.runs.pinned_deployments import PinnedDeployments

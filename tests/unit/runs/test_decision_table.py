@@ -23,7 +23,7 @@ ALIVE = Alive(started=False)
 def evidence(
     answer: JobAnswer | None, *, is_running: bool, since: float = SILENT_AT, message: str | None = None
 ) -> Evidence:
-    """What is known if the cluster has given this answer since then, and was asked after the runner became silent."""
+    """The facts if the cluster has given this answer since then, and was asked after the runner became silent."""
     sighting = answer and Sighting(answer=answer, since=since, asked_at=SILENT_AT + 1, message=message)
     return Evidence(
         cluster="ray", is_running=is_running, silent_at=SILENT_AT, sighting=sighting or None, lost_after=HOUR

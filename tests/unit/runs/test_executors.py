@@ -120,6 +120,19 @@ def test_without_go_no_flow_starts_after_the_controller_ends(place: Place) -> No
 
 
 @remote_only
+def test_a_runner_that_is_lost_while_it_waits_for_go_has_not_started_its_flow(place: Place) -> None:
+    handle = place.launch()
+    wait_until_ready(handle)
+    place.restart()
+    place.installation.lose(handle)
+    adopted = place.adopt(handle)
+    wait_until(lambda: not adopted.receive())
+    adopted.abandon()
+    assert wait_until_ended(adopted) == NotStarted()
+    assert place.starts == 0
+
+
+@remote_only
 def test_a_job_that_waits_for_go_gets_it_from_the_next_controller(place: Place) -> None:
     handle = place.launch()
     wait_until_ready(handle)

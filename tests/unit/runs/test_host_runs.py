@@ -7,8 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from controller.app.host_runs import HostRuns
-from controller.model.runs import Run, RunState
+from controller.model.runs import Run, RunOutcome, RunState
 from controller.operations.cancel import cancel_run
+from controller.runs.executors.executor_set import ExecutorSet
+from controller.runs.executors.local.executor import LocalExecutor
+from controller.runs.executors.local.launcher import Launcher
+from controller.runs.monitor import RunMonitor
 from controller.state_url import StateUrl
 from controller.store.databases.postgresql import connect
 from controller.store.leadership import Leadership
@@ -85,6 +89,24 @@ def test_the_end_of_a_flow_reaches_the_leader(world: World, standby: Standby) ->
     assert (ended.state, ended.exit_code, ended.attempt) == (RunState.SUCCEEDED, 0, 1)
     recheck(world)
     assert standby.check() == 0
+
+
+def test_a_report_stays_until_its_outcome_is_recorded(world: World, standby: Standby) -> None:
+    gate = gated(world)
+    run, pid = leave_running(world, standby)
+    world.stop()
+    gate.touch()
+    wait_for_end(pid)
+    assert standby.check() == 1
+    place = f"elsewhere:{world.state}/elsewhere"
+    launcher = Launcher(directory=world.state / "elsewhere", environment={}, grace=GRACE, place=place)
+    monitor = RunMonitor(world.store, world.clock, ExecutorSet([LocalExecutor(launcher)]))
+    for _ in range(2):  # the turns failed before the commit
+        [(_, status)] = monitor.find_ended([], everything=True)
+        assert isinstance(status, RunOutcome)
+    assert standby.check() == 1
+    world.start(place=place)
+    assert world.wait(run).state is RunState.SUCCEEDED
 
 
 def test_a_flow_that_is_cancelled_is_stopped_on_its_host(world: World, standby: Standby) -> None:

@@ -18,8 +18,9 @@ from controller.runs.executors.executor import NotStarted, Phase
 from controller.runs.executors.remote.handle import RemoteHandle
 from controller.runs.executors.remote.seat import NodeRequest, NotReadyError, TicketError
 from controller.store import Store, events, runs
+from tests.postgresql import BOTH_DATABASES
 from tests.unit.runs.environments import deployment_of
-from tests.unit.runs.remote_parts import ONE, OTHER, RemoteWorld
+from tests.unit.runs.remote_world import ONE, OTHER, RemoteWorld
 
 ALL_REQUESTS = ("fetch", "start", "fail", "log", "events", "beat", "end")
 
@@ -74,6 +75,7 @@ def test_secrets_are_not_written_to_the_directory(world: RemoteWorld) -> None:
     assert all(b"s3cret" not in path.read_bytes() for path in handle.directory.iterdir())
 
 
+@BOTH_DATABASES
 def test_start_waits_until_running_and_its_instance_are_recorded(world: RemoteWorld) -> None:
     handle = world.launch()
     future = world.desk.start(world.ask(handle), node="node-1", proof=None)
@@ -224,6 +226,7 @@ def test_requests_for_unknown_jobs_do_not_read_the_database_without_limit(world:
     assert errors == [NotFoundError] * 100 + [NotReadyError] * 100
 
 
+@BOTH_DATABASES
 def test_an_attempt_in_progress_waits_for_the_controller_that_takes_it_over(world: RemoteWorld) -> None:
     handle = world.start()
     request = world.ask(handle)
@@ -254,6 +257,22 @@ def test_a_reported_failure_proves_that_nothing_was_started(world: RemoteWorld) 
         world.desk.start(world.ask(handle), node=None, proof=None)
     handle.abandon()
     assert handle.read_status() == NotStarted()
+
+
+def test_a_runner_that_fails_after_it_has_asked_to_start_has_not_started(world: RemoteWorld) -> None:
+    handle = world.launch()
+    future = world.desk.start(world.ask(handle), node=None, proof=None)
+    assert handle.receive()
+    world.desk.fail(world.ask(handle), "the job was stopped")
+    world.allow(handle)
+    with pytest.raises(ConflictError):
+        future.result(0)
+    with pytest.raises(ConflictError):
+        world.desk.start(world.ask(handle), node=None, proof=None)
+    assert handle.read_status() == NotStarted()
+    assert handle.why_uncertain() is None
+    assert handle.ended_on_its_own
+    assert handle.launch_failure == "the job was stopped"
 
 
 def test_a_runner_that_has_started_cannot_say_that_it_has_not(world: RemoteWorld) -> None:
@@ -363,6 +382,7 @@ def late_results(world: RemoteWorld) -> list[str]:
         return [event.message for event in events.latest(tx, 100) if event.reason == "LateResult"]
 
 
+@BOTH_DATABASES
 def test_a_late_result_is_an_event_once_and_changes_nothing(world: RemoteWorld) -> None:
     handle = world.start()
     request, ending = world.ask(handle), world.ending_of(handle)

@@ -123,7 +123,9 @@ def test_a_node_builds_the_environment_of_the_controller_from_its_lock(tmp_path:
     (directory / LOCK).write_text("sums==1.0 --hash=sha256:00\n")
     runtime = PythonRuntime(executable=str(directory / "bin/python"), digest=directory.name, version="3.12.1")
     lock = "sums==1.0 --hash=sha256:00\n"
-    assert read_python(runtime) == {"digest": "d" * 64, "requirements": lock, "lock": lock, "version": "3.12"}
+    order = {"digest": "d" * 64, "requirements": lock, "lock": lock, "version": "3.12", "allows_source_builds": False}
+    assert read_python(runtime) == order
+    assert read_python(runtime, allows_source_builds=True) == {**order, "allows_source_builds": True}
     assert read_python(None) is None
 
 

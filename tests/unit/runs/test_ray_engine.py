@@ -273,6 +273,15 @@ def test_each_state_of_ray_is_a_phase(dashboard: Dashboard, ray: RayEngine) -> N
     }
 
 
+def test_a_job_that_has_waited_too_long_for_ray_has_expired(dashboard: Dashboard, ray: RayEngine) -> None:
+    message = "Job supervisor actor failed to start within 900.0 seconds. This timeout can be configured by setting "
+    message += "the environment variable RAY_JOB_START_TIMEOUT_SECONDS."
+    entry = {"submission_id": "a", "status": "FAILED", "message": message}
+    dashboard.set("GET /api/jobs/", 200, [{**entry, "error_type": "JOB_SUPERVISOR_ACTOR_START_TIMEOUT"}])
+
+    assert ray.list_jobs().jobs["a"] == JobStatus(phase=JobPhase.OVER, message=message, has_expired=True)
+
+
 def test_a_job_that_is_not_over_stays_in_the_list(dashboard: Dashboard, ray: RayEngine) -> None:
     dashboard.set("DELETE /api/jobs/c-one-1-abc", 500, NOT_OVER)
 

@@ -1,6 +1,6 @@
 """Controller, runner and supervisor die at every point of a remote attempt: never two starts, always an outcome.
 
-What is certain about the outcome depends on the node alone: the controller may die at any time.
+The possible outcomes depend on the node alone: the controller may die at any time.
 """
 
 import ast
@@ -22,9 +22,9 @@ NODE = [*(f"runner:{point}" for point in RUNNER), *(f"supervisor:{point}" for po
 # The controller writes nothing for a supervisor of its own before a remote launch.
 OWN = [point for point in CONTROLLER if point != "prepared"]
 PAIRS = [[*([own] if own else []), *([node] if node else [])] or ["none"] for own in ("", *OWN) for node in ("", *NODE)]
-# A thorough run tries all pairs; others try each point alone, and every fifth pair.
+# A thorough run tries all pairs; others try each point alone, and every eighth pair.
 if not THOROUGH:
-    PAIRS = [pair for number, pair in enumerate(PAIRS) if len(pair) < 2 or number % 5 == 0]
+    PAIRS = [pair for number, pair in enumerate(PAIRS) if len(pair) < 2 or number % 8 == 0]
 SHARES = 4 if THOROUGH else 2
 
 STARTED = {
@@ -78,7 +78,7 @@ def is_right(answer: dict[str, Any]) -> bool:
     is_known = (answer["state"], answer["result"], answer["starts"]) == ("succeeded", "done", 1)
     if node in KNOWN or (own in EARLY and is_known):
         return is_known
-    if node == "runner:prepared":  # never started, and tried again, until a launch counts as impossible
+    if node == "runner:prepared":  # never started, and tried again, until the launch is given up
         is_given_up = answer["state"] == "failed" and answer["reason"].startswith("not launched")
         return bool(answer["starts"] == (0 if is_given_up else 1) and (is_given_up or answer["state"] == "succeeded"))
     is_unknown = answer["state"] == "crashed" and answer["reason"].startswith("outcome unknown: ")

@@ -137,7 +137,7 @@ def test_a_run_whose_node_is_lost_has_crashed(cluster: Cluster) -> None:
 def test_a_flow_goes_on_although_the_cluster_forgets_its_job(cluster: Cluster) -> None:
     run = cluster.begin()
     cluster.engine.change_session()
-    cluster.clock.advance += 25  # less than after what a runner counts as silent
+    cluster.clock.advance += 25  # a runner is silent after 30 seconds
     assert cluster.world.find(run).state is RunState.RUNNING
     cluster.open_gate()
     assert cluster.world.wait(run).state is RunState.SUCCEEDED

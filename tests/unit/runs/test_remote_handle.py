@@ -1,22 +1,29 @@
-"""The handles of remote attempts, from the launch to the verdict, with a cluster in memory."""
+"""The handles of remote attempts, from the launch to the outcome, with a cluster in memory."""
 
+import errno
 import select
+import selectors
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from controller.model.policies import EnvSecret
 from controller.model.runs import RunOutcome, RunState
 from controller.runs.executors.executor import Alive, NotStarted, Phase, Uncertain
+from controller.runs.executors.executor_set import ExecutorSet
 from controller.runs.executors.remote.handle import RemoteHandle
-from controller.runs.executors.remote.job_engine import JobPhase
+from controller.runs.executors.remote.job_engine import JobList, JobPhase
 from controller.runs.executors.remote.order import read_order
-from controller.store import Store
+from controller.runs.monitor import RunMonitor
+from controller.store import Store, runs
 from tests.conftest import wait_until
 from tests.unit.runs.environments import deployment_of
-from tests.unit.runs.remote_parts import ONE, RemoteWorld
+from tests.unit.runs.remote_world import ONE, MemoryCluster, RemoteWorld
 
 ALIVE = Alive(started=False)
 
@@ -111,9 +118,41 @@ def test_a_job_that_ends_before_the_start_has_not_started(world: RemoteWorld, fa
     assert is_readable(handle)
     assert not handle.receive()
     assert handle.lacking is None
+    assert handle.launch_failure == ("ray: no space" if fate == "over" else "ray has lost its job")
     handle.abandon()
     assert handle.read_status() == NotStarted()
     assert handle.why_uncertain() is None
+
+
+class StrangeCluster(MemoryCluster):
+    """A cluster whose list can't be read."""
+
+    def list_jobs(self) -> JobList:
+        super().list_jobs()
+        raise KeyError("status")
+
+
+def test_a_list_that_cannot_be_read_is_no_answer(tmp_path: Path, store: Store) -> None:
+    world = RemoteWorld(store, tmp_path, cluster=StrangeCluster())
+    handle = world.start()
+    be_silent(world)
+    status = handle.read_status()
+    assert isinstance(status, Uncertain)
+    assert "KeyError" in status.reason
+    world.release()
+
+
+def test_a_job_whose_resources_are_not_free_in_time_is_submitted_again(world: RemoteWorld) -> None:
+    handle = world.launch()
+    job_id = handle.tracked.job_id
+    for count in (2, 3):
+        world.cluster.say(job_id, JobPhase.OVER, "it waited for 15 minutes", has_expired=True)
+        be_silent(world)
+        assert world.cluster.calls.count(("submit", job_id)) == count
+        assert world.cluster.calls[-2:] == [("forget", job_id), ("submit", job_id)]
+    be_silent(world)
+    assert handle.receive()
+    assert handle.read_status() == ALIVE
 
 
 def test_a_job_that_was_listed_before_its_submission_is_not_missing(world: RemoteWorld) -> None:
@@ -195,6 +234,21 @@ def test_a_submission_of_an_abandoned_attempt_is_undone(world: RemoteWorld) -> N
     assert handle.read_status() == NotStarted()
 
 
+def test_a_job_that_was_submitted_after_its_attempt_was_released_is_removed(world: RemoteWorld) -> None:
+    world.look()  # only the first question finds the jobs that an earlier controller has left behind
+    world.cluster.held.clear()
+    handle = world.launch_only()
+    job_id = handle.tracked.job_id
+    wait_until(lambda: handle.tracked.job is not None)
+    handle.abandon()
+    world.finish_without_start(handle)
+    world.cluster.held.set()
+    wait_until(lambda: ("stop", job_id) in world.cluster.calls)
+    world.cluster.say(job_id, JobPhase.OVER)
+    world.look()
+    assert job_id not in world.cluster.statuses
+
+
 def test_an_ended_job_is_removed_from_the_cluster(world: RemoteWorld) -> None:
     handle = world.start()
     job_id = handle.tracked.job_id
@@ -264,7 +318,7 @@ def test_a_lost_attempt_has_crashed(
     if is_adopted:
         world.restart()
         handle = world.adopt(handle)
-        world.clock.pass_seconds(50)  # the runner may have been told to be silent for a minute
+        world.clock.pass_seconds(50)  # an earlier controller may have asked for beats only every minute
     if fate == "over":
         world.cluster.say(handle.tracked.job_id, JobPhase.OVER, "node died")
     elif fate == "forgotten":
@@ -325,6 +379,22 @@ def test_a_silent_runner_is_stopped_by_the_cluster_after_the_grace_period(world:
     wait_until(lambda: stop in world.cluster.calls)
 
 
+def test_the_stop_of_a_silent_runner_is_repeated_once_in_a_while(world: RemoteWorld) -> None:
+    handle = world.start()
+    stop = ("stop", handle.tracked.job_id)
+    handle.request_stop()
+    world.clock.pass_seconds(21)
+    for _ in range(100):  # the engine repeats the request in each turn
+        handle.request_stop()
+    handle.parts.tracker.run(world.cluster.calls.append, ("last", ""))
+    wait_until(lambda: ("last", "") in world.cluster.calls)
+    world.look()
+    assert world.cluster.calls.count(stop) == 1
+    world.clock.pass_seconds(10)
+    handle.request_stop()
+    wait_until(lambda: world.cluster.calls.count(stop) == 2)
+
+
 def test_an_attempt_that_is_starting_is_adopted_and_started_by_the_next_controller(world: RemoteWorld) -> None:
     first = world.launch(deployment_of(["true"], secrets={"TOKEN": EnvSecret(env="KEY")}))
     order = world.desk.fetch(world.ask(first))
@@ -369,6 +439,34 @@ def test_leave_to_start_is_never_taken_back(world: RemoteWorld) -> None:
 def test_the_time_of_the_start_is_in_the_directory(world: RemoteWorld) -> None:
     handle = world.start()
     assert {"order.json", "started"} <= {path.name for path in handle.directory.iterdir()}
+
+
+class FullSelector(selectors.SelectSelector):
+    """A selector that accepts no descriptor."""
+
+    def register(self, *_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_launch_that_cannot_be_waited_for_leaves_no_descriptor(world: RemoteWorld) -> None:
+    monitor = RunMonitor(world.store, world.clock, ExecutorSet([world.executor]))
+    item, attempt = world.claim()
+    with world.store.write() as tx:
+        runs.move(tx, attempt.run_id, expect=RunState.LAUNCHING, to=RunState.PENDING)
+    monitor.attach(FullSelector())
+    before = eventfds()
+    monitor.commit([], [replace(item, run=replace(item.run, state=RunState.PENDING))])
+    assert monitor.take_shortage()
+    assert (world.desk.seats(), eventfds()) == ([], before)
+
+
+def eventfds() -> int:
+    """Return how many eventfds this process has."""
+    names = []
+    for path in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            names.append(path.readlink().name)
+    return names.count("anon_inode:[eventfd]")
 
 
 def test_signals_after_the_release_reach_no_other_descriptor(world: RemoteWorld) -> None:

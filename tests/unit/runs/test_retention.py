@@ -65,6 +65,20 @@ def test_runs_past_the_maximum_age_are_deleted_except_the_newest(world: World) -
     assert kept(world) == [mine[2].id, other.id]
 
 
+def test_a_sweep_with_nothing_to_delete_writes_nothing(world: World) -> None:
+    world.declare(a=KEEP_2)
+    [ended(world) for _ in range(2)]
+    cleaner = sweeper(world)
+    before = world.store.writes.count
+    for _ in range(5):
+        cleaner.sweep()
+    assert world.store.writes.count == before
+    ended(world)
+    cleaner.sweep()
+    assert len(kept(world)) == 2
+    assert world.store.writes.count == before + 2
+
+
 def test_skipped_runs_do_not_displace_others(world: World) -> None:
     world.declare(a=KEEP_2)
     states = 3 * [RunState.FAILED] + 4 * [RunState.SKIPPED]
@@ -85,22 +99,25 @@ def test_the_newest_run_that_was_not_skipped_stays(world: World) -> None:
     assert kept(world) == [run.id for run in (failed, skipped)]
 
 
+@pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("table", ["runs", "backfills", "occurrences"])
-def test_sweeps_use_an_index(world: World, table: str) -> None:
+def test_sweeps_use_an_index(world: World, table: str, count: int) -> None:
+    """A sweep that only reads, and one that deletes a run too."""
     world.declare(a=KEEP_2)
-    ended(world)
+    [ended(world) for _ in range(count)]
     cleaner = sweeper(world)
     statements: list[tuple[str, Any]] = []
-    with world.store.write() as tx:
-        connection = tx.connection.engine
+    engines = [world.store._reader, world.store._writer]
 
     def record(_connection: object, _cursor: object, statement: str, parameters: Any, *_rest: object) -> None:
         if f"FROM {table}" in statement:
             statements.append((statement, parameters))
 
-    event.listen(connection, "before_cursor_execute", record)
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", record)
     cleaner.sweep()
-    event.remove(connection, "before_cursor_execute", record)
+    for engine in engines:
+        event.remove(engine, "before_cursor_execute", record)
     assert statements
     with world.store.write() as tx:
         for statement, parameters in statements:

@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
+from controller.runs.executors.attempt_files import exit_outcome
 from controller.runs.executors.node.bootstrap import job_argv
 from controller.runs.executors.node.cache import delete
 from controller.runs.executors.node.package import runner_files
 from tests.conftest import PATIENCE_SECONDS, wait_until
-from tests.node_peer import JOB, NONCE, ROOT, TICKET, NodePeer, digest_of, order_of, runner_zip, zip_of
+from tests.node_peer import CUT, JOB, NONCE, ROOT, TICKET, NodePeer, digest_of, order_of, runner_zip, zip_of
 from tests.package_index import PackageIndex, served_index
 from tests.unit.runs.test_supervisor import is_gone
 
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.integration
 
 WAITS = "echo $$ > pid; echo begin; while [ ! -e gate ]; do sleep 0.02; done; echo end; exit $(cat gate)"
 RUNNER = runner_zip()
+CERTIFICATE = Path(__file__).parents[2] / "localhost.pem"
 BUILD_SECONDS = 3 * PATIENCE_SECONDS
 
 
@@ -42,10 +44,16 @@ class Node:
         self._peers: list[NodePeer] = []
         self._jobs: list[subprocess.Popen[bytes]] = []
 
-    def serve(self, order: dict[str, Any], packages: Mapping[str, bytes] | None = None, **start: Any) -> NodePeer:
-        """Answer with this order."""
+    def serve(
+        self,
+        order: dict[str, Any],
+        packages: Mapping[str, bytes] | None = None,
+        certificate: Path | None = None,
+        **start: Any,
+    ) -> NodePeer:
+        """Answer with this order, over https with a certificate."""
         answer = {"parameters": {}, "secrets": {}, "upstream": None, **start}
-        self.peer = NodePeer(order, {digest_of(RUNNER): RUNNER, **(packages or {})}, answer)
+        self.peer = NodePeer(order, {digest_of(RUNNER): RUNNER, **(packages or {})}, answer, certificate)
         self._peers.append(self.peer)
         return self.peer
 
@@ -200,17 +208,52 @@ def test_a_warm_node_needs_one_request_per_step(node: Node) -> None:
 def test_requests_are_repeated_until_they_are_answered(node: Node) -> None:
     peer = node.serve_code({"a.py": FLOW}, "a.py:count", parameters={"x": 21})
     names = ("packages", "fetch", "start", "log", "events", "end")
-    peer.failures = {name: [(503, "0"), (502, "")] for name in names}
+    peer.failures = {name: [(503, "0")] for name in names} | {"start": [(502, ""), (429, "1")]}
     assert node.run()["result"][0] == 42
     assert b"counting" in peer.files["log"]
-    assert all(peer.requests[name] >= 3 for name in names)
+    assert all(peer.requests[name] >= 2 for name in names)
+
+
+def test_requests_whose_answers_are_lost_are_repeated_and_the_flow_starts_once(node: Node) -> None:
+    script = "echo begin >> starts; cat starts"
+    peer = node.serve(order_of(node.work, argv=["sh", "-c", script]))
+    peer.failures = {name: [(CUT, "")] for name in ("packages", "fetch", "start", "log")}
+    assert node.run()["outcome"] == "succeeded"
+    assert peer.files["log"] == b"begin\n"
+    assert all(peer.requests[name] == 2 for name in ("packages", "fetch", "start"))
+
+
+def test_the_attempt_is_over_if_the_answer_to_the_report_of_its_end_is_lost(node: Node) -> None:
+    peer = node.serve(order_of(node.work, argv=["true"]))
+    peer.failures = {"end": [(CUT, "")]}
+    assert wait_for_end(node.start()) == 0
+    assert peer.ending is not None
+    assert (peer.ending["outcome"], peer.requests["end"]) == ("succeeded", 2)
+
+
+def test_runners_that_start_together_on_an_empty_node_fetch_the_code_once(node: Node) -> None:
+    peers = [node.serve_code({"a.py": FLOW}, "a.py:count", parameters={"x": 1}) for _ in range(3)]
+    jobs = []
+    for peer in peers:
+        node.peer = peer
+        jobs.append(node.start())
+    assert [wait_for_end(job) for job in jobs] == [0, 0, 0]
+    assert [peer.ending and peer.ending["outcome"] for peer in peers] == ["succeeded"] * 3
+    assert len(node.entries("code")) == 1
+    runners = 3  # each may fetch the runner's package before another has unpacked it
+    assert sum(peer.requests["packages"] for peer in peers) <= runners + 1
 
 
 def test_a_package_that_arrives_damaged_is_fetched_again(node: Node) -> None:
     peer = node.serve_code({"a.py": FLOW}, "a.py:count", parameters={"x": 21})
-    peer.failures = {"packages": [(200, ""), (503, "")]}
-    assert node.run()["outcome"] == "succeeded"
-    assert peer.requests["packages"] == 4
+    package = peer.order["code"]["digest"]
+    whole, peer.packages[package] = peer.packages[package], b"damaged"
+    job = node.start()
+    wait_until(lambda: peer.requests["packages"] == 3)
+    peer.packages[package] = whole
+    assert wait_for_end(job) == 0
+    assert peer.ending is not None
+    assert peer.ending["outcome"] == "succeeded"
 
 
 def test_a_flow_goes_on_while_no_controller_answers_and_its_output_arrives_later(node: Node) -> None:
@@ -316,6 +359,18 @@ def test_a_flow_that_must_not_run_in_silence_is_stopped(node: Node) -> None:
     assert wait_for_end(job) == 0
     assert node.peer.ending is not None
     assert node.peer.ending["outcome"] == "cancelled"
+    assert node.peer.ending["reason"] == "no controller had answered for 0.5 seconds (see on_silence)"
+    outcome = exit_outcome(node.peer.ending)
+    assert outcome.reason == node.peer.ending["reason"]
+
+
+def test_a_quiet_flow_that_must_not_run_in_silence_goes_on_while_a_controller_answers(node: Node) -> None:
+    job = node.start_waiting(on_silence=1.0)
+    wait_until(lambda: node.peer.requests["beat"] >= 8)
+    node.open_gate()
+    assert wait_for_end(job) == 0
+    assert node.peer.ending is not None
+    assert node.peer.ending["outcome"] == "succeeded"
 
 
 def test_a_flow_dies_with_its_runner(node: Node) -> None:
@@ -442,6 +497,9 @@ def test_a_flow_runs_in_the_python_environment_of_its_digest(
         assert node.run(within=BUILD_SECONDS, **variables)["result"] == ["1.5", str(node.cache / "python" / ("e" * 64))]
         requests.append(len(package_index.requests))
     assert 0 < requests[0] == requests[1]
+    [module] = node.cache.glob("python/*/lib/python*/site-packages/tiny/__init__.py")
+    assert (module.stat().st_mode & 0o777, module.parent.stat().st_mode & 0o777) == (0o444, 0o555)
+    assert list(module.parent.glob("__pycache__/__init__.*.pyc"))
 
 
 def without_uv(node: Node) -> str:
@@ -471,6 +529,15 @@ def test_the_start_proves_that_the_node_has_the_secret_of_the_nodes(node: Node) 
     node.run(CONTROLLER_NODE_SECRET_FILE=str(secret))
     expected = hmac.new(b"shared", f"{TICKET}{peer.instance}".encode(), hashlib.sha256).hexdigest()
     assert peer.introduction["proof"] == expected
+
+
+def test_runners_check_the_certificate_of_the_controller(node: Node) -> None:
+    node.serve(order_of(node.work, argv=["true"]), certificate=CERTIFICATE)
+    job = node.start()
+    assert wait_for_end(job) == 1
+    assert job.stderr is not None
+    assert b"CERTIFICATE_VERIFY_FAILED" in job.stderr.read()
+    assert node.run(SSL_CERT_FILE=str(CERTIFICATE))["outcome"] == "succeeded"
 
 
 @pytest.mark.parametrize("prepare", [lambda path: path.mkdir(mode=0o755), lambda path: path.symlink_to(path.parent)])

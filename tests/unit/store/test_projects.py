@@ -1,6 +1,7 @@
 """Several projects in one database: each has its own tables, leader and announcements. A file has one project."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from controller.remotes import parse_url
 from controller.settings import Location
 from controller.state_url import StateUrl, project_of_schema
 from controller.store import Store, events, source_status
-from controller.store.access_check import check_owner
+from controller.store.access_check import check_owner, check_repository
 from controller.store.commit_counter import CommitListener
 from controller.store.databases.postgresql import connect
 from controller.store.ownership import claim
@@ -137,6 +138,38 @@ def status_of(location: Location) -> SourceStatus:
     )
 
 
+def test_a_state_on_a_server_may_have_had_another_name_before_it_was_copied(
+    postgresql_store: Store, postgresql_url: StateUrl, tmp_path: Path
+) -> None:
+    location = Location(repo=tmp_path, path="", ref=None, state_dir=tmp_path, state_url=postgresql_url, project="hr")
+    with postgresql_store.write() as tx:
+        source_status.save(tx, replace(status_of(location), project_name="sales"))
+        claim(tx, location, NOW, is_adopted=False)
+        status = source_status.find(tx)
+    assert status is not None
+    assert status.project_name == postgresql_url.project
+
+
+def test_the_message_about_another_repository_names_the_state_and_how_to_choose_another(tmp_path: Path) -> None:
+    file = Location(repo=tmp_path / "mine", path="", ref=None, state_dir=tmp_path / "state")
+    url = StateUrl(text="postgresql+psycopg://db/x", public="postgresql+psycopg://db/x").of_project("sales")
+    rest = f"belongs to the repository /srv/other, not to {tmp_path}/mine"
+    for location, state, option in (
+        (file, f"The state directory {tmp_path}/state", "--state-dir"),
+        (
+            replace(file, state_url=url, project="sales"),
+            "The database postgresql+psycopg://db/x (project sales)",
+            "--project or --state-url",
+        ),
+    ):
+        with pytest.raises(UsageError) as refused:
+            check_repository("/srv/other", location)
+        assert refused.value.message == f"{state} {rest}."
+        assert refused.value.hint == (
+            f"Add --repo /srv/other to read the state of that one, or choose another {option}."
+        )
+
+
 def test_a_file_is_the_state_of_one_project(sqlite_store: Store, tmp_path: Path) -> None:
     def location(project: str | None) -> Location:
         return Location(repo=tmp_path, path="", ref=None, state_dir=tmp_path, project=project)
@@ -146,8 +179,9 @@ def test_a_file_is_the_state_of_one_project(sqlite_store: Store, tmp_path: Path)
         claim(tx, location(None), NOW, is_adopted=False)
         claim(tx, location("sales"), NOW, is_adopted=False)
         claim(tx, location(None), NOW, is_adopted=False)
-        with pytest.raises(UsageError, match="is that of the project sales, not of hr") as refused:
+        with pytest.raises(UsageError) as refused:
             claim(tx, location("hr"), NOW, is_adopted=False)
+        assert refused.value.message == f"The state directory {tmp_path} is that of the project sales, not of hr."
         assert "--project sales" in str(refused.value.hint)
     check_owner(location("sales"))
     check_owner(location(None))

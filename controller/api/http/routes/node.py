@@ -1,4 +1,4 @@
-"""The node API: what the runners of remote attempts ask and report. See docs/node-api.md.
+"""The node API: what the runners of remote attempts ask and report. See docs/executors.md.
 
 Each request needs the ticket of its attempt, which works nowhere else, and the id of the runner process. Requests that
 wait for the engine occupy no thread. Runners repeat a request that gets no answer, or the status 503.
@@ -25,9 +25,9 @@ WAIT_SECONDS = 25.0
 """How long a request waits for the engine. The runner then repeats it."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _INSTANCE = re.compile(r"[0-9a-f]{32}")
+_OFFSET = re.compile(r"[0-9]{1,18}")
 _MAX_NODE = 255
 _MAX_REASON = 4000
-_MAX_OFFSET = 1 << 62
 _FILES = {"log": "log", "events": "events.jsonl"}
 
 router = APIRouter(prefix="/node/v1", include_in_schema=False)
@@ -109,7 +109,7 @@ def add_routes(app: FastAPI, desk: NodeDesk) -> None:
 async def _append(request: Request, job_id: str, name: str) -> Response:
     node_request = _read(request, job_id)
     text = request.query_params.get("offset", "")
-    if not text.isdecimal() or not text.isascii() or int(text) > _MAX_OFFSET:
+    if _OFFSET.fullmatch(text) is None:
         raise UsageError("`offset` must be the number of bytes before these.")
     data = await request.body()
     desk = _desk(request)

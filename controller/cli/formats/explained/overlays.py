@@ -13,9 +13,9 @@ OVERLAYS = (
     ),
     Explanation(
         code="OtherProject",
-        summary="`controller.yaml` is that of another project",
-        meaning="`project` in `controller.yaml` is not the project whose state the controller uses. Nothing is "
-        "applied, and the active deployments do not change.",
+        summary="`controller.yaml` names another project",
+        meaning="`project` in `controller.yaml` differs from the project whose state the controller uses. The "
+        "controller applies nothing, and the active deployments do not change.",
         remedy="Correct the name. If the project has a new name, restart the controller with `--project`.",
     ),
     Explanation(

@@ -7,6 +7,7 @@ _FILES = "docs/triggers.md, section When files start no runs"
 _GATES = "docs/triggers.md, section With a schedule: a gate"
 _HOOKS = "docs/triggers.md, section Refused requests"
 _ADMISSION = "docs/runs.md, section Admission"
+_CLUSTERS = "docs/clusters.md, section When a node is silent"
 _CONDITIONS = "docs/reconcile.md, section Conditions"
 _DEADLINES = "docs/notifications.md, section Deadlines"
 _CALENDARS = "docs/schedules.md, section Calendars"
@@ -243,8 +244,8 @@ EVENTS = (
     _event(
         "HostLost",
         "an operator declared a host lost",
-        "The state is on a server, and a host did not come back. Its runs in progress ended as crashed.",
-        "Nothing has to be done. A flow that still runs on that host is not stopped: make sure that the host is off.",
+        "An operator used `controller hosts lost`. The runs in progress on that host ended as `crashed`.",
+        "Make sure that the host is off: flows that still run there are not stopped.",
         "docs/scale.md, section Runs of another host",
     ),
     _event(
@@ -274,6 +275,14 @@ EVENTS = (
         "The public holidays of a calendar differ from those of the version that ran before.",
         "Check the new fire times with `controller next NAME`. A calendar with `dates` does not depend on the package.",
         _CALENDARS,
+    ),
+    _event(
+        "LateResult",
+        "a run that was recorded as crashed has reported its end",
+        "The runner of the run was silent for too long, so controller recorded the run as `crashed`. Its flow kept "
+        "running, and has now ended.",
+        "The run keeps its state. Use `on_silence` to stop flows whose runners can't reach a controller.",
+        _CLUSTERS,
     ),
     _event(
         "MissedTimes",

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from controller.errors import ResourceError
+from controller.model.deployments import Deployment
 from controller.model.runs import Attempt, Run, RunState
 from controller.runs.executors.executor import Launchable
 from controller.runs.executors.local.handle import LocalHandle
@@ -47,6 +48,10 @@ class LocalExecutor:
         if not capacity:
             raise ResourceError(f"no file descriptors (limit {soft_limit()})")
         return capacity
+
+    def find_obstacle(self, deployment: Deployment) -> str | None:  # noqa: ARG002
+        """Return None: this machine runs all deployments."""
+        return None
 
     def describe(self, launchable: Launchable, attempt: Attempt) -> Attempt:  # noqa: ARG002
         """Record where it runs."""

@@ -36,7 +36,7 @@ from controller.runs.executors.local.fork_server_client import ForkServer
 from controller.runs.executors.local.interpreter import PACKAGE, install_sdk, interpreter_command, search_path
 from controller.runs.executors.local.python_servers import PythonServers
 from controller.runs.executors.local.run_files import private, write_parameters, write_upstream
-from controller.runs.executors.local.supervisor import cold_start, flow_main
+from controller.runs.executors.local.supervisor import cold_start, flow_main, process_tree
 from controller.runs.executors.local.supervisor.poll import ready
 from controller.runs.executors.local.supervisor.spawn import PARAMETERS_FD
 from controller.runs.executors.local.users import FlowUser, create_private_directory, grant_traversal
@@ -174,7 +174,7 @@ class Launcher:
             attempt_id = self.attempt_id(nonce)
         except OSError:
             return 0  # without the directory, we can't identify our own processes
-        killed = sweep(attempt_id)
+        killed = process_tree.sweep(attempt_id)
         cgroup_parent.remove(self.group, attempt_id)
         return killed
 
@@ -327,22 +327,6 @@ def command_line(
         return list(deployment.target.argv), {"parameters": dict(parameters)}
     call |= {"parameters": dict(parameters), "sdk": sdk and as_text(sdk)}
     return [*interpreter_command(python), as_text(flow_main.__file__)], call
-
-
-def sweep(attempt_id: str) -> int:
-    """Kill every process with this attempt's id in its environment; return their number.
-
-    The run's id is not enough: a copy of the state directory has it too, and the run of the copy may be alive.
-    """
-    killed = 0
-    cookie = f"CONTROLLER_ATTEMPT_ID={attempt_id}".encode()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            with suppress(OSError):
-                if cookie in (entry / "environ").read_bytes().split(b"\0"):
-                    os.kill(int(entry.name), signal.SIGKILL)
-                    killed += 1
-    return killed
 
 
 def _start_cold(directory: Path, wire: socket.socket) -> subprocess.Popen[bytes]:

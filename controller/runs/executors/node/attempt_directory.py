@@ -5,11 +5,10 @@ import fcntl
 import json
 import os
 import shutil
-import signal
 import sys
 from typing import Any
 
-from controller.runs.executors.local.supervisor import flow_main, temporary_directory
+from controller.runs.executors.local.supervisor import flow_main, process_tree, temporary_directory
 from controller.runs.executors.local.supervisor.spawn import PARAMETERS_FD, PARAMETERS_FILE
 from controller.runs.executors.node.code_packages import PYCACHE, TREE
 
@@ -22,7 +21,7 @@ _HOLDER = "runner.lock"
 class AttemptDirectory:
     """A new directory below `cache`, held by this process for its life.
 
-    Its name is the value of `CONTROLLER_ATTEMPT_ID` in the processes of the flow. It says nothing about the ticket.
+    Its name is the value of `CONTROLLER_ATTEMPT_ID` in the processes of the flow. It is not derived from the ticket.
     """
 
     def __init__(self, cache: str) -> None:
@@ -86,7 +85,7 @@ def end_lost_attempts(cache: str) -> None:
         for name in os.listdir(parent):
             directory = f"{parent}/{name}"
             if os.path.isdir(directory) and not _is_held(directory):
-                _kill_processes(name)
+                process_tree.sweep(name)
                 temporary_directory.remove_left_behind(directory)
                 shutil.rmtree(directory, ignore_errors=True)
 
@@ -149,15 +148,3 @@ def _is_held(directory: str) -> bool:
     finally:
         os.close(descriptor)
     return False
-
-
-def _kill_processes(attempt_id: str) -> None:
-    """Kill every process with this attempt's id in its environment."""
-    cookie = f"CONTROLLER_ATTEMPT_ID={attempt_id}".encode()
-    for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) != os.getpid():
-            with contextlib.suppress(OSError):
-                with open(f"/proc/{name}/environ", "rb") as stream:
-                    is_own = cookie in stream.read().split(b"\0")
-                if is_own:
-                    os.kill(int(name), signal.SIGKILL)

@@ -14,15 +14,17 @@ def run() -> None:
     import time
 
     url, digest, ticket = (os.environ[f"CONTROLLER_{name}"] for name in ("NODE_URL", "RUNNER", "TICKET"))
-    default = f"{os.environ.get('TMPDIR', '/tmp')}/controller-node-{os.getuid()}"
-    cache = os.environ.get("CONTROLLER_NODE_CACHE", default)
+    cache = os.environ.get("CONTROLLER_NODE_CACHE") or os.path.join(
+        os.environ.get("TMPDIR", "/tmp"), f"controller-node-{os.getuid()}"
+    )
     folder, instance, deadline, pause = f"{cache}/runner/{digest}", os.urandom(16).hex(), time.monotonic() + 600, 0.5
     os.makedirs(cache, 0o700, exist_ok=True)
     found = os.lstat(cache)
     if sys.version_info < (3, 10) or found.st_uid != os.getuid() or found.st_mode & 0o170077 != 0o040000:
-        sys.exit(f"controller: it needs Python 3.10, and {cache} must be a directory of this user with mode 0700")
+        sys.exit(f"controller needs Python 3.10, and {cache} must be a directory of this user with mode 0700")
     while not os.path.isdir(folder):
         import hashlib
+        import http.client
         import io
         import tempfile
         import urllib.request
@@ -40,10 +42,9 @@ def run() -> None:
             zipfile.ZipFile(io.BytesIO(package)).extractall(new)
             os.sync()
             os.rename(new, folder)
-        except OSError as error:
-            if os.path.isdir(folder):
-                break
-            if getattr(error, "code", 503) in (401, 404, 409) or time.monotonic() > deadline:
+        except (OSError, http.client.HTTPException) as error:
+            is_final = 400 <= getattr(error, "code", 503) < 429 or "CERTIFICATE_VERIFY_FAILED" in str(error)
+            if is_final or time.monotonic() > deadline:
                 sys.exit(f"controller: the runner can't be fetched from {url}: {error}")
             time.sleep(pause)
             pause = min(2 * pause, 30)

@@ -1,7 +1,7 @@
 """The node's cache: code packages, Python environments and runners by their digest, for all runners of one user.
 
-An entry has a lock file beside it. A runner holds a shared lock on the entries that it uses, for its life. Who makes or
-removes an entry holds the lock exclusively, so that an entry in use never disappears.
+An entry has a lock file beside it. A runner holds a shared lock on the entries that it uses, for its life. To make or
+remove an entry, a runner locks it exclusively, so that an entry in use never disappears.
 """
 
 import contextlib
@@ -88,7 +88,7 @@ def remove_unused(folder: str) -> None:
 
 
 def delete(folder: str) -> None:
-    """Delete a folder, even one whose folders are read-only. What can't be deleted stays."""
+    """Delete a folder, even one whose folders are read-only. Ignores errors."""
     for path, _, _ in os.walk(folder):
         with contextlib.suppress(OSError):
             os.chmod(path, 0o700)
@@ -96,23 +96,21 @@ def delete(folder: str) -> None:
 
 
 def _make(folder: str, is_usable: Callable[[str], bool], make: Callable[[str], None]) -> bool:
-    """Make an entry, unless another runner has just done so. Return False if its folder is damaged and in use."""
-    lock = None
-    for _ in range(_TRIES):  # other runners hold it shortly while they check the folder
+    """Make an entry, unless another runner makes it now. Return False if its folder is damaged and in use."""
+    for _ in range(_TRIES):
         if (lock := _lock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)) is not None:
-            break
-        time.sleep(_TRY_SECONDS)
-        if is_usable(folder):
+            try:
+                if not is_usable(folder):
+                    _remove(folder)
+                    make(folder)
+            finally:
+                os.close(lock)
             return True
-    if lock is None:
-        return False
-    try:
-        if not is_usable(folder):
-            _remove(folder)
-            make(folder)
-    finally:
+        if (lock := _lock(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)) is None:
+            return True  # another runner holds it exclusively: the caller waits for it
         os.close(lock)
-    return True
+        time.sleep(_TRY_SECONDS)  # other runners hold it shortly while they check the folder, or use it
+    return False
 
 
 def _remove(folder: str) -> None:

@@ -1,8 +1,8 @@
 """Fetches the code of a commit into the node's cache, and checks it before it is used again.
 
 An entry has the folders and files that the supervisor's `export_mount` expects: `tree`, `pycache`, `doubt`. `package`
-is the zip file that it was made from. After a run that could have changed the tree, and after a restart of the machine,
-the tree is compared with it.
+is the zip file that it was made from. Once a run could have changed the tree, and after a restart of the machine, the
+tree is compared with it. `doubt` stays: another such run may be in progress.
 """
 
 import hashlib
@@ -85,8 +85,6 @@ def _is_unchanged(folder: str) -> bool:
         if _digest_of(f"{folder}/{_PACKAGE}") != digest or not _is_equal(f"{folder}/{_PACKAGE}", f"{folder}/{TREE}"):
             return False
         _write(f"{folder}/{_BOOT}", _boot_id())
-        if os.path.exists(f"{folder}/{_DOUBT}"):
-            os.unlink(f"{folder}/{_DOUBT}")
     except (OSError, ValueError, zipfile.BadZipFile):
         return False
     return True

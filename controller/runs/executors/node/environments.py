@@ -4,6 +4,8 @@ Packages are installed from wheels only, since building one executes its code. `
 folder is a leftover of an interrupted build.
 """
 
+import contextlib
+import glob
 import os
 import shutil
 import signal
@@ -29,7 +31,7 @@ def find_or_build(cache: Cache, python: dict[str, Any], variables: dict[str, str
 
     `variables` are those of the installer.
     """
-    variables = {"UV_CACHE_DIR": f"{cache.directory}/uv", **variables, "UV_NO_PROGRESS": "1", "UV_NO_CONFIG": "1"}
+    variables = {"UV_CACHE_DIR": f"{cache.directory}/uv", **variables, "UV_NO_PROGRESS": "1"}
     variables |= {"UV_PYTHON_DOWNLOADS": "never", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
 
     def build(folder: str) -> None:
@@ -57,6 +59,8 @@ class Build:
             stream.write(requirements)
         if requirements.strip():
             self._install(is_locked=lock is not None)
+        self._compile()
+        _protect(self._folder)
         os.sync()
         with open(f"{self._folder}/{_READY}", "w", encoding="utf-8") as stream:
             stream.write(os.path.realpath(_interpreter(self._folder)))
@@ -71,7 +75,7 @@ class Build:
         name = sys.executable if is_own else f"python{'.'.join(str(version).split('.')[:2])}"
         found = shutil.which(name, path=self._variables.get("PATH"))
         if found is None:
-            raise BuildError(f"Python {version} is not installed on the node")
+            raise BuildError(f"Python {version} is not installed on the node.")
         self._call([found, "-m", "venv", self._folder])
 
     def _install(self, *, is_locked: bool) -> None:
@@ -82,6 +86,12 @@ class Build:
             self._call([self._uv, "pip", "install", "--python", python, *hashes, *wheels, "-r", file])
         else:
             self._call([python, "-I", "-m", "pip", "install", "-q", *hashes, *wheels, "-r", file])
+
+    def _compile(self) -> None:
+        """Compile the modules to bytecode, except for those that have errors. -S: no code of packages is executed."""
+        folders = glob.glob(f"{self._folder}/lib/python*/site-packages")
+        with contextlib.suppress(BuildError):
+            self._call([_interpreter(self._folder), "-I", "-S", "-m", "compileall", "-q", "-q", *folders])
 
     def _call(self, command: list[str]) -> None:
         """Run a command with its output in a file, and kill what it leaves behind. Raises BuildError."""
@@ -101,7 +111,7 @@ class Build:
                 finally:
                     _kill_group(process.pid)
             except subprocess.TimeoutExpired:
-                raise BuildError(f"the build took longer than {BUILD_SECONDS:g} seconds") from None
+                raise BuildError(f"The build took longer than {BUILD_SECONDS:g} seconds.") from None
             if status != 0:
                 output.seek(max(0, output.seek(0, os.SEEK_END) - _MAX_MESSAGES))
                 raise BuildError(output.read().decode(errors="replace").strip() or f"exit code {status}")
@@ -124,6 +134,17 @@ def _is_ready(folder: str) -> bool:
             return os.access(_interpreter(folder), os.X_OK) and stream.read() == os.path.realpath(_interpreter(folder))
     except OSError:
         return False
+
+
+def _protect(folder: str) -> None:
+    """Let nobody write the files, so that a flow does not change them for others."""
+    for path, _, names in os.walk(folder):
+        for name in names:
+            file = f"{path}/{name}"
+            if not os.path.islink(file):
+                os.chmod(file, 0o555 if os.stat(file).st_mode & 0o100 else 0o444)
+        if path != folder:
+            os.chmod(path, 0o555)
 
 
 def _kill_group(pid: int) -> None:

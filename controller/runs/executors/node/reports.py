@@ -1,4 +1,4 @@
-"""What a runner reports while its flow runs: new output and events, that it lives, and at last how the flow ended.
+"""The reports of a runner: new output and events, beats, and at last how the flow ended.
 
 The supervisor appends to the files `log` and `events.jsonl`. The answer to each piece says how much the controller has:
 a controller that has nothing gets everything again.
@@ -25,21 +25,27 @@ ANSWER_SECONDS = 10.0
 KEPT_SECONDS = 24 * 3600.0
 GIVE_UP_SECONDS = 600.0
 _LEAST_BEAT_SECONDS = 1.0
+_BEATS_IN_PATIENCE = 4
 _OVER = 409
 _TOO_LARGE = (413, 422)
 
 
 class Reports:
-    """The reports of one attempt. `path`: its path in the node API. `directory`: where the files are."""
+    """The reports of one attempt. `path`: its path in the node API. `directory`: where the files are.
 
-    def __init__(self, connection: Connection, path: str, directory: str) -> None:
+    `patience`: after how many seconds without an answer the flow is stopped, if it is. Until then, several beats and
+    repetitions are due, so that a quiet flow whose controller answers goes on.
+    """
+
+    def __init__(self, connection: Connection, path: str, directory: str, patience: "float | None" = None) -> None:
         self._connection = connection
         self._path = path
         self._sent = dict.fromkeys(("log", "events"), 0)
         self._files = {"log": f"{directory}/log", "events": f"{directory}/{EVENTS_FILE}"}
         self._backoff = Backoff()
+        self._longest_pause = float("inf") if patience is None else patience / _BEATS_IN_PATIENCE
         self._heard_at = _now()
-        self._beat_at = self._heard_at + FIRST_BEAT_SECONDS
+        self._beat_at = self._heard_at + self._within(FIRST_BEAT_SECONDS)
         self._next_at = self._heard_at
         self.is_over = False
         self.is_cancelled = False
@@ -58,7 +64,8 @@ class Reports:
             if _now() >= self._beat_at:
                 answer = self._post("beat", {})
                 self.is_cancelled = self.is_cancelled or answer.get("cancel") is True
-                self._beat_at = _now() + max(_LEAST_BEAT_SECONDS, float(answer.get("next") or FIRST_BEAT_SECONDS))
+                asked = max(_LEAST_BEAT_SECONDS, float(answer.get("next") or FIRST_BEAT_SECONDS))
+                self._beat_at = _now() + self._within(asked)
             self._send_output()
             self._backoff.reset()
         except UnansweredError as error:
@@ -66,8 +73,12 @@ class Reports:
         except RefusedError as error:
             self.is_over = self.is_over or error.status == _OVER
             pause = self._backoff.pause(UnansweredError(str(error)))
+        pause = self._within(pause)
         self._next_at = _now() + pause
         return pause
+
+    def _within(self, pause: float) -> float:
+        return min(pause, self._longest_pause)
 
     def send_end(self, ending: dict[str, Any]) -> None:
         """Send the rest of the output, then how the flow ended, until a controller has answered.

@@ -55,20 +55,22 @@ class Runner:
 
     def run(self) -> int:
         """Run it from the first request to the last; return the exit code."""
-        signal.signal(signal.SIGTERM, self._handle_sigterm)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         process_tree.adopt_orphans()
-        self._cache.find_or_make(RUNNER, os.path.basename(self._package), os.path.isdir, _fail_to_make)
-        end_lost_attempts(self._cache.directory)
         directory = AttemptDirectory(self._cache.directory)
         try:
+            signal.signal(signal.SIGTERM, self._handle_sigterm)
+            self._cache.find_or_make(RUNNER, os.path.basename(self._package), os.path.isdir, _fail_to_make)
+            end_lost_attempts(self._cache.directory)
             return self._run(directory)
         except StoppedError:
             self._report_stop()
             return 0
         finally:
-            self._remove(directory)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            directory.remove()
+            self._cache.prune()
 
     def _run(self, directory: AttemptDirectory) -> int:
         try:
@@ -80,10 +82,11 @@ class Runner:
         self._reach("prepared")
         start = self._request("start", self._introduction())
         self._reach("started")
-        reports = Reports(self._connection, self._path, directory.path)
+        on_silence = order.get("on_silence")
+        reports = Reports(self._connection, self._path, directory.path, on_silence)
         try:
             directory.write(order, start, places)
-            ending = self._run_flow(directory, start["secrets"], reports, order.get("on_silence"))
+            ending = self._run_flow(directory, start["secrets"], reports, on_silence)
         except OSError as error:
             ending = _crashed(self._nonce, f"the flow could not be started: {error}")
         self._reach("ended")
@@ -116,13 +119,17 @@ class Runner:
         self._flow = flow
         flow.go(secrets)
         self._reach("running")
+        is_silent = False
         while not flow.has_ended():
             pause = reports.send_due()
-            is_silent = on_silence is not None and reports.silence > on_silence
+            is_silent = is_silent or (on_silence is not None and reports.silence > on_silence)
             if reports.is_over or reports.is_cancelled or is_silent:
                 flow.request_stop()
             wait(flow, pause)
-        return flow.finish()
+        ending = flow.finish()
+        if is_silent and ending["outcome"] == "cancelled":
+            ending["reason"] = f"no controller had answered for {on_silence:g} seconds (see on_silence)"
+        return ending
 
     def _introduction(self) -> dict[str, Any]:
         introduction: dict[str, Any] = {"node": socket.gethostname(), "pid": os.getpid()}
@@ -146,7 +153,7 @@ class Runner:
     def _report_stop(self) -> None:
         """Say once that SIGTERM came before the flow was started: engines soon send SIGKILL."""
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        self._connection.close()
+        self._connection.close()  # it may be in the middle of an answer
         reason = "the job was stopped before its flow was started"
         try:
             self._connection.post(f"{self._path}/fail", {"reason": reason}, seconds=_LAST_WORDS_SECONDS)
@@ -158,10 +165,6 @@ class Runner:
                 self._connection.post(f"{self._path}/end", ending, seconds=_LAST_WORDS_SECONDS)
             except (UnansweredError, RefusedError):
                 return
-
-    def _remove(self, directory: AttemptDirectory) -> None:
-        directory.remove()
-        self._cache.prune()
 
     def _handle_sigterm(self, *_: object) -> None:
         if self._flow is None:

@@ -26,6 +26,7 @@ _SECONDS = 5.0
 _DUPLICATE = "already exists"
 _NOT_OVER = "in a non-terminal state"
 _NO_AGENT = "No available agent"
+_EXPIRED = "JOB_SUPERVISOR_ACTOR_START_TIMEOUT"
 _PHASES = {
     "PENDING": JobPhase.WAITING,
     "RUNNING": JobPhase.RUNNING,
@@ -155,6 +156,7 @@ def _status(entry: dict[str, Any]) -> JobStatus:
         phase=_PHASES.get(entry["status"], JobPhase.RUNNING),
         message=_plain(entry.get("message") or ""),
         node=address or entry.get("driver_node_id"),
+        has_expired=entry.get("error_type") == _EXPIRED,
     )
 
 

@@ -1,7 +1,7 @@
 """Decides what is known about a remote attempt, from its runner and its cluster. Used by the handle of the attempt.
 
-The runner's report always comes first. What the cluster says about the job matters only while the runner is silent, and
-then only if the question was asked after the runner had become silent: a cluster may call a job failed whose flow runs.
+The runner's report always comes first. The status of the job in the cluster matters only while the runner is silent,
+and only if the cluster was asked after the runner had become silent: it may call a job failed whose flow is running.
 """
 
 import enum
@@ -18,7 +18,7 @@ MISSING_SECONDS = 60.0
 
 
 class JobAnswer(enum.Enum):
-    """What the cluster says about a job. `FORGOTTEN`: it does not know the job, or not in its current session."""
+    """The answer of the cluster about a job. `FORGOTTEN`: it does not know the job, or not in its current session."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -43,9 +43,9 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What is known about an attempt whose runner has not reported the end. Times are those of one monotonic clock.
+    """The known facts about an attempt whose runner has not reported the end. Times are those of one monotonic clock.
 
-    `cluster` is the name of the executor. `silent_at`: when the runner counts as silent, unless it is heard before.
+    `cluster` is the name of the executor. `silent_at`: when the runner is treated as silent, unless it sends something.
     `lost_after`: after how many seconds without any answer of the cluster an attempt is given up; None: never.
     `missing_seconds`: how long to wait for the report of a job that the cluster does not know.
     """

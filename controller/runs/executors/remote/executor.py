@@ -16,6 +16,7 @@ from typing import Any
 
 from controller.clock import Clock
 from controller.errors import ControllerError, ResourceError, shortage
+from controller.model.deployments import Deployment
 from controller.model.runs import Attempt, Run, RunState
 from controller.runs.executors.attempt_files import exit_outcome, read_mark
 from controller.runs.executors.executor import Launchable, Phase
@@ -43,6 +44,7 @@ class RemoteSettings:
 
     - `directory`: of the runs. `node_url`: where nodes reach the node API.
     - `run_variables`: further variables of the flow of a run.
+    - `is_pinned`: flows run from commits. `allows_source_builds`: nodes may build packages that have no wheel.
     - `lost_after`: after how long without an answer of the cluster an attempt is given up; None: never.
     """
 
@@ -50,6 +52,8 @@ class RemoteSettings:
     node_url: str
     grace: timedelta
     lost_after: timedelta | None = LOST_AFTER
+    is_pinned: bool = True
+    allows_source_builds: bool = False
     run_variables: Callable[[Run], Mapping[str, str]] = field(default=lambda run: {})  # noqa: ARG005
 
 
@@ -107,6 +111,14 @@ class RemoteExecutor:
             raise ResourceError(f"no file descriptors (limit {soft_limit()})")
         return capacity
 
+    def find_obstacle(self, deployment: Deployment) -> str | None:
+        """Return what is missing to run this deployment on nodes."""
+        if not self._settings.is_pinned:
+            return f"a commit: {self.name} runs only committed code"
+        if deployment.secrets and not self._desk.has_node_secret:
+            return "no node secret (see --node-secret-file)"
+        return None
+
     def describe(self, launchable: Launchable, attempt: Attempt) -> Attempt:  # noqa: ARG002
         """Return the attempt with the id of its job and the hash of its ticket."""
         job_id = job_id_of(attempt.run_id, attempt.number, attempt.nonce)
@@ -118,6 +130,8 @@ class RemoteExecutor:
         directory.parent.mkdir(exist_ok=True, mode=0o700)
         directory.mkdir(mode=0o700)
         handle = self._handle(launchable.run, attempt, directory)
+        silence = launchable.deployment.on_silence
+        handle.on_silence = None if silence is None else silence.total_seconds()
         self._desk.open(handle.seat)
         self._tracker.track(handle.tracked)
         self._tracker.run(self._submit, launchable, handle)
@@ -180,7 +194,7 @@ class RemoteExecutor:
                 runner=runner,
                 variables=self._settings.run_variables(launchable.run),
                 grace=self._settings.grace,
-                python=read_python(launchable.python),
+                python=read_python(launchable.python, allows_source_builds=self._settings.allows_source_builds),
             )
             write_order(seat.directory, order)
         except (OSError, ControllerError) as error:
@@ -245,4 +259,10 @@ def _seconds_since(moment: datetime | None, now: datetime) -> float:
 
 
 def _resources(launchable: Launchable) -> JobResources:
-    return JobResources(memory=launchable.deployment.resources.memory)
+    wanted = launchable.deployment.resources
+    return JobResources(
+        cpus=1.0 if wanted.cpus is None else wanted.cpus,
+        gpus=wanted.gpus or 0.0,
+        memory=wanted.memory,
+        custom=wanted.custom,
+    )

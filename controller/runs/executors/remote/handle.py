@@ -10,7 +10,7 @@ from controller.clock import Clock
 from controller.model.runs import Attempt, Run, RunOutcome, RunState
 from controller.runs.executors.executor import Alive, AttemptStatus, NotStarted, Phase
 from controller.runs.executors.remote import received_files
-from controller.runs.executors.remote.decision_table import MISSING_SECONDS, Evidence, decide
+from controller.runs.executors.remote.decision_table import MISSING_SECONDS, Evidence, JobAnswer, decide
 from controller.runs.executors.remote.job_tracker import JobTracker, TrackedJob
 from controller.runs.executors.remote.node_desk import NodeDesk
 from controller.runs.executors.remote.seat import Seat, Stage
@@ -18,12 +18,13 @@ from controller.runs.executors.remote.seat import Seat, Stage
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 10.0
-"""How long after the grace period a silent runner is stopped by the cluster, if its flow was cancelled."""
+"""How long after the grace period a silent runner is stopped by the cluster, if its flow was cancelled, and how often
+that is repeated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteParts:
-    """What all handles of one executor use. `grace`, `lost_after`: in seconds; see `Evidence`."""
+    """The parts that all handles of one executor use. `grace`, `lost_after`: in seconds; see `Evidence`."""
 
     name: str
     desk: NodeDesk
@@ -55,21 +56,30 @@ class RemoteHandle:
     is_cold: bool = field(default=True, init=False)
     _is_void: bool = False
     _is_over: bool = False
-    _cancelled_at: float | None = None
+    _stop_at: float = 0.0
 
     @property
     def launch_failure(self) -> str | None:
         """Why the runner, or the cluster, could not start the flow."""
         if self.tracked.refusal is not None:
             return f"{self.parts.name}: {self.tracked.refusal}"
-        return self.seat.failure
+        if self.seat.failure is not None:
+            return self.seat.failure
+        sighting = self.tracked.sighting
+        if not self.ended_on_its_own or sighting is None:
+            return None
+        if sighting.answer is JobAnswer.FORGOTTEN:
+            return f"{self.parts.name} has lost its job"
+        if sighting.answer is JobAnswer.OVER:
+            return f"{self.parts.name}: {sighting.message or 'its job ended before the flow was started'}"
+        return None
 
     def fileno(self) -> int | None:
         """Return the descriptor that becomes readable when a runner has asked or reported something."""
         return self.seat.signal.fileno()
 
     def receive(self) -> bool:
-        """Note that a runner asks for leave to start. Return False if the attempt ended without that."""
+        """Note that a runner asks for permission to start. Return False if the attempt ended without that."""
         self.seat.signal.clear()
         if self.lacking or self.launch_failure is not None:
             return False
@@ -89,7 +99,7 @@ class RemoteHandle:
         self.phase = Phase.AWAITING_END
         content: Mapping[str, Any] = {"nonce": self.attempt.nonce, "at": self.parts.clock.now().timestamp()}
         try:
-            received_files.write_mark(self.directory, "started", content)
+            received_files.write_mark(self.directory, "started", content, is_durable=False)  # the record says it too
             received_files.append(self.directory, received_files.LOG, 0, b"", self.parts.clock.now())
         except OSError as error:  # it only shows when the flow was started
             log.warning("The start of a run can't be stored", extra={"run": self.run.id, "error": error.strerror})
@@ -110,12 +120,11 @@ class RemoteHandle:
             self.abandon()
             self.seat.signal.set()
             return
-        self.seat.is_cancelled = True
-        now = self.parts.clock.monotonic()
-        if self._cancelled_at is None:
-            self._cancelled_at = now
-        patience = self.parts.grace + STOP_SECONDS
-        if now - max(self._cancelled_at, self.seat.heard_at) >= patience:
+        now, patience = self.parts.clock.monotonic(), self.parts.grace + STOP_SECONDS
+        if not self.seat.is_cancelled:
+            self.seat.is_cancelled, self._stop_at = True, now + patience
+        if now >= max(self._stop_at, self.seat.heard_at + patience):
+            self._stop_at = now + STOP_SECONDS
             self.parts.tracker.stop(self.tracked)
 
     def read_status(self) -> AttemptStatus:
@@ -125,11 +134,14 @@ class RemoteHandle:
             return NotStarted()
         if self.seat.ending is not None:
             return self.seat.ending
+        if self.seat.failure is not None:  # it came after `start`, and before GO
+            self.ended_on_its_own = True
+            return NotStarted()
         return self._decide()
 
     def why_uncertain(self) -> str | None:
         """Return why the flow may have run: an attempt that has received GO can't be proven not to have started."""
-        if self._is_void or self.run.state is not RunState.RUNNING:
+        if self._is_void or self.seat.failure is not None or self.run.state is not RunState.RUNNING:
             return None
         return "its runner was allowed to start the flow"
 

@@ -1,8 +1,8 @@
 """The protocol of job engines, such as Ray: they place jobs on nodes. A job is one attempt's runner, never its flow.
 
-An engine decides nothing. Only the database lets a flow start, and the runner reports how it ended. What the engine
-says about a job is a second source while the runner is silent. `RemoteExecutor` calls engines on threads of its own,
-so that every method may block for up to `TIMEOUT_SECONDS`.
+An engine decides nothing. Only the database lets a flow start, and the runner reports how it ended. While a runner is
+silent, the status that the engine reports for its job is the second source. `RemoteExecutor` calls engines on its own
+threads, so every method may block for up to `TIMEOUT_SECONDS`.
 """
 
 import enum
@@ -25,7 +25,7 @@ class JobRefusedError(ControllerError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobResources:
-    """What a job reserves on its node: cores, GPUs, bytes of memory, and resources that the cluster names."""
+    """The reservation of a job on its node: cores, GPUs, bytes of memory, and resources that the cluster names."""
 
     cpus: float = 1.0
     gpus: float = 0.0
@@ -43,13 +43,13 @@ class Job:
 
     job_id: str
     argv: tuple[str, ...]
-    variables: Mapping[str, str]
+    variables: Mapping[str, str] = field(repr=False)
     resources: JobResources = field(default_factory=JobResources)
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
 class JobPhase(enum.Enum):
-    """What the engine says about a job."""
+    """The phase of a job, as the engine reports it."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -58,16 +58,20 @@ class JobPhase(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStatus:
-    """The state of a job. `message`: the engine's own words, such as the reason of a failure; `node`: its address."""
+    """The state of a job. `message`: the engine's own words, such as the reason of a failure; `node`: its address.
+
+    `has_expired`: it is over because the engine has given up waiting for its resources. It has not started.
+    """
 
     phase: JobPhase
     message: str | None = None
     node: str | None = None
+    has_expired: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobList:
-    """All jobs that the engine knows. A new `session` means that it has forgotten the jobs of the previous one."""
+    """All jobs that the engine knows. A new `session` means that it has lost the jobs of the previous one."""
 
     session: str
     jobs: Mapping[str, JobStatus]

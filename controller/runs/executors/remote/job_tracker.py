@@ -102,7 +102,16 @@ class JobTracker:
             return
         tracked.sighting = None
         tracked.submitted_at = self._clock.monotonic()
-        self._stop_if_unwanted(tracked)  # it may have become that meanwhile
+        with self._lock:
+            if tracked.job_id not in self._jobs:  # its attempt was released meanwhile
+                self._ended[tracked.job_id] = tracked.is_unwanted
+        self._stop_if_unwanted(tracked)
+
+    def _submit_again(self, tracked: TrackedJob) -> None:
+        """Submit a job again whose resources the cluster did not have in the time that it waits for them."""
+        self._call(self._engine.forget, tracked.job_id)
+        tracked.submitted_at = None
+        self.submit(tracked)
 
     def _stop_if_unwanted(self, tracked: TrackedJob) -> None:
         if tracked.is_unwanted:
@@ -143,18 +152,22 @@ class JobTracker:
         try:
             found = self._engine.list_jobs()
         except EngineUnreachableError as error:
-            self._note_unreachable(asked_at, error.message)
+            self._note_unreachable(asked_at, error)
+        except Exception as error:
+            log.exception("The answer of a cluster can't be read", extra={"executor": self._engine.name})
+            self._note_unreachable(asked_at, EngineUnreachableError(f"{type(error).__name__}: {error}"))
         else:
             self._note_jobs(asked_at, found)
         finally:
             self._is_listing = False
 
-    def _note_unreachable(self, asked_at: float, message: str) -> None:
+    def _note_unreachable(self, asked_at: float, error: EngineUnreachableError) -> None:
         if not self._is_unreachable:
             self._is_unreachable = True
-            log.warning("The cluster does not answer", extra={"executor": self._engine.name, "error": message})
+            fields = {"executor": self._engine.name, "error": error.message, "hint": error.hint}
+            log.warning("The cluster does not answer", extra=fields)
         for tracked in self._submitted():
-            self._see(tracked, JobAnswer.UNREACHABLE, asked_at, message)
+            self._see(tracked, JobAnswer.UNREACHABLE, asked_at, error.message)
 
     def _note_jobs(self, asked_at: float, found: JobList) -> None:
         if self._is_unreachable:
@@ -167,6 +180,8 @@ class JobTracker:
             is_known = status is not None and tracked.session in (None, found.session)
             if status is None or not is_known:
                 self._see(tracked, JobAnswer.FORGOTTEN, asked_at, None)
+            elif status.has_expired and tracked.job is not None and not tracked.is_unwanted:
+                self._submit_again(tracked)
             else:
                 tracked.session = found.session
                 self._see(tracked, _ANSWERS[status.phase], asked_at, status.message)

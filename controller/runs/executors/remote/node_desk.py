@@ -39,9 +39,10 @@ from controller.text import visible_lines
 
 MAX_LOOKUPS = 100
 LOOKUPS_PER_SECOND = 20.0
-"""How often records are read for requests about attempts that are not open here, whoever sends them."""
+"""How often records are read for requests about attempts that are not open here."""
 _REMEMBERED = 1000
 _UNKNOWN = "outcome unknown: "
+_NO_ORDER = "the controller that led before has allowed its start, and its parameters are not on this host"
 
 ReadSecrets = Callable[[Mapping[str, Mapping[str, str]]], Mapping[str, str | None]]
 """Returns the values of secrets by their places, `{"env": …}` or `{"file": …}`; None for one that is not available."""
@@ -90,8 +91,13 @@ class NodeDesk:
             self._seats[seat.job_id] = seat
 
     def go(self, seat: Seat) -> None:
-        """Let the runner that has asked start the flow: `running` and its instance are committed."""
+        """Let the runner that has asked start the flow: `running` and its instance are committed.
+
+        Not if it has reported a failure meanwhile.
+        """
         with self._lock:
+            if seat.stage is Stage.OVER:
+                return
             seat.stage = Stage.STARTED
             seat.started_at = self._clock.monotonic()
             waiting, seat.starts = seat.starts, []
@@ -156,13 +162,14 @@ class NodeDesk:
         return path
 
     def start(self, request: NodeRequest, *, node: str | None, proof: str | None) -> "Future[None]":
-        """Ask for leave to start the flow. The future is done after `running` and this instance are committed."""
+        """Ask for permission to start the flow. The future is done after `running` and this instance are committed."""
         seat = self._find(request)
         self._check_proof(request, proof)
         future: Future[None] = Future()
         with self._lock:
             self._hear(seat, request)
             if seat.stage is Stage.STARTED:
+                self._check_order(seat)
                 resolve(future)
                 return future
             seat.starts = [one for one in seat.starts if not one.cancelled()] + [future]
@@ -201,6 +208,7 @@ class NodeDesk:
             self._hear_started(seat, request)
         with seat.files:
             try:
+                received_files.make_directory(seat.directory)
                 return received_files.append(seat.directory, name, offset, data, self._clock.now())
             except OSError as error:
                 raise _not_stored(error) from error
@@ -227,6 +235,7 @@ class NodeDesk:
         outcome = _outcome_of(ending, seat.nonce)
         with seat.files:
             try:
+                received_files.make_directory(seat.directory)
                 if outcome.state is not RunState.CRASHED:
                     received_files.write_mark(seat.directory, "exit", ending)
             except OSError as error:
@@ -250,7 +259,7 @@ class NodeDesk:
         return seat
 
     def _hear(self, seat: Seat, request: NodeRequest) -> None:
-        """Note that the runner was heard. Raises ConflictError if the attempt is over or belongs to another one."""
+        """Note that the runner has sent something. Raises ConflictError if the attempt is over, or of another one."""
         if seat.stage is Stage.SUSPENDED:
             raise stopping_error()
         if seat.stage is Stage.OVER:
@@ -260,10 +269,23 @@ class NodeDesk:
         seat.heard_at = self._clock.monotonic()
 
     def _hear_started(self, seat: Seat, request: NodeRequest) -> None:
-        """Note that a runner was heard whose flow may run. Raises ConflictError for any other."""
+        """Note that a runner has sent something whose flow may run. Raises ConflictError for any other."""
         self._hear(seat, request)
         if seat.stage is not Stage.STARTED:
-            raise ConflictError("The flow of this attempt has no leave to start.")
+            raise ConflictError("The flow of this attempt has no permission to start.")
+        seat.has_reported = True
+
+    def _check_order(self, seat: Seat) -> None:
+        """End an attempt whose runner asks again for permission to start, if its order is on another host.
+
+        An earlier controller has given permission. The runner did not receive it, or this request was delayed, so
+        the flow may have started. Raises ConflictError, after which the runner ends.
+        """
+        if seat.order is None:
+            if not seat.has_reported and seat.ending is None:
+                seat.ending = RunOutcome(state=RunState.CRASHED, reason=f"{_UNKNOWN}{_NO_ORDER}")
+                seat.signal.set()
+            raise over_error()
 
     def _check_proof(self, request: NodeRequest, proof: str | None) -> None:
         if self._node_secret is None:
@@ -291,19 +313,19 @@ class NodeDesk:
         return over_error() if record.is_over else NotReadyError("The controller has not taken over this attempt yet.")
 
     def _is_recorded(self, request: NodeRequest, ending: Mapping[str, Any]) -> bool:
-        """Whether this end was recorded before. If it comes too late, record that once."""
+        """Whether this end was recorded before, maybe on another host. If it comes too late, record that once."""
         record = self._records.find(request.job_id)
         if record is None or record.attempt.instance != request.instance:
             return False
         attempt = record.attempt
         directory = self._runs_directory / attempt.run_id / f"{attempt.number}-{attempt.nonce}"
-        if read_mark(directory / "exit", attempt.nonce) is not None:
+        outcome = _outcome_of(ending, attempt.nonce)
+        if outcome.state is attempt.state or read_mark(directory / "exit", attempt.nonce) is not None:
             return True
         with self._lock:
             is_new = request.job_id not in self._late
             self._late.add(request.job_id)
         if is_new:
-            outcome = _outcome_of(ending, attempt.nonce)
             self._records.note_late_result(record, outcome.state.value.replace("_", " "))
         return False
 

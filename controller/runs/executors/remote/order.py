@@ -44,6 +44,7 @@ def make_order(
     `variables` are further ones of this run. `python`: how the node builds the Python environment, if it needs one.
     """
     run, deployment = launchable.run, launchable.deployment
+    silence = deployment.on_silence
     root = Path(f"/controller-code-{attempt.nonce}")
     spec = specification(run, deployment, root, environment={}, variables=variables, grace=grace)
     spec["secrets"] = {name: _declared(secret) for name, secret in deployment.secrets.items()}
@@ -58,7 +59,7 @@ def make_order(
             "call": flow_call(deployment, root, None),
             "argv": list(deployment.target.argv) if isinstance(deployment.target, CommandTarget) else None,
             "spec": spec,
-            "on_silence": None,
+            "on_silence": None if silence is None else silence.total_seconds(),
         },
         "start": {
             "parameters": dict(run.parameters),
@@ -68,9 +69,10 @@ def make_order(
     }
 
 
-def read_python(runtime: PythonRuntime | None) -> dict[str, Any] | None:
+def read_python(runtime: PythonRuntime | None, *, allows_source_builds: bool = False) -> dict[str, Any] | None:
     """Return how a node builds the Python environment that was built here: from the same lock, so with the same files.
 
+    `allows_source_builds`: a node may build packages that have no wheel.
     Raises OSError; UsageError: the deployment names an interpreter of this machine.
     """
     if runtime is None:
@@ -81,7 +83,13 @@ def read_python(runtime: PythonRuntime | None) -> dict[str, Any] | None:
         raise UsageError(message, hint="Declare the packages with `python: {requirements: ...}`.")
     lock = (directory / LOCK).read_text(encoding="utf-8")
     version = None if runtime.version is None else ".".join(runtime.version.split(".")[:2])
-    return {"digest": runtime.digest, "requirements": lock, "lock": lock, "version": version}
+    return {
+        "digest": runtime.digest,
+        "requirements": lock,
+        "lock": lock,
+        "version": version,
+        "allows_source_builds": allows_source_builds,
+    }
 
 
 def write_order(directory: Path, order: Order) -> None:

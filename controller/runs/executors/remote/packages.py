@@ -64,6 +64,7 @@ class CodePackages:
             others = [path for path in self._directory.glob("*.zip") if path.stem not in {*needed, self._runner}]
             for path in sorted(others, key=_used_at, reverse=True)[KEPT:]:
                 path.unlink(missing_ok=True)
+            self._digests = {root: digest for root, digest in self._digests.items() if self._path(digest).exists()}
 
     def _pack(self, files: Iterable[tuple[str, Path]]) -> str:
         self._directory.mkdir(mode=0o700, exist_ok=True)

@@ -23,6 +23,13 @@ _NOTE_BYTES = 4096
 _LIMITS = {LOG: LOG_BYTES + _NOTE_BYTES, EVENTS: MAX_FILE_BYTES}
 
 
+def make_directory(directory: Path) -> None:
+    """Create the directory of an attempt, which may be on the host of an earlier controller only. Raises OSError."""
+    if not directory.exists():
+        directory.parent.mkdir(exist_ok=True, mode=0o700)
+        directory.mkdir(exist_ok=True, mode=0o700)
+
+
 def append(directory: Path, name: str, offset: int, data: bytes, now: datetime) -> int:
     """Append to the log or the events if they have this size now. Return their size. Raises OSError."""
     descriptor = os.open(directory / name, _APPENDING, 0o600)
@@ -39,15 +46,18 @@ def append(directory: Path, name: str, offset: int, data: bytes, now: datetime) 
         os.close(descriptor)
 
 
-def write_mark(directory: Path, name: str, content: Mapping[str, Any]) -> None:
-    """Write `started` or `exit` durably. Raises OSError."""
+def write_mark(directory: Path, name: str, content: Mapping[str, Any], *, is_durable: bool = True) -> None:
+    """Write `started` or `exit` atomically; with `is_durable`, sync the file and its directory. Raises OSError."""
     new = directory / f"{name}.new"
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(json.dumps(content).encode())
         stream.flush()
-        os.fsync(stream.fileno())
+        if is_durable:
+            os.fsync(stream.fileno())
     new.rename(directory / name)
+    if not is_durable:
+        return
     folder = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(folder)

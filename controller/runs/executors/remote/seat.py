@@ -35,8 +35,8 @@ class NotReadyError(ControllerError):
 class Stage(enum.Enum):
     """How far an attempt has got.
 
-    `OVER`: it never gets leave to start, or its outcome is committed. `SUSPENDED`: this controller stops, and another
-    one takes over the attempt.
+    `OVER`: it never gets permission to start, or its outcome is committed. `SUSPENDED`: this controller stops, and
+    another one takes over the attempt.
     """
 
     PREPARING = "preparing"
@@ -48,20 +48,21 @@ class Stage(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeRequest:
-    """Who sends a request: the runner process `instance`, with the ticket of the attempt of a job."""
+    """The sender of a request: the runner process `instance`, with the ticket of the attempt of a job."""
 
     job_id: str
-    ticket: str
+    ticket: str = field(repr=False)
     instance: str
 
 
 @dataclass(slots=True, kw_only=True)
 class Seat:
-    """What the desk knows about one attempt.
+    """The facts that the desk knows about one attempt.
 
     - `ticket`: its SHA-256. `order`: None until the code is packed.
     - `instance`: the runner process that has asked to start, and no other may start. `node`: where it runs.
     - `heard_at`: when a runner was last heard. `beat_seconds`: after how long it is expected again.
+    - `has_reported`: its runner has sent something that only one sends whose flow was started.
     - `is_cancelled`: its flow must end.
     - `failure`: why the attempt could not be prepared. `ending`: the outcome that the runner reported.
     """
@@ -78,6 +79,7 @@ class Seat:
     node: str | None = None
     started_at: float = 0.0
     beat_seconds: int = BEAT_SECONDS
+    has_reported: bool = False
     is_cancelled: bool = False
     failure: str | None = None
     ending: RunOutcome | None = None
@@ -93,7 +95,7 @@ class Seat:
 
     @property
     def silent_at(self) -> float:
-        """When the runner counts as silent, unless it is heard before."""
+        """When the runner is treated as silent, unless it sends something."""
         return self.heard_at + SILENT_SECONDS + self.beat_seconds - BEAT_SECONDS
 
 

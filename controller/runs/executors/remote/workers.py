@@ -21,11 +21,15 @@ class Workers:
 
     def submit(self, function: Callable[..., object], *arguments: Any) -> None:
         """Call the function in a thread, after the calls that were submitted before."""
+        self._calls.put(partial(function, *arguments))
         while len(self._threads) < self._count:
             thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # the machine has too many threads; the next call tries again
+                log.warning("A thread of an executor can't be started", extra={"error": str(error)})
+                return
             self._threads.append(thread)
-            thread.start()
-        self._calls.put(partial(function, *arguments))
 
     def close(self) -> None:
         """Let the threads end after the calls that were submitted. A later call starts new ones."""

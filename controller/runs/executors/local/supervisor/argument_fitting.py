@@ -21,7 +21,10 @@ def all_fit(function: Any, arguments: dict[str, Any]) -> bool:
     """Return whether each of these named arguments certainly needs no conversion."""
     if type(function) is not _FUNCTION or hasattr(function, "__wrapped__"):
         return False
-    code, hints = function.__code__, function.__annotations__
+    try:
+        code, hints = function.__code__, function.__annotations__
+    except NameError:  # Python 3.14 evaluates them here, and the name is imported for type checkers only
+        return False
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     return all(name in names and (name not in hints or fits(hints[name], value)) for name, value in arguments.items())
 

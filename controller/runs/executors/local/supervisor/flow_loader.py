@@ -1,6 +1,6 @@
 """Loads the code of a flow: makes its folders importable, loads its file or module, and finds the flow in it.
 
-Used by `flow_main` in the process of a flow, and by the process that executes a Python spec. It imports only the
+Used by `flow_call` in the process of a flow, and by the process that executes a Python spec. It imports only the
 standard library, and must not import anything else of the controller: it is loaded as a file, alone.
 
 These are importable, after the standard library and before installed packages: the import paths of the deployment, the

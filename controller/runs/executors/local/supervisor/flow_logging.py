@@ -1,6 +1,6 @@
 """The default of Python's `logging` in the process of a flow: INFO and above, with time, level and logger, on stderr.
 
-Used by `flow_main`. It imports only the standard library, and must not import anything else of the controller: it is
+Used by `flow_call`. It imports only the standard library, and must not import anything else of the controller: it is
 loaded as a file, alone. Nothing happens before the flow or a library imports `logging`, which costs milliseconds.
 
 Python's own default, the handler of last resort, prints messages of WARNING and above without their level. A flow that

@@ -76,6 +76,24 @@ def end_all(wake: int, seconds: float, group: ControlGroup | None) -> int:
     return len(killed)
 
 
+def sweep(attempt_id: str) -> int:
+    """Kill every process with this attempt's id in its environment; return their number.
+
+    The run's id is not enough: a copy of the state directory has it too, and the run of the copy may be alive.
+    """
+    killed = 0
+    cookie = f"CONTROLLER_ATTEMPT_ID={attempt_id}".encode()
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) != os.getpid():
+            with contextlib.suppress(OSError):
+                with open(f"/proc/{name}/environ", "rb") as stream:
+                    is_own = cookie in stream.read().split(b"\0")
+                if is_own:
+                    os.kill(int(name), signal.SIGKILL)
+                    killed += 1
+    return killed
+
+
 def _is_childless() -> bool:
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:

@@ -1,4 +1,4 @@
-"""A remote executor with a cluster in memory: its nodes do what a test says, and its clock stands until it is set."""
+"""A remote executor with a cluster in memory, and a clock that changes only when a test changes it."""
 
 import threading
 from collections.abc import Mapping
@@ -82,9 +82,9 @@ class MemoryCluster:
         self.calls.append(("forget", job_id))
         self.statuses.pop(job_id, None)
 
-    def say(self, job_id: str, phase: JobPhase, message: str | None = None) -> None:
+    def say(self, job_id: str, phase: JobPhase, message: str | None = None, *, has_expired: bool = False) -> None:
         """Let a job have this status from now on."""
-        self.statuses[job_id] = JobStatus(phase=phase, message=message)
+        self.statuses[job_id] = JobStatus(phase=phase, message=message, has_expired=has_expired)
 
     def lose_all(self) -> None:
         """Start again without any memory."""
@@ -147,7 +147,7 @@ class RemoteWorld:
         )
 
     def release(self) -> None:
-        """Stop the controller; the runs go on."""
+        """Stop the controller; the runs continue."""
         for handle in self.handles:
             handle.release()
         if self.handles:
