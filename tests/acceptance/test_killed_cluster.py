@@ -32,6 +32,7 @@ pytestmark = pytest.mark.acceptance
 log = logging.getLogger(__name__)
 
 SECONDS = requested("KILLS_SECONDS", 60 if THOROUGH else 8)
+MIN_KILLS = 6
 MORE_SECONDS = 4
 """How long the schedules continue after the last kill."""
 SEED = requested("KILLS_SEED", random.randrange(1_000_000))
@@ -84,7 +85,7 @@ def pair(repository: Repository, cluster: Cluster, tmp_path: Path, postgresql_se
     ]
 
     def select(query: str) -> list[tuple[Any, ...]]:
-        with connect(url) as connection:
+        with connect(url, "test") as connection:
             return connection.execute(query.encode()).fetchall()
 
     site = Site(repository, controllers, select)
@@ -121,7 +122,7 @@ def live(site: Site, killer: Killer, effects: Path) -> None:
     chance = random.Random(SEED)
     with Client(site, SECONDS, random.Random(SEED)) as client:
         last = time.monotonic() + SECONDS
-        while time.monotonic() < last:
+        while time.monotonic() < last or killer.kills.total() < MIN_KILLS:
             moment = time.monotonic() + chance.uniform(0, 2)
             until(lambda: time.monotonic() >= moment, "a random moment")  # noqa: B023
             killer.act()
