@@ -200,7 +200,7 @@ class Client:
     def _work(self) -> None:
         try:
             for number in range(self._count):
-                while not self._stopping.wait(self._chance.uniform(0.1, 0.5)):
+                while not self._stopping.wait(self._chance.uniform(0.4, 1.2)):
                     if self._count_unfinished() < MAX_UNFINISHED and self._request(number):
                         break
         except Exception as fault:  # noqa: BLE001 - raised at the end
