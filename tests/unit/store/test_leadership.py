@@ -202,10 +202,6 @@ def test_a_leader_is_not_ended_as_one_that_has_not_begun(
 
 
 def test_the_server_notices_a_dead_client(postgresql_url: StateUrl) -> None:
-    query = (
-        "SELECT reset_val FROM pg_settings"
-        " WHERE name LIKE 'tcp_keepalives_%' OR name = 'tcp_user_timeout' ORDER BY name"
-    )
     with connect(postgresql_url) as connection:
         rows = connection.execute("SELECT name, reset_val FROM pg_settings WHERE name LIKE 'tcp_%'").fetchall()
     assert dict(rows) == {
