@@ -32,6 +32,7 @@ pytestmark = pytest.mark.acceptance
 log = logging.getLogger(__name__)
 
 SECONDS = requested("KILLS_SECONDS", 60 if THOROUGH else 8)
+MIN_KILLS = 6
 MORE_SECONDS = 4
 """How long the schedules continue after the last kill."""
 SEED = requested("KILLS_SEED", random.randrange(1_000_000))
@@ -63,28 +64,28 @@ def alone(repository: Repository, cluster: Cluster, tmp_path: Path) -> Iterator[
 
 @pytest.fixture
 def pair(repository: Repository, cluster: Cluster, tmp_path: Path, postgresql_server: Server) -> Iterator[Site]:
-    """Two controllers with their state on a server. Nodes reach either of them, whichever leads."""
+    """Two controllers with their state on a server. Nodes reach either of them, whichever leads.
+
+    The first one has an address only for nodes.
+    """
     write_site(repository, tmp_path / "effects")
     url = postgresql_server.create_database(f"t{uuid.uuid4().hex[:12]}")
-    ports = [free_port(), free_port()]
-    front = Front(ports, random.Random(SEED))
-    variables = {
-        "CONTROLLER_RAY_ADDRESS": f"process:{cluster.directory}",
-        "CONTROLLER_STATE_URL": url.text,
-        "CONTROLLER_NODE_URL": f"http://127.0.0.1:{front.port}",
-    }
+    node_port = free_port()
     controllers = [
-        Controller(
-            repository,
-            tmp_path / f"state{port}",
-            {**variables, "CONTROLLER_NODE_LISTEN": f"127.0.0.1:{port}"},
-            tmp_path / f"controller{port}.log",
-        )
-        for port in ports
+        Controller(repository, tmp_path / f"state{number}", {}, tmp_path / f"controller{number}.log")
+        for number in range(2)
     ]
+    front = Front([node_port, controllers[1].port], random.Random(SEED))
+    for controller in controllers:
+        controller.variables = {
+            "CONTROLLER_RAY_ADDRESS": f"process:{cluster.directory}",
+            "CONTROLLER_STATE_URL": url.text,
+            "CONTROLLER_NODE_URL": f"http://127.0.0.1:{front.port}",
+        }
+    controllers[0].variables["CONTROLLER_NODE_LISTEN"] = f"127.0.0.1:{node_port}"
 
     def select(query: str) -> list[tuple[Any, ...]]:
-        with connect(url) as connection:
+        with connect(url, "test") as connection:
             return connection.execute(query.encode()).fetchall()
 
     site = Site(repository, controllers, select)
@@ -121,7 +122,7 @@ def live(site: Site, killer: Killer, effects: Path) -> None:
     chance = random.Random(SEED)
     with Client(site, SECONDS, random.Random(SEED)) as client:
         last = time.monotonic() + SECONDS
-        while time.monotonic() < last:
+        while time.monotonic() < last or killer.kills.total() < MIN_KILLS:
             moment = time.monotonic() + chance.uniform(0, 2)
             until(lambda: time.monotonic() >= moment, "a random moment")  # noqa: B023
             killer.act()

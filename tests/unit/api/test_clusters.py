@@ -180,3 +180,24 @@ def test_a_useless_secret_of_nodes_is_refused(tmp_path: Path, content: bytes | N
         file.write_bytes(content)
     with pytest.raises(UsageError, match="--node-secret-file"):
         replace(RAY, node_secret_file=file).read_node_secret()
+
+
+@pytest.mark.parametrize(
+    ("settings", "url", "hosts"),
+    [
+        (RAY, "http://127.0.0.1:4200", {"127.0.0.1:4200"}),
+        (replace(RAY, node_listen=Listen(host="::1", port=4201)), "http://[::1]:4201", {"[::1]:4201"}),
+        (
+            replace(RAY, node_url="https://a.example.org/at"),
+            "https://a.example.org/at",
+            {"a.example.org:443", "a.example.org"},
+        ),
+        (replace(RAY, node_url="http://a.example.org:8080"), "http://a.example.org:8080", {"a.example.org:8080"}),
+    ],
+)
+def test_nodes_use_the_url_that_the_operator_gives_or_the_address(
+    settings: ExecutorSettings, url: str, hosts: set[str]
+) -> None:
+    assert settings.find_node_url(Listen()) == url
+    assert settings.node_hosts(Listen()) == hosts
+    assert settings.reaches_only_this_machine(Listen()) is (settings.node_url is None)

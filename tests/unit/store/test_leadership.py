@@ -202,10 +202,11 @@ def test_a_leader_is_not_ended_as_one_that_has_not_begun(
 
 
 def test_the_server_notices_a_dead_client(postgresql_url: StateUrl) -> None:
-    query = (
-        "SELECT reset_val FROM pg_settings"
-        " WHERE name LIKE 'tcp_keepalives_%' OR name = 'tcp_user_timeout' ORDER BY name"
-    )
     with connect(postgresql_url) as connection:
-        rows = connection.execute(query).fetchall()
-    assert rows == [("2",), ("3",), ("2",), ("5000",)]
+        rows = connection.execute("SELECT name, reset_val FROM pg_settings WHERE name LIKE 'tcp_%'").fetchall()
+    assert dict(rows) == {
+        "tcp_keepalives_count": "2",
+        "tcp_keepalives_idle": "3",
+        "tcp_keepalives_interval": "2",
+        "tcp_user_timeout": "5000",
+    }
