@@ -18,6 +18,8 @@ from controller.model.runs import RunOutcome, RunState
 from controller.text import visible_lines
 
 MAX_MARK_BYTES = 1 << 20
+MAX_REASON = 8192
+"""More characters than a supervisor writes."""
 _OUTCOMES = frozenset({"succeeded", "failed", "timed_out", "cancelled", "skipped"})
 _NOT_A_FILE = "not a regular file"
 
@@ -116,7 +118,7 @@ def _text(message: Any) -> str | None:
 
     None if it is empty.
     """
-    return visible_lines(str(message)) if message else None
+    return visible_lines(str(message)[:MAX_REASON]) if message else None
 
 
 def _name(number: int) -> str:

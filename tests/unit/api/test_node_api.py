@@ -5,7 +5,7 @@ import http.client
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,8 @@ class NodeApi:
         content = body if isinstance(body, bytes) else json.dumps(body or {}).encode()
         sent = {name.replace("_", "-"): value for name, value in headers.items() if value is not None}
         with closing(http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=20)) as connection:
-            connection.request(method, path, content if method == "POST" else None, sent)
+            with suppress(BrokenPipeError):  # the server has answered before it has read everything
+                connection.request(method, path, content if method == "POST" else None, sent)
             response = connection.getresponse()
             return Answer(status=response.status, headers=dict(response.headers.items()), body=response.read())
 

@@ -371,6 +371,17 @@ def test_what_no_supervisor_reports_is_a_crash(world: RemoteWorld, ending: dict[
     assert handle.read_status() == RunOutcome(state=RunState.CRASHED, reason=reason)
 
 
+@pytest.mark.parametrize("outcome", ["crashed", "failed", "skipped"])
+def test_a_reason_has_a_limit(world: RemoteWorld, outcome: str) -> None:
+    handle = world.start()
+    text = "x" * 100_000
+    world.desk.end(world.ask(handle), world.ending_of(handle, outcome=outcome, reason=text, skipped=text))
+    status = handle.read_status()
+    assert isinstance(status, RunOutcome)
+    assert status.reason is not None
+    assert len(status.reason) < 10_000
+
+
 def test_the_report_of_another_attempt_is_refused(world: RemoteWorld) -> None:
     handle = world.start()
     with pytest.raises(UsageError):

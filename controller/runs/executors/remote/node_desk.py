@@ -18,7 +18,7 @@ from controller.clock import Clock
 from controller.errors import ConflictError, ControllerError, NotFoundError, UsageError, shortage
 from controller.model.runs import RunOutcome, RunState
 from controller.rate_limit import TokenBucket
-from controller.runs.executors.attempt_files import exit_outcome, read_mark
+from controller.runs.executors.attempt_files import MAX_REASON, exit_outcome, read_mark
 from controller.runs.executors.remote import received_files
 from controller.runs.executors.remote.attempt_records import AttemptRecords
 from controller.runs.executors.remote.packages import CodePackages
@@ -339,7 +339,8 @@ def _outcome_of(ending: Mapping[str, Any], nonce: str) -> RunOutcome:
     if ending.get("nonce") != nonce:
         raise UsageError("This is the report of another attempt.")
     if ending.get("outcome") == "crashed":
-        why = visible_lines(str(ending.get("reason") or "its supervisor was killed")).removeprefix(_UNKNOWN)
+        reason = str(ending.get("reason") or "its supervisor was killed")[:MAX_REASON]
+        why = visible_lines(reason).removeprefix(_UNKNOWN)
         return RunOutcome(state=RunState.CRASHED, reason=f"{_UNKNOWN}{why}")
     try:
         return exit_outcome(dict(ending))
