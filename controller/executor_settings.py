@@ -86,6 +86,7 @@ def check_executors(settings: ExecutorSettings, listen: Listen | None, *, workin
             hint="Add the address of Ray's dashboard, for example --ray-address http://10.0.0.5:8265.",
         )
     if not settings.has_cluster:
+        _refuse_options_of_a_cluster(settings)
         return settings
     if working_tree:
         raise UsageError(
@@ -106,6 +107,22 @@ def check_executors(settings: ExecutorSettings, listen: Listen | None, *, workin
     if settings.node_url is not None:
         _check_url(settings.node_url)
     return settings
+
+
+def _refuse_options_of_a_cluster(settings: ExecutorSettings) -> None:
+    """Raise UsageError for options that have no effect without a cluster."""
+    given = {
+        "--ray-token-file": settings.ray_token_file,
+        "--node-url": settings.node_url,
+        "--node-listen": settings.node_listen,
+        "--node-secret-file": settings.node_secret_file,
+    }
+    for option, value in given.items():
+        if value is not None:
+            raise UsageError(
+                f"{option} needs --ray-address.",
+                hint="Add the address of Ray's dashboard, for example --ray-address http://10.0.0.5:8265.",
+            )
 
 
 def _check_url(url: str) -> None:

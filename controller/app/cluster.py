@@ -75,6 +75,7 @@ class ClusterExecution:
                 node_url=chosen.find_node_url(settings.listen),
                 grace=settings.grace,
                 lost_after=chosen.lost_after,
+                max_waiting=max(1, settings.max_running // 2),
                 is_pinned=is_pinned,
                 allows_source_builds=settings.uv.allows_source_builds,
                 run_variables=run_variables,

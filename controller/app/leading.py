@@ -106,10 +106,10 @@ class Leading:
         try:
             host_runs.check(self.leadership.report)
             self._problem = None
-        except ControllerError as error:
-            if self._problem != error.message:
-                log.warning("The runs of this host can't be checked", extra={"error": error.message})
-            self._problem = error.message
+        except (ControllerError, OSError) as error:
+            if self._problem != str(error):
+                log.warning("The runs of this host can't be checked", extra={"error": str(error)})
+            self._problem = str(error)
 
     def _give_up(self, error: DeposedError) -> None:
         self.failure = error

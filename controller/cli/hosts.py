@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=options.ListByDefault)
 def hosts() -> None:
-    """List the hosts that share a state, or end the runs of a lost one."""
+    """List hosts that share a state, or end the runs of a lost one."""
 
 
 @hosts.command(name="list")

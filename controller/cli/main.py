@@ -54,7 +54,7 @@ GROUPS = {
         "notify": ("notify:notify", "Test channels, and list channels and messages."),
         "state": ("state:state", "Copy the state to another database."),
         "projects": ("projects:projects", "List the projects in a database on a server."),
-        "hosts": ("hosts:hosts", "List the hosts that share a state, or end the runs of a lost one."),
+        "hosts": ("hosts:hosts", "List hosts that share a state, or end the runs of a lost one."),
         "python": ("python:python", "List, show, build or remove Python environments."),
         "completion": ("completion:completion", "Print the script for completion in bash, zsh or fish."),
         "version": ("version:version", "Print the versions of controller and its libraries."),

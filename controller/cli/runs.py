@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -21,7 +22,7 @@ from controller.text import format_count
 
 if TYPE_CHECKING:
     from controller.cli.terminal.tables import CompactTable
-    from controller.model.runs import Run
+    from controller.model.runs import Run, RunDetail
 
 _STATES = [
     "pending",
@@ -180,6 +181,7 @@ def logs(
     run, directory = get_run(location, run_id)
     if attempt is not None and attempt > run.attempt and not (follow and attempt <= run.attempts):
         raise NotFoundError(f"Run {run.id} has had {format_count(run.attempt, 'attempt')}.")
+    _check_place(run, directory)
     output = LogWriter(sys.stdout.buffer, with_colours=wants_colours())
     zone = zone_of(location, run.deployment)
     width = stamp_width(zone) if timestamps else 0
@@ -202,6 +204,20 @@ def _check_revision(revision: str | None) -> None:
     if revision is not None and _REVISION.fullmatch(revision) is None:
         hint = f"`git rev-parse {revision}` prints the id of a branch or tag."
         raise UsageError(f"--revision {revision!r} is not the id of a commit.", hint=hint)
+
+
+def _check_place(run: "RunDetail", directory: Path) -> None:
+    """Raise NotFoundError if another controller, which shares the state, has the files of the run."""
+    place = run.history[-1].place if run.history else None
+    if place is None or (directory / run.id).exists():
+        return
+    from controller.model.hosts import directory_of, host_of
+
+    state_dir = Path(directory_of(place)).parent
+    raise NotFoundError(
+        f"The log of run {run.id} is not in {directory}.",
+        hint=f"It is on host {host_of(place)}: use --state-dir {state_dir} there, or open the run in the dashboard.",
+    )
 
 
 def _compile(grep: str) -> "re.Pattern[str]":

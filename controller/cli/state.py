@@ -36,7 +36,9 @@ def copy(source: str, target: str, from_project: str | None, to_project: str | N
 
     place = _parse(source, from_project)
     if isinstance(place, Path) and not (place / "state.db").exists():
-        raise NoStateError(f"There is no state at {place}.", hint="Name the state directory of a repository.")
+        was_copied = (place / "state.db.copied").exists()
+        hint = "It was copied already." if was_copied else "Name the state directory of a repository."
+        raise NoStateError(f"There is no state at {place}.", hint=hint)
     with _locked(place) as old, _locked(_parse(target, to_project)) as new:
         counts = copy_state(old, new)
         if isinstance(old, Path):

@@ -117,13 +117,15 @@ def _retries(context: ValidationContext, fields: dict[str, Any]) -> Retries:
 
 
 def _resources(context: ValidationContext, fields: dict[str, Any]) -> Resources:
-    processes, memory = fields.get("processes"), fields.get("memory")
+    processes, memory, gpus = fields.get("processes"), fields.get("memory"), fields.get("gpus")
+    if gpus is not None and gpus > 1 and gpus != int(gpus):
+        context.add("InvalidValue", "gpus must be a whole number, or less than 1", ("resources", "gpus"))
     return Resources(
         memory=None if memory is None else _bytes(context, ("resources", "memory"), memory),
         cpu_seconds=fields.get("cpu_seconds"),
         processes=None if processes is None else int(processes),
         cpus=fields.get("cpus"),
-        gpus=fields.get("gpus"),
+        gpus=gpus,
         custom=fields.get("custom") or {},
     )
 

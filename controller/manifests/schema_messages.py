@@ -39,11 +39,13 @@ _PATTERNS = {
     "project": "use lower-case letters, digits and hyphens",
     "queue": "use lower-case letters, digits and hyphens, as in controller.yaml",
     "name": _LABEL,
+    "custom": "use letters, digits, hyphens, underscores, dots and colons, at most 63, starting with a letter or digit",
     "matrix": "use letters, digits and underscores, starting with a letter or underscore",
     "flow": "write the file's path from the repository root, a colon and the flow: flows/etl.py:main",
     "flow_location": "write the file's path relative to this file (../flows/etl.py), and the flow in flow_name",
     "id": "use letters, digits, hyphens, underscores and dots, at most 63, starting with a letter or digit",
 }
+_BOUNDS = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "more than"}
 _ABSOLUTE_PATHS = frozenset({"interpreter", "path"})
 _NO_PYTHON = "remove it: a deployment without `python` runs with the Python environment of the controller"
 _TROUBLES = {
@@ -86,6 +88,7 @@ _EMPTY_HINTS = {
 _MISSING_HINTS = {
     ("webhook", "secret"): "add secret: {env: NAME}, a variable in the environment of the controller",
     ("webhook", "name"): "add name: NAME, the last part of the URL /hooks/NAME",
+    ("on_silence", "stop"): "add stop: 5m, or another duration",
     ("files", "path"): "add path: /srv/inbox, the absolute path of a folder on the machine of the controller",
 }
 """Hints for required keys that are missing, by the key above them."""
@@ -257,7 +260,7 @@ def _hidden_type_hint(path: Path, allowed: list[str]) -> str | None:
 
 def _type_hint(value: Any, text: str, allowed: list[str], path: Path) -> str | None:
     if "string" in allowed and isinstance(value, bool | int | float):
-        return f'write it in quotes: "{shorten(text)}"'
+        return _silence_hint(text) if path == ("on_silence",) else f'write it in quotes: "{shorten(text)}"'
     if "boolean" in allowed and isinstance(value, str) and value.lower() in ("yes", "no", "on", "off", "true", "false"):
         key = f"{path[-1]}: " if path and isinstance(path[-1], str) else ""
         return f"write {key}{'true' if value.lower() in ('yes', 'on', 'true') else 'false'}"
@@ -304,7 +307,7 @@ def _invalid_name(fault: SchemaFault, root: Node, path: Path) -> Iterator[Proble
     inner = (*path, fault.instance)
     message = f"{quote(fault.instance)} is not a valid name under {_label(path)}"
     place = root.key_place(inner)
-    hint = _PATTERNS["matrix" if path[-1:] == ("matrix",) else "name"]
+    hint = _PATTERNS[str(path[-1]) if path[-1:] in (("matrix",), ("custom",)) else "name"]
     yield Problem(code="InvalidValue", message=message, place=place, path=inner, hint=hint)
 
 
@@ -314,9 +317,19 @@ def _not_in_enum(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem
     words = list(fault.rule)
     hints = _OUTCOMES if path[:1] == ("after",) else _TROUBLES
     hint = did_you_mean(fault.instance, words) or hints.get(fault.instance.lower())
+    if path == ("on_silence",):
+        hint = hint or _silence_hint(fault.instance)
     if path[-1:] == ("shift",):
         hint = _SHIFTS.get(fault.instance.lower(), hint)
     yield _invalid(root, path, f"{_label(path)} must be {join_or(words)}, not {quote(fault.instance)}", hint)
+
+
+def _silence_hint(text: str) -> str:
+    return (
+        f"write {{stop: {shorten(text)}}}"
+        if re.match("[0-9]|PT?[0-9]", text)
+        else "write {stop: 5m}, or another duration"
+    )
 
 
 def _size(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
@@ -329,7 +342,7 @@ def _size(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
 
 
 def _range(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem]:
-    bound = "at least" if fault.keyword == "minimum" else "at most"
+    bound = _BOUNDS[fault.keyword]
     yield _invalid(root, path, f"{_label(path)} must be {bound} {fault.rule}", None)
 
 
@@ -363,4 +376,5 @@ _DESCRIBERS: dict[str, Describer] = {
     "maxProperties": _size,
     "minimum": _range,
     "maximum": _range,
+    "exclusiveMinimum": _range,
 }

@@ -27,7 +27,7 @@ PERIOD = timedelta(minutes=1)
 STALLED_AFTER = timedelta(minutes=5)
 """A thread without a sign of life for this time has stalled."""
 SignalRecord = tuple[str, str, SignalState]
-"""What was signalled of a run: its deployment, its id, and the state."""
+"""A signal that was sent for a run: the deployment, the id of the run, and the state."""
 
 
 class Heartbeats:

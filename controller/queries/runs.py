@@ -95,15 +95,23 @@ def _author(tx: Transaction, run: Run) -> str | None:
     return message.partition(f" {verb} ")[0] if message else None
 
 
+def _waiting_for_executors(tx: Transaction, matches: Sequence[Run]) -> dict[RunId, str]:
+    """Return what the runs wait for that have been launched, but not started, by another executor than `local`."""
+    launching = [run.id for run in matches if run.state is RunState.LAUNCHING and run.uncertain_reason is None]
+    executors = runs.executors_of(tx, launching) if launching else {}
+    return {run_id: f"{name} has not started its job" for run_id, name in executors.items() if name != "local"}
+
+
 def public_runs(tx: Transaction, matches: list[Run], now: datetime) -> list[Run]:
     """Return these runs as users see them: with public states, and with what each waiting run waits for."""
-    reasons: dict[str, str] = {}
+    reasons: dict[RunId, str] = {}
     if any(run.state in (RunState.PENDING, RunState.RETRYING) for run in matches):
         waiting = schedule_queue(queues.find_waiting(tx), queues.read_load(tx, now), now)
         reasons = {
             run.id: (missing_resource(run) or "starting next") if reason is None else reason.text
             for run, reason in waiting
         }
+    reasons |= _waiting_for_executors(tx, matches)
     repeated = [run.id for run in matches if run.attempt > 1]
     times = runs.attempt_times(tx, repeated) if repeated else {}
     public = [_with_time(_public(run, reasons.get(run.id)), times.get(run.id, [])) for run in matches]

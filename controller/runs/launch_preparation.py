@@ -4,6 +4,7 @@ Used by the engine's thread. Other threads do the work that takes long; until th
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -45,18 +46,27 @@ class LaunchPreparation:
         self._executors = executors
         self._clock = clock
         self._refuse = refuse
+        self._wake = wake
+        self._taken: Counter[str] = Counter()
         self._exports = CodeExports(self._source, wake)
         self.python = PythonRuntimes(None, self._source)
         self.shortage: str | None = None
 
     def take(self, most: int) -> list[Launchable]:
-        """Take up to `most` runs from the queue and prepare them. Those that can't start yet return to it."""
+        """Take up to `most` runs from the queue and prepare them. Those that can't start yet return to it.
+
+        If there are such runs, the next turn takes those behind them.
+        """
         exported = self._exports.done()
+        self._taken.clear()
+        set_aside = len(self.python.waiting)
         try:
             waiting = self._queue.take_ready(most, self.python.waiting)
             return [launchable for run in waiting if (launchable := self._prepare_or_return(run)) is not None]
         finally:
             self._exports.forget(exported)
+            if len(self.python.waiting) > set_aside:
+                self._wake()
 
     def export(self, revision: str) -> None:
         """Export a revision before a run needs it. An error is ignored: it is that of the run, if it persists."""
@@ -107,6 +117,7 @@ class LaunchPreparation:
         if not is_ready:
             self._queue.mark_waiting(run, WAITING)
             return None
+        self._taken[executor.name] += 1
         return Launchable(
             run=run, deployment=deployment, root=root, pycache=pycache, python=python, executor=executor.name
         )
@@ -116,12 +127,17 @@ class LaunchPreparation:
         executor = self._executors.find(deployment.executor)
         obstacle = f"no executor {deployment.executor} here"
         if executor is not None:
-            obstacle = executor.find_obstacle(deployment) or ""
+            obstacle = executor.find_obstacle(deployment) or self._find_lack_of_nodes(executor)
         if not obstacle:
             return executor
         self._queue.mark_waiting(run, obstacle)
         self.python.waiting.add(run.id)  # it tries again with the next tick
         return None
+
+    def _find_lack_of_nodes(self, executor: Executor) -> str:
+        """Return what a run would wait for, if as many as allowed wait for it already; otherwise an empty text."""
+        room = executor.room()
+        return "" if room is None or room > self._taken[executor.name] else f"free nodes of {executor.name}"
 
     def _postpone_or_refuse(self, run: Run, error: BaseException, message: str) -> None:
         """Let the run wait if there is a shortage or the controller stops; otherwise record it as failed."""

@@ -333,7 +333,7 @@ class RunMonitor:
                 continue
             if active.ended_on_its_own:
                 tx.after_commit(partial(self._launches.update, [run.id]))
-            requeued.append(_queue_again(tx, run))
+            requeued.append(replace(_queue_again(tx, run), reason=active.launch_failure))
         return requeued + record_outcomes(tx, outcomes, now)
 
     def _outcome_without_start(self, run: Run, active: Handle) -> RunOutcome | None:

@@ -47,6 +47,13 @@ def check_presence(state: StateDirectory) -> None:
 
 
 def _lost(state: StateDirectory, problem: str) -> StateLostError:
+    copied = state.file.with_name(f"{state.file.name}.copied")
+    if copied.exists() and not state.file.exists():
+        return StateLostError(
+            f"The state of {state.path} was copied to another place by `controller state copy`.",
+            hint="Name that place with --state-url. Or continue with the state as it was before the copy: "
+            f"mv {shlex.quote(str(copied))} {shlex.quote(str(state.file))}",
+        )
     return StateLostError(
         f"The state directory {state.path} has lost its history: {problem}.",
         hint=f"Restore the directory from a backup. Or start with an empty state: {_move_command(state.path)}",

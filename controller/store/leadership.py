@@ -40,6 +40,8 @@ from controller.store.sign_of_life import record_place, report_attempt
 GIVE_UP = timedelta(seconds=5)
 _ANSWER_SECONDS = 4.0
 """Less than `GIVE_UP`, so that a leader that gets no answers gives up in time."""
+_OPENING_SECONDS = 60.0
+"""How long a controller with the lock may take to migrate the database and to begin its term."""
 _SETTLE_SECONDS = 5.0
 _PAUSE_SECONDS = 0.1
 _TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended('controller/' || %s, 0))"
@@ -51,8 +53,15 @@ SELECT has_lock, (
     SELECT count(pg_terminate_backend(a.pid)) FROM pg_stat_activity a JOIN leases l ON l.project = %(project)s
     WHERE NOT has_lock AND a.application_name = 'controller:' || l.holder
     AND l.renewed_at < clock_timestamp() - make_interval(secs => %(seconds)s)
+), (
+    SELECT count(pg_terminate_backend(a.pid)) FROM pg_stat_activity a JOIN pg_locks k ON k.pid = a.pid
+    WHERE NOT has_lock AND k.locktype = 'advisory' AND k.granted AND k.objsubid = 1 AND a.datname = current_database()
+    AND (k.classid::bigint << 32 | k.objid::bigint) = hashtextextended('controller/' || %(name)s, 0)
+    AND NOT EXISTS (SELECT 1 FROM leases WHERE project = %(project)s AND a.application_name = 'controller:' || holder)
+    AND a.state_change < clock_timestamp() - make_interval(secs => %(opening)s)
 ) FROM tried
 """
+"""The second part is for a controller that was stopped between the lock and its term, when it has no lease yet."""
 _FENCE = """
 WITH own AS (UPDATE leadership SET commits = commits + 1 WHERE project = %s AND holder = %s RETURNING commits)
 SELECT pg_current_xact_id()::text, commits, pg_notify(%s, commits::text) FROM own
@@ -119,7 +128,12 @@ class Leadership:
             self._has_leases = self._has_leases or _has_tables(self._lock)
             if not self._has_leases:
                 return self._lock.execute(_TRY_LOCK, (self._name,)).fetchone() == (True,)
-            values = {"name": self._name, "project": self._project, "seconds": LEASE.total_seconds()}
+            values = {
+                "name": self._name,
+                "project": self._project,
+                "seconds": LEASE.total_seconds(),
+                "opening": _OPENING_SECONDS,
+            }
             row = self._lock.execute(_TRY_LOCK_OR_END_STALE, values).fetchone()
             return row is not None and bool(row[0])
 

@@ -257,6 +257,16 @@ def attempt_times(tx: Transaction, run_ids: Collection[RunId]) -> dict[RunId, li
     return times
 
 
+def executors_of(tx: Transaction, run_ids: Collection[RunId]) -> dict[RunId, str]:
+    """Return the executor of the last attempt of each of these runs that has one."""
+    executors: dict[RunId, str] = {}
+    for ids in batches(run_ids):
+        query = select(attempts.c.run_id, attempts.c.executor).where(attempts.c.run_id.in_(ids))
+        for row in tx.connection.execute(query.order_by(attempts.c.number)):
+            executors[RunId(row.run_id)] = row.executor
+    return executors
+
+
 def attempts_of(tx: Transaction, run_id: str) -> list[Attempt]:
     """Return the attempts of a run, oldest first."""
     rows = tx.connection.execute(select(attempts).where(attempts.c.run_id == run_id).order_by(attempts.c.number))

@@ -9,8 +9,8 @@ import pytest
 from controller.state_url import parse_state_url
 from controller.store import Store
 from controller.store.leaders import find_leader
-from tests.acceptance.cluster import TICK, Cluster
 from tests.acceptance.harness import Repository, until
+from tests.acceptance.several_controllers import TICK, Controllers
 from tests.postgresql import USER, Server
 
 pytestmark = pytest.mark.acceptance
@@ -41,48 +41,48 @@ def replica(primary: Server) -> Iterator[Server]:
 
 
 @pytest.fixture
-def cluster(repository: Repository, primary: Server, replica: Server, tmp_path: Path) -> Iterator[Cluster]:
+def controllers(repository: Repository, primary: Server, replica: Server, tmp_path: Path) -> Iterator[Controllers]:
     """Two controllers, and a deployment that is due every second."""
     assert replica.process.poll() is None
     repository.write("deployments/tick.yaml", TICK.format(root=repository.root))
     repository.commit()
-    found = Cluster(repository, primary, tmp_path, 2)
+    found = Controllers(repository, primary, tmp_path, 2)
     until(lambda: found.count_ticks() > 1, "the first runs")
     yield found
     found.close()
 
 
 def test_a_promoted_replica_has_everything_that_was_recorded(
-    cluster: Cluster, primary: Server, replica: Server
+    controllers: Controllers, primary: Server, replica: Server
 ) -> None:
-    before = cluster.term
+    before = controllers.term
     primary.stop(signal.SIGQUIT)
     replica.promote()
-    cluster.move_to(replica)
-    cluster.wait_for_term(before)
-    cluster.wait_for_due_times()
-    assert cluster.term > before
-    cluster.check()
+    controllers.move_to(replica)
+    controllers.wait_for_term(before)
+    controllers.wait_for_due_times()
+    assert controllers.term > before
+    controllers.check()
 
 
 def test_a_primary_that_has_lost_its_replica_records_nothing_more(
-    cluster: Cluster, primary: Server, replica: Server
+    controllers: Controllers, primary: Server, replica: Server
 ) -> None:
-    old, before = cluster.leader, cluster.term
-    [other] = [member for member in cluster.members if member is not old]
+    old, before = controllers.leader, controllers.term
+    [other] = [member for member in controllers.members if member is not old]
     replica.promote()  # the old leader still reaches the primary, which waits for a replica
-    cluster.server = replica
+    controllers.server = replica
     other.proxy.target = replica.socket
     other.proxy.reset()
-    cluster.wait_for_term(before)
-    cluster.wait_for_due_times()
-    assert cluster.leader is other
+    controllers.wait_for_term(before)
+    controllers.wait_for_due_times()
+    assert controllers.leader is other
     until(lambda: "running flows continue" in old.running.output, "the old leader to step down")
     old.proxy.target = replica.socket
     old.proxy.reset()
     until(lambda: "waiting as a standby" in old.running.output, "the old leader to wait")
     primary.stop()
-    cluster.check()
+    controllers.check()
 
 
 def test_a_url_with_both_servers_reaches_the_promoted_one(primary: Server, replica: Server) -> None:

@@ -38,6 +38,8 @@ COMMANDS = [
     "backfill",
     "backfills",
     "python",
+    "hosts",
+    "projects",
     "execute",
     "schema",
     "state",

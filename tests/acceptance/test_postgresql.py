@@ -12,9 +12,9 @@ import pytest
 
 from controller.state_url import StateUrl
 from controller.store.databases.postgresql import connect
-from tests.acceptance.cluster import RECORD_TERMS, TICK, check_terms, select
 from tests.acceptance.conftest import Start
 from tests.acceptance.harness import Repository, Running, assert_every_second, until
+from tests.acceptance.several_controllers import RECORD_TERMS, TICK, check_terms, select
 from tests.postgresql import Server
 from tests.thoroughness import POSTGRESQL
 

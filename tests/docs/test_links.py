@@ -1,11 +1,11 @@
-"""The targets of all links in the pages exist."""
+"""The targets of all links in the pages exist, and no merge of a page is half-done."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCS, PAGES, ROOT, anchors, relative_links
+from tests.docs.pages import DOCS, PAGES, ROOT, anchors, relative_links, without_code
 
 
 def name_of(page: Path) -> str:
@@ -21,6 +21,11 @@ def test_every_relative_link_resolves(page: Path) -> None:
         if not target.exists() or (anchor and anchor not in anchors(target)):
             missing.append(link)
     assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_page_has_conflict_markers(page: Path) -> None:
+    assert re.findall(r"^(?:<{7}|>{7}) .*", without_code(page), re.MULTILINE) == []
 
 
 def test_files_named_in_the_readme_exist() -> None:

@@ -221,6 +221,10 @@ class SimulatedExecutor:
         """Return the attempts that wake the engine up."""
         return [handle for handle in self._handles if handle.is_readable]
 
+    def room(self) -> int | None:
+        """Return None: no attempt waits for nodes."""
+        return None
+
     def find_obstacle(self, deployment: Deployment) -> str | None:  # noqa: ARG002
         """Return None: it runs all deployments."""
         return None

@@ -26,6 +26,8 @@ from controller.api.http.sse import wait_for_disconnect
 from controller.errors import ControllerError, NoLeaderError, StateError
 
 _CONNECT_SECONDS = 3.0
+ANSWER_SECONDS = 60.0
+"""How long the beginning of an answer may take. A leader that is stopped never answers, and keeps its connections."""
 _CHUNK_BYTES = 64 << 10
 _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect"}
@@ -70,7 +72,7 @@ class ForwardingMiddleware:
             body = b"" if instead is not None else await _read(receive)
             answer = _exchange(url, self._tls_for(url), _head(scope, self._own_headers(scope, url), body), body)
             async with aclosing(answer):
-                first = await anext(answer)
+                first = await _begin(answer, url)
                 self._forwarder.count += 1
                 if _is_refused(scope, first):
                     await (instead or _different_tokens(url))(scope, receive, send)
@@ -123,6 +125,15 @@ def _head(scope: Scope, own: Iterable[tuple[bytes, bytes]], body: bytes) -> h11.
     length = [] if scope["method"] in SAFE else [(b"content-length", str(len(body)).encode())]
     headers = [*kept, *own, *length, (b"connection", b"close")]
     return h11.Request(method=scope["method"], target=target, headers=headers)
+
+
+async def _begin(answer: AsyncGenerator[h11.Response | h11.Data], url: str) -> h11.Response | h11.Data:
+    """Return the head of the response. Raises NoLeaderError if it takes too long."""
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return await anext(answer)
+    except TimeoutError as error:
+        raise _unreachable(url, error) from error
 
 
 async def _exchange(

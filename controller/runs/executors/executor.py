@@ -166,6 +166,9 @@ class Executor(Protocol):
     def capacity(self) -> int:
         """Return how many attempts can be launched now. Raises ResourceError if the machine lacks a resource."""
 
+    def room(self) -> int | None:
+        """Return how many more attempts may wait for free nodes; None if attempts never wait for that."""
+
     def find_obstacle(self, deployment: Deployment) -> str | None:
         """Return why runs of this deployment can't be launched here now, for people; None if they can."""
 

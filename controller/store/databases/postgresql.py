@@ -23,6 +23,13 @@ from controller.store.databases.postgresql_tables import create_tables
 
 _CONNECT_SECONDS = 5
 _KEEPALIVE = {"keepalives_idle": 3, "keepalives_interval": 2, "keepalives_count": 2, "tcp_user_timeout": 5000}
+_SERVER_KEEPALIVE = {
+    "tcp_keepalives_idle": "3",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "2",
+    "tcp_user_timeout": "5s",
+}
+"""The server notices in as many seconds that the machine of a session is gone, and releases its locks."""
 _WRITER = {"lock_timeout": "3s", "statement_timeout": "30s", "idle_in_transaction_session_timeout": "5s"}
 _READER = {"statement_timeout": "30s", "idle_in_transaction_session_timeout": "60s"}
 
@@ -152,7 +159,7 @@ def _address(url: StateUrl) -> URL:
 def _arguments(url: StateUrl, settings: dict[str, str], application_name: str = "controller") -> dict[str, Any]:
     """Return the connection parameters of libpq: those of the URL come first, except for the settings of sessions."""
     query = _address(url).query
-    values = {"TimeZone": "UTC", "client_min_messages": "warning", **settings}
+    values = {"TimeZone": "UTC", "client_min_messages": "warning", **_SERVER_KEEPALIVE, **settings}
     if url.schema is not None:
         values["search_path"] = url.schema
     options = " ".join(f"-c {name}={value}" for name, value in values.items())

@@ -131,7 +131,8 @@ def test_a_waiting_job_can_be_cancelled(site: Site) -> None:
     served = site.start()
     run_id = trigger(served, "far-add")
     wait_until(lambda: site.cluster.jobs)
-    assert served.get(f"/api/v1/runs/{run_id}").json()["state"] == "pending"
+    run = served.get(f"/api/v1/runs/{run_id}").json()
+    assert (run["state"], run["waiting"]) == ("pending", "ray has not started its job")
     served.post(f"/api/v1/runs/{run_id}/cancel")
     assert served.wait_for(run_id)["state"] == "cancelled"
 
@@ -140,6 +141,8 @@ def test_a_waiting_job_can_be_cancelled(site: Site) -> None:
     ("settings", "listen", "working_tree", "message"),
     [
         (ExecutorSettings(default="ray"), Listen(), False, "--executor ray needs --ray-address"),
+        (ExecutorSettings(node_url="http://x"), Listen(), False, "--node-url needs --ray-address"),
+        (ExecutorSettings(ray_token_file=Path("token")), Listen(), False, "--ray-token-file needs --ray-address"),
         (RAY, None, False, "it serves no HTTP"),
         (RAY, Listen(), True, "a cluster runs only committed code"),
         (RAY, Listen(is_behind_proxy=True), False, "the URL of the proxy"),

@@ -1,10 +1,15 @@
 """Which requests a standby forwards, and how the leader knows their authors."""
 
+import asyncio
+import socket
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
+from starlette.types import Message
 
+from controller.api.http import forwarding
 from controller.api.http.credentials import FORWARDED_LIFE, Credentials
 from controller.api.http.forwarder import Forwarder, Need
 from tests.conftest import ManualClock
@@ -71,3 +76,25 @@ def test_the_leader_believes_an_author_for_a_minute_if_the_tokens_are_equal(tmp_
     assert leader.forwarded_author(leader.new_session()) is None
     clock.turn(FORWARDED_LIFE + timedelta(seconds=1))
     assert leader.forwarded_author(proof) is None
+
+
+def test_a_leader_that_accepts_connections_and_never_answers_is_unreachable(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forwarding, "ANSWER_SECONDS", 0.1)
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    with socket.create_server(("127.0.0.1", 0)) as leader:
+        url = f"http://127.0.0.1:{leader.getsockname()[1]}"
+        forwarder = Forwarder(find_url=lambda: url, has_files=lambda _: True, has_source=True)
+        middleware = forwarding.ForwardingMiddleware(FastAPI(), forwarder, Credentials(tmp_path, clock))
+        path = "/node/v1/attempts/c/beat"
+        scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
+        asyncio.run(middleware({**scope, "headers": []}, receive, send))
+    assert sent[0]["status"] == 503

@@ -6,10 +6,11 @@ import pytest
 from click.testing import CliRunner
 
 from controller.cli.state import state
-from controller.errors import AlreadyRunningError, NoStateError, UsageError
+from controller.errors import AlreadyRunningError, NoStateError, StateLostError, UsageError
 from controller.model.status import Event, EventSeverity
 from controller.state_url import StateUrl
 from controller.store import Store, events
+from controller.store.history_check import check_history
 from controller.store.state_directory import StateDirectory
 from tests.conftest import NOW
 from tests.unit.store.test_state_directory import hold
@@ -36,6 +37,12 @@ def test_the_state_moves_to_a_server_and_back(tmp_path: Path, postgresql_url: St
     assert copy("--from", tmp_path / "old", "--to", postgresql_url.text) == "events\t1\n"
     assert not (tmp_path / "old" / "state.db").exists()
     assert (tmp_path / "old" / "state.db.copied").exists()
+    (tmp_path / "old" / "token.sha256").touch()
+    with pytest.raises(StateLostError, match="was copied to another place"):
+        check_history(StateDirectory(tmp_path / "old"))
+    with pytest.raises(NoStateError) as raised:
+        copy("--from", tmp_path / "old", "--to", postgresql_url.text)
+    assert raised.value.hint == "It was copied already."
     assert copy("--from", postgresql_url.text, "--to", tmp_path / "new") == "events\t1\n"
     store = Store.open_read_only(tmp_path / "new" / "state.db")
     with store.read() as tx:

@@ -184,19 +184,31 @@ def test_where_runs_are_executed(read: Read, text: str, expected: tuple[str | No
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "message", "hint"),
     [
-        "executor: slurm",
-        "on_silence: stop",
-        "on_silence: {}",
-        "on_silence: {stop: -5}",
-        "resources: {cpus: 0}",
-        "resources: {gpus: -1}",
-        "resources: {custom: {license: 0}}",
-        "resources: {custom: {'a b': 1}}",
+        ("executor: slurm", "executor must be local or ray, not 'slurm'", None),
+        ("executor: Ray", "executor must be local or ray, not 'Ray'", "did you mean ray?"),
+        ("on_silence: stop", "on_silence must be continue, not 'stop'", "write {stop: 5m}, or another duration"),
+        ("on_silence: 15m", "on_silence must be continue, not '15m'", "write {stop: 15m}"),
+        ("on_silence: 300", "on_silence must be a string or a mapping, not a number (300)", "write {stop: 300}"),
+        ("on_silence: {}", "required key `stop` is missing", "add stop: 5m, or another duration"),
+        ("resources: {cpus: 0}", "cpus must be more than 0", None),
+        ("resources: {cpus: -1}", "cpus must be more than 0", None),
+        ("resources: {gpus: -1}", "gpus must be at least 0", None),
+        ("resources: {gpus: 1.5}", "gpus must be a whole number, or less than 1", None),
+        ("resources: {custom: {license: 0}}", "license must be more than 0", None),
+        (
+            "resources: {custom: {'a b': 1}}",
+            "'a b' is not a valid name under custom",
+            "use letters, digits, hyphens, underscores, dots and colons, at most 63, starting with a letter or digit",
+        ),
     ],
 )
-def test_an_invalid_place_for_runs_is_reported(read: Read, text: str) -> None:
+def test_an_invalid_place_for_runs_is_reported(read: Read, text: str, message: str, hint: str | None) -> None:
     state = read(f"{GOOD}{text}\n")
-    assert state.findings
+    assert [found[1:] for found in said(state)] == [(message, hint)]
     assert not state.deployments
+
+
+def test_a_negative_duration_for_silence_is_reported(read: Read) -> None:
+    assert read(f"{GOOD}on_silence: {{stop: -5}}\n").findings

@@ -16,6 +16,9 @@ def test_internal_fields_are_not_in_the_json() -> None:
         "exit_code": 3,
         "signal": None,
         "reason": None,
+        "executor": "local",
+        "job_id": None,
+        "node": None,
     }
     assert not {"file", "idempotency_key", "serial", "retries"} & {*field_names(Run)}
 

@@ -107,6 +107,7 @@ class RemoteWorld:
     secrets: dict[str, str] = field(default_factory=dict)
     node_secret: bytes | None = None
     lost_after: timedelta | None = timedelta(hours=1)
+    max_waiting: int | None = None
     desk: NodeDesk = field(init=False)
     executor: RemoteExecutor = field(init=False)
     handles: list[RemoteHandle] = field(default_factory=list)
@@ -143,6 +144,7 @@ class RemoteWorld:
                 node_url="http://controller:4200",
                 grace=GRACE,
                 lost_after=self.lost_after,
+                max_waiting=self.max_waiting,
             ),
         )
 

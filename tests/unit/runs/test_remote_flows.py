@@ -169,10 +169,15 @@ def test_a_run_waits_while_the_cluster_does_not_answer(cluster: Cluster) -> None
     assert cluster.starts == 1
 
 
-def test_a_run_that_the_cluster_refuses_fails_with_the_words_of_the_cluster(cluster: Cluster) -> None:
+def test_a_run_that_the_cluster_refuses_fails_with_the_words_of_the_cluster(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
     cluster.engine.refuse("the quota is used up")
-    run = cluster.world.wait(cluster.run())
+    with caplog.at_level("INFO"):
+        run = cluster.world.wait(cluster.run())
     assert (run.state, run.reason) == (RunState.FAILED, "not launched: process: the quota is used up")
+    again = [record for record in caplog.records if record.message == "Run was not started and is queued again"]
+    assert {getattr(record, "reason", None) for record in again} == {"process: the quota is used up"}
     assert cluster.starts == 0
 
 

@@ -173,3 +173,40 @@ def test_a_commit_whose_answer_is_lost_counts_if_the_server_has_committed(
         write(first)
     assert count(first) == int(is_committed)
     write(first)
+
+
+def test_a_controller_that_stops_between_the_lock_and_its_term_is_ended(
+    postgresql_url: StateUrl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped, next_one = Leadership(postgresql_url, "default"), Leadership(postgresql_url, "default")
+    assert stopped.try_lock()
+    assert not next_one.try_lock()
+    assert not next_one.try_lock()
+    monkeypatch.setattr("controller.store.leadership._OPENING_SECONDS", 0)
+    wait_until(next_one.try_lock)
+    stopped.release()
+    next_one.release()
+
+
+def test_a_leader_is_not_ended_as_one_that_has_not_begun(
+    first: Store, postgresql_url: StateUrl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.store.leadership._OPENING_SECONDS", 0)
+    second, elsewhere = Leadership(postgresql_url, "default"), lead(postgresql_url, "other")
+    assert not second.try_lock()
+    assert first._leadership is not None
+    first._leadership.renew()
+    elsewhere.begin()
+    second.release()
+    elsewhere.release()
+
+
+def test_the_server_notices_a_dead_client(postgresql_url: StateUrl) -> None:
+    with connect(postgresql_url) as connection:
+        rows = connection.execute("SELECT name, reset_val FROM pg_settings WHERE name LIKE 'tcp_%'").fetchall()
+    assert dict(rows) == {
+        "tcp_keepalives_count": "2",
+        "tcp_keepalives_idle": "3",
+        "tcp_keepalives_interval": "2",
+        "tcp_user_timeout": "5000",
+    }

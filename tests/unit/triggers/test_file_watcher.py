@@ -272,6 +272,16 @@ def test_the_files_of_a_deployment_whose_tombstone_has_expired_are_forgotten(wor
     assert [file.deployment for file in _recorded(world)] == ["load"]
 
 
+def test_looking_up_files_that_have_not_changed_writes_nothing(world: World) -> None:
+    world.declare(LOAD)
+    world.write("a.csv")
+    world.pass_time(20)
+    world.clean_up()
+    before = world.store.writes.count
+    world.clean_up()
+    assert world.store.writes.count == before
+
+
 def _recorded(world: World) -> list[SeenFile]:
     with world.store.read() as tx:
         return seen_files.page(tx, ("", ""), 100)

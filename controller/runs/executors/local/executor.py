@@ -49,6 +49,10 @@ class LocalExecutor:
             raise ResourceError(f"no file descriptors (limit {soft_limit()})")
         return capacity
 
+    def room(self) -> int | None:
+        """Return None: supervisors start at once."""
+        return None
+
     def find_obstacle(self, deployment: Deployment) -> str | None:  # noqa: ARG002
         """Return None: this machine runs all deployments."""
         return None

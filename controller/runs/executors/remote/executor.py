@@ -44,6 +44,7 @@ class RemoteSettings:
 
     - `directory`: of the runs. `node_url`: where nodes reach the node API.
     - `run_variables`: further variables of the flow of a run.
+    - `max_waiting`: how many jobs may wait for free nodes at once; None: any number.
     - `is_pinned`: flows run from commits. `allows_source_builds`: nodes may build packages that have no wheel.
     - `lost_after`: after how long without an answer of the cluster an attempt is given up; None: never.
     """
@@ -52,6 +53,7 @@ class RemoteSettings:
     node_url: str
     grace: timedelta
     lost_after: timedelta | None = LOST_AFTER
+    max_waiting: int | None = None
     is_pinned: bool = True
     allows_source_builds: bool = False
     run_variables: Callable[[Run], Mapping[str, str]] = field(default=lambda run: {})  # noqa: ARG005
@@ -110,6 +112,11 @@ class RemoteExecutor:
         if not capacity:
             raise ResourceError(f"no file descriptors (limit {soft_limit()})")
         return capacity
+
+    def room(self) -> int | None:
+        """Return how many more jobs may wait for free nodes: they occupy slots that other runs may need."""
+        most = self._settings.max_waiting
+        return None if most is None else most - self._desk.count_waiting()
 
     def find_obstacle(self, deployment: Deployment) -> str | None:
         """Return what is missing to run this deployment on nodes."""

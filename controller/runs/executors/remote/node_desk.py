@@ -133,6 +133,10 @@ class NodeDesk:
         with self._lock:
             return list(self._seats.values())
 
+    def count_waiting(self) -> int:
+        """Return how many attempts have no leave to start yet."""
+        return sum(seat.stage in (Stage.PREPARING, Stage.ASKING) for seat in self.seats())
+
     # Called by the routes of the node API.
 
     def fetch(self, request: NodeRequest) -> dict[str, Any]:
@@ -278,7 +282,7 @@ class NodeDesk:
     def _check_order(self, seat: Seat) -> None:
         """End an attempt whose runner asks again for permission to start, if its order is on another host.
 
-        An earlier controller has given permission. Either the runner did not receive it, or this request was delayed, so
+        An earlier controller has given permission. The runner did not receive it, or this request was delayed, so
         the flow may have started. Raises ConflictError, after which the runner ends.
         """
         if seat.order is None:

@@ -74,7 +74,7 @@ class Member:
         self.proxy.close()
 
 
-class Cluster:
+class Controllers:
     """Several controllers of one repository. The first one leads first."""
 
     def __init__(self, folder: Repository, server: Server, directory: Path, count: int) -> None:
