@@ -60,7 +60,7 @@ prefect: $(VENV)/dev.stamp  ## install Prefect into .venv-prefect, and run its o
 	.venv-prefect/bin/python -m pip --disable-pip-version-check --quiet install "prefect>=3,<4"
 	$(BIN)/python -m pytest -q -m prefect
 
-ray: $(VENV)/dev.stamp $(RAY)/ray.stamp  ## install Ray into .venv-ray, and run jobs and flows on a cluster of two nodes
+ray: $(VENV)/dev.stamp $(RAY)/ray.stamp  ## install Ray into .venv-ray, and run jobs and flows on a cluster of two nodes; RAY_RUNS=100 runs 50 while processes are killed
 	$(BIN)/python -m pytest -n 2 --dist loadfile -q -m ray tests/ray
 
 faults: $(VENV)/dev.stamp  ## cut the power of a disk under the controller, and make system calls fail (needs root)

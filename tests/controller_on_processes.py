@@ -12,6 +12,7 @@ from controller.__main__ import main
 from controller.app import cluster
 from controller.executor_settings import ExecutorSettings
 from controller.runs import engine
+from controller.runs.executors.remote import decision_table
 from tests.process_engine import ProcessEngine
 
 PATH = f"{Path(sys.executable).parent}:/usr/bin:/bin"
@@ -31,6 +32,7 @@ def open_cluster(settings: ExecutorSettings) -> Cluster:
 
 if __name__ == "__main__":
     os.chdir("/")
-    engine.TICK_SECONDS = 2.0
+    engine.TICK_SECONDS = 1.0
+    decision_table.LATE_REPORT_SECONDS = 4.0
     cluster.ENGINES["process"] = open_cluster
     main()

@@ -9,4 +9,6 @@ decision_table.LATE_REPORT_SECONDS = decision_table.MISSING_SECONDS = 12.0
 from controller.runs.executors.remote import executor, handle, seat  # noqa: E402
 
 seat.BEAT_SECONDS = seat.LATER_BEAT_SECONDS = vars(executor)["LATER_BEAT_SECONDS"] = 1
+assert seat.Seat.__init__.__kwdefaults__ is not None
+seat.Seat.__init__.__kwdefaults__["beat_seconds"] = seat.BEAT_SECONDS
 handle.STOP_SECONDS = 1.0

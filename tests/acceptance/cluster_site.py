@@ -41,7 +41,7 @@ def note(text):
 def work(number: int = 0):
     note("begin")
     print("works on", number, flush=True)
-    time.sleep(1)
+    time.sleep(2)
     note("end")
     return 2 * number
 """
