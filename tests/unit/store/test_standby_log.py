@@ -1,4 +1,4 @@
-"""What a standby logs while the server can't be used."""
+"""The log of a standby while the server can't be used."""
 
 import logging
 import threading
