@@ -29,9 +29,8 @@ $(RAY)/ray.stamp: requirements/ray.txt $(VENV)/run.stamp
 	$(BIN)/uv pip install --quiet --python $(RAY)/bin/python --require-hashes -r requirements/ray.txt
 	@touch $@
 
-test: $(VENV)/dev.stamp $(RAY)/ray.stamp browser  ## install, and pass the tests
+test: $(VENV)/dev.stamp browser  ## install, and pass the tests
 	$(BIN)/python -m pytest -n 3 --dist worksteal -q
-	$(BIN)/python -m pytest -n 2 --dist loadfile -q -m ray tests/ray
 
 APT_INSTALL := apt-get install -qq -y --no-install-recommends -o DPkg::Lock::Timeout=300
 browser:  ## install chromium, which the end-to-end tests drive; the headless one needs half of the CPU time

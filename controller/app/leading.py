@@ -54,6 +54,7 @@ class Leading:
             raise already_leading(self.leadership.url)
         log.info("Another controller leads the project; waiting as a standby")
         on_wait()
+        failure = None
         try:
             while not stop_signal.wait(_POLL_SECONDS):
                 try:
@@ -62,8 +63,11 @@ class Leading:
                         return
                     self._record_host(self._host_runs)
                     on_wait()
+                    failure = None
                 except StateError as error:
-                    log.warning("The state database can't be used; retrying", extra={"error": error.message})
+                    if error.message != failure:
+                        log.warning("The state database can't be used; retrying", extra={"error": error.message})
+                    failure = error.message
         finally:
             self._host_runs.close()
         raise StoppingError

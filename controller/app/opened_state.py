@@ -39,6 +39,7 @@ def open_state(
         StoppingError: the stop signal arrived while another controller was leading.
         UsageError: the state belongs to another repository.
     """
+    failure = None
     try:
         while True:
             try:
@@ -50,7 +51,9 @@ def open_state(
                 is_patient = standby.has_waited or was_deposed()  # it could use the server before
                 if not (settings.waits and is_patient):
                     raise
-                log.warning("The state database can't be used; retrying", extra={"error": error.message})
+                if error.message != failure:
+                    log.warning("The state database can't be used; retrying", extra={"error": error.message})
+                failure = error.message
             if stop_signal.wait(_RETRY_SECONDS):
                 raise StoppingError
     except BaseException:

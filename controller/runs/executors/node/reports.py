@@ -33,8 +33,8 @@ _TOO_LARGE = (413, 422)
 class Reports:
     """The reports of one attempt. `path`: its path in the node API. `directory`: where the files are.
 
-    `patience`: after how many seconds without an answer the flow is stopped; None: never. Until then, several beats
-    and repetitions are due, so a quiet flow whose controller answers keeps running.
+    `patience`: after how many seconds without an answer the flow is stopped; None: never. Within that time, several
+    beats and repetitions are due, so that a quiet flow keeps running while its controller answers.
     """
 
     def __init__(self, connection: Connection, path: str, directory: str, patience: "float | None" = None) -> None:
