@@ -23,9 +23,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def index() -> Iterator[PackageIndex]:
-    """An index with two versions of a package."""
+    """An index with three versions of a package."""
     with served_index() as index:
-        for version in ("1.0", "2.0"):
+        for version in ("1.0", "2.0", "3.0"):
             index.add("sums", version)
         yield index
 

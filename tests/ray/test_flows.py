@@ -209,7 +209,8 @@ def test_conflicting_python_environments_are_built_on_the_nodes(
     project: RemoteProject, work: Work, index: PackageIndex
 ) -> None:
     repository = project.repository
-    deployments = {"old": "1.0", "old-second": "1.0", "new": "2.0", "new-second": "2.0"}
+    versions = {"old": "1.0", "new": "2.0", "newest": "3.0"}
+    deployments = versions | {f"{name}-second": version for name, version in versions.items()}
     for name, version in deployments.items():
         document = f"name: {name}\nflow: flows/versions.py:main\npython: {{requirements: [sums=={version}]}}\n"
         document += f"resources: {ON_SECOND_NODE}\n" if name.endswith("second") else ""
@@ -231,7 +232,7 @@ def test_conflicting_python_environments_are_built_on_the_nodes(
 
     results = {name: repository.wait_for_end(run_id)["result"] for name, run_id in runs.items()}
     assert {name: result[0] for name, result in results.items()} == deployments
-    for name in ("old-second", "new-second"):
+    for name in (f"{name}-second" for name in versions):
         assert results[name][1].startswith(str(project.cluster.cache("node")))
     builds = list(project.cluster.cache("node").glob("python/*/.ready"))
-    assert len(builds) == 2
+    assert len(builds) == 3
