@@ -10,7 +10,7 @@ from contextlib import suppress
 from controller.runs.executors.local.supervisor import process_tree
 from tests.acceptance.cluster_site import Controller, Site
 from tests.acceptance.harness import until
-from tests.controller_on_processes import Cluster
+from tests.process_cluster import Cluster
 
 Act = Callable[[], None]
 _RESTARTS = ("controller", "leader", "paused leader", "session", "everything")

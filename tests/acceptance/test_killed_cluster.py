@@ -22,8 +22,8 @@ from tests.acceptance.cluster_ledger import Ledger
 from tests.acceptance.cluster_site import Client, Controller, Site, write_site
 from tests.acceptance.front import Front
 from tests.acceptance.harness import Repository, until
-from tests.controller_on_processes import PATH, Cluster
 from tests.postgresql import Server
+from tests.process_cluster import PATH, Cluster
 from tests.remote_parts import free_port
 from tests.thoroughness import THOROUGH, requested
 
