@@ -20,6 +20,7 @@ from tests.unit.runs.conftest import PATH
 
 RAY = ExecutorSettings(ray_address="http://127.0.0.1:8265")
 SECRET = b"a secret of all nodes"
+CERTIFICATE = Path(__file__).parents[2] / "localhost.pem"
 REMOTE = """
 name: far-add
 flow: flows/all.py:add
@@ -50,7 +51,8 @@ class Site:
         self.served: Served | None = None
 
     def start(self, **executors: Any) -> Served:
-        settings = replace(RAY, node_listen=parse_listen(f"127.0.0.1:{free_port()}"), **executors)
+        listen = {"node_listen": parse_listen(f"127.0.0.1:{free_port()}")}
+        settings = replace(RAY, **(listen | executors))
         self.served = serve(self._repository, self._top / "state", executors=settings)
         return self.served
 
@@ -89,6 +91,15 @@ def test_a_flow_runs_on_the_cluster_and_the_views_say_where(site: Site) -> None:
     page = served.get(f"/runs/{run['id']}?tab=details").text
     assert attempt["job_id"] in page
     assert served.get("/api/v1/settings").json()["executors"] == ["local", "ray"]
+
+
+def test_nodes_check_the_certificate_of_their_address(site: Site) -> None:
+    certificate = str(CERTIFICATE)
+    listen = parse_listen(f"127.0.0.1:{free_port()}", certificate=certificate, key=certificate, option="--node-listen")
+    assert listen is not None
+    site.cluster.variables["SSL_CERT_FILE"] = certificate
+    run = site.start(node_listen=listen, node_url=f"https://localhost:{listen.port}").run("far-add")
+    assert (run["state"], run["result"]) == ("succeeded", 3)
 
 
 def test_other_deployments_run_on_this_machine(site: Site) -> None:
