@@ -209,7 +209,8 @@ def _rehearse(directory: Path) -> None:
     (directory / "deployments").mkdir()
     (directory / "deployments/a.yaml").write_text("name: a\ncommand: ['true']\nschedule: {interval: 1s}\n")
     location = Location(repo=directory, path="deployments", ref=None, state_dir=directory / "state")
-    controller = Controller(Settings(location=location), StopSignal())
+    # Without draining, a supervisor could still write to the directory while it is removed.
+    controller = Controller(Settings(location=location, drain=True), StopSignal())
     controller.start()
     pause, deadline = threading.Event(), time.monotonic() + 60
     while not any(deployment.last_run for deployment in controller.status().deployments):

@@ -95,7 +95,8 @@ def test_a_standby_that_was_cut_off_takes_over_later(controllers: Controllers) -
     leader = controllers.leader
     [other] = [member for member in controllers.members if member is not leader]
     with other.proxy.dropping():
-        until(lambda: "does not answer" in other.running.output, "the standby to notice")
+        # It may wait for two answers to its readers, each for 35 seconds.
+        until(lambda: "does not answer" in other.running.output, "the standby to notice", seconds=120)
     leader.running.kill()
     controllers.wait_for_term(1)
     controllers.wait_for_due_times()
