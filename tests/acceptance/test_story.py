@@ -1,9 +1,11 @@
 """The life of a repository under one controller, with the status after each step, as an operator would see it."""
 
+import contextlib
 import json
 import signal
 import subprocess
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -202,12 +204,22 @@ def test_plan_works_in_a_clone_without_a_controller(repository: Repository) -> N
     assert ask("plan", cwd=clone).code == 2
 
 
+@contextlib.contextmanager
+def followed(command: Sequence[str], environment: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a command that ends only when it is interrupted, and end it in any case."""
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def test_events_can_be_followed_before_the_first_event(repository: Repository, running: Start) -> None:
     repository.write("deployments/a.yaml", document("a"))
     repository.commit()
     command = [str(CONTROLLER), "events", "--follow", "-o", "json", "--repo", repository.address]
     environment = repository.machine.environment
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as following:
+    with followed(command, environment) as following:
         assert following.stdout is not None
         assert following.stderr is not None
         running(repository)
@@ -226,7 +238,7 @@ def test_events_are_read_once_while_the_controller_is_killed_and_restarted(
     repository.wait_for_revision(None)
     command = [str(CONTROLLER), "events", "--after-id", "0", "--follow", "-o", "jsonl", "--repo", repository.address]
     environment = repository.machine.environment
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as following:
+    with followed(command, environment) as following:
         assert following.stdout is not None
         assert following.stderr is not None
         recorded = [json.loads(following.stdout.readline()) for _ in range(2)]
