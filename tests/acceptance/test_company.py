@@ -106,7 +106,7 @@ def test_everything_runs_once_although_the_controller_is_killed_at_random(
 
     [ingest] = repository.runs("ingest")
     repository.tell("runs", "retry", ingest["id"])
-    until(lambda: repository.count_runs("Daily_Report", "succeeded") == 2, "the report to be made again")
+    until(lambda: repository.count_runs("Daily_Report", "succeeded") >= 2, "the report to be made again")
     until(lambda: repository.count_runs("transform-us", "succeeded") == 2, "the other region to be made again")
     assert [len(repository.runs(name)) for name in ("transform-eu", "transform-us")] == [2, 2]
     # Each region releases the report again, unless both have finished before the report starts.
