@@ -15,18 +15,14 @@ from datetime import datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
+from benchmarks.applied import apply
 from benchmarks.measure import result_of
 from benchmarks.repositories import make_repository
 from benchmarks.rows import Row, scaled
 from controller.clock import SystemClock
-from controller.manifests.active_deployments import ActiveDeployments
 from controller.model.runs import Attempt, RunOutcome, RunState
-from controller.model.status import SourceStatus
-from controller.reconcile.reconciler import Reconciler
 from controller.runs.admission import Admission
-from controller.runs.ids import RunIds
 from controller.runs.outcomes import record_outcomes
-from controller.sources.git import GitSource
 from controller.store import Store, run_transitions
 from controller.store.database import Place
 
@@ -55,7 +51,7 @@ def main(database: str, count: int, together: int, work: Path) -> None:
     clock = SystemClock()
     with open_place(database, work) as place:
         store = Store.open(place)
-        admission = apply(root, work, store, clock)
+        admission = apply(root, work, store, clock).admission
         now = clock.now().replace(microsecond=0)
         record(store, admission, names, now)  # also all due times since the deployments were applied
         rounds = max(count // together, 1)
@@ -81,26 +77,6 @@ def open_place(database: str, work: Path) -> Iterator[Place]:
         yield server.create_database("bench")
     finally:
         server.close()
-
-
-def apply(root: Path, work: Path, store: Store, clock: SystemClock) -> Admission:
-    """Apply the deployments of a repository."""
-    source = GitSource(root, ref=None, path="deployments", exports=work / "exports")
-    deployments = ActiveDeployments()
-    admission = Admission(clock, RunIds(), deployments)
-    initial = SourceStatus(
-        repo=str(root), ref=None, revision=None, last_attempted_revision=None, last_applied_revision=None
-    )
-    Reconciler(
-        source=source,
-        store=store,
-        clock=clock,
-        initial=initial,
-        deployments=deployments,
-        settle=admission.settle_before_change,
-        project=lambda *_: (),
-    ).run_pass()
-    return admission
 
 
 def record(store: Store, admission: Admission, names: list[str], now: datetime) -> None:

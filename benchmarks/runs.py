@@ -20,21 +20,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from benchmarks.applied import apply
 from benchmarks.controllers import cpu_with_children, wait_for
 from benchmarks.measure import children_cpu
 from benchmarks.repositories import DOING_NOTHING, make_repository
 from controller.clock import SystemClock
-from controller.manifests.active_deployments import ActiveDeployments
 from controller.model.runs import RunState
-from controller.model.status import SourceStatus
-from controller.reconcile.reconciler import Reconciler
 from controller.runs.admission import Admission
 from controller.runs.engine import Engine
 from controller.runs.executors.executor_set import ExecutorSet
 from controller.runs.executors.local.executor import LocalExecutor
 from controller.runs.executors.local.fork_server_client import ForkServer
 from controller.runs.executors.local.launcher import Launcher
-from controller.runs.ids import RunIds
 from controller.runs.pinned_deployments import PinnedDeployments
 from controller.settings import DEFAULT_MAX_RUNNING, flow_environment
 from controller.sources.git import GitSource
@@ -90,36 +87,24 @@ def start_world(
     root = make_repository(work / "code", 1, schedule, flow, COLD if kind == "cold" else {})
     (work / "runs").mkdir()
     clock, store = SystemClock(), Store.open(work / "state.db")
-    source = GitSource(root, ref=None, path="deployments", exports=work / "exports")
-    deployments = ActiveDeployments()
-    admission = Admission(clock, RunIds(), deployments)
-    initial = SourceStatus(
-        repo=str(root), ref=None, revision=None, last_attempted_revision=None, last_applied_revision=None
-    )
-    Reconciler(
-        source=source,
-        store=store,
-        clock=clock,
-        initial=initial,
-        deployments=deployments,
-        settle=admission.settle_before_change,
-        project=lambda *_: (),
-    ).run_pass()
+    applied = apply(root, work, store, clock)
     environment = flow_environment()
     server = ForkServer(environment, clock) if kind != "alone" else None
     launcher = Launcher(directory=work / "runs", environment=environment, grace=timedelta(seconds=10), server=server)
     engine = Engine(
         store=store.with_own_readers(2),  # as a controller does
-        pinned_deployments=PinnedDeployments(source, store, None, deployments),
+        pinned_deployments=PinnedDeployments(applied.source, store, None, applied.deployments),
         clock=clock,
-        admission=admission,
+        admission=applied.admission,
         executors=ExecutorSet([LocalExecutor(launcher)]),
         max_running=places,
         on_tick=lambda: None,
         on_failure=lambda: os._exit(1),
     )
     engine.start()
-    return World(engine=engine, server=server, store=store, source=source, clock=clock, admission=admission)
+    return World(
+        engine=engine, server=server, store=store, source=applied.source, clock=clock, admission=applied.admission
+    )
 
 
 def finish(world: World, count: int) -> None:

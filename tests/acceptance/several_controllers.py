@@ -6,6 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from controller.state_url import StateUrl
 from controller.store.databases.postgresql import connect
 from tests.acceptance.harness import Repository, Running, assert_every_second, until
@@ -30,10 +32,30 @@ TICK = """
 """
 
 
+@pytest.fixture
+def each_a_process() -> None:
+    """Each command is a process of its own: a controller that is deposed executes itself again.
+
+    Modules name it `commands`.
+    """
+
+
+@pytest.fixture
+def new_database(postgresql_server: Server) -> StateUrl:
+    """A database without tables. Modules name it `url`."""
+    return postgresql_server.create_database(new_name())
+
+
+def new_name() -> str:
+    """Return the name of a database that no other test has."""
+    return f"t{uuid.uuid4().hex[:12]}"
+
+
 def select(url: StateUrl, query: str) -> list[tuple[Any, ...]]:
     """Ask the server itself, not through a proxy."""
     with connect(url) as connection:
-        return connection.execute(query.encode()).fetchall()
+        cursor = connection.execute(query.encode())
+        return cursor.fetchall() if cursor.description else []
 
 
 class Member:
@@ -79,7 +101,7 @@ class Controllers:
 
     def __init__(self, folder: Repository, server: Server, directory: Path, count: int) -> None:
         self.folder, self.server = folder, server
-        self._database = f"t{uuid.uuid4().hex[:12]}"
+        self._database = new_name()
         server.create_database(self._database)
         folder.machine.environment["CONTROLLER_STATE_URL"] = self.url.text
         self.members: list[Member] = []

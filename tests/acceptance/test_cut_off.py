@@ -7,16 +7,12 @@ import pytest
 
 from controller.store.databases.postgresql import connect
 from tests.acceptance.harness import Repository, until
-from tests.acceptance.several_controllers import TAKE_OVER_SECONDS, TICK, Controllers
+from tests.acceptance.several_controllers import TAKE_OVER_SECONDS, TICK, Controllers, each_a_process
 from tests.postgresql import Server
 from tests.proxy import Cut
 
 pytestmark = pytest.mark.acceptance
-
-
-@pytest.fixture
-def commands() -> None:
-    """Each command is a process of its own: a controller that is deposed executes itself again."""
+commands = each_a_process
 
 
 @pytest.fixture

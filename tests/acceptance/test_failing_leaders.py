@@ -16,11 +16,12 @@ import pytest
 
 from controller.clock import SystemClock
 from tests.acceptance.harness import Repository, assert_every_second, until
-from tests.acceptance.several_controllers import Controllers, check_terms
+from tests.acceptance.several_controllers import Controllers, check_terms, each_a_process
 from tests.postgresql import Server
 from tests.thoroughness import THOROUGH, requested
 
 pytestmark = pytest.mark.acceptance
+commands = each_a_process
 
 log = logging.getLogger(__name__)
 
@@ -38,11 +39,6 @@ COUNT = """
 """
 SCHEDULE = "    schedules: [{interval: 1s}]\n"
 FINISHED = "SELECT count(*) FROM runs WHERE state = 'succeeded'"
-
-
-@pytest.fixture
-def commands() -> None:
-    """Each command is a process of its own: a controller that is deposed executes itself again."""
 
 
 @pytest.fixture

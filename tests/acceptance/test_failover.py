@@ -10,17 +10,13 @@ from controller.state_url import parse_state_url
 from controller.store import Store
 from controller.store.leaders import find_leader
 from tests.acceptance.harness import Repository, until
-from tests.acceptance.several_controllers import TICK, Controllers
+from tests.acceptance.several_controllers import TICK, Controllers, each_a_process
 from tests.postgresql import USER, Server
 
 pytestmark = pytest.mark.acceptance
+commands = each_a_process
 
 DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
-
-
-@pytest.fixture
-def commands() -> None:
-    """Each command is a process of its own: a controller that is deposed executes itself again."""
 
 
 @pytest.fixture

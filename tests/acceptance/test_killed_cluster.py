@@ -6,7 +6,6 @@
 import logging
 import random
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -16,18 +15,20 @@ from typing import Any
 import pytest
 
 from controller.clock import SystemClock
+from controller.state_url import StateUrl
 from controller.store.databases.postgresql import connect
 from tests.acceptance.cluster_kills import ClusterKills, Killer, LeaderKills
 from tests.acceptance.cluster_ledger import Ledger
 from tests.acceptance.cluster_site import Client, Controller, Site, write_site
 from tests.acceptance.front import Front
 from tests.acceptance.harness import Repository, until
-from tests.postgresql import Server
+from tests.acceptance.several_controllers import new_database
 from tests.process_cluster import PATH, Cluster
 from tests.remote_parts import free_port
 from tests.thoroughness import THOROUGH, requested
 
 pytestmark = pytest.mark.acceptance
+url = new_database
 
 log = logging.getLogger(__name__)
 
@@ -63,13 +64,12 @@ def alone(repository: Repository, cluster: Cluster, tmp_path: Path) -> Iterator[
 
 
 @pytest.fixture
-def pair(repository: Repository, cluster: Cluster, tmp_path: Path, postgresql_server: Server) -> Iterator[Site]:
+def pair(repository: Repository, cluster: Cluster, tmp_path: Path, url: StateUrl) -> Iterator[Site]:
     """Two controllers with their state on a server. Nodes reach either of them, whichever leads.
 
     The first one has an address only for nodes.
     """
     write_site(repository, tmp_path / "effects")
-    url = postgresql_server.create_database(f"t{uuid.uuid4().hex[:12]}")
     node_port = free_port()
     controllers = [
         Controller(repository, tmp_path / f"state{number}", {}, tmp_path / f"controller{number}.log")

@@ -1,7 +1,6 @@
 """The state in a database on a PostgreSQL server: one controller, and standbys that take over."""
 
 import signal
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,27 +13,18 @@ from controller.state_url import StateUrl
 from controller.store.databases.postgresql import connect
 from tests.acceptance.conftest import Start
 from tests.acceptance.harness import Repository, Running, assert_every_second, until
-from tests.acceptance.several_controllers import RECORD_TERMS, TICK, check_terms, select
+from tests.acceptance.several_controllers import RECORD_TERMS, TICK, check_terms, each_a_process, new_database, select
 from tests.postgresql import Server
 from tests.thoroughness import POSTGRESQL
 
 pytestmark = pytest.mark.acceptance
+commands = each_a_process
+url = new_database
 
 GATED = """
     name: slow
     command: ['sh', '-c', 'echo started >> {root}/starts; while [ ! -e {root}/gate ]; do sleep 0.05; done']
 """
-
-
-@pytest.fixture
-def commands() -> None:
-    """Each command is a process of its own: a controller that is deposed executes itself again."""
-
-
-@pytest.fixture
-def url(postgresql_server: Server) -> StateUrl:
-    """A database without tables."""
-    return postgresql_server.create_database(f"t{uuid.uuid4().hex[:12]}")
 
 
 @pytest.fixture

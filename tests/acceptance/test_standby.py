@@ -2,7 +2,6 @@
 
 import json
 import re
-import uuid
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
@@ -12,12 +11,13 @@ from urllib.parse import urlsplit
 import pytest
 
 from controller.state_url import StateUrl
-from controller.store.databases.postgresql import connect
 from tests.acceptance.conftest import Start
 from tests.acceptance.harness import Repository, Running, until
-from tests.postgresql import Server
+from tests.acceptance.several_controllers import each_a_process, new_database, select
 
 pytestmark = pytest.mark.acceptance
+commands = each_a_process
+url = new_database
 
 TOKEN = "t" * 43
 SAY = """
@@ -28,17 +28,6 @@ GATED = """
     name: slow
     command: ['sh', '-c', 'echo begins; while [ ! -e {root}/gate ]; do sleep 0.05; done; echo ends']
 """
-
-
-@pytest.fixture
-def commands() -> None:
-    """Each command is a process of its own: a controller that is deposed executes itself again."""
-
-
-@pytest.fixture
-def url(postgresql_server: Server) -> StateUrl:
-    """A database without tables."""
-    return postgresql_server.create_database(f"t{uuid.uuid4().hex[:12]}")
 
 
 @pytest.fixture
@@ -109,12 +98,6 @@ def address_of(controller: Running) -> str:
 
 def leads_with_address(url: StateUrl) -> Any:
     return select(url, "SELECT 1 FROM leadership JOIN leases USING (holder) WHERE url IS NOT NULL")
-
-
-def select(url: StateUrl, query: str) -> list[tuple[Any, ...]]:
-    with connect(url) as connection:
-        cursor = connection.execute(query.encode())
-        return cursor.fetchall() if cursor.description else []
 
 
 def send(address: str, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any, HTTPResponse]:

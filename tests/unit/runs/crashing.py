@@ -32,12 +32,12 @@ def count():
 """
 
 
-def main(work: Path) -> None:
-    """Answer each pair."""
+def answer_pairs(work: Path, flow: str, scenario: Callable[[Path, Path, list[str]], dict[str, Any]]) -> None:
+    """Answer each pair with the scenario, each in a state of its own. `flow` is the source of the deployment's flow."""
     template = work / "template"
     (template / "runs").mkdir(parents=True)
     (work / "code" / "deployments").mkdir(parents=True)
-    (work / "code" / "flow.py").write_text(FLOW)
+    (work / "code" / "flow.py").write_text(flow)
     world = open_world(work, template, is_warm=False)
     world.declare(a="name: a\nflow: flow.py:count\n")
     world.store.close()
@@ -126,4 +126,4 @@ def left_running(state: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    answer_pairs(Path(sys.argv[1]), FLOW, scenario)

@@ -5,7 +5,7 @@ import select
 import socket
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -78,18 +78,7 @@ class Flows:
     ) -> dict[str, Any]:
         """Run `path.py:name`, `module:name` or a command to its end; return `exit`, with the log and the reports."""
         deployment = deployment_of(flow, **more)
-        run = Run(
-            id=RunIds().new(NOW),
-            deployment="a",
-            file="a.yaml",
-            state=RunState.LAUNCHING,
-            trigger=Trigger.MANUAL,
-            created_at=NOW,
-            attempt=1,
-            revision="r",
-            spec_digest="d",
-            parameters=parameters or {},
-        )
+        run = replace(launching_run(), parameters=parameters or {})
         launch = self.launcher.launch(run, deployment, self.root, nonce="c0ffee", pycache=pycache, python=python)
         launch.wire.settimeout(PATIENCE_SECONDS)
         while not launch.is_ready:
@@ -135,3 +124,18 @@ def deployment_of(flow: str | list[str], **more: Any) -> Deployment:
         is_file = place.endswith(".py")
         target = FlowTarget(path=place if is_file else "", name=name or None, module=None if is_file else place)
     return Deployment(name="a", target=target, file="a.yaml", line=1, document={}, spec_digest="d", **more)
+
+
+def launching_run() -> Run:
+    """Return a new run of the deployment of `deployment_of`, in its first attempt."""
+    return Run(
+        id=RunIds().new(NOW),
+        deployment="a",
+        file="a.yaml",
+        state=RunState.LAUNCHING,
+        trigger=Trigger.MANUAL,
+        created_at=NOW,
+        attempt=1,
+        revision="r",
+        spec_digest="d",
+    )

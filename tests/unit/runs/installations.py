@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from controller.clock import SystemClock
-from controller.model.runs import Attempt, Run, RunOutcome, RunState, Trigger
+from controller.model.runs import Attempt, Run, RunOutcome, RunState
 from controller.runs.executors.executor import (
     Alive,
     AttemptStatus,
@@ -29,14 +29,14 @@ from controller.runs.executors.local.executor import LocalExecutor
 from controller.runs.executors.local.fork_server_client import ForkServer
 from controller.runs.executors.local.launcher import Launcher
 from controller.runs.executors.remote.executor import RemoteExecutor
-from controller.runs.ids import RunIds, new_nonce
+from controller.runs.ids import new_nonce
 from controller.settings import boot_id
 from controller.store import Store, run_transitions, runs
 from tests.conftest import NOW, PATIENCE_SECONDS, wait_until
 from tests.process_engine import ProcessEngine
 from tests.remote_parts import AdvancedClock, RemoteController, free_port
 from tests.unit.runs.conftest import GRACE, PATH
-from tests.unit.runs.environments import deployment_of
+from tests.unit.runs.environments import deployment_of, launching_run
 
 WAITS = (
     'echo began | tee -a "$MARKS"; echo $$ > "$PID"; while [ ! -e "$GATE" ]; do sleep 0.02; done; exit $(cat "$GATE")'
@@ -172,17 +172,7 @@ class Place:
         self.executors.append(self.executor)
 
     def launch(self) -> Handle:
-        run = Run(
-            id=RunIds().new(NOW),
-            deployment="a",
-            file="a.yaml",
-            state=RunState.LAUNCHING,
-            trigger=Trigger.MANUAL,
-            created_at=NOW,
-            attempt=1,
-            revision="r",
-            spec_digest="d",
-        )
+        run = launching_run()
         nonce = new_nonce()
         state = RunState.LAUNCHING
         attempt = Attempt(run_id=run.id, number=1, nonce=nonce, boot_id=boot_id(), state=state)

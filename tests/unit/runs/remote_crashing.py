@@ -4,9 +4,7 @@ test_remote_crashpoints.py starts it as a separate program, as test_crashpoints.
 controller follows; jobs that it submits do not die.
 """
 
-import json
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from tests.conftest import wait_until
 from tests.process_engine import ProcessEngine
 from tests.remote_parts import AdvancedClock, RemoteController, free_port, passing_time
 from tests.unit.runs.conftest import GRACE, PATH
-from tests.unit.runs.crashing import in_process, left_running, open_world
+from tests.unit.runs.crashing import answer_pairs, in_process, left_running, open_world
 
 ON_NODES = ("runner:", "supervisor:")
 
@@ -33,24 +31,6 @@ def count():
     os.close(descriptor)
     return "done"
 """
-
-
-def main(work: Path) -> None:
-    """Answer each pair of points."""
-    template = work / "template"
-    (template / "runs").mkdir(parents=True)
-    (work / "code" / "deployments").mkdir(parents=True)
-    (work / "code" / "flow.py").write_text(FLOW)
-    world = open_world(work, template, is_warm=False)
-    world.declare(a="name: a\nflow: flow.py:count\n")
-    world.store.close()
-    for line in sys.stdin:
-        points = json.loads(line)
-        state = work / "-".join(points).replace(":", ".")
-        shutil.copytree(template, state)
-        answer = scenario(work, state, points)
-        sys.stdout.write(json.dumps({"points": points, **answer}) + "\n")
-        sys.stdout.flush()
 
 
 def scenario(work: Path, state: Path, points: list[str]) -> dict[str, Any]:
@@ -100,4 +80,4 @@ def live(work: Path, state: Path, points: list[str], port: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    answer_pairs(Path(sys.argv[1]), FLOW, scenario)

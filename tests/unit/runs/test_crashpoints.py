@@ -1,9 +1,6 @@
 """Controller and supervisor die at every pair of points: never two starts, always an outcome, no process remains."""
 
 import ast
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +8,10 @@ import pytest
 
 from controller.crashpoints import CONTROLLER, SUPERVISOR
 from tests.thoroughness import THOROUGH
+from tests.unit.runs.crash_pairs import ROOT, check_answers
 
 pytestmark = pytest.mark.integration
 
-ROOT = Path(__file__).parents[3]
 PAIRS = [
     [*([controller] if controller else []), *([f"supervisor:{supervisor}"] if supervisor else [])]
     for controller in ("", *CONTROLLER)
@@ -31,19 +28,7 @@ if not THOROUGH:
 @pytest.mark.parametrize("share", range(SHARES))
 def test_killing_controller_and_supervisor_anywhere_starts_a_flow_at_most_once(tmp_path: Path, share: int) -> None:
     pairs = [pair or ["none"] for pair in PAIRS[share::SHARES]]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.unit.runs.crashing", str(tmp_path)],
-        input="".join(json.dumps(pair) + "\n" for pair in pairs),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    answers: list[Any] = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [answer["points"] for answer in answers] == pairs
-    assert [answer for answer in answers if not is_right(answer)] == [], done.stderr
+    check_answers("tests.unit.runs.crashing", tmp_path, pairs, is_right, timeout=300)
 
 
 def is_right(answer: dict[str, Any]) -> bool:

@@ -4,9 +4,6 @@ The possible outcomes depend on the node alone: the controller may die at any ti
 """
 
 import ast
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +11,10 @@ import pytest
 
 from controller.crashpoints import CONTROLLER, RUNNER, SUPERVISOR
 from tests.thoroughness import THOROUGH
+from tests.unit.runs.crash_pairs import ROOT, check_answers
 
 pytestmark = pytest.mark.integration
 
-ROOT = Path(__file__).parents[3]
 NODE = [*(f"runner:{point}" for point in RUNNER), *(f"supervisor:{point}" for point in SUPERVISOR)]
 # The controller writes nothing for a supervisor of its own before a remote launch.
 OWN = [point for point in CONTROLLER if point != "prepared"]
@@ -53,19 +50,7 @@ def test_killing_controller_runner_and_supervisor_anywhere_starts_a_flow_at_most
     tmp_path: Path, share: int
 ) -> None:
     pairs = PAIRS[share::SHARES]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.unit.runs.remote_crashing", str(tmp_path)],
-        input="".join(json.dumps(pair) + "\n" for pair in pairs),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr
-    answers: list[Any] = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [answer["points"] for answer in answers] == pairs
-    assert [answer for answer in answers if not is_right(answer)] == [], done.stderr
+    check_answers("tests.unit.runs.remote_crashing", tmp_path, pairs, is_right, timeout=600)
 
 
 def is_right(answer: dict[str, Any]) -> bool:

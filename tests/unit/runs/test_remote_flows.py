@@ -50,6 +50,19 @@ class Cluster:
         wait_until(lambda: self.flow_pid)
         return run
 
+    def submit_while_full(self) -> Run:
+        """Trigger a run, and wait until the full cluster has its job."""
+        self.engine.set_full(True)
+        run = self.run()
+        wait_until(lambda: self.engine.jobs)
+        return run
+
+    def check_single_start(self, run: Run) -> None:
+        """Let the flow end, and check that it has succeeded and was started once."""
+        self.open_gate()
+        assert self.world.wait(run).state is RunState.SUCCEEDED
+        assert self.starts == 1
+
     def open_gate(self) -> None:
         (self.home / "gate").touch()
 
@@ -102,23 +115,17 @@ def test_a_job_that_the_cluster_starts_twice_starts_its_flow_once(cluster: Clust
     cluster.engine.repeat(job)
     wait_until(lambda: len(cluster.engine.runners(job)) == 1)
     assert not is_gone(cluster.flow_pid)
-    cluster.open_gate()
-    assert cluster.world.wait(run).state is RunState.SUCCEEDED
-    assert cluster.starts == 1
+    cluster.check_single_start(run)
 
 
 def test_runners_that_ask_at_the_same_time_start_the_flow_once(cluster: Cluster) -> None:
-    cluster.engine.set_full(True)
-    run = cluster.run()
-    wait_until(lambda: cluster.engine.jobs)
+    run = cluster.submit_while_full()
     [job] = cluster.engine.jobs
     for _ in range(3):
         cluster.engine.repeat(job)
     cluster.engine.set_full(False)
     wait_until(lambda: cluster.flow_pid and len(cluster.engine.runners(job)) == 1)
-    cluster.open_gate()
-    assert cluster.world.wait(run).state is RunState.SUCCEEDED
-    assert cluster.starts == 1
+    cluster.check_single_start(run)
 
 
 def test_a_run_whose_node_is_lost_has_crashed(cluster: Cluster) -> None:
@@ -139,23 +146,17 @@ def test_a_flow_goes_on_although_the_cluster_forgets_its_job(cluster: Cluster) -
     cluster.engine.change_session()
     cluster.clock.advance += 25  # a runner is silent after 30 seconds
     assert cluster.world.find(run).state is RunState.RUNNING
-    cluster.open_gate()
-    assert cluster.world.wait(run).state is RunState.SUCCEEDED
-    assert cluster.starts == 1
+    cluster.check_single_start(run)
 
 
 def test_a_job_that_is_forgotten_before_its_start_is_launched_again(cluster: Cluster) -> None:
-    cluster.engine.set_full(True)
-    run = cluster.run()
-    wait_until(lambda: cluster.engine.jobs)
+    run = cluster.submit_while_full()
     [first] = cluster.engine.jobs
     cluster.engine.change_session()
     cluster.engine.set_full(False)
     wait_until(lambda: cluster.flow_pid)
     assert first not in cluster.engine.jobs
-    cluster.open_gate()
-    assert cluster.world.wait(run).state is RunState.SUCCEEDED
-    assert cluster.starts == 1
+    cluster.check_single_start(run)
 
 
 def test_a_run_waits_while_the_cluster_does_not_answer(cluster: Cluster) -> None:
@@ -164,9 +165,7 @@ def test_a_run_waits_while_the_cluster_does_not_answer(cluster: Cluster) -> None
     wait_until(lambda: cluster.world.find(run).state is RunState.LAUNCHING)
     cluster.engine.set_reachable(True)
     wait_until(lambda: cluster.flow_pid)
-    cluster.open_gate()
-    assert cluster.world.wait(run).state is RunState.SUCCEEDED
-    assert cluster.starts == 1
+    cluster.check_single_start(run)
 
 
 def test_a_run_that_the_cluster_refuses_fails_with_the_words_of_the_cluster(
@@ -192,22 +191,16 @@ def test_a_run_outlives_its_controller_and_its_output_is_complete(cluster: Clust
 
 
 def test_a_job_that_was_submitted_by_an_earlier_controller_starts_once(cluster: Cluster) -> None:
-    cluster.engine.set_full(True)
-    run = cluster.run()
-    wait_until(lambda: cluster.engine.jobs)
+    run = cluster.submit_while_full()
     cluster.stop()
     cluster.engine.set_full(False)
     cluster.start()
     wait_until(lambda: cluster.flow_pid)
-    cluster.open_gate()
-    assert cluster.world.wait(run).state is RunState.SUCCEEDED
-    assert cluster.starts == 1
+    cluster.check_single_start(run)
 
 
 def test_a_run_that_is_cancelled_before_its_job_starts_never_starts(cluster: Cluster) -> None:
-    cluster.engine.set_full(True)
-    run = cluster.run()
-    wait_until(lambda: cluster.engine.jobs)
+    run = cluster.submit_while_full()
     cancel_run(cluster.world.operations, run.id, "enough", author="somebody")
     assert cluster.world.wait(run).state is RunState.CANCELLED
     cluster.engine.set_full(False)

@@ -2,166 +2,23 @@
 
 import hashlib
 import hmac
-import io
 import os
 import signal
-import stat
-import subprocess
-import sys
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from controller.runs.executors.attempt_files import exit_outcome
-from controller.runs.executors.node.bootstrap import job_argv
-from controller.runs.executors.node.cache import delete
 from controller.runs.executors.node.package import runner_files
-from tests.conftest import PATIENCE_SECONDS, wait_until
-from tests.node_peer import CUT, JOB, NONCE, ROOT, TICKET, NodePeer, digest_of, order_of, runner_zip, zip_of
-from tests.package_index import PackageIndex, served_index
+from tests.conftest import wait_until
+from tests.node_peer import CUT, NONCE, TICKET, order_of
+from tests.unit.runs.nodes import FLOW, Node, new_node, wait_for_end
 from tests.unit.runs.test_supervisor import is_gone
 
 pytestmark = pytest.mark.integration
+node = new_node
 
-WAITS = "echo $$ > pid; echo begin; while [ ! -e gate ]; do sleep 0.02; done; echo end; exit $(cat gate)"
-RUNNER = runner_zip()
 CERTIFICATE = Path(__file__).parents[2] / "localhost.pem"
-BUILD_SECONDS = 3 * PATIENCE_SECONDS
-
-
-class Node:
-    """A node with its cache. `launch` starts a job for an order, `peer` answers it."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.work = directory / "work"
-        self.cache = directory / "cache"
-        self.work.mkdir(parents=True)
-        self.peer: NodePeer
-        self._peers: list[NodePeer] = []
-        self._jobs: list[subprocess.Popen[bytes]] = []
-
-    def serve(
-        self,
-        order: dict[str, Any],
-        packages: Mapping[str, bytes] | None = None,
-        certificate: Path | None = None,
-        **start: Any,
-    ) -> NodePeer:
-        """Answer with this order, over https with a certificate."""
-        answer = {"parameters": {}, "secrets": {}, "upstream": None, **start}
-        self.peer = NodePeer(order, {digest_of(RUNNER): RUNNER, **(packages or {})}, answer, certificate)
-        self._peers.append(self.peer)
-        return self.peer
-
-    def serve_code(self, files: Mapping[str, str], flow: str, **more: Any) -> NodePeer:
-        """Answer with an order for a flow in this code."""
-        path, _, name = flow.partition(":")
-        package = zip_of(files)
-        call: dict[str, Any] = {"root": ROOT, "path": path, "module": None, "name": name, "import_paths": []}
-        code = {"digest": digest_of(package), "root": ROOT}
-        start = {key: more.pop(key) for key in ("parameters", "secrets", "upstream") if key in more}
-        return self.serve(order_of(code=code, call=call, **more), {code["digest"]: package}, **start)
-
-    def start(self, **variables: str) -> "subprocess.Popen[bytes]":
-        """Start the job."""
-        env = {
-            "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
-            "CONTROLLER_NODE_URL": self.peer.url,
-            "CONTROLLER_JOB": JOB,
-            "CONTROLLER_TICKET": TICKET,
-            "CONTROLLER_RUNNER": digest_of(RUNNER),
-            "CONTROLLER_NODE_CACHE": str(self.cache),
-            **variables,
-        }
-        job = subprocess.Popen(job_argv(), env=env, cwd="/", stderr=subprocess.PIPE)
-        self._jobs.append(job)
-        return job
-
-    def run(self, within: float = PATIENCE_SECONDS, **variables: str) -> dict[str, Any]:
-        """Run the job to its end; return how the flow ended."""
-        job = self.start(**variables)
-        wait_until(lambda: job.poll() is not None, within=within)
-        assert job.stderr is not None
-        assert (job.returncode, job.stderr.read()) == (0, b"")
-        assert self.peer.ending is not None
-        return self.peer.ending
-
-    def start_waiting(self, **more: Any) -> "subprocess.Popen[bytes]":
-        """Start a job whose flow waits for the gate, and wait until the flow runs."""
-        self.serve(order_of(self.work, argv=["sh", "-c", WAITS], **more))
-        job = self.start()
-        wait_until(lambda: self.has_begun)
-        return job
-
-    @property
-    def has_begun(self) -> bool:
-        pid = self.work / "pid"
-        return pid.exists() and pid.read_text(encoding="utf-8").endswith("\n")
-
-    @property
-    def flow_pid(self) -> int:
-        return int((self.work / "pid").read_text(encoding="utf-8"))
-
-    def open_gate(self, code: int = 0) -> None:
-        (self.work / "part").write_text(str(code), encoding="utf-8")
-        (self.work / "part").rename(self.work / "gate")
-
-    @property
-    def attempts(self) -> list[Path]:
-        """The directories of attempts."""
-        return [path for path in self.cache.glob("attempts/*") if path.is_dir()]
-
-    def entries(self, kind: str) -> list[str]:
-        """The names of what the cache has."""
-        return sorted(path.name for path in self.cache.glob(f"{kind}/*") if path.is_dir())
-
-    def close(self) -> None:
-        for job in self._jobs:
-            job.kill()
-            job.wait()
-            assert job.stderr is not None
-            job.stderr.close()
-        for peer in self._peers:
-            peer.close()
-        if not self.cache.is_symlink():
-            delete(str(self.cache))
-
-
-@pytest.fixture
-def node(tmp_path: Path) -> Iterator[Node]:
-    made = Node(tmp_path / "node")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def package_index() -> Iterator[PackageIndex]:
-    with served_index() as made:
-        yield made
-
-
-def wait_for_end(job: "subprocess.Popen[bytes]") -> int:
-    wait_until(lambda: job.poll() is not None)
-    return job.returncode
-
-
-FLOW = """
-import os
-from controller import flow, get_run_logger, task
-
-@task
-def double(x):
-    return 2 * x
-
-@flow
-def count(x: int):
-    get_run_logger().info("counting")
-    return [double(x), sorted(os.environ)]
-"""
 
 
 def test_a_flow_runs_with_the_code_of_its_commit_and_reports_its_result_log_and_tasks(node: Node) -> None:
@@ -229,19 +86,6 @@ def test_the_attempt_is_over_if_the_answer_to_the_report_of_its_end_is_lost(node
     assert wait_for_end(node.start()) == 0
     assert peer.ending is not None
     assert (peer.ending["outcome"], peer.requests["end"]) == ("succeeded", 2)
-
-
-def test_runners_that_start_together_on_an_empty_node_fetch_the_code_once(node: Node) -> None:
-    peers = [node.serve_code({"a.py": FLOW}, "a.py:count", parameters={"x": 1}) for _ in range(3)]
-    jobs = []
-    for peer in peers:
-        node.peer = peer
-        jobs.append(node.start())
-    assert [wait_for_end(job) for job in jobs] == [0, 0, 0]
-    assert [peer.ending and peer.ending["outcome"] for peer in peers] == ["succeeded"] * 3
-    assert len(node.entries("code")) == 1
-    runners = 3  # each may fetch the runner's package before another has unpacked it
-    assert sum(peer.requests["packages"] for peer in peers) <= runners + 1
 
 
 def test_a_package_that_arrives_damaged_is_fetched_again(node: Node) -> None:
@@ -414,114 +258,6 @@ def test_the_next_runner_removes_what_a_killed_one_has_left_behind(node: Node) -
     wait_until(lambda: is_gone(left_pid(node)))
 
 
-CHANGES = """
-from pathlib import Path
-
-def change():
-    file = Path(__file__)
-    file.chmod(0o644)
-    file.write_text("changed")
-    return file.read_text()
-"""
-
-
-def test_code_that_a_flow_has_changed_is_not_used_again(node: Node) -> None:
-    for _ in range(2):
-        peer = node.serve_code({"a.py": CHANGES}, "a.py:change")
-        # Where the kernel allows it, the flow can't change its code.
-        assert node.run()["outcome"] in ("succeeded", "failed")
-    assert peer.ending is not None
-    assert "changed" not in str(peer.ending.get("error"))
-
-
-def test_a_changed_file_in_the_cache_is_found_after_a_run_that_may_have_changed_it(node: Node) -> None:
-    node.serve_code({"a.py": FLOW, "b/c": ""}, "a.py:count", parameters={"x": 1})
-    node.run()
-    [name] = node.entries("code")
-    folder = node.cache / "code" / name
-    for changed in ("tree/a.py", "tree/b/d"):
-        (folder / "tree/a.py").chmod(0o600)
-        (folder / "tree/b").chmod(0o700)
-        (folder / changed).write_text("x", encoding="utf-8")
-        (folder / "doubt").touch()
-        peer = node.serve_code({"a.py": FLOW, "b/c": ""}, "a.py:count", parameters={"x": 2})
-        assert node.run()["result"][0] == 4
-        assert peer.requests["packages"] == 1
-    assert node.entries("code") == [name]
-
-
-def test_code_keeps_its_permissions_and_symbolic_links(node: Node) -> None:
-    package = zip_of({"run.sh": "#!/bin/sh\nls -l data | cut -c1-10; cat link\n", "data": "x"}, executable=("run.sh",))
-    linked = add_link(package, "link", "data")
-    code = {"digest": digest_of(linked), "root": ROOT}
-    peer = node.serve(order_of(code=code, argv=["./run.sh"]), {code["digest"]: linked})
-    assert node.run()["outcome"] == "succeeded"
-    assert peer.files["log"] == b"-r--r--r--\nx"
-
-
-def add_link(package: bytes, name: str, target: str) -> bytes:
-    data = io.BytesIO(package)
-    with zipfile.ZipFile(data, "a") as archive:
-        entry = zipfile.ZipInfo(name)
-        entry.external_attr = (stat.S_IFLNK | 0o777) << 16
-        archive.writestr(entry, target)
-    return data.getvalue()
-
-
-def test_entries_of_the_cache_that_nobody_has_used_for_long_are_removed(node: Node) -> None:
-    node.serve_code({"a.py": FLOW}, "a.py:count", parameters={"x": 1})
-    node.run()
-    [old] = node.entries("code")
-    os.utime(node.cache / "code" / f"{old}.lock", (0, 0))
-    node.serve_code({"a.py": FLOW, "b.py": ""}, "a.py:count", parameters={"x": 1})
-    node.run()
-    [new] = node.entries("code")
-    assert new != old
-    assert not (node.cache / "code" / f"{old}.lock").exists()
-
-
-USES = "import tiny, sys\n\ndef use():\n    return [tiny.__version__, sys.prefix]\n"
-
-
-@pytest.mark.parametrize("has_uv", [True, False])
-def test_a_flow_runs_in_the_python_environment_of_its_digest(
-    node: Node, package_index: PackageIndex, has_uv: bool
-) -> None:
-    lock = package_index.add("tiny", "1.5")
-    python = {"digest": "e" * 64, "requirements": "tiny", "lock": lock, "version": None}
-    path = f"{Path(sys.executable).parent}:/usr/bin:/bin" if has_uv else without_uv(node)
-    variables = {"PATH": path, "UV_DEFAULT_INDEX": package_index.url, "PIP_INDEX_URL": package_index.url}
-    requests = []
-    for _ in range(2):
-        node.serve_code({"a.py": USES}, "a.py:use", python=python)
-        assert node.run(within=BUILD_SECONDS, **variables)["result"] == ["1.5", str(node.cache / "python" / ("e" * 64))]
-        requests.append(len(package_index.requests))
-    assert 0 < requests[0] == requests[1]
-    [module] = node.cache.glob("python/*/lib/python*/site-packages/tiny/__init__.py")
-    assert (module.stat().st_mode & 0o777, module.parent.stat().st_mode & 0o777) == (0o444, 0o555)
-    assert list(module.parent.glob("__pycache__/__init__.*.pyc"))
-
-
-def without_uv(node: Node) -> str:
-    """Return a PATH with the interpreter, but without uv."""
-    folder = node.directory / "bin"
-    folder.mkdir(exist_ok=True)
-    link = folder / "python3"
-    if not link.exists():
-        link.symlink_to(Path(sys.executable).resolve())
-    return f"{folder}:/usr/bin:/bin"
-
-
-def test_an_environment_that_cannot_be_built_is_a_failed_launch(node: Node, package_index: PackageIndex) -> None:
-    python = {"digest": "e" * 64, "requirements": "missing==1", "lock": None, "version": None}
-    peer = node.serve_code({"a.py": USES}, "a.py:use", python=python)
-    assert wait_for_end(node.start(UV_DEFAULT_INDEX=package_index.url)) == 1
-    assert peer.failed is not None
-    assert "missing" in peer.failed
-    assert peer.instance is None
-    assert node.attempts == []
-
-
 def test_the_start_proves_that_the_node_has_the_secret_of_the_nodes(node: Node) -> None:
     secret = node.directory / "secret"
     secret.write_text("shared\n", encoding="utf-8")
@@ -538,17 +274,6 @@ def test_runners_check_the_certificate_of_the_controller(node: Node) -> None:
     assert job.stderr is not None
     assert b"CERTIFICATE_VERIFY_FAILED" in job.stderr.read()
     assert node.run(SSL_CERT_FILE=str(CERTIFICATE))["outcome"] == "succeeded"
-
-
-@pytest.mark.parametrize("prepare", [lambda path: path.mkdir(mode=0o755), lambda path: path.symlink_to(path.parent)])
-def test_a_cache_that_others_can_write_to_is_not_used(node: Node, prepare: Callable[[Path], None]) -> None:
-    prepare(node.cache)
-    node.serve_code({"a.py": FLOW}, "a.py:count")
-    job = node.start()
-    assert wait_for_end(job) == 1
-    assert job.stderr is not None
-    assert b"must be a directory of this user with mode 0700" in job.stderr.read()
-    assert node.peer.requests == {}
 
 
 def test_the_package_has_all_that_the_runner_imports_and_nothing_of_the_controller_itself() -> None:
