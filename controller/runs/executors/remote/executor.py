@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.clock import Clock
-from controller.errors import ControllerError, ResourceError, shortage
+from controller.errors import ControllerError, shortage
 from controller.model.deployments import Deployment
 from controller.model.runs import Attempt, Run, RunState
 from controller.runs.executors.attempt_files import exit_outcome, read_mark
@@ -30,7 +30,6 @@ from controller.runs.executors.remote.order import make_order, read_order, read_
 from controller.runs.executors.remote.packages import CodePackages
 from controller.runs.executors.remote.seat import LATER_BEAT_SECONDS, Seat, Stage, hash_ticket
 from controller.runs.executors.remote.wake_signal import WakeSignal
-from controller.runs.file_descriptors import launch_capacity, soft_limit
 
 log = logging.getLogger(__name__)
 
@@ -105,13 +104,6 @@ class RemoteExecutor:
         self._desk.is_recovered = True
         self._tracker.refresh()
         self._tracker.run(self._remove_packages)
-
-    def capacity(self) -> int:
-        """Return how many jobs can be submitted now. Raises ResourceError without free descriptors."""
-        capacity = launch_capacity()
-        if not capacity:
-            raise ResourceError(f"no file descriptors (limit {soft_limit()})")
-        return capacity
 
     def room(self) -> int | None:
         """Return how many more jobs may wait for free nodes: they occupy slots that other runs may need."""
