@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from controller.model.deployments import Deployment
 from controller.model.runs import Attempt, Run, RunState
+from controller.runs.executors.attempt_files import attempt_directory
 from controller.runs.executors.executor import Launchable
 from controller.runs.executors.local.handle import LocalHandle
 from controller.runs.executors.local.launcher import Launcher
@@ -81,7 +82,7 @@ class LocalExecutor:
         return LocalHandle(
             run=run,
             attempt=attempt,
-            directory=directory or self._launcher.attempt_directory(run.id, attempt.number, attempt.nonce),
+            directory=directory or attempt_directory(self._launcher.directory, attempt),
             launcher=self._launcher,
             same_boot=attempt.boot_id == self._boot_id,
         )

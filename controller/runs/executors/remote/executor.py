@@ -18,7 +18,7 @@ from controller.clock import Clock
 from controller.errors import ControllerError, shortage
 from controller.model.deployments import Deployment
 from controller.model.runs import Attempt, Run, RunState
-from controller.runs.executors.attempt_files import exit_outcome, read_mark
+from controller.runs.executors.attempt_files import attempt_directory, exit_outcome, read_mark
 from controller.runs.executors.executor import Launchable, Phase
 from controller.runs.executors.node.bootstrap import job_argv
 from controller.runs.executors.remote.attempt_records import AttemptRecords, job_id_of
@@ -34,7 +34,6 @@ from controller.runs.executors.remote.wake_signal import WakeSignal
 log = logging.getLogger(__name__)
 
 LOST_AFTER = timedelta(hours=1)
-_BEFORE = -math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +79,7 @@ class RemoteExecutor:
         self._records = records
         self._clock = clock
         self._settings = settings
-        self._tracker = JobTracker(engine, clock, self._has_ended)
+        self._tracker = JobTracker(engine, clock, self._is_over)
         self._key = secrets.token_bytes(32)
         lost_after = settings.lost_after
         self._parts = RemoteParts(
@@ -125,7 +124,7 @@ class RemoteExecutor:
 
     def launch(self, launchable: Launchable, attempt: Attempt) -> RemoteHandle:
         """Create the attempt's directory. Pack the code and submit the job on another thread. Raises OSError."""
-        directory = self._directory(attempt)
+        directory = attempt_directory(self._settings.directory, attempt)
         directory.parent.mkdir(exist_ok=True, mode=0o700)
         directory.mkdir(mode=0o700)
         handle = self._handle(launchable.run, attempt, directory)
@@ -141,17 +140,13 @@ class RemoteExecutor:
 
         Without the order in the directory, an attempt that was not started never will be.
         """
-        handle = self._handle(run, attempt, self._directory(attempt))
+        handle = self._handle(run, attempt, attempt_directory(self._settings.directory, attempt))
         seat = handle.seat
-        handle.tracked.submitted_at = _BEFORE
+        handle.tracked.submitted_at = -math.inf
         seat.order = read_order(handle.directory)
         if run.state is RunState.RUNNING:
-            handle.phase, seat.stage, seat.instance, seat.node = (
-                Phase.AWAITING_END,
-                Stage.STARTED,
-                attempt.instance,
-                attempt.node,
-            )
+            handle.phase = Phase.AWAITING_END
+            seat.stage, seat.instance, seat.node = Stage.STARTED, attempt.instance, attempt.node
             seat.started_at = self._clock.monotonic() - _seconds_since(run.started_at, self._clock.now())
             seat.beat_seconds = LATER_BEAT_SECONDS  # an earlier controller may have told it so
             self._read_ending(seat)
@@ -230,9 +225,6 @@ class RemoteExecutor:
         """Return the ticket of a job: it can be computed again, so that it is never stored."""
         return hmac.new(self._key, job_id.encode(), hashlib.sha256).hexdigest()
 
-    def _directory(self, attempt: Attempt) -> Path:
-        return self._settings.directory / attempt.run_id / f"{attempt.number}-{attempt.nonce}"
-
     def _read_ending(self, seat: Seat) -> None:
         """Read the end that a runner has reported to an earlier controller, which did not record it."""
         ending: dict[str, Any] | None = read_mark(seat.directory / "exit", seat.nonce)
@@ -243,9 +235,9 @@ class RemoteExecutor:
                 return
             seat.signal.set()
 
-    def _has_ended(self, job_id: str) -> bool | None:
+    def _is_over(self, job_id: str) -> bool:
         record = self._records.find(job_id)
-        return None if record is None else record.is_over
+        return record is not None and record.is_over
 
     def _remove_packages(self) -> None:
         orders = [seat.order["order"] for seat in self._desk.seats() if seat.order is not None]

@@ -18,7 +18,7 @@ from controller.clock import Clock
 from controller.errors import ConflictError, ControllerError, NotFoundError, UsageError, shortage
 from controller.model.runs import RunOutcome, RunState
 from controller.rate_limit import TokenBucket
-from controller.runs.executors.attempt_files import MAX_REASON, exit_outcome, read_mark
+from controller.runs.executors.attempt_files import MAX_REASON, attempt_directory, exit_outcome, read_mark
 from controller.runs.executors.remote import received_files
 from controller.runs.executors.remote.attempt_records import AttemptRecords
 from controller.runs.executors.remote.packages import CodePackages
@@ -320,7 +320,7 @@ class NodeDesk:
         if record is None or record.attempt.instance != request.instance:
             return False
         attempt = record.attempt
-        directory = self._runs_directory / attempt.run_id / f"{attempt.number}-{attempt.nonce}"
+        directory = attempt_directory(self._runs_directory, attempt)
         outcome = _outcome_of(ending, attempt.nonce)
         if outcome.state is attempt.state or read_mark(directory / "exit", attempt.nonce) is not None:
             return True
