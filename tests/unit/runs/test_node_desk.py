@@ -432,7 +432,7 @@ def test_the_desk_remembers_a_limited_number_of_late_results(
     for request, ending in [*reports, reports[0]]:
         with pytest.raises(ConflictError):
             world.desk.end(request, ending)
-    assert len(late_results(world)) == 3  # the first one is forgotten
+    assert len(late_results(world)) == 3  # the first one was removed
 
 
 def test_the_late_report_of_a_runner_without_leave_is_no_event(world: RemoteWorld) -> None:

@@ -334,7 +334,7 @@ class NodeDesk:
 
 
 def _remember(known: OrderedDict[str, str], job_id: str, value: str) -> None:
-    """Add the job, and forget the oldest ones."""
+    """Add the job, and remove the oldest ones."""
     known[job_id] = value
     while len(known) > _REMEMBERED:
         known.popitem(last=False)
