@@ -194,11 +194,10 @@ class ProcessEngine:
         (place / "processes.new").rename(place / "processes")
 
     def _status(self, place: Path) -> JobStatus:
-        processes = self._processes(place)
         if self._alive(place):
-            return JobStatus(phase=JobPhase.RUNNING, node=processes[-1]["node"])
-        if processes:
-            return JobStatus(phase=JobPhase.OVER, message="its process has ended", node=processes[-1]["node"])
+            return JobStatus(phase=JobPhase.RUNNING)
+        if self._processes(place):
+            return JobStatus(phase=JobPhase.OVER, message="its process has ended")
         if (place / "stopped").exists():
             return JobStatus(phase=JobPhase.OVER, message="stopped")
         return JobStatus(phase=JobPhase.WAITING)

@@ -119,7 +119,7 @@ class Standby:
         """Return the URL of the leader. Raises NoLeaderError, StateError."""
         with self._read() as tx:
             leader = find_leader(tx)
-        if leader is None or not leader.is_leading:
+        if leader is None or not leader.leads:
             raise NoLeaderError("No controller leads at the moment.", hint="Try again in a few seconds.")
         if leader.url is None:
             raise NoLeaderError(

@@ -74,7 +74,7 @@ __all__ = [
     "KeptDeployment",
     "KeptHistory",
     "LastRun",
-    "LeaderView",
+    "Leader",
     "Leadership",
     "LeftOut",
     "Limits",
@@ -877,7 +877,7 @@ class LastRun(TypedDict):
     waits_for: str | None
 
 
-class LeaderView(TypedDict):
+class Leader(TypedDict):
     """The controller that leads, or led last. `leads`: whether it has shown within 6 seconds that it lives.
 
     `url` is the address to which standbys forward requests; None if the leader serves none.
@@ -898,7 +898,7 @@ class Leadership(TypedDict):
     `role` is also None if no controller runs with the state directory. See `Standing` for the last two.
     """
 
-    leader: LeaderView | None
+    leader: Leader | None
     role: Role | None
     lag_seconds: float | None
     forwarded_requests: int | None

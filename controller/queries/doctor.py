@@ -14,11 +14,11 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from controller.errors import ControllerError, StateError
+from controller.model.leaders import Leader
 from controller.sources.git import find_git
 from controller.state_url import StateUrl
 from controller.store.history_check import check_presence
 from controller.store.integrity_check import SQLITE_VERSION, check_integrity
-from controller.store.leaders import Leader
 from controller.store.server_check import check_server
 from controller.store.state_directory import StateDirectory
 from controller.time_format import format_time
@@ -190,7 +190,7 @@ def _server(url: StateUrl) -> Iterator[Check]:
 
 
 def _leader(leader: Leader | None) -> Check:
-    if leader is None or not leader.is_leading:
+    if leader is None or not leader.leads:
         return Check(name="leader", status="warning", message="no controller leads: no flow starts")
     since = format_time(leader.since, None)
     message = f"pid {leader.pid} on {leader.host}, version {leader.version}, term {leader.term}, since {since}"

@@ -2,11 +2,11 @@
 
 import socket
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 
+from controller.model.leaders import Leader
 from controller.store import Transaction
-from controller.store.leaders import Leader, find_leader
+from controller.store.leaders import find_leader
 from controller.store.state_directory import StateDirectory
 
 
@@ -31,29 +31,13 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LeaderView:
-    """The controller that leads, or led last. `leads`: whether it has shown within 6 seconds that it lives.
-
-    `url` is the address to which standbys forward requests; None if the leader serves none.
-    """
-
-    leads: bool
-    host: str
-    pid: int
-    version: str
-    since: datetime
-    term: int
-    url: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Leadership:
     """The controller that leads, and the role of the one with this state directory; both None for a state in a file.
 
     `role` is also None if no controller runs with the state directory. See `Standing` for the last two.
     """
 
-    leader: LeaderView | None = None
+    leader: Leader | None = None
     role: Role | None = None
     lag_seconds: float | None = None
     forwarded_requests: int | None = None
@@ -66,7 +50,7 @@ def read_leadership(tx: Transaction, state: StateDirectory, standing: Standing |
     leader = find_leader(tx)
     known = standing or _standing_of_process(state, leader)
     return Leadership(
-        leader=None if leader is None else _view(leader),
+        leader=leader,
         role=None if known is None else known.role,
         lag_seconds=None if known is None else known.lag_seconds,
         forwarded_requests=None if known is None else known.forwarded_requests,
@@ -78,17 +62,5 @@ def _standing_of_process(state: StateDirectory, leader: Leader | None) -> Standi
     if holder is None:
         return None
     is_own = leader is not None and (leader.host, leader.pid) == (holder.host, holder.pid)
-    is_leader = is_own and leader is not None and leader.is_leading and holder.host == socket.gethostname()
+    is_leader = is_own and leader is not None and leader.leads and holder.host == socket.gethostname()
     return Standing(role=Role.LEADER if is_leader else Role.STANDBY)
-
-
-def _view(leader: Leader) -> LeaderView:
-    return LeaderView(
-        leads=leader.is_leading,
-        host=leader.host,
-        pid=leader.pid,
-        version=leader.version,
-        since=leader.since,
-        term=leader.term,
-        url=leader.url,
-    )

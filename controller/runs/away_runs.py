@@ -10,6 +10,7 @@ from pathlib import Path
 from controller.clock import Clock
 from controller.model.hosts import AttemptReport, directory_of, host_of
 from controller.model.runs import Attempt, Run, RunId, RunOutcome
+from controller.runs.executors.attempt_files import attempt_directory
 from controller.runs.executors.executor import AttemptStatus, Handle, NotStarted, Phase
 from controller.store import Store, hosts, uncertain_runs
 from controller.store.task_reports import FILE
@@ -117,7 +118,7 @@ class AwayRuns:
     def _handle(self, run: Run, attempt: Attempt, report: AttemptReport) -> ReportedAttempt:
         """Return the handle of a reported attempt, with what its flow reported in a directory of this host."""
         assert self._place is not None
-        directory = Path(directory_of(self._place)) / run.id / f"{attempt.number}-{attempt.nonce}"
+        directory = attempt_directory(Path(directory_of(self._place)), attempt)
         if report.events:
             directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             directory.mkdir(exist_ok=True, mode=0o700)

@@ -24,6 +24,7 @@ from controller.runs.clock_skew import ClockMonitor
 from controller.runs.due_announcements import DueAnnouncements
 from controller.runs.executors.executor import Handle, Launchable
 from controller.runs.executors.executor_set import ExecutorSet
+from controller.runs.file_descriptors import launch_capacity
 from controller.runs.launch_preparation import LaunchPreparation
 from controller.runs.monitor import LISTENING_SECONDS, RunMonitor
 from controller.runs.outcomes import is_final
@@ -371,7 +372,7 @@ class Engine:
         if not self._queue.has_waiting:
             return []
         try:
-            capacity = self._executors.capacity()
+            capacity = launch_capacity()
         except ResourceError as error:
             self._shortage = error.message
             return []

@@ -9,6 +9,8 @@ import resource
 from contextlib import suppress
 from pathlib import Path
 
+from controller.errors import ResourceError
+
 FOR_OTHERS = 64
 """The maximum that the database, git, file watching and the sockets need."""
 MARGIN = 12
@@ -34,14 +36,17 @@ def raise_limit() -> int:
 
 
 def launch_capacity() -> int:
-    """Return how many supervisors can be started now."""
+    """Return how many attempts can be launched now. Raises ResourceError without free descriptors."""
+    limit = soft_limit()
     try:
-        in_use = len(list(Path("/proc/self/fd").iterdir()))
+        capacity = (limit - len(list(Path("/proc/self/fd").iterdir())) - MARGIN) // FOR_A_LAUNCH
     except FileNotFoundError:
-        return soft_limit()  # without /proc they can't be counted; failed launches are retried
+        return limit  # without /proc they can't be counted; failed launches are retried
     except OSError:
-        return 0
-    return max(0, (soft_limit() - in_use - MARGIN) // FOR_A_LAUNCH)
+        capacity = 0
+    if capacity <= 0:
+        raise ResourceError(f"no file descriptors (limit {limit})")
+    return capacity
 
 
 def max_connections() -> int:

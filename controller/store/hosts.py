@@ -30,7 +30,7 @@ def find_hosts(tx: Transaction) -> list[Host]:
     running = _running_by_place(tx)
     seen: dict[str, datetime] = {row.place: row.seen_at for row in _seen(tx)}
     present, leader = find_present(tx), find_leader(tx)
-    leading = leader.host if leader is not None and leader.is_leading else None
+    leading = leader.host if leader is not None and leader.leads else None
     places: dict[str, list[str]] = defaultdict(list)
     for place in sorted({*seen, *running}):
         places[host_of(place)].append(place)

@@ -35,7 +35,7 @@ def _summarize(url: StateUrl) -> ProjectSummary:
             return ProjectSummary(
                 name=url.project,
                 repo=None if source is None else source.repo,
-                leader=leader.host if leader is not None and leader.is_leading else None,
+                leader=leader.host if leader is not None and leader.leads else None,
                 version=None if leader is None else leader.version,
                 deployments=len(inventory.cursors(tx)),
                 running=runs.counts(tx).get(RunState.RUNNING, 0),

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
+from controller.model.leaders import Leader
 from controller.settings import PROJECT
 from controller.state_url import StateUrl
 from controller.store import database
 from controller.store.database import SCHEMA_HEAD
-from controller.store.leaders import Leader, find_leader
+from controller.store.leaders import find_leader
 from controller.store.store import Transaction
 
 

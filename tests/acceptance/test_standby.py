@@ -168,7 +168,7 @@ def test_who_leads_is_shown_everywhere(shared: Repository, leader: Running, stan
     assert f"at {address_of(leader)}" in doctor
     assert "role: leader" in shared.ask("doctor").out
     settings = send(other.address, "GET", "/settings")[1]
-    assert "a standby, which last asked for the leader" in settings
+    assert "a standby. It last checked the leader" in settings
     assert "standby of " in settings
     metrics = send(other.address, "GET", "/metrics")[1]
     assert "controller_leads 0.0" in metrics

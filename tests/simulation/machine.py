@@ -213,10 +213,6 @@ class SimulatedExecutor:
         """Drop the attempts that can't wake the engine up any more."""
         self._handles = [handle for handle in self._handles if handle.is_watched]
 
-    def capacity(self) -> int:
-        """Return more than any limit of runs."""
-        return 1 << 20
-
     def readable(self) -> list[SimulatedHandle]:
         """Return the attempts that wake the engine up."""
         return [handle for handle in self._handles if handle.is_readable]

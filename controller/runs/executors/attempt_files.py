@@ -1,4 +1,4 @@
-"""Reads the files `started` and `exit` of an attempt, wherever it runs: its supervisor writes them to its directory.
+"""Finds the directory of an attempt, and reads its files `started` and `exit`, which its supervisor writes there.
 
 Called by the handles of executors, and by `log_files` for the times of an attempt. Any content of the files is valid
 input: a flow of the same user can write there, but it can only falsify its own outcome.
@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from controller.model.runs import RunOutcome, RunState
+from controller.model.runs import Attempt, RunOutcome, RunState
 from controller.text import visible_lines
 
 MAX_MARK_BYTES = 1 << 20
@@ -22,6 +22,11 @@ MAX_REASON = 8192
 """More characters than a supervisor writes."""
 _OUTCOMES = frozenset({"succeeded", "failed", "timed_out", "cancelled", "skipped"})
 _NOT_A_FILE = "not a regular file"
+
+
+def attempt_directory(runs: Path, attempt: Attempt) -> Path:
+    """Return the directory of an attempt below that of all runs."""
+    return runs / attempt.run_id / f"{attempt.number}-{attempt.nonce}"
 
 
 def read_mark(path: Path, nonce: str) -> dict[str, Any] | None:

@@ -163,9 +163,6 @@ class Executor(Protocol):
     def maintain(self) -> None:
         """Do periodic work, every 10 seconds."""
 
-    def capacity(self) -> int:
-        """Return how many attempts can be launched now. Raises ResourceError if the machine lacks a resource."""
-
     def room(self) -> int | None:
         """Return how many more attempts may wait for free nodes; None if attempts never wait for that."""
 

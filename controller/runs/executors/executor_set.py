@@ -54,7 +54,3 @@ class ExecutorSet:
         """Let all do their periodic work."""
         for executor in self._executors.values():
             executor.maintain()
-
-    def capacity(self) -> int:
-        """Return how many attempts can be launched now, by whichever executor. Raises ResourceError."""
-        return min(executor.capacity() for executor in self._executors.values())

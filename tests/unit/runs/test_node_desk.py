@@ -416,6 +416,25 @@ def test_a_late_result_is_an_event_once_and_changes_nothing(world: RemoteWorld) 
     assert run.state is RunState.CRASHED
 
 
+def test_the_desk_remembers_a_limited_number_of_late_results(
+    world: RemoteWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.runs.executors.remote.node_desk._REMEMBERED", 1)
+    handles = [world.start(), world.start()]
+    reports = [(world.ask(handle), world.ending_of(handle)) for handle in handles]
+    world.cluster.lose_all()
+    world.clock.pass_seconds(31)
+    world.look()
+    world.clock.pass_seconds(61)
+    world.look()
+    for handle in handles:
+        world.finish(handle)
+    for request, ending in [*reports, reports[0]]:
+        with pytest.raises(ConflictError):
+            world.desk.end(request, ending)
+    assert len(late_results(world)) == 3  # the first one was removed
+
+
 def test_the_late_report_of_a_runner_without_leave_is_no_event(world: RemoteWorld) -> None:
     handle = world.start()
     world.desk.end(world.ask(handle), world.ending_of(handle))

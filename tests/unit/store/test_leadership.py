@@ -59,14 +59,14 @@ def test_the_next_controller_begins_a_new_term_when_the_leader_has_stopped(postg
         with store.read() as tx:
             leader = find_leader(tx)
         assert leader is not None
-        assert (leader.term, leader.is_leading) == (term, True)
+        assert (leader.term, leader.leads) == (term, True)
         store.close()
         reader = Store.open_read_only(postgresql_url)
         with reader.read() as tx:
             leader = find_leader(tx)
         reader.close()
         assert leader is not None
-        assert not leader.is_leading
+        assert not leader.leads
 
 
 def test_a_leader_that_stops_is_followed_at_once(postgresql_url: StateUrl, monkeypatch: pytest.MonkeyPatch) -> None:

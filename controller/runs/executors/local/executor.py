@@ -2,13 +2,12 @@
 
 from dataclasses import replace
 
-from controller.errors import ResourceError
 from controller.model.deployments import Deployment
 from controller.model.runs import Attempt, Run, RunState
+from controller.runs.executors.attempt_files import attempt_directory
 from controller.runs.executors.executor import Launchable
 from controller.runs.executors.local.handle import LocalHandle
 from controller.runs.executors.local.launcher import Launcher
-from controller.runs.file_descriptors import launch_capacity, soft_limit
 from controller.settings import boot_id
 
 READY_SECONDS = 10.0
@@ -41,13 +40,6 @@ class LocalExecutor:
     def maintain(self) -> None:
         """Stop the fork servers of Python environments that are no longer in use."""
         self._launcher.stop_idle_servers()
-
-    def capacity(self) -> int:
-        """Return how many supervisors can be started now. Raises ResourceError without free descriptors."""
-        capacity = launch_capacity()
-        if not capacity:
-            raise ResourceError(f"no file descriptors (limit {soft_limit()})")
-        return capacity
 
     def room(self) -> int | None:
         """Return None: supervisors start at once."""
@@ -90,7 +82,7 @@ class LocalExecutor:
         return LocalHandle(
             run=run,
             attempt=attempt,
-            directory=directory or self._launcher.attempt_directory(run.id, attempt.number, attempt.nonce),
+            directory=directory or attempt_directory(self._launcher.directory, attempt),
             launcher=self._launcher,
             same_boot=attempt.boot_id == self._boot_id,
         )

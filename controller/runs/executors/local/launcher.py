@@ -30,6 +30,7 @@ from controller.model.deployments import CommandTarget, Deployment
 from controller.model.policies import EnvSecret
 from controller.model.python_environments import PythonRuntime
 from controller.model.runs import Attempt, Run
+from controller.runs.executors.attempt_files import attempt_directory
 from controller.runs.executors.flow_specification import LOG_BYTES, flow_call, specification
 from controller.runs.executors.local import cgroup_parent
 from controller.runs.executors.local.fork_server_client import ForkServer
@@ -146,18 +147,14 @@ class Launcher:
     run_variables: Callable[[Run], Mapping[str, str]] = lambda run: {}  # noqa: ARG005
     place: str | None = None
 
-    def attempt_directory(self, run_id: str, number: int, nonce: str) -> Path:
-        """Return the directory of one attempt."""
-        return self.directory / run_id / f"{number}-{nonce}"
-
     def find_directory(self, attempt: Attempt) -> Path | None:
         """Return the directory of an attempt, also in another state directory of this host; None for another host."""
         if self.place is None or attempt.place in (None, self.place):
-            return self.attempt_directory(attempt.run_id, attempt.number, attempt.nonce)
+            return attempt_directory(self.directory, attempt)
         host, _, directory = attempt.place.partition(":")
         if host != self.place.partition(":")[0] or not Path(directory).is_dir():
             return None
-        return Path(directory) / attempt.run_id / f"{attempt.number}-{attempt.nonce}"
+        return attempt_directory(Path(directory), attempt)
 
     def state_identity(self) -> str:
         """Return device and inode of the runs' directory, which distinguish this state directory from its copies."""
@@ -192,7 +189,7 @@ class Launcher:
 
         `python` is the interpreter of the flow, None for the controller's own.
         """
-        directory = self.attempt_directory(run.id, run.attempt, nonce)
+        directory = self.directory / run.id / f"{run.attempt}-{nonce}"
         try:
             return self._launch(run, deployment, root, nonce, pycache, directory, python)
         except BaseException:

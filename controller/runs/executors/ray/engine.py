@@ -4,7 +4,7 @@ import re
 import shlex
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from controller.runs.executors.ray.client import Answer, DashboardClient, NoAnswerError, last_line
 from controller.runs.executors.remote.job_engine import (
@@ -151,11 +151,9 @@ def _reservation(resources: JobResources) -> dict[str, Any]:
 
 def _status(entry: dict[str, Any]) -> JobStatus:
     """Return the status in an entry of Ray's list. A status that is not known is treated as running."""
-    address = urlsplit(entry.get("driver_agent_http_address") or "").hostname
     return JobStatus(
         phase=_PHASES.get(entry["status"], JobPhase.RUNNING),
         message=_plain(entry.get("message") or ""),
-        node=address or entry.get("driver_node_id"),
         has_expired=entry.get("error_type") == _EXPIRED,
     )
 

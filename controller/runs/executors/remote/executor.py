@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from controller.clock import Clock
-from controller.errors import ControllerError, ResourceError, shortage
+from controller.errors import ControllerError, shortage
 from controller.model.deployments import Deployment
 from controller.model.runs import Attempt, Run, RunState
-from controller.runs.executors.attempt_files import exit_outcome, read_mark
+from controller.runs.executors.attempt_files import attempt_directory, exit_outcome, read_mark
 from controller.runs.executors.executor import Launchable, Phase
 from controller.runs.executors.node.bootstrap import job_argv
 from controller.runs.executors.remote.attempt_records import AttemptRecords, job_id_of
@@ -30,12 +30,10 @@ from controller.runs.executors.remote.order import make_order, read_order, read_
 from controller.runs.executors.remote.packages import CodePackages
 from controller.runs.executors.remote.seat import LATER_BEAT_SECONDS, Seat, Stage, hash_ticket
 from controller.runs.executors.remote.wake_signal import WakeSignal
-from controller.runs.file_descriptors import launch_capacity, soft_limit
 
 log = logging.getLogger(__name__)
 
 LOST_AFTER = timedelta(hours=1)
-_BEFORE = -math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +79,7 @@ class RemoteExecutor:
         self._records = records
         self._clock = clock
         self._settings = settings
-        self._tracker = JobTracker(engine, clock, self._has_ended)
+        self._tracker = JobTracker(engine, clock, self._is_over)
         self._key = secrets.token_bytes(32)
         lost_after = settings.lost_after
         self._parts = RemoteParts(
@@ -106,13 +104,6 @@ class RemoteExecutor:
         self._tracker.refresh()
         self._tracker.run(self._remove_packages)
 
-    def capacity(self) -> int:
-        """Return how many jobs can be submitted now. Raises ResourceError without free descriptors."""
-        capacity = launch_capacity()
-        if not capacity:
-            raise ResourceError(f"no file descriptors (limit {soft_limit()})")
-        return capacity
-
     def room(self) -> int | None:
         """Return how many more jobs may wait for free nodes: they occupy slots that other runs may need."""
         most = self._settings.max_waiting
@@ -133,7 +124,7 @@ class RemoteExecutor:
 
     def launch(self, launchable: Launchable, attempt: Attempt) -> RemoteHandle:
         """Create the attempt's directory. Pack the code and submit the job on another thread. Raises OSError."""
-        directory = self._directory(attempt)
+        directory = attempt_directory(self._settings.directory, attempt)
         directory.parent.mkdir(exist_ok=True, mode=0o700)
         directory.mkdir(mode=0o700)
         handle = self._handle(launchable.run, attempt, directory)
@@ -149,17 +140,13 @@ class RemoteExecutor:
 
         Without the order in the directory, an attempt that was not started never will be.
         """
-        handle = self._handle(run, attempt, self._directory(attempt))
+        handle = self._handle(run, attempt, attempt_directory(self._settings.directory, attempt))
         seat = handle.seat
-        handle.tracked.submitted_at = _BEFORE
+        handle.tracked.submitted_at = -math.inf
         seat.order = read_order(handle.directory)
         if run.state is RunState.RUNNING:
-            handle.phase, seat.stage, seat.instance, seat.node = (
-                Phase.AWAITING_END,
-                Stage.STARTED,
-                attempt.instance,
-                attempt.node,
-            )
+            handle.phase = Phase.AWAITING_END
+            seat.stage, seat.instance, seat.node = Stage.STARTED, attempt.instance, attempt.node
             seat.started_at = self._clock.monotonic() - _seconds_since(run.started_at, self._clock.now())
             seat.beat_seconds = LATER_BEAT_SECONDS  # an earlier controller may have told it so
             self._read_ending(seat)
@@ -238,9 +225,6 @@ class RemoteExecutor:
         """Return the ticket of a job: it can be computed again, so that it is never stored."""
         return hmac.new(self._key, job_id.encode(), hashlib.sha256).hexdigest()
 
-    def _directory(self, attempt: Attempt) -> Path:
-        return self._settings.directory / attempt.run_id / f"{attempt.number}-{attempt.nonce}"
-
     def _read_ending(self, seat: Seat) -> None:
         """Read the end that a runner has reported to an earlier controller, which did not record it."""
         ending: dict[str, Any] | None = read_mark(seat.directory / "exit", seat.nonce)
@@ -251,9 +235,9 @@ class RemoteExecutor:
                 return
             seat.signal.set()
 
-    def _has_ended(self, job_id: str) -> bool | None:
+    def _is_over(self, job_id: str) -> bool:
         record = self._records.find(job_id)
-        return None if record is None else record.is_over
+        return record is not None and record.is_over
 
     def _remove_packages(self) -> None:
         orders = [seat.order["order"] for seat in self._desk.seats() if seat.order is not None]

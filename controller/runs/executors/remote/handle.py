@@ -8,7 +8,7 @@ from typing import Any
 
 from controller.clock import Clock
 from controller.model.runs import Attempt, Run, RunOutcome, RunState
-from controller.runs.executors.executor import Alive, AttemptStatus, NotStarted, Phase
+from controller.runs.executors.executor import AttemptStatus, NotStarted, Phase
 from controller.runs.executors.remote import received_files
 from controller.runs.executors.remote.decision_table import MISSING_SECONDS, Evidence, JobAnswer, decide
 from controller.runs.executors.remote.job_tracker import JobTracker, TrackedJob
@@ -166,7 +166,6 @@ class RemoteHandle:
             self.parts.tracker.stop(self.tracked)
 
     def _decide(self) -> AttemptStatus:
-        now = self.parts.clock.monotonic()
         evidence = Evidence(
             cluster=self.parts.name,
             is_running=self.phase is Phase.AWAITING_END,
@@ -175,7 +174,7 @@ class RemoteHandle:
             lost_after=self.parts.lost_after,
             missing_seconds=max(MISSING_SECONDS, self.on_silence or 0.0),
         )
-        status = decide(evidence, now)
+        status = decide(evidence, self.parts.clock.monotonic())
         if isinstance(status, NotStarted | RunOutcome):
             self.ended_on_its_own = True
-        return status if not isinstance(status, Alive) else Alive(started=False)
+        return status

@@ -58,14 +58,13 @@ class JobPhase(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStatus:
-    """The state of a job. `message`: the engine's own words, such as the reason of a failure; `node`: its address.
+    """The state of a job. `message`: the engine's own words, such as the reason of a failure.
 
     `has_expired`: it is over because the engine has given up waiting for its resources. It has not started.
     """
 
     phase: JobPhase
     message: str | None = None
-    node: str | None = None
     has_expired: bool = False
 
 

@@ -24,7 +24,6 @@ from controller.runs.executors.remote.workers import Workers
 log = logging.getLogger(__name__)
 
 THREADS = 4
-JOB_PREFIX = "c-"
 _ANSWERS = {
     JobPhase.WAITING: JobAnswer.WAITING,
     JobPhase.RUNNING: JobAnswer.RUNNING,
@@ -52,12 +51,9 @@ class TrackedJob:
 
 
 class JobTracker:
-    """The jobs of one cluster. `is_over`: whether the record of a job that is not tracked here says that it has ended.
+    """The jobs of one cluster. `is_over`: whether a job of this controller's project is recorded as ended."""
 
-    None: the job is not one of this controller's project.
-    """
-
-    def __init__(self, engine: JobEngine, clock: Clock, is_over: Callable[[str], bool | None]) -> None:
+    def __init__(self, engine: JobEngine, clock: Clock, is_over: Callable[[str], bool]) -> None:
         self._engine = engine
         self._clock = clock
         self._is_over = is_over
@@ -213,7 +209,7 @@ class JobTracker:
             return
         self._has_listed = True
         for job_id in found.jobs:
-            if job_id.startswith(JOB_PREFIX) and job_id not in self._jobs and self._is_over(job_id):
+            if job_id not in self._jobs and self._is_over(job_id):
                 with self._lock:
                     self._ended.setdefault(job_id, True)
 

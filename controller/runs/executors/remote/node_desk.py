@@ -18,7 +18,7 @@ from controller.clock import Clock
 from controller.errors import ConflictError, ControllerError, NotFoundError, UsageError, shortage
 from controller.model.runs import RunOutcome, RunState
 from controller.rate_limit import TokenBucket
-from controller.runs.executors.attempt_files import MAX_REASON, exit_outcome, read_mark
+from controller.runs.executors.attempt_files import MAX_REASON, attempt_directory, exit_outcome, read_mark
 from controller.runs.executors.remote import received_files
 from controller.runs.executors.remote.attempt_records import AttemptRecords
 from controller.runs.executors.remote.packages import CodePackages
@@ -74,7 +74,7 @@ class NodeDesk:
         self._lock = threading.Lock()
         self._seats: dict[str, Seat] = {}
         self._over: OrderedDict[str, str] = OrderedDict()
-        self._late: set[str] = set()
+        self._late: OrderedDict[str, str] = OrderedDict()
         self._lookups = TokenBucket(clock, MAX_LOOKUPS, LOOKUPS_PER_SECOND)
         self.is_recovered = False
 
@@ -118,9 +118,7 @@ class NodeDesk:
             if self._seats.get(seat.job_id) is seat:
                 del self._seats[seat.job_id]
             if is_final:
-                self._over[seat.job_id] = seat.ticket
-                while len(self._over) > _REMEMBERED:
-                    self._over.popitem(last=False)
+                _remember(self._over, seat.job_id, seat.ticket)
             starts, ends, seat.starts, seat.ends = seat.starts, seat.ends, [], []
             seat.stage = Stage.OVER if is_final else Stage.SUSPENDED
         for future in starts:
@@ -322,16 +320,24 @@ class NodeDesk:
         if record is None or record.attempt.instance != request.instance:
             return False
         attempt = record.attempt
-        directory = self._runs_directory / attempt.run_id / f"{attempt.number}-{attempt.nonce}"
+        directory = attempt_directory(self._runs_directory, attempt)
         outcome = _outcome_of(ending, attempt.nonce)
         if outcome.state is attempt.state or read_mark(directory / "exit", attempt.nonce) is not None:
             return True
+        result = outcome.state.value.replace("_", " ")
         with self._lock:
             is_new = request.job_id not in self._late
-            self._late.add(request.job_id)
+            _remember(self._late, request.job_id, result)
         if is_new:
-            self._records.note_late_result(record, outcome.state.value.replace("_", " "))
+            self._records.note_late_result(record, result)
         return False
+
+
+def _remember(known: OrderedDict[str, str], job_id: str, value: str) -> None:
+    """Add the job, and remove the oldest ones."""
+    known[job_id] = value
+    while len(known) > _REMEMBERED:
+        known.popitem(last=False)
 
 
 def _outcome_of(ending: Mapping[str, Any], nonce: str) -> RunOutcome:

@@ -41,7 +41,9 @@ class CodePackages:
         with self._lock:
             digest = self._digests.get(root) if is_pinned else None
             if digest is None or not self._path(digest).exists():
-                digest = self._digests[root] = self._pack(_walk(root))
+                digest = self._digests[root] = self._pack(
+                    (file.relative_to(root).as_posix(), file) for file in _walk(root)
+                )
             self._touch(digest)
             return digest
 
@@ -92,13 +94,8 @@ class CodePackages:
             os.utime(self._path(digest))
 
 
-def _walk(root: Path) -> Iterator[tuple[str, Path]]:
-    """Yield all files, symbolic links and empty folders below `root` with their names, in a fixed order."""
-    for file in _files(root):
-        yield file.relative_to(root).as_posix(), file
-
-
-def _files(root: Path) -> Iterator[Path]:
+def _walk(root: Path) -> Iterator[Path]:
+    """Yield all files, symbolic links and empty folders below `root`, in a fixed order."""
     for name, folders, files in os.walk(root):
         folder = Path(name)
         folders.sort()

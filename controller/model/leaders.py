@@ -1,0 +1,20 @@
+"""The controllers that lead states on a server. `store` reads them, `queries` returns them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leader:
+    """The controller that leads, or led last. `leads`: whether it has shown within 6 seconds that it lives.
+
+    `url` is the address to which standbys forward requests; None if the leader serves none.
+    """
+
+    leads: bool
+    host: str
+    pid: int
+    version: str
+    since: datetime
+    term: int
+    url: str | None
