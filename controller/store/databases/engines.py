@@ -28,15 +28,20 @@ def new_engine(
     `arguments` are those of the driver for a new connection. `connect` opens one; None: the driver's own function.
     """
     new = create_engine(url, poolclass=QueuePool, pool_size=size, max_overflow=overflow, connect_args=dict(arguments))
-    if connect is not None:
-        event.listen(new, "do_connect", lambda _dialect, _record, args, options: connect(*args, **options))
+    _connect_with(new, connect)
     return Engine(new.pool, dialect, url, execution_options={"compiled_cache": _COMPILED})
 
 
-def new_dialect(url: URL, **options: Any) -> Dialect:
+def new_dialect(url: URL, *, connect: Callable[..., Any] | None = None, **options: Any) -> Dialect:
     """Return a dialect that was initialized with a connection. `options` are those of `create_engine`."""
     engine = create_engine(url, **options)
+    _connect_with(engine, connect)
     with engine.connect():
         pass
     engine.dispose()
     return engine.dialect
+
+
+def _connect_with(engine: Engine, connect: Callable[..., Any] | None) -> None:
+    if connect is not None:
+        event.listen(engine, "do_connect", lambda _dialect, _record, args, options: connect(*args, **options))

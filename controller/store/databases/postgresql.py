@@ -147,7 +147,8 @@ def _engine(url: StateUrl, settings: dict[str, str], application_name: str, *, s
 
 @cache
 def _dialect(url: StateUrl) -> Dialect:
-    dialect = new_dialect(_address(url), paramstyle="format", connect_args=_arguments(url, _READER))
+    arguments = _arguments(url, _READER)
+    dialect = new_dialect(_address(url), connect=Session.connect, paramstyle="format", connect_args=arguments)
     dialect.type_compiler_instance = _TypeCompiler(dialect)
     return dialect
 

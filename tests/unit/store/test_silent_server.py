@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
+import psycopg
 import pytest
 
 from controller.errors import StateError
@@ -59,6 +60,17 @@ def test_statements_without_an_answer_fail_and_the_next_ones_use_new_sessions(
             assert "Check that the server runs" in str(caught.value.hint)
     write(store)
     assert read(store) in (2, 3)  # the statements that got no answer arrived at last, in a session without a client
+    store.close()
+
+
+def test_every_connection_is_a_session_whose_waits_are_limited(url: StateUrl, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a connection of the driver itself waits for an answer without limit")
+
+    monkeypatch.setattr(psycopg, "connect", refuse)
+    store = Store.open(url)  # the proxy is new, so the dialect is initialized for it
+    write(store)
+    assert read(store) == 1
     store.close()
 
 
