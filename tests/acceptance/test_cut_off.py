@@ -26,9 +26,9 @@ def controllers(repository: Repository, postgresql_server: Server, tmp_path: Pat
 
 
 def test_a_leader_that_hears_nothing_from_the_server_becomes_a_standby(controllers: Controllers) -> None:
-    old = controllers.leader
+    old, term = controllers.leader, controllers.term
     with old.proxy.dropping():
-        controllers.wait_for_term(1, TAKE_OVER_SECONDS)
+        controllers.wait_for_term(term, TAKE_OVER_SECONDS)
         until(lambda: "running flows continue" in old.running.output, "the old leader to step down", TAKE_OVER_SECONDS)
         controllers.wait_for_due_times()
         until(lambda: "The state database can't be used; retrying" in old.running.output, "the old leader to try again")
@@ -38,12 +38,12 @@ def test_a_leader_that_hears_nothing_from_the_server_becomes_a_standby(controlle
 
 
 def test_answers_that_are_late_change_nothing_else(controllers: Controllers) -> None:
-    leader = controllers.leader
+    leader, term = controllers.leader, controllers.term
     leader.proxy.delay = 0.05
     seen = controllers.count_ticks()
     until(lambda: controllers.count_ticks() > seen, "a run of a slow leader")
     leader.proxy.delay = 3.0  # each statement takes 6 seconds: too long for a leader
-    controllers.wait_for_term(1)
+    controllers.wait_for_term(term)
     controllers.wait_for_due_times()
     assert controllers.leader is not leader
     leader.proxy.delay = 0.0
@@ -53,14 +53,15 @@ def test_answers_that_are_late_change_nothing_else(controllers: Controllers) -> 
 
 @pytest.mark.parametrize("to_client", [True, False])
 def test_connections_that_end_in_one_direction_are_replaced(controllers: Controllers, to_client: bool) -> None:
-    controllers.leader.proxy.half_close(to_client=to_client)
-    controllers.wait_for_term(1, TAKE_OVER_SECONDS)
+    leader, term = controllers.leader, controllers.term
+    leader.proxy.half_close(to_client=to_client)
+    controllers.wait_for_term(term, TAKE_OVER_SECONDS)
     controllers.wait_for_due_times()
     controllers.check()
 
 
 def test_commits_that_are_cut_are_neither_lost_nor_repeated(controllers: Controllers) -> None:
-    leader = controllers.leader
+    leader, term = controllers.leader, controllers.term
     cuts: tuple[Cut, ...] = ("before", "answer", "hold", "answer", "before")
     for cut in cuts:
         leader.proxy.cut = cut
@@ -70,30 +71,30 @@ def test_commits_that_are_cut_are_neither_lost_nor_repeated(controllers: Control
     assert controllers.leader is leader
     leader.proxy.released.set()
     leader.running.kill()
-    controllers.wait_for_term(1, TAKE_OVER_SECONDS)
+    controllers.wait_for_term(term, TAKE_OVER_SECONDS)
     controllers.wait_for_due_times()
     controllers.check()
 
 
 def test_a_standby_that_can_not_record_its_term_tries_again(controllers: Controllers) -> None:
-    old = controllers.leader
+    old, term = controllers.leader, controllers.term
     [other] = [member for member in controllers.members if member is not old]
     with connect(controllers.url) as connection, connection.transaction():
         connection.execute("LOCK TABLE leadership IN EXCLUSIVE MODE")
         old.running.kill()
         until(lambda: "The state database can't be used; retrying" in other.running.output, "a failed attempt")
-    controllers.wait_for_term(1)
+    controllers.wait_for_term(term)
     controllers.wait_for_due_times()
     controllers.check()
 
 
 def test_a_standby_that_was_cut_off_takes_over_later(controllers: Controllers) -> None:
-    leader = controllers.leader
+    leader, term = controllers.leader, controllers.term
     [other] = [member for member in controllers.members if member is not leader]
     with other.proxy.dropping():
         # It may wait for two answers to its readers, each for 35 seconds.
         until(lambda: "does not answer" in other.running.output, "the standby to notice", seconds=120)
     leader.running.kill()
-    controllers.wait_for_term(1)
+    controllers.wait_for_term(term)
     controllers.wait_for_due_times()
     controllers.check()

@@ -170,8 +170,10 @@ def test_a_standby_takes_over_without_skipping_a_due_time_or_starting_an_attempt
     other = Running(shared, tmp_path / "other.log", ("--state-dir", str(tmp_path / "other")), {})
     try:
         until(lambda: "waiting as a standby" in other.output, "the standby to wait")
+        [(term,)] = select(url, "SELECT term FROM leadership")
         fail(leader, url)
-        until(lambda: select(url, "SELECT 1 FROM leadership JOIN leases USING (holder) WHERE term > 1"), "a new leader")
+        led = f"SELECT 1 FROM leadership JOIN leases USING (holder) WHERE term > {term}"
+        until(lambda: select(url, led), "a new leader")
         until(lambda: has_ticked_in_term(url), "due times of the new term")
         if leader.process.poll() is None:
             leader.process.send_signal(signal.SIGCONT)
