@@ -215,7 +215,7 @@ class Engine:
                 fields = {"reason": reason, "error": message, "retry_in": self._turns.seconds}
                 log.error("Run engine paused by an error; retrying", extra=fields)
             self.storage.record_failure(error)
-            self._queue.forget()
+            self._queue.confirm(None)
             # The cause of the wake-up remains and would wake the thread again immediately.
             self._stopping.wait(self._turns.seconds)
             self.wake()

@@ -33,6 +33,7 @@ class Queue:
         self._slots = slots
         self._turns = Turns()
         self._waiting: WaitingRuns | None = None
+        self._ended: list[Run] = []
         self._commits = 0
         self._has_due_changes = False
         self.reads = 0
@@ -71,6 +72,7 @@ class Queue:
 
         None: it did something else, or not all of it.
         """
+        self._ended.clear()
         if number == self._commits + 1:
             self._commits = number
         elif number is None:
@@ -111,7 +113,8 @@ class Queue:
             self._skip_obsolete(obsolete)
 
     def release(self, run: Run) -> None:
-        """Free the slot of a run that has ended, before its outcome is committed."""
+        """Free the slot of a run that has ended, before `confirm` notes that its outcome was committed."""
+        self._ended.append(run)
         if self._waiting is not None and not self._waiting.end(run):
             self.forget()
 
@@ -134,6 +137,8 @@ class Queue:
             self.next_change = queues.next_change(tx, now)
             load = queues.read_load(tx, now)
             self._waiting = WaitingRuns(queues.find_startable(tx, now), load, now, self._turns)
+        for run in self._ended:
+            self._waiting.end(run)
 
     def _find_obsolete(self, tx: Transaction, taken: Iterable[Run]) -> Mapping[RunId, str]:
         """Return why waiting runs must not start any more because of a later commit, by id.

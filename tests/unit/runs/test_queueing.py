@@ -112,6 +112,27 @@ def test_a_run_that_could_not_start_yet_keeps_its_turn(world: World) -> None:
     assert begin(world, line.take_ready(1)) == ["a"]
 
 
+def test_a_commit_of_another_thread_takes_no_slot_of_a_run_that_has_ended(world: World) -> None:
+    world.declare(a=hourly(), b=hourly("b"))
+    ask(world, "a")
+    ask(world, "b")
+    line = queue(world, places=1)
+    [run] = line.take_ready(1)
+    begin(world, [run])
+    line.refresh()
+    line.release(run)
+    ask(world, "b")
+    line.forget()  # the queue reads the store again, where the run has not ended yet
+    [following] = line.take_ready(1)
+    assert following.deployment == "b"
+    with world.store.write() as tx:
+        assert runs.move(tx, run.id, expect=RunState.RUNNING, to=RunState.SUCCEEDED)
+    line.confirm(tx.number)
+    assert line.take_ready(1) == []
+    begin(world, [following])
+    assert line.take_ready(1) == []
+
+
 def test_a_hundred_runs_of_one_deployment_do_not_delay_others(world: World) -> None:
     world.declare(a=hourly(), b=hourly("b"))
     for _ in range(100):
