@@ -1,8 +1,9 @@
 """The deployments that may be due, in batches, so that the first of many runs start while the others are decided.
 
-Any thread adds names, and the engine takes a batch in each turn. The first batch has at least `SMALLEST` names, or one
-for each free slot. Each further one is twice as large, up to `LARGEST`, which takes about as long to decide as a
-supervisor to start. So a few more transactions than one decide all of them.
+Any thread adds names, and the engine takes a batch in each turn. The first batch has only `FIRST` names, because its
+runs start after the whole batch was decided. While their supervisors start, the second one is decided: it has at least
+`SMALLEST` names, or one for each free slot. Each further one is twice as large, up to `LARGEST`, which takes about as
+long to decide as a supervisor to start. So a few more transactions than one decide all of them.
 """
 
 from collections import deque
@@ -10,6 +11,7 @@ from collections.abc import Iterable
 
 from controller.manifests.active_deployments import ActiveDeployments
 
+FIRST = 2
 SMALLEST = 8
 LARGEST = 128
 
@@ -33,7 +35,7 @@ class DueAnnouncements:
     def take(self, free: int) -> list[str]:
         """Return the next batch, while `free` slots are free. The caller processes it, or puts it back."""
         self._sort()
-        self._size = min(LARGEST, self._size * 2 or max(SMALLEST, free))
+        self._size = min(LARGEST, max(self._size * 2, SMALLEST, free)) if self._size else FIRST
         batch, self._waiting = self._waiting[: self._size], self._waiting[self._size :]
         if not self._waiting:
             self._size = 0

@@ -34,8 +34,13 @@ class ScheduleTrigger(BaseTrigger):  # type: ignore[misc]
         self.has_ended = False
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
-        """Return the next fire time, or None if there are no more."""
+        """Return the next fire time, or None if there are no more.
+
+        APScheduler asks twice each time a job is due: it is computed once.
+        """
         after = self._after if previous_fire_time is None else max(previous_fire_time, now)
+        if self.upcoming is not None and self.counted_from == after:
+            return self.upcoming
         self.counted_from, self.upcoming = after, self.first_after(after)
         self.has_ended = self.upcoming is None
         return self.upcoming

@@ -11,7 +11,7 @@ from controller.manifests.active_deployments import ActiveDeployments
 from controller.manifests.build import build_deployment
 from controller.model.runs import RunState
 from controller.runs import engine as engine_module
-from controller.runs.due_announcements import LARGEST, SMALLEST, DueAnnouncements
+from controller.runs.due_announcements import FIRST, LARGEST, SMALLEST, DueAnnouncements
 from controller.store import run_statistics
 from controller.store.prepared import Prepared
 from tests.conftest import PATIENCE_SECONDS, wait_until
@@ -35,28 +35,28 @@ def take_all(announcements: DueAnnouncements, free: int) -> list[list[str]]:
     return batches
 
 
-@pytest.mark.parametrize(("free", "first"), [(0, SMALLEST), (3, SMALLEST), (50, 50)])
-def test_the_first_batch_fills_the_free_slots_and_the_next_ones_are_larger(free: int, first: int) -> None:
+@pytest.mark.parametrize(("free", "second"), [(0, SMALLEST), (3, SMALLEST), (50, 50)])
+def test_the_second_batch_fills_the_free_slots_and_the_next_ones_are_larger(free: int, second: int) -> None:
     names = [f"d{number:04}" for number in range(1000)]
     batches = take_all(announced(names), free)
     assert [name for batch in batches for name in batch] == names
     sizes = [len(batch) for batch in batches]
-    assert sizes[:2] == [first, min(LARGEST, 2 * first)]
+    assert sizes[:3] == [FIRST, second, min(LARGEST, 2 * second)]
     assert max(sizes) == LARGEST
     assert len(sizes) < 13
 
 
 def test_after_all_were_taken_the_next_batch_is_small_again() -> None:
     announcements = announced([f"d{number}" for number in range(20)])
-    assert [len(batch) for batch in take_all(announcements, 0)] == [SMALLEST, 20 - SMALLEST]
+    assert [len(batch) for batch in take_all(announcements, 0)] == [FIRST, SMALLEST, 20 - FIRST - SMALLEST]
     for number in range(20):
         announcements.add(f"d{number}")
-    assert len(announcements.take(0)) == SMALLEST
+    assert len(announcements.take(0)) == FIRST
 
 
 def test_higher_priorities_come_first_and_a_name_comes_once() -> None:
     announcements = announced(["low", "high", "unknown", "low", "middle"], low=-1, high=5, middle=0)
-    assert announcements.take(0) == ["unknown", "high", "middle", "low"]
+    assert take_all(announcements, 0) == [["unknown", "high"], ["middle", "low"]]
     assert not announcements
     assert announcements.take(0) == []
 
@@ -66,7 +66,7 @@ def test_names_that_were_put_back_come_first() -> None:
     batch = announcements.take(0)
     announcements.put_back(batch)
     assert announcements.take(0) == batch
-    assert len(announcements.take(0)) == 20 - SMALLEST
+    assert len(announcements.take(0)) == SMALLEST
 
 
 @one_start
@@ -113,7 +113,7 @@ def test_attempts_that_start_do_not_wait_for_further_due_times(world: World, mon
             engine._announcements.add(name)
         engine.wake()
         wait_until(lambda: len(world.all_runs()) == 40 and all(run.state.is_terminal for run in world.all_runs()))
-    assert seen[0] == SMALLEST
+    assert seen[0] == FIRST + SMALLEST
 
 
 def test_statements_are_compiled_before_a_deployment_is_due(world: World) -> None:

@@ -256,22 +256,35 @@ def test_a_job_that_waits_too_long_is_repaired_and_reported(timetable: Timetable
     assert timetable.project(wanted) == []
 
 
+class Counting(ScheduleTrigger):
+    """Records for which times fire times are computed."""
+
+    def __init__(self) -> None:
+        super().__init__([schedule(every(3600))], NOW)
+        self.asked: list[datetime] = []
+
+    def first_after(self, after: datetime) -> datetime | None:
+        self.asked.append(after)
+        return super().first_after(after)
+
+
+def test_a_job_that_is_due_computes_its_next_fire_time_once(timetable: Timetable, heard: Heard) -> None:
+    trigger, asked = Counting(), SystemClock().now() - timedelta(seconds=1)
+    timetable._scheduler.add_job(print, trigger, id="a", next_run_time=asked)
+    wait_until(lambda: heard.count["a"] == 1 and trigger.counted_from > asked)
+    timetable.close()
+    assert len(trigger.asked) == 1
+
+
 def test_drift_detection_computes_fire_times_only_after_a_clock_step() -> None:
-    asked: list[datetime] = []
-
-    class Counting(ScheduleTrigger):
-        def first_after(self, after: datetime) -> datetime | None:
-            asked.append(after)
-            return super().first_after(after)
-
-    trigger = Counting([schedule(every(3600))], NOW)
+    trigger = Counting()
     due = trigger.get_next_fire_time(None, NOW)
     assert due is not None
     assert not trigger.would_miss(due, NOW + timedelta(minutes=30))
     assert not trigger.would_miss(due, due + timedelta(minutes=30))
-    assert asked == [NOW]
+    assert trigger.asked == [NOW]
     assert trigger.would_miss(due, NOW - timedelta(days=3))
-    assert asked == [NOW, NOW - timedelta(days=3)]
+    assert trigger.asked == [NOW, NOW - timedelta(days=3)]
 
 
 @pytest.mark.parametrize("back", [timedelta(seconds=4), timedelta(hours=1), timedelta(days=3650)])
