@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 LIVE_SECONDS = 1.0
 STOP_SECONDS = 9.0
 """Time limit for `Controller.stop`, in seconds, so that the process exits within 10 seconds of the stop signal."""
+SWITCH_SECONDS = 0.001
+"""The longest delay of a statement of the engine by a thread that computes, such as a page. Python's default is 5 ms."""
 
 
 @click.command(cls=Command)
@@ -164,6 +166,7 @@ def run(location: Location, once: bool, log_format: Any, prebuild: bool, plain: 
     if is_live:
         write_to_terminal("Starting the controller.\n")
     gc.set_threshold(700)  # Python's default, unlike in short commands
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         if not prebuild or controller.prebuild():
             controller.start()
