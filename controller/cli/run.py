@@ -27,7 +27,7 @@ LIVE_SECONDS = 1.0
 STOP_SECONDS = 9.0
 """Time limit for `Controller.stop`, in seconds, so that the process exits within 10 seconds of the stop signal."""
 SWITCH_SECONDS = 0.001
-"""The longest delay of a statement of the engine by a thread that computes, such as a page. Python's default is 5 ms."""
+"""How long a thread that computes, such as a page, delays a statement of the engine. The default of Python is 5 ms."""
 
 
 @click.command(cls=Command)
