@@ -379,7 +379,12 @@ class Controller:
         self._sweeper.sweep()
 
     def _project(self, agendas: Mapping[str, Agenda], removed: Iterable[str] | None) -> Iterable[str]:
-        """Update the timetable, and wake the engine for runs that were created just before the change."""
+        """Update the timetable, and wake the engine for runs that were created just before the change.
+
+        A single pass (`run_once`) starts no timetable, so that no fire times are computed.
+        """
+        if not self._timetable.is_started:
+            return ()
         drifted = self._timetable.project(agendas, removed)
         self._engine.wake()
         self._prepare_code()

@@ -80,9 +80,14 @@ class Timetable:
         earliest = self._store.earliest()
         return earliest is not None and earliest <= self._clock.now() + SOON
 
+    @property
+    def is_started(self) -> bool:
+        """Whether deployments are announced when they are due."""
+        return bool(self._scheduler.running)
+
     def close(self) -> None:
         """Stop firing."""
-        if self._scheduler.running:
+        if self.is_started:
             self._scheduler.shutdown(wait=False)
 
     def project(self, agendas: Mapping[str, Agenda], removed: Iterable[str] | None = None) -> list[str]:
@@ -105,7 +110,7 @@ class Timetable:
 
     def _find_drift(self) -> list[str]:
         """Return the names whose jobs differ from the projection; a job that ended by itself does not differ."""
-        if not self._scheduler.running:
+        if not self.is_started:
             return []
         jobs = self._store.jobs()
         now = self._clock.now()
@@ -123,8 +128,10 @@ class Timetable:
         triggers = _start_triggers(agendas, now)
         for name in sorted(triggers, key=lambda name: triggers[name].upcoming or _NEVER):
             trigger = triggers[name]
-            self._remove_job(name)
-            if (first := trigger.upcoming) is not None:
+            first = trigger.upcoming
+            if name in self._triggers or first is None:  # otherwise any job of this name is replaced
+                self._remove_job(name)
+            if first is not None:
                 self._scheduler.add_job(_noop, trigger, id=name, name=name, next_run_time=first, replace_existing=True)
             self._projected[name], self._triggers[name] = agendas[name].schedules, trigger
 

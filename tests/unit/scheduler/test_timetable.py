@@ -330,3 +330,28 @@ def test_jobs_are_added_in_the_order_in_which_they_are_due_and_equal_agendas_are
     timetable.project(agendas)
     assert added == sorted(added)
     assert (len(added), len(set(added)), len(computed)) == (40, 4, 4)
+
+
+@pytest.mark.parametrize("is_started", [True, False])
+def test_only_jobs_that_exist_are_searched_for_to_remove_them(
+    heard: Heard, monkeypatch: pytest.MonkeyPatch, *, is_started: bool
+) -> None:
+    """A scheduler that is not started compares each of its jobs with the one to remove."""
+    timetable, removed = Timetable(heard), []
+    if is_started:
+        timetable.start()
+    remove = timetable._scheduler.remove_job
+
+    def count(name: str) -> None:
+        removed.append(name)
+        remove(name)
+
+    monkeypatch.setattr(timetable._scheduler, "remove_job", count)
+    try:
+        timetable.project({f"d{index}": agenda(every(3600)) for index in range(40)})
+        assert removed == []
+        timetable.project({"d7": agenda(every(7200))}, ["d8"])
+        assert removed == ["d8", "d7"]
+        assert len(jobs(timetable)) == 39
+    finally:
+        timetable.close()
