@@ -3,7 +3,6 @@
 import contextlib
 import http.client
 import json
-import os
 import socket
 import ssl
 import struct
@@ -13,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from controller.client.problems import NoAnswerError, NotReachedError, ProblemError
+from controller.client.socket_path import short_path
 
 _PREFIX = "/api/v1"
 
@@ -81,16 +81,6 @@ def no_answer_errors() -> Iterator[None]:
         raise
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise NoAnswerError(f"The controller did not respond: {str(error) or type(error).__name__}.") from error
-
-
-@contextlib.contextmanager
-def short_path(path: Path) -> Iterator[str]:
-    """Yield a short path of a Unix socket, through /proc/self/fd: the kernel accepts at most 107 bytes."""
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{directory}/{path.name}"
-    finally:
-        os.close(directory)
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -60,8 +60,11 @@ class Instant(TypeDecorator[datetime]):
 
 
 def only_where(condition: str) -> dict[str, Any]:
-    """Return the options of an index that contains only the rows for which the condition holds."""
-    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+    """Return the options of an index that contains only the rows for which the condition holds.
+
+    `databases.postgresql_tables` copies them for PostgreSQL: to name its option here would load its whole dialect.
+    """
+    return {"sqlite_where": text(condition)}
 
 
 Id = BigInteger().with_variant(Integer, "sqlite")

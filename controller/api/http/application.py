@@ -28,6 +28,7 @@ from controller.api.dashboard import (
 )
 from controller.api.dashboard.templating import render_error
 from controller.api.http.credentials import Credentials
+from controller.api.http.documented_route import DocumentedRoute
 from controller.api.http.forwarder import NODE, Forwarder
 from controller.api.http.forwarding import ForwardingMiddleware
 from controller.api.http.head_middleware import HeadMiddleware
@@ -173,6 +174,9 @@ def _add_error_handlers(app: FastAPI) -> None:
 def _openapi(app: FastAPI, generate: Any) -> dict[str, Any]:
     """Return FastAPI's document, extended by the security scheme and the problem response of every route."""
     if app.openapi_schema is None:
+        for route in app.routes:
+            if isinstance(route, DocumentedRoute):
+                route.document()
         document: dict[str, Any] = generate()
         components = document.setdefault("components", {})
         components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Query, Request
-from pydantic import BaseModel
 
+from controller.api.http.documented_route import ResponseModel
 from controller.errors import UsageError
 
 Item = TypeVar("Item")
@@ -22,7 +22,7 @@ _PAGING = ("cursor", "limit")
 _CURSOR = re.compile(r"(.{1,100})\.([0-9a-f]{12})")
 
 
-class Page(BaseModel, Generic[Item]):
+class Page(ResponseModel, Generic[Item]):
     """One page of a list. `next` is the `cursor` of the next page, null on the last page."""
 
     items: list[Item]

@@ -10,12 +10,13 @@ from typing import Annotated, Any, cast, overload
 from urllib.parse import unquote
 
 from fastapi import Header, Path, Request
-from pydantic import AfterValidator, BaseModel, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 
 from controller.api.http.compression import SMALLEST, accepts_gzip, compress
 from controller.api.http.credentials import Credentials
+from controller.api.http.documented_route import ResponseModel
 from controller.api.http.event_feed import EventFeed
 from controller.api.http.security_middleware import Caller
 from controller.api.http.sse import Streams
@@ -100,7 +101,7 @@ RunIdText = Annotated[str, full_id("run"), ID_PATH]
 """The full id of a run, in a path."""
 
 
-class Triggered(BaseModel):
+class Triggered(ResponseModel):
     """The new run."""
 
     run_id: str

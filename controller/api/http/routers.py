@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends
 from fastapi.routing import APIRoute
 
 from controller.api.http import strict_query
+from controller.api.http.documented_route import DocumentedRoute
 from controller.api.http.strict_json import StrictRoute
 
 
@@ -24,7 +25,12 @@ def api_router(prefix: str, tag: str) -> APIRouter:
 
 def lenient_router(prefix: str, tag: str | None = None) -> APIRouter:
     """Return a router of the API whose routes ignore unknown query parameters. For callers that we don't write."""
-    return APIRouter(prefix=prefix, tags=None if tag is None else [tag], generate_unique_id_function=_name)
+    return APIRouter(
+        prefix=prefix,
+        tags=None if tag is None else [tag],
+        route_class=DocumentedRoute,
+        generate_unique_id_function=_name,
+    )
 
 
 def page_router() -> APIRouter:

@@ -9,7 +9,7 @@ import socket
 import struct
 from pathlib import Path
 
-from controller.client.connection import short_path
+from controller.client.socket_path import short_path
 from controller.errors import StateError
 
 MAX_WAITING = 1024

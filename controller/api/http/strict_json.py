@@ -9,13 +9,14 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import HTTPException, Request
-from fastapi.routing import APIRoute
 from starlette.responses import Response
+
+from controller.api.http.documented_route import DocumentedRoute
 
 _SHOWN = 40
 
 
-class StrictRoute(APIRoute):
+class StrictRoute(DocumentedRoute):
     """A route that parses its JSON body strictly."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

@@ -30,7 +30,11 @@ _TRIGGERS = (
 
 def create_tables(connection: Connection, version: str) -> None:
     """Create all tables and triggers in an empty database, as the migrations up to `version` do with SQLite."""
-    copied_tables(_let_text_be_text).create_all(connection, checkfirst=False)
+    tables = copied_tables(_let_text_be_text)
+    for table in tables.tables.values():
+        for index in table.indexes:
+            index.dialect_kwargs["postgresql_where"] = index.dialect_kwargs.get("sqlite_where")
+    tables.create_all(connection, checkfirst=False)
     for statement in (_COUNT, *_TRIGGERS):
         connection.exec_driver_sql(statement)
     connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")

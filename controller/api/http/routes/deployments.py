@@ -8,6 +8,7 @@ from fastapi import Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from controller.api.http.documented_route import ResponseModel
 from controller.api.http.pagination import Cursor, Limit, Page, make_page, read_cursor, text_parser
 from controller.api.http.responses import (
     LINE,
@@ -93,26 +94,26 @@ class BackfillRequest(BaseModel):
     dry_run: bool = False
 
 
-class FireTimes(BaseModel):
+class FireTimes(ResponseModel):
     """Fire times, as in `controller next -o json`. `waits` are the deployments that each due time waits for."""
 
     fire_times: list[datetime]
     waits: After | None
 
 
-class Faults(BaseModel):
+class Faults(ResponseModel):
     """Errors in parameters; the list is empty if they are valid."""
 
     errors: list[ParameterFault]
 
 
-class Fields(BaseModel):
+class Fields(ResponseModel):
     """The fields of the active version, in the order of the document."""
 
     items: list[DeclaredField]
 
 
-class Document(BaseModel):
+class Document(ResponseModel):
     """The last valid document: as a mapping, and as text, which is the original text if `is_whole`."""
 
     document: dict[str, Any]

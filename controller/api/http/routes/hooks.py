@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from controller.api.http.documented_route import ResponseModel
 from controller.api.http.responses import dependencies_of, json_response
 from controller.api.http.routers import lenient_router
 from controller.api.http.routes.reconcile import ReconcileAnswer
@@ -27,7 +27,7 @@ _ANY_BODY: dict[str, Any] = {
 }
 
 
-class HookAnswer(BaseModel):
+class HookAnswer(ResponseModel):
     """The run that the delivery has started."""
 
     run_id: str

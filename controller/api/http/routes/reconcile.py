@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from controller.api.http.documented_route import ResponseModel
 from controller.api.http.responses import author_of, dependencies_of, json_response
 from controller.api.http.routers import api_router
 from controller.api.http.security_middleware import Caller
@@ -46,7 +47,7 @@ class Approval(BaseModel):
     digest: Digest
 
 
-class ReconcileAnswer(BaseModel):
+class ReconcileAnswer(ResponseModel):
     """Whether the requested pass is done."""
 
     is_done: bool
@@ -62,7 +63,7 @@ class CommitEntry(RecordedCommit):
     pr_url: str | None
 
 
-class LoginLink(BaseModel):
+class LoginLink(ResponseModel):
     """A one-time login link."""
 
     url: str

@@ -3,9 +3,9 @@
 from typing import Annotated
 
 from fastapi import Query, Request
-from pydantic import BaseModel
 from starlette.responses import Response
 
+from controller.api.http.documented_route import ResponseModel
 from controller.api.http.pagination import Limit
 from controller.api.http.responses import dependencies_of, json_response
 from controller.api.http.routers import api_router
@@ -23,7 +23,7 @@ router = api_router("/api/v1", "summary")
 Offset = Annotated[int, Query(ge=0, le=1_000_000)]
 
 
-class AttentionPage(BaseModel):
+class AttentionPage(ResponseModel):
     """A part of the list of problems. `total` is the number of all problems.
 
     `groups` are the first 100 groups of problems with the same cause, of all problems that match.
