@@ -1,13 +1,14 @@
 """The settings of executors: where flows run, and how the nodes of a cluster reach the controller."""
 
 import socket
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from controller.errors import UsageError
 from controller.listen_settings import Listen
+from controller.records import dataclass
 
 LOCAL, RAY = "local", "ray"
 LOST_AFTER = timedelta(hours=1)

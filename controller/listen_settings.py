@@ -3,11 +3,11 @@
 import ipaddress
 import re
 import socket
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from controller.errors import UsageError
+from controller.records import dataclass
 
 _PUBLIC_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?")
 

@@ -4,11 +4,12 @@
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from controller.errors import UsageError
+from controller.records import dataclass
 
 CONFIG = "notify.yaml"
 """The name of the default file with channels and rules, in the operator's configuration directory."""

@@ -6,11 +6,12 @@ Called by `settings`. Sources get the parsed value and pass its text to git afte
 import ipaddress
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from controller.errors import UsageError
+from controller.records import dataclass
 
 _SCHEMES = ("https", "http", "ssh", "file")
 _PORTS = {"https": ":443", "http": ":80", "ssh": ":22"}

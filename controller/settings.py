@@ -8,7 +8,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from controller.executor_settings import ExecutorSettings
 from controller.git_directory import git_directory
 from controller.listen_settings import Listen
 from controller.notification_settings import NotificationSettings
+from controller.records import dataclass
 from controller.remotes import Access, RemoteUrl, looks_like_url, parse_url
 from controller.state_url import StateUrl
 from controller.trigger_settings import TriggerSettings

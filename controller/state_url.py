@@ -3,10 +3,11 @@
 The text may contain a password, so only `store` gets it. Texts for people have the URL without it.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from controller.errors import UsageError
+from controller.records import dataclass
 
 DEFAULT_PROJECT = "default"
 _SCHEMA_PREFIX = "controller_"

@@ -5,10 +5,10 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from controller.errors import UsageError
+from controller.records import dataclass
 
 _SECRET = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/.+")
 

@@ -8,7 +8,6 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 
 from controller import __version__
@@ -17,6 +16,7 @@ from controller.errors import AlreadyRunningError, StateError
 from controller.manifests.reader import DesiredState, ManifestReader
 from controller.model.python_environments import PythonRequest
 from controller.python_environments import PythonEnvironments
+from controller.records import dataclass
 from controller.settings import PROJECT, Location, UvSettings
 from controller.sources.source import Source
 from controller.store import Store

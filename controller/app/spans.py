@@ -7,13 +7,14 @@ write its span, even if another one started it, and no id must be stored.
 import hashlib
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 
 from controller.errors import ControllerError
 from controller.model.runs import FAILURES, Run, RunOutcome
 from controller.reconcile.pass_statistics import pass_outcome
 from controller.reconcile.reconciler import PassResult
+from controller.records import dataclass
 
 Attribute = str | int | float | bool
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from controller.git_directory import is_git_repository
 from controller.manifests.reader import DesiredState, ManifestReader
 from controller.model.findings import Finding, by_place, refusal_finding
 from controller.model.snapshots import PROJECT_FILE, ManifestFile, Snapshot
+from controller.records import dataclass
 from controller.settings import Location, enclosing_repository
 from controller.sources.directory.source import DirectorySource
 from controller.sources.source import Source

@@ -5,7 +5,9 @@ They hold syntax without the bodies of functions, so that a cached module is sma
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from controller.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,10 +5,11 @@ Type hints are not read here, only later for the selected callable.
 
 import ast
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from controller.flow_analysis.bindings import Assigned, Binding, Class, Function, Imported, Namespace, Opaque
 from controller.flow_analysis.decorators import Role, read_decoration
+from controller.records import dataclass
 
 _MAX_ALIASES = 20
 _NO_CALLABLES = ast.Constant | ast.JoinedStr | ast.List | ast.Tuple | ast.Set | ast.Dict | ast.ListComp | ast.DictComp

@@ -4,11 +4,11 @@ Any decorator that is not listed here may change the signature.
 """
 
 import ast
-from dataclasses import dataclass
 from enum import Enum
 
 from controller.flow_analysis.bindings import Namespace
 from controller.flow_analysis.constants import is_constant
+from controller.records import dataclass
 
 _TRUE = ast.Constant(value=True)
 _HOMES = ("controller", "prefect")

@@ -4,7 +4,8 @@ Called by `module` for Python files and by `manifests` for manifests and scripts
 """
 
 import re
-from dataclasses import dataclass
+
+from controller.records import dataclass
 
 _LFS = b"version https://git-lfs.github.com/spec/"
 _DECRYPT = "commit the file decrypted, and list its secrets under `secrets` instead"

@@ -3,9 +3,11 @@
 Returned by `module` and `parameter_check`. The caller adds the position in the manifest.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
+
+from controller.records import dataclass
 
 Path = tuple[str | int, ...]
 

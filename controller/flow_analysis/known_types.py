@@ -10,9 +10,9 @@ import enum
 import pathlib
 import typing
 import uuid
-from dataclasses import dataclass
 from typing import Any
 
+from controller.records import dataclass
 from controller.sdk.scalar_types import rule_name
 from controller.sdk.value_conversion import ITEMS, MAPPINGS
 

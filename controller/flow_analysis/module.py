@@ -3,7 +3,7 @@
 `manifests` calls it once per file and name. A `Module` is an immutable value and can be cached by the id of its blob.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from controller.flow_analysis.bindings import Function, Namespace
 from controller.flow_analysis.callables import Entry, callables_of
@@ -15,6 +15,7 @@ from controller.flow_analysis.messages import closest_name, join_names
 from controller.flow_analysis.namespace import read_namespace
 from controller.flow_analysis.signature import Flow, flow_of
 from controller.flow_analysis.syntax_tree import UnreadableError, read_text, read_tree
+from controller.records import dataclass
 from controller.sdk.messages import shorten
 
 

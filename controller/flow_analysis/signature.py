@@ -5,7 +5,6 @@ Called by `module`; `parameter_check` reads it.
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -14,6 +13,7 @@ from controller.flow_analysis.callables import Entry
 from controller.flow_analysis.constants import may_be_null, source_of
 from controller.flow_analysis.hint_resolution import Resolver
 from controller.flow_analysis.known_types import Unknown
+from controller.records import dataclass
 
 
 class Kind(Enum):

@@ -7,7 +7,7 @@ raises for invalid input.
 
 import posixpath
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,7 @@ from controller.model.python_environments import PythonRequest
 from controller.model.shared_values import share
 from controller.model.snapshots import is_python
 from controller.model.stored_documents import plain_document
+from controller.records import dataclass
 from controller.text import shorten
 
 if TYPE_CHECKING:

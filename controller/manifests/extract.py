@@ -1,10 +1,10 @@
 """Extracts one document from the text of a manifest, as its author wrote it. Used by `controller restore`."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from controller.manifests.yaml.dump import as_yaml
 from controller.manifests.yaml.loader import load
+from controller.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

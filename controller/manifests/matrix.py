@@ -8,7 +8,6 @@ per key, so that it is complete, and expanding it again changes nothing.
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import product
 from math import prod
 from typing import Any
@@ -18,6 +17,7 @@ from controller.manifests.schema_validation import check_shape
 from controller.manifests.yaml.nodes import Node, Path, Position, Problem
 from controller.model.findings import Severity
 from controller.model.names import fold_name
+from controller.records import dataclass
 from controller.schedules.messages import quote
 from controller.text import did_you_mean, shorten
 

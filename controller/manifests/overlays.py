@@ -8,7 +8,7 @@ was written, in the document, its overlay or controller.yaml.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from controller.manifests.project_file import ProblemKey, Project, problem_key
 from controller.manifests.short_forms import merge_defaults, merge_overlay, shorten_overlap, with_long_forms
 from controller.manifests.yaml.nodes import Document, Node, Problem
 from controller.model.findings import Severity
+from controller.records import dataclass
 
 ENVIRONMENTS = "environments"
 _FIXED = ("name", ENVIRONMENTS)

@@ -8,12 +8,12 @@ creates a run, so that a run is recorded with literal values only.
 import re
 from calendar import monthrange
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from controller.errors import ScheduleError
 from controller.manifests.yaml.nodes import Path
+from controller.records import dataclass
 from controller.schedules import shared_zone
 from controller.schedules import zone as find_zone
 from controller.schedules.messages import quote

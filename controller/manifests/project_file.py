@@ -5,7 +5,7 @@ the project has an error, it is broken, and nothing in the repository is applied
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from controller.manifests.yaml.nodes import Node, Position, Problem
 from controller.model.findings import Severity
 from controller.model.policies import DEFAULT_QUEUE
 from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile
+from controller.records import dataclass
 from controller.text import did_you_mean
 
 ProblemKey = tuple[str, int, int, str, str]

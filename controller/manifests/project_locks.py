@@ -8,10 +8,10 @@ import posixpath
 import re
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from controller.manifests.requirements_files import RequirementsError, read_text
+from controller.records import dataclass
 from controller.text import did_you_mean, shorten
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ invalid input.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -32,6 +32,7 @@ from controller.model.findings import Finding, Severity, by_place
 from controller.model.python_environments import PythonRequest
 from controller.model.shared_values import share
 from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, is_python, is_spec
+from controller.records import dataclass
 
 MAX_FILES = 10_000
 MAX_FINDINGS_PER_FILE = 200

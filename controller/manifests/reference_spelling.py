@@ -6,12 +6,12 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from controller.manifests.parameter_references import DUE_TIME, KEYS, LISTS, MAPPINGS, SCALARS, is_reference, is_valid
 from controller.manifests.yaml.nodes import Path
+from controller.records import dataclass
 from controller.schedules.messages import quote
 
 _MAX_WORD = 40

@@ -7,9 +7,10 @@ a file in a repository must not choose an index, and must not install what an in
 import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from controller.manifests.command_checks import yaml_word
+from controller.records import dataclass
 from controller.text import shorten
 
 MAX_FILES = 50

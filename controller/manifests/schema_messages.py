@@ -5,7 +5,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import islice
 from typing import Any
 
@@ -13,6 +13,7 @@ from controller.manifests.command_checks import as_list, yaml_word
 from controller.manifests.foreign_keys import default_hint, foreign_key_hint, foreign_type_hint, stands_for
 from controller.manifests.yaml.nodes import Node, Path, Position, Problem, kind_of
 from controller.model.names import NAME_PATTERN, name_hint
+from controller.records import dataclass
 from controller.schedules.messages import quote
 from controller.text import closest, did_you_mean, join_or, shorten
 

@@ -5,10 +5,10 @@
 
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from controller.manifests.requirements_files import RequirementsError
+from controller.records import dataclass
 
 MARK = b"# /// script"
 _START, _END = "# /// script", "# ///"

@@ -8,8 +8,9 @@ import json
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
+
+from controller.records import dataclass
 
 MAX_ARTIFACTS = 100
 MAX_BYTES = 1 << 16

@@ -1,13 +1,14 @@
 """Backfills: requests to run the due times of a past range, as objects that can be watched, paused and cancelled."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from controller.model import INTERNAL, json_key
 from controller.model.runs import RunId, RunState
+from controller.records import dataclass
 
 
 class BackfillState(StrEnum):

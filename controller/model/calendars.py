@@ -4,9 +4,10 @@ A calendar is a set of days. The days are those of the time zone of the schedule
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, time
 from enum import StrEnum
+
+from controller.records import dataclass
 
 WEEKEND = frozenset({5, 6})
 """Saturday and Sunday, with Monday as 0."""

@@ -3,10 +3,10 @@
 The operator declares in `notify.yaml` where they go. They are messages of a channel of their own.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from controller.model.policies import Secret
+from controller.records import dataclass
 
 COMMIT_STATUS_CHANNEL = "commit-status"
 """The name of the channel to which commit statuses are sent."""

@@ -1,7 +1,8 @@
 """Commits: who changed the repository, when and why. `sources` reads, `store` records and `queries` shows them."""
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from controller.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

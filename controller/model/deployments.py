@@ -1,7 +1,7 @@
 """The declaration of a deployment. `manifests` builds it from one document; all later stages read it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ from controller.model.policies import DEFAULT_QUEUE, Catchup, Overlap, Prune, Re
 from controller.model.python_environments import PythonSettings
 from controller.model.schedules import Schedule
 from controller.model.triggers import After, FileTrigger, WebhookTrigger
+from controller.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,9 @@
 """The results of validation: what is wrong, where, and what to do. Created by `manifests`, shown by all interfaces."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from controller.model.snapshots import RefusedFile
+from controller.records import dataclass
 
 
 class Severity(StrEnum):

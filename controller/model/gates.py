@@ -1,12 +1,12 @@
 """The gates of runs: what the run of a due time waits for. `runs` opens and closes them, and `queries` shows them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from controller.model.runs import FAILURES, RunId, RunState
 from controller.model.triggers import UpstreamOutcome
+from controller.records import dataclass
 from controller.text import join_and, join_first, join_or
 from controller.time_format import in_utc
 

@@ -5,12 +5,13 @@ interfaces show.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from controller.model import INTERNAL, json_key
 from controller.model.deployments import Deployment
 from controller.model.triggers import UpstreamOutcome
+from controller.records import dataclass
 
 
 class NodeKind(StrEnum):

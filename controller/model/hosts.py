@@ -1,10 +1,10 @@
 """The machines whose controllers share a state, and what a standby reports about the runs of its machine."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from controller.model.runs import RunId, RunOutcome
+from controller.records import dataclass
 
 
 class HostState(StrEnum):

@@ -1,7 +1,8 @@
 """The controllers that lead states on a server. `store` reads them, `queries` returns them."""
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from controller.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

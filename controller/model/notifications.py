@@ -5,7 +5,7 @@ one cause that affects one or more deployments, from the first failure until all
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, time, timedelta
 from enum import StrEnum
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from controller.model import INTERNAL
 from controller.model.commit_statuses import COMMIT_STATUS_CHANNEL, CommitStatusSettings
 from controller.model.policies import Secret
+from controller.records import dataclass
 from controller.time_format import in_utc
 
 

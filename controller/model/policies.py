@@ -4,9 +4,11 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from enum import StrEnum
+
+from controller.records import dataclass
 
 DEFAULT_QUEUE = "default"
 

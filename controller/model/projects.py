@@ -1,6 +1,6 @@
 """The projects whose states are in one database on a server."""
 
-from dataclasses import dataclass
+from controller.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,11 +7,12 @@ declaration and makes the request, `python_environments` builds the environment,
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 
 from controller.model import INTERNAL
+from controller.records import dataclass
 
 MAX_FILE_BYTES = 4 << 20
 """The size of the largest file that can declare a Python environment."""

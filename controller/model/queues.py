@@ -6,11 +6,12 @@ run comes first; redo runs come after all others.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 
 from controller.model.runs import AUTOMATIC, Run, RunId, RunState, Trigger
+from controller.records import dataclass
 from controller.time_format import in_utc
 
 EVERYTHING = "*"

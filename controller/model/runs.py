@@ -1,7 +1,7 @@
 """Runs and the due times that cause them. `store` stores them, `queries` returns them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NewType
@@ -12,6 +12,7 @@ from controller.model.commits import Commit
 from controller.model.policies import DEFAULT_QUEUE, Retries
 from controller.model.python_environments import PythonSummary
 from controller.model.task_runs import TaskRun
+from controller.records import dataclass
 
 RunId = NewType("RunId", str)
 """A UUIDv7 (RFC 9562, 5.7) as a string: ids sort by creation time."""

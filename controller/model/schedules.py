@@ -3,12 +3,13 @@
 A `Schedule` has exactly one rule: `Cron`, `Interval`, `RRule` or `At`. docs/schedules.md describes their meaning.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from controller.model.calendars import Calendar, Outside, Shift, Window
+from controller.records import dataclass
 
 
 class Gap(StrEnum):

@@ -1,8 +1,9 @@
 """The contents of a source at one revision. `sources` creates them, `manifests` reads them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+from controller.records import dataclass
 
 PROJECT_FILE = "controller.yaml"
 """The file at the root of the repository with settings for all of its deployments. It is not a manifest."""

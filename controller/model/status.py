@@ -1,13 +1,14 @@
 """The recorded status of the source and of each deployment: conditions, events, holds and the inventory."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from controller.model import INTERNAL, json_key
 from controller.model.findings import Finding
+from controller.records import dataclass
 
 
 class ConditionType(StrEnum):

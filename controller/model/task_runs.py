@@ -6,11 +6,12 @@ writes these lines, so they are untrusted input: invalid lines are ignored, and 
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from controller.model.artifacts import Artifact
+from controller.records import dataclass
 
 MAX_TASK_RUNS = 10_000
 

@@ -4,12 +4,13 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 
 from controller.model.policies import Secret
+from controller.records import dataclass
 
 
 class UpstreamOutcome(StrEnum):

@@ -5,13 +5,14 @@ minutes. After a day of attempts it is undeliverable.
 """
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from controller.model.notifications import Channel, ChannelState, Message, MessageState
 from controller.notify.channels import ChannelRegistry
 from controller.notify.sender_process import Outcome, OutcomeStatus
 from controller.notify.sending_times import sending_time
+from controller.records import dataclass
 from controller.store import messages
 from controller.store.store import Transaction
 

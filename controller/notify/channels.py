@@ -9,7 +9,7 @@ import os
 import stat
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from controller.model.findings import Finding, Severity
 from controller.model.notifications import Channel, ChannelState, ChannelStatus, NotifySettings, SettingsProblem
 from controller.notify.redaction import scheme_of
 from controller.notify.secret_lookup import MisconfiguredError, find_secret
+from controller.records import dataclass
 from controller.store import messages
 from controller.store.store import Store, Transaction
 

@@ -4,7 +4,7 @@ A deployment that is suspended or held is not expected to run, so it has no dead
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from controller.manifests.active_deployments import ActiveDeployments
@@ -13,6 +13,7 @@ from controller.model.notifications import DeadlineKind, DeadlineRecord
 from controller.model.runs import first_unread_id
 from controller.model.status import Hold
 from controller.notify.declared import DeclaredDeployments
+from controller.records import dataclass
 from controller.store import deadlines, holds, runs
 from controller.store.deadlines import TimedRun
 from controller.store.store import Transaction

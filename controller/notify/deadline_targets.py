@@ -5,13 +5,14 @@ cancelled, have no deadline. Neither have runs that a user requested for an earl
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from controller.model.deployments import Deployment
 from controller.model.notifications import DeadlineKind, DeadlineRecord, MissedDeadline
 from controller.model.queues import SHORTAGE
 from controller.model.runs import ACTIVE, FAILURES, Occurrence, Outcome, RunId, RunState
+from controller.records import dataclass
 from controller.schedules import find_due, find_exclusion, is_exclusion
 from controller.store import deadlines, occurrences
 from controller.store.deadlines import TimedRun

@@ -7,7 +7,7 @@ inventory, the ledger, the runs and that table. So a restart neither loses nor r
 """
 
 import heapq
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from functools import cache
 
@@ -24,6 +24,7 @@ from controller.notify.deadline_targets import (
     evaluate_targets,
     read_targets,
 )
+from controller.records import dataclass
 from controller.schedules import next_fire_times
 from controller.store import deadlines, events, gates, inventory, last_runs
 from controller.store.store import Transaction

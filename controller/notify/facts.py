@@ -4,7 +4,7 @@ Called by `evaluation` in its transaction, only if messages are due.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, tzinfo
 
 from controller import schedules
@@ -15,6 +15,7 @@ from controller.model.notifications import Trouble
 from controller.model.runs import Run, RunId
 from controller.model.status import InventoryEntry
 from controller.notify.incidents import Report
+from controller.records import dataclass
 from controller.store import Transaction, commits, inventory, run_outcomes, runs, source_status
 from controller.store.run_outcomes import FailedRun
 

@@ -1,11 +1,11 @@
 """Observations of deployments, and the keys that failures with the same cause share. Pure; called by `evaluation`."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from controller.model.failure_cause import cause_key, shared_cause
 from controller.model.notifications import RUN_TROUBLES, Trouble
 from controller.notify.exit_codes import exit_code_key
+from controller.records import dataclass
 
 _MAX_KEY = 300
 

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 from urllib.parse import quote
@@ -24,6 +23,7 @@ from controller.notify.facts import Changes, Facts
 from controller.notify.flapping import WINDOW, ReportKind
 from controller.notify.incidents import Report
 from controller.notify.trouble_titles import failing_title, recovered_title
+from controller.records import dataclass
 from controller.text import format_count, shorten
 from controller.time_format import convert_times, format_span, format_time
 

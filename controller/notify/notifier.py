@@ -7,12 +7,12 @@ step that fails is retried with back-off; the other steps and the controller con
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from controller.backoff import Backoff
 from controller.clock import Clock
 from controller.errors import ControllerError, StateError
+from controller.records import dataclass
 from controller.store.commit_counter import CommitListener
 from controller.store.database import Place
 

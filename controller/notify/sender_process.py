@@ -11,13 +11,13 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from controller.clock import Clock
 from controller.notify.redaction import Redactor, redactor_of
+from controller.records import dataclass
 
 LIMIT_SECONDS = 60.0
 """The time for one request, including the start of the process."""

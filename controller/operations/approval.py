@@ -1,12 +1,12 @@
 """Approves deletions that controller withholds."""
 
 from concurrent.futures import Future
-from dataclasses import dataclass
 
 from controller.errors import NotFoundError, UsageError
 from controller.model.status import Withheld
 from controller.operations.context import OperationContext
 from controller.reconcile.reconciler import PassResult
+from controller.records import dataclass
 from controller.store import inventory, source_status
 
 MIN_DIGEST = 12

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from controller.model.runs import Run
 from controller.model.status import InventoryEntry
 from controller.operations.context import OperationContext, get_entry
 from controller.operations.due_times import MAX_DUE_TIMES, check_range, due_times_between, too_many_due_times
+from controller.records import dataclass
 from controller.runs.admission_policy import DueTime
 from controller.runs.backfill_runs import BackfillRuns, find_originals
 from controller.runs.backfills import cancel_backfill, is_selected

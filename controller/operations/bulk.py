@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from controller.errors import ConflictError, NotFoundError, UsageError
 from controller.model.runs import Run, RunState
@@ -12,6 +11,7 @@ from controller.operations.cancel import cancel_run
 from controller.operations.context import OperationContext
 from controller.operations.retry import retry_run
 from controller.queries.run_selection import LeftOut
+from controller.records import dataclass
 
 MAX_RUNS = 1000
 """The maximum number of runs in one request."""

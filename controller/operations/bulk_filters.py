@@ -8,7 +8,7 @@ retried.
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from controller.errors import UsageError
 from controller.model.runs import ACTIVE, FAILURES, TERMINAL, Run, RunState
@@ -17,6 +17,7 @@ from controller.operations.bulk import MAX_RUNS, BulkMatches, BulkResult, for_ea
 from controller.operations.cancel import cancel_run
 from controller.operations.context import OperationContext, clean_reason
 from controller.queries.run_selection import LeftOut, Selection, select_for_retry
+from controller.records import dataclass
 from controller.store import Transaction, backfills
 from controller.store.run_search import RunFilter, select_all, select_oldest
 

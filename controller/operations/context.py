@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 
 from controller.clock import Clock
 from controller.errors import NotFoundError, UsageError
@@ -11,6 +10,7 @@ from controller.model.runs import Run, RunId
 from controller.model.status import Event, EventSeverity, InventoryEntry
 from controller.operations.parameter_check import Parameters
 from controller.reconcile.reconciler import PassResult
+from controller.records import dataclass
 from controller.runs.admission import Admission
 from controller.store import Store, Transaction, events, inventory, runs
 from controller.store.name_lookup import not_active

@@ -11,7 +11,6 @@ import logging
 import os
 import threading
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from controller.python_environments.failures import PythonBuildError
 from controller.python_environments.interpreters import Interpreter, Interpreters, recorded_family
 from controller.python_environments.locks import Locks
 from controller.python_environments.uv import Uv
+from controller.records import dataclass
 from controller.settings import UvSettings
 from controller.store import Store, Transaction
 from controller.store import python_environments as table

@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -20,6 +19,7 @@ from controller.python_environments.build_log import BuildLog
 from controller.python_environments.failures import classify
 from controller.python_environments.interpreters import Interpreter
 from controller.python_environments.uv import Uv
+from controller.records import dataclass
 
 READY = ".ready"
 _LOCK = "requirements.lock"

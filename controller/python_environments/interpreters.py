@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path, PurePosixPath
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -20,6 +20,7 @@ from controller.model.python_environments import PythonRequest
 from controller.python_environments import interpreter_probe
 from controller.python_environments.failures import PythonBuildError
 from controller.python_environments.uv import Uv
+from controller.records import dataclass
 
 OLDEST = Version("3.10")
 _SECONDS = 30

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from controller.clock import Clock
@@ -19,6 +18,7 @@ from controller.errors import StoppingError, shortage
 from controller.python_environments import limited_process
 from controller.python_environments.failures import PythonBuildError
 from controller.python_environments.redaction import Redactor
+from controller.records import dataclass
 
 BUILD_SECONDS = 600.0
 MEMORY_BYTES = 2 << 30

@@ -14,13 +14,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from controller.errors import StoppingError
 from controller.model.snapshots import RENDERED
 from controller.python_specs import driver, sandbox
+from controller.records import dataclass
 from controller.sources.source import as_text
 
 TIMEOUT_SECONDS = 30.0

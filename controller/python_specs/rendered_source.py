@@ -9,7 +9,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from controller.errors import SourceError
 from controller.model.commits import Commit, ListedCommit
 from controller.model.snapshots import Code, ManifestFile, RefusedFile, Snapshot, is_spec
 from controller.python_specs.render_process import Renderer, Rendering
+from controller.records import dataclass
 from controller.sources.git import RemoteSource
 from controller.sources.source import Change, Source, WatchedPath
 

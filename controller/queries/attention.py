@@ -5,7 +5,7 @@ The overview page of the dashboard and the live view on the terminal show them.
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import groupby
@@ -18,6 +18,7 @@ from controller.model.runs import RunState
 from controller.model.status import INVALID, WITHHELD, Condition, ConditionType, SourceStatus
 from controller.queries.deployments import DeploymentView, Rank, errors_of_never_valid, find_streak, rank
 from controller.queries.notifications import NotificationStatus
+from controller.records import dataclass
 from controller.store import Transaction, run_statistics
 from controller.text import format_count
 

@@ -4,12 +4,13 @@ The overview page shows the groups in the order of their first problem.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from controller.model import INTERNAL
 from controller.model.failure_cause import cause_key, shared_cause
 from controller.queries.attention import Attention, AttentionCode
+from controller.records import dataclass
 
 MOST_SUBJECTS = 20
 MOST_GROUPS = 100

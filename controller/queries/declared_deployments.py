@@ -3,13 +3,13 @@
 Used by `controller validate --verbose`. No state is read, so that a command about files does not load a database.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from controller.model.deployments import Deployment
 from controller.model.schedules import Schedule
 from controller.model.trigger_texts import trigger_texts
+from controller.records import dataclass
 from controller.schedules import describe, next_fire_times
 
 if TYPE_CHECKING:

@@ -3,11 +3,11 @@
 The page of a deployment shows them. `notify.deadlines` evaluates them and records which were missed.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from controller.model.deployments import Deployment
 from controller.model.notifications import DeadlineKind, MissedDeadline
+from controller.records import dataclass
 from controller.store import Transaction, deadlines
 
 

@@ -1,7 +1,7 @@
 """All details of one deployment: fields, descriptions of its schedules, findings and fire times."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from controller.queries.deployments import (
 from controller.queries.next_starts import fires_after
 from controller.queries.watch_conditions import FileTriggerView, file_trigger_view
 from controller.queries.webhook_view import WebhookView, webhook_view
+from controller.records import dataclass
 from controller.schedules import describe, find_skipped, next_fire_times, shared_zone, window_opening
 from controller.store import Transaction, commits, dependencies, inventory, last_runs, python_environments
 from controller.store.name_lookup import not_active

@@ -1,7 +1,6 @@
 """The rows of the Deployments page: the state of each deployment in one word, since when, why, and its last runs."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -12,6 +11,7 @@ from controller.model.schedules import Schedule
 from controller.model.status import ConditionType, SourceStatus
 from controller.queries.attention import RECENT, Attention, find_attention
 from controller.queries.deployments import DeploymentState, DeploymentView, Health, Sync, rank
+from controller.records import dataclass
 from controller.schedules import describe
 from controller.store import Transaction, run_statistics
 from controller.store.run_statistics import Bar

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from itertools import groupby
@@ -34,6 +34,7 @@ from controller.model.triggers import WatchProblem
 from controller.queries.deadline_conditions import deadline_conditions
 from controller.queries.next_starts import is_late, next_fire_time, next_start
 from controller.queries.watch_conditions import watch_conditions
+from controller.records import dataclass
 from controller.store import Transaction, deadlines, holds, inventory, last_runs, seen_files, source_status
 
 

@@ -8,13 +8,13 @@ import resource
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from controller.errors import ControllerError, StateError
 from controller.model.leaders import Leader
+from controller.records import dataclass
 from controller.sources.git import find_git
 from controller.state_url import StateUrl
 from controller.store.history_check import check_presence

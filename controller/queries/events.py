@@ -1,9 +1,10 @@
 """Events with their numbers, from which readers can resume: each later event is read once, also after a restart."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from controller.model import extend
 from controller.model.status import Event, NumberedEvent
+from controller.records import dataclass
 from controller.store import Transaction, events
 from controller.store.events import EventFilter
 

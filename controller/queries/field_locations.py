@@ -7,7 +7,7 @@ manifest at the active revision. If it can't be read, every field gets the line 
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from controller.clock import Clock
@@ -16,6 +16,7 @@ from controller.manifests.field_locations import SourceLocation, field_places
 from controller.model.commits import Commit
 from controller.model.status import InventoryEntry
 from controller.queries.field_blame import FieldBlame
+from controller.records import dataclass
 from controller.sources.source import Source
 
 _MAX_CACHED = 256

@@ -1,9 +1,9 @@
 """Findings grouped by their code, for the Source page and the live view: many equal warnings hide no other finding."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from controller.model.findings import Finding, Severity
+from controller.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,12 +8,12 @@ every second costs as little as an hourly one.
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import islice, takewhile
 
 from controller.model.schedules import Schedule
 from controller.queries.fire_timeline import DAY, SLOT, floor
+from controller.records import dataclass
 from controller.schedules import find_skipped, fire_times, next_fire_times, zone
 
 WEEKS = 5

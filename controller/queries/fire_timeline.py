@@ -7,7 +7,6 @@ schedules change or another fire time comes within 24 hours. With many deploymen
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
@@ -15,6 +14,7 @@ from controller.clock import Clock
 from controller.model.schedules import Schedule
 from controller.model.status import Hold
 from controller.queries.next_starts import fires_after
+from controller.records import dataclass
 from controller.schedules import fire_times
 
 DAY = timedelta(hours=24)

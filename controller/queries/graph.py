@@ -4,7 +4,6 @@ The running controller builds it from its cached list of deployments, the comman
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from controller.model import extend
@@ -12,6 +11,7 @@ from controller.model.deployments import Deployment
 from controller.model.graph import Edge, Node, build_graph, edges_of, neighbourhood
 from controller.model.runs import RunState
 from controller.queries.deployments import DeploymentState, DeploymentView, base_row, list_deployments
+from controller.records import dataclass
 from controller.store import Transaction, inventory
 from controller.store.name_lookup import not_active
 

@@ -5,7 +5,7 @@ The overview page and the live view on the terminal show it, so that a long queu
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from controller.model import INTERNAL
@@ -20,6 +20,7 @@ from controller.model.queues import (
 )
 from controller.model.runs import Run, RunState
 from controller.queries.runs import list_runs
+from controller.records import dataclass
 from controller.store import Transaction, queues
 from controller.store.run_search import RunFilter
 

@@ -1,10 +1,10 @@
 """The controller that leads a state on a server, and the role of this one, as users see them."""
 
 import socket
-from dataclasses import dataclass
 from enum import StrEnum
 
 from controller.model.leaders import Leader
+from controller.records import dataclass
 from controller.store import Transaction
 from controller.store.leaders import find_leader
 from controller.store.state_directory import StateDirectory

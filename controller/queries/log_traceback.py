@@ -6,11 +6,11 @@ is searched. Tracebacks are recognized in the format of Python's `traceback` mod
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from controller.queries.run_logs import Piece, read_range, with_sizes
+from controller.records import dataclass
 from controller.text import visible
 
 SEARCHED_BYTES = 1 << 18

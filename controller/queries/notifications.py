@@ -1,7 +1,6 @@
 """Notifications as all user interfaces show them: messages, channels and incidents."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from controller.model import extend
@@ -14,6 +13,7 @@ from controller.model.notifications import (
     MessageState,
     SettingsProblem,
 )
+from controller.records import dataclass
 from controller.store import Transaction, incidents, messages
 
 UNDELIVERED = (MessageState.WAITING, MessageState.UNDELIVERABLE)

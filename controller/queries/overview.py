@@ -5,7 +5,6 @@ Its timeline has half-hour slots: the runs of the last 24 hours by outcome, and 
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby, islice
 from operator import itemgetter
@@ -20,6 +19,7 @@ from controller.queries.deployments import DeploymentState, DeploymentView, coun
 from controller.queries.fire_timeline import DAY, SLOT, SlotFires, Upcoming, floor
 from controller.queries.notifications import read_notification_status
 from controller.queries.progress import RunsInProgress, runs_in_progress
+from controller.records import dataclass
 from controller.store import Transaction, run_statistics, source_status
 from controller.store.run_statistics import Bar, Failures
 

@@ -8,7 +8,7 @@ import enum
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -21,6 +21,7 @@ from controller.manifests.parameter_references import find_errors, has_reference
 from controller.manifests.reference_types import check_parameters
 from controller.model.deployments import Deployment, FlowTarget
 from controller.model.status import InventoryEntry
+from controller.records import dataclass
 from controller.sdk.messages import spell
 from controller.sdk.scalar_types import RULES, rule_name
 from controller.sources.source import Source

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from controller.model.queues import EVERYTHING
 from controller.model.runs import Run
 from controller.queries.in_progress import find_in_progress
 from controller.queries.run_list import typical_seconds
+from controller.records import dataclass
 from controller.store import Transaction, queues, runs
 from controller.store.task_reports import read_tree
 

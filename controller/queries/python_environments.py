@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime
 
 from controller.errors import NotFoundError
 from controller.model.python_environments import PythonEnvironment, PythonState, PythonUse
+from controller.records import dataclass
 from controller.store import Transaction, inventory, python_uses
 from controller.store import python_environments as table
 from controller.store.name_lookup import is_recorded

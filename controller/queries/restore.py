@@ -1,6 +1,5 @@
 """The last valid document of a deployment, for `controller restore`, the API and the dashboard."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +9,7 @@ from controller.manifests.yaml.dump import as_yaml
 from controller.model.commits import Commit
 from controller.model.snapshots import is_json
 from controller.model.status import InventoryEntry
+from controller.records import dataclass
 from controller.sources.source import Source
 from controller.store import Transaction, commits, inventory
 from controller.store.name_lookup import deleting_revision, not_active

@@ -7,7 +7,7 @@ declaration come from the state. Commits and files are read from the source on r
 import difflib
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from controller.errors import ControllerError, NotFoundError
 from controller.model.commits import Commit
 from controller.model.runs import Run, RunId, RunState
 from controller.queries.runs import find_run
+from controller.records import dataclass
 from controller.sources.source import Change, Source, printable
 from controller.store import Transaction
 from controller.store.run_search import RunFilter, runs_page

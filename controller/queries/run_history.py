@@ -1,13 +1,13 @@
 """The history of one deployment for its page: its runs, the due times skipped between them, and changed parameters."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby, pairwise
 
 from controller.model.runs import Occurrence, Outcome, Run
 from controller.queries.occurrences import list_occurrences
 from controller.queries.run_diff import ParameterChange, parameter_changes
+from controller.records import dataclass
 from controller.store import Transaction, run_statistics
 from controller.store.run_search import RunFilter, select_all
 

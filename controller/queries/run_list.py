@@ -4,13 +4,14 @@ The cost of both does not depend on the length of the history: see `controller.s
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from statistics import median
 
 from controller.model import extend
 from controller.model.commits import commit_id
 from controller.model.runs import ListedRun, Run, RunState
+from controller.records import dataclass
 from controller.store import Transaction, commits, run_statistics, runs, task_trees
 from controller.store.run_search import RunFilter, RunPoint, count_matching, newest_points
 

@@ -5,10 +5,10 @@ of the separators between them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from controller.records import dataclass
 from controller.text import whole_characters
 
 CHUNK_BYTES = 1 << 16

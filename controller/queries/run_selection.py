@@ -6,10 +6,10 @@ the same runs again. A cancelled run is ignored as a later run, because it does 
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from controller.model.runs import DueRun, Run, RunId, RunState
+from controller.records import dataclass
 from controller.store import Transaction, occurrences, runs
 
 

@@ -8,12 +8,12 @@ import heapq
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from urllib.parse import quote
 
 from controller.queries.deployments import DeploymentView
+from controller.records import dataclass
 from controller.store import Transaction, backfills, runs
 
 _PAGES = ("Overview", "Deployments", "Graph", "Runs", "Backfills", "Source", "Events", "Settings")

@@ -3,7 +3,6 @@
 import os
 import platform
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from controller.model.status import Condition
 from controller.notification_settings import NotificationSettings
 from controller.queries.leadership import Leadership, Standing, read_leadership
 from controller.queries.status import ControllerView, public_source, read_controller
+from controller.records import dataclass
 from controller.settings import Settings
 from controller.store import Transaction, messages, python_environments, queues, source_status
 from controller.store.condition_file import NOTICES, read_notices

@@ -1,7 +1,7 @@
 """The complete status: the controller's process, the source, all deployments, and recent runs, events and passes."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 
 from controller.model import INTERNAL
@@ -24,6 +24,7 @@ from controller.queries.in_progress import InProgress, find_in_progress
 from controller.queries.leadership import Leadership, Standing, read_leadership
 from controller.queries.notifications import NotificationStatus, read_notification_status
 from controller.queries.runs import list_runs
+from controller.records import dataclass
 from controller.settings import Location
 from controller.store import Store, Transaction, commits, passes, runs, source_status
 from controller.store.condition_file import NOTICES, read_notices

@@ -3,7 +3,6 @@
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from controller.model.commits import Commit
@@ -14,6 +13,7 @@ from controller.model.status import Condition, SourceStatus
 from controller.queries.deployments import DeploymentView
 from controller.queries.fire_timeline import DAY, SLOT, floor
 from controller.queries.status import ControllerView, with_notices
+from controller.records import dataclass
 from controller.store import Transaction, commits, run_statistics, runs
 
 _SOON = timedelta(minutes=1)

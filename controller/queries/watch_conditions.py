@@ -1,11 +1,11 @@
 """The condition `FilesWatched` of a deployment whose files can't start runs, and its file triggers for people."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from controller.model.status import Condition, ConditionStatus, ConditionType
 from controller.model.trigger_texts import file_trigger_text
 from controller.model.triggers import FileTrigger, WatchProblem
+from controller.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,9 @@
 """Describes the webhooks of a deployment for the interfaces. `deployment_details` calls it. No secrets."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from controller.model.triggers import WebhookSignature, WebhookTrigger
+from controller.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Carries out a plan, in the one transaction of its revision. Called by `reconciler` only."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from controller.reconcile.commit_facts import CommitFacts, record_commits
 from controller.reconcile.dependencies import record_dependencies
 from controller.reconcile.holiday_upgrade import record_holidays
 from controller.reconcile.plan import Kept, Plan, Update
+from controller.records import dataclass
 from controller.store import Transaction, events, inventory, source_status, webhooks
 
 TOMBSTONES = timedelta(days=30)

@@ -7,11 +7,11 @@ read.
 
 import posixpath
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from controller import flow_analysis
 from controller.model.deployments import Deployment, FlowTarget
 from controller.model.snapshots import Code
+from controller.records import dataclass
 from controller.sources.source import Change, Source, printable
 
 MAX_FILES = 2000

@@ -4,7 +4,7 @@ Both commits are read once. Each environment has a reader of its own, which pars
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from controller.errors import PathNotFoundError, SourceError
@@ -20,6 +20,7 @@ from controller.reconcile.plan import make_plan
 from controller.reconcile.preview import EnvironmentPlan, Preview, preview
 from controller.reconcile.project_changes import declared_queues, project_changes, queue_changes
 from controller.reconcile.python_changes import PythonChange, python_changes
+from controller.records import dataclass
 from controller.sources.source import Source, find_commit
 
 MAX_CHANGED_FILES = 1000

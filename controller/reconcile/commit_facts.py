@@ -6,13 +6,14 @@ commit touched a file last, for example in the first pass, more of the history i
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from controller.errors import SourceError
 from controller.model.commits import MAX_NAMES, DeploymentNames, ListedCommit, RecordedCommit, commit_id
 from controller.model.snapshots import PROJECT_FILE
 from controller.model.status import WITHHELD, InventoryEntry
 from controller.reconcile.plan import Plan
+from controller.records import dataclass
 from controller.sources.source import Source
 from controller.store import Store, Transaction, commits, inventory
 

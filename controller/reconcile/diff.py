@@ -1,10 +1,10 @@
 """Finds the fields in which two documents differ. Pure; called by `preview` and `project_changes`."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from controller.manifests.field_rules import looks_secret
+from controller.records import dataclass
 
 HIDDEN = "(hidden)"
 MAX_FIELDS = 50

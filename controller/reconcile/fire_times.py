@@ -1,7 +1,8 @@
 """The fire times before and after a change, as a part of the JSON of a plan."""
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from controller.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,13 +4,13 @@ Pure; called by `preview`.
 """
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 
 from controller.manifests.build import build_deployment
 from controller.model.deployments import Deployment
 from controller.model.graph import Edge, edges_of
 from controller.model.status import InventoryEntry
 from controller.reconcile.plan import Plan, Update
+from controller.records import dataclass
 from controller.text import join_and
 
 _MOST_NAMES = 5

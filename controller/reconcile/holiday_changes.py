@@ -5,7 +5,6 @@ version before the controller is started with it. `holiday_upgrade` does so in t
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 
 from controller.errors import ControllerError
@@ -17,6 +16,7 @@ from controller.model.names import name_order
 from controller.model.status import InventoryEntry
 from controller.reconcile.fire_times import FireTimes
 from controller.reconcile.plan import active_schedules
+from controller.records import dataclass
 from controller.schedules import zone
 from controller.schedules.holiday_data import data_version, read_holidays
 from controller.schedules.holiday_moves import find_moved_times, used_holidays

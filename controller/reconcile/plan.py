@@ -5,7 +5,7 @@ Pure: the same input gives the same plan. Called by `reconciler` for each pass, 
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 
 from controller.manifests.after_fields import upstream_names
@@ -22,6 +22,7 @@ from controller.model.status import INVALID, KEPT, NO_PYTHON, WITHHELD, Conditio
 from controller.reconcile.case_renames import refuse_case_renames
 from controller.reconcile.deletion_guard import guard_deletions, plan_digest
 from controller.reconcile.prune_safety import PruneSafety
+from controller.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,6 @@ dataclasses define the JSON of `controller plan -o json`.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
@@ -23,6 +22,7 @@ from controller.reconcile.holiday_changes import HolidayChange
 from controller.reconcile.plan import Plan, Update
 from controller.reconcile.project_changes import QueueChange
 from controller.reconcile.python_changes import PythonChange
+from controller.records import dataclass
 from controller.schedules import next_fire_times, zone
 
 MAX_TIMES = 5

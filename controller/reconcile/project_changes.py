@@ -4,13 +4,13 @@ Pure; called by `commit_comparison` and `state_comparison`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from controller.manifests.project_file import project_document
 from controller.model.snapshots import ManifestFile, RefusedFile
 from controller.reconcile.diff import MAX_FIELDS, FieldChange, differences
+from controller.records import dataclass
 
 ProjectFile = ManifestFile | RefusedFile | None
 

@@ -4,11 +4,11 @@ Called by the two comparisons of `controller plan`: of two commits, and of a com
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
 
 from controller.manifests.declared_packages import declared_packages
 from controller.model.python_environments import PythonRequest
+from controller.records import dataclass
 
 MAX_PACKAGES = 200
 """Maximum number of packages listed for one deployment."""

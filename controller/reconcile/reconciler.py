@@ -7,7 +7,7 @@ touches only those that changed.
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
@@ -27,6 +27,7 @@ from controller.reconcile.commit_facts import read_commit_facts
 from controller.reconcile.pass_timings import PassTimings
 from controller.reconcile.plan import Plan, active_schedules, make_plan
 from controller.reconcile.restored_agendas import read_agendas
+from controller.records import dataclass
 from controller.sources.source import Source
 from controller.store import Store, Transaction, events, inventory, passes, queues, runs, source_status
 

@@ -5,13 +5,13 @@ the overlap policy decide which of those can run, and windows decide when.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from controller.model.deployments import Deployment
 from controller.model.policies import CatchupPolicy, Overlap
 from controller.model.queues import ActiveRuns
 from controller.model.schedules import Schedule
+from controller.records import dataclass
 from controller.schedules import find_exclusion, jitter_offset, window_exclusion, window_opening
 
 ON_TIME = timedelta(seconds=30)

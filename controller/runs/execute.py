@@ -12,7 +12,6 @@ import signal
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from controller.clock import Clock
 from controller.errors import UsageError
 from controller.model.deployments import CommandTarget, Deployment
 from controller.model.python_environments import PythonRuntime
+from controller.records import dataclass
 from controller.runs.executors.local.interpreter import install_sdk, search_path
 from controller.runs.executors.local.launcher import command_line
 from controller.runs.executors.local.run_files import write_parameters

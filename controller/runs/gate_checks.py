@@ -5,12 +5,12 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from controller.model.gates import Gate, GateState, is_fulfilled
 from controller.model.runs import ACTIVE, TERMINAL, Occurrence, Outcome, RunId, RunState
 from controller.model.triggers import UpstreamOutcome
+from controller.records import dataclass
 from controller.store import Transaction, inventory, runs, upstream_lookup
 
 _Key = tuple[str, UpstreamOutcome, datetime | None, datetime | None]

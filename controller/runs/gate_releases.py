@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from controller.manifests.active_deployments import ActiveDeployments
@@ -13,6 +13,7 @@ from controller.model.deployments import Deployment
 from controller.model.gates import Gate
 from controller.model.runs import Run, RunId, RunOutcome, RunState, UpstreamRun
 from controller.model.schedules import Schedule
+from controller.records import dataclass
 from controller.runs.admission_policy import delay_until_open, start_deadline
 from controller.runs.due_schedules import find_schedules
 from controller.runs.outcomes import record_outcomes

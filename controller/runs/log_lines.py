@@ -12,11 +12,11 @@ from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 
+from controller.records import dataclass
 from controller.runs.log_files import attempt_of, log_files, read_outcome, read_start, separator
 from controller.runs.log_scan import Section, level_of, plain_text
 from controller.runs.log_times import LogTimes

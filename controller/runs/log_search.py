@@ -9,10 +9,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from controller.clock import Clock
 from controller.errors import ConflictError, ResourceError, UsageError, shortage
+from controller.records import dataclass
 from controller.runs import log_scan
 from controller.runs.log_lines import LogLine, RunLog
 from controller.runs.log_scan import Finder, Hits, OutOfTimeError, Section

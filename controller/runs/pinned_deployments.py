@@ -8,7 +8,6 @@ recorded last valid document with that digest is used.
 import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from controller.errors import SourceError
@@ -20,6 +19,7 @@ from controller.manifests.reader import ManifestReader
 from controller.model.deployments import Deployment
 from controller.model.runs import Run
 from controller.model.snapshots import ManifestFile, RefusedFile
+from controller.records import dataclass
 from controller.sources.source import Source
 from controller.store import Store, inventory
 

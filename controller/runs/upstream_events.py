@@ -7,7 +7,6 @@ number of statements does not depend on the number of dependants.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from controller.manifests.upstream_references import MissingResultError
@@ -17,6 +16,7 @@ from controller.model.policies import Overlap
 from controller.model.runs import Run, RunId, RunOutcome, Trigger, UpstreamRun
 from controller.model.status import InventoryEntry
 from controller.model.triggers import OnRedo, Upstream
+from controller.records import dataclass
 from controller.runs.admission import Admission
 from controller.runs.due_times import Replacement, replace_all
 from controller.runs.outcomes import record_outcomes, skip_all

@@ -8,13 +8,13 @@ errors. It yields naive local times; `dst` handles clock changes.
 import re
 from collections.abc import Iterator
 from copy import copy
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from controller.errors import ScheduleError
 from controller.model.schedules import Cron
+from controller.records import dataclass
 from controller.schedules.foreign_crons import explain_foreign, foreign_field
 from controller.schedules.messages import quote
 from controller.text import did_you_mean

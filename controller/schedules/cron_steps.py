@@ -6,9 +6,9 @@ at the end of each hour. Ranges that begin elsewhere (`2-23/24`) and lists are e
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from controller.model.schedules import Cron
+from controller.records import dataclass
 from controller.schedules import cron
 
 _TERM = re.compile(r"(\*|\d{1,2})(?:-(\d{1,2}))?/(\d{1,9})", re.ASCII)

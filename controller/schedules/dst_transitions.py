@@ -6,7 +6,6 @@ the schedule fires instead.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import islice
@@ -14,6 +13,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from controller.model.schedules import At, Cron, Interval, RRule, Schedule
+from controller.records import dataclass
 from controller.schedules import cron, intervals
 from controller.schedules.dst import EARLIEST, LATEST, instants_of
 from controller.schedules.fire_time_search import window

@@ -6,12 +6,12 @@ a one-second interval has been missed for a year.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice, takewhile
 
 from controller.model.calendars import Shift
 from controller.model.schedules import Interval, Schedule
+from controller.records import dataclass
 from controller.schedules import intervals
 from controller.schedules.exclusions import can_exclude, find_exclusion
 from controller.schedules.fire_time_search import due_times as all_due_times

@@ -4,12 +4,13 @@ Both versions of the holidays are dates here: nothing is read from the package.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import islice, takewhile
 
 from controller.model.calendars import Calendar, DateRange, HolidayData, Holidays, Shift
 from controller.model.schedules import Schedule
+from controller.records import dataclass
 from controller.schedules.business_days import LONGEST_SHIFT
 from controller.schedules.calendar_days import day_zone
 from controller.schedules.fire_time_search import fire_times

@@ -26,11 +26,11 @@ import tempfile
 import threading
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
 from controller.errors import SourceError
+from controller.records import dataclass
 from controller.sources import export_listing
 from controller.sources.durability import exchange, sync, sync_file_system
 from controller.sources.source import native, printable

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Collection
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Protocol
 from controller.errors import SourceError
 from controller.model.commits import Commit, ListedCommit
 from controller.model.snapshots import Code, ManifestFile, RefusedFile, Snapshot
+from controller.records import dataclass
 
 MAX_MANIFEST_BYTES = 1 << 20
 MAX_CODE_BYTES = 16 << 20

@@ -1,10 +1,10 @@
 """The table with the last reading of the clock, which `runs.clock_skew` compares with the clock at the next start."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, or_, select
 
+from controller.records import dataclass
 from controller.store.prepared import Prepared
 from controller.store.rows import from_row
 from controller.store.schema import clock_readings

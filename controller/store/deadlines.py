@@ -1,7 +1,6 @@
 """The table of deadlines: up to when each was evaluated, and which were missed. `notify.deadlines` writes it."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,6 +8,7 @@ from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, or_, sele
 
 from controller.model.notifications import DeadlineKind, DeadlineRecord, MissedDeadline
 from controller.model.runs import ACTIVE, TERMINAL, Outcome, RunId, RunState, Trigger, first_id
+from controller.records import dataclass
 from controller.store.notification_tables import deadlines
 from controller.store.rows import from_row
 from controller.store.schema import occurrences, runs

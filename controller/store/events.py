@@ -1,12 +1,12 @@
 """The table of events. Numbers increase with time and never change."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, exists, insert, select
 
 from controller.model.status import Event, EventSeverity
+from controller.records import dataclass
 from controller.store import inventory
 from controller.store.batches import groups
 from controller.store.rows import from_row, to_row

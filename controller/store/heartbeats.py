@@ -5,7 +5,6 @@ where runs were read.
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from sqlalchemy import delete, func, or_, select
 
 from controller.model.runs import RunId, RunState
+from controller.records import dataclass
 from controller.store.notification_tables import heartbeats
 from controller.store.schema import runs
 from controller.store.sql_functions import upsert

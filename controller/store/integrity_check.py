@@ -2,10 +2,10 @@
 
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from controller.records import dataclass
 from controller.store.database import SCHEMA_HEAD
 
 SQLITE_VERSION = sqlite3.sqlite_version

@@ -1,12 +1,12 @@
 """When deployments last succeeded. Called by `controller.queries.last_successes`, which remembers the result."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import or_, select
 
 from controller.model.runs import ACTIVE, RunId, RunState
+from controller.records import dataclass
 from controller.store.schema import runs
 from controller.store.sql_functions import elements, without_index
 from controller.store.store import Transaction

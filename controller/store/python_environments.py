@@ -5,7 +5,6 @@ runs name it.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +12,7 @@ from sqlalchemy import ColumnElement, Row, Select, delete, exists, func, insert,
 
 from controller.model.python_environments import PythonEnvironment, PythonState
 from controller.model.runs import ACTIVE
+from controller.records import dataclass
 from controller.store.batches import batches
 from controller.store.schema import python_environments, python_requests, runs
 from controller.store.store import Transaction

@@ -1,10 +1,9 @@
 """Which deployment asks for which Python environment: its active version, and a newer one that waits."""
 
-from dataclasses import dataclass
-
 from sqlalchemy import select
 
 from controller.model.python_environments import PythonState, PythonUse
+from controller.records import dataclass
 from controller.store.schema import inventory, python_requests
 from controller.store.store import Transaction
 

@@ -1,13 +1,13 @@
 """The table of upstream runs that count for deployments without schedules, and of the runs that they released."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, bindparam, delete, exists, select, update
 
 from controller.model.runs import RunId
+from controller.records import dataclass
 from controller.store.prepared import Prepared, listed, listed_rows
 from controller.store.rows import from_row, to_row
 from controller.store.schema import runs

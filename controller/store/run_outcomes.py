@@ -5,12 +5,12 @@ Each is one statement for many runs. It reads the runs of one deployment from a 
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import CTE, ScalarSelect, func, literal, select
 
 from controller.model.runs import FAILURES, Run, RunId, RunState
+from controller.records import dataclass
 from controller.store.runs import find_all
 from controller.store.schema import Instant, runs
 from controller.store.sql_functions import rows

@@ -7,13 +7,14 @@ if nothing matched. Ids sort by creation time and never change, so new runs do n
 
 import heapq
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, select, true
 
 from controller.model.runs import ACTIVE, Run, RunId, RunState, first_id
+from controller.records import dataclass
 from controller.store.runs import from_row
 from controller.store.schema import backfill_times, runs
 from controller.store.sql_functions import elements, without_index

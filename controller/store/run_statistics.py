@@ -1,12 +1,12 @@
 """Statistics of runs, computed by the database: counts by time slot and by state, failures, and recent durations."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Text, case, cast, func, select, union_all
 
 from controller.model.runs import FAILURES, FailureStreak, RunId, RunState, first_id
+from controller.records import dataclass
 from controller.store.schema import run_counts, runs
 from controller.store.sql_functions import duration, elements, seconds_since_epoch, without_index
 from controller.store.store import Transaction

@@ -1,8 +1,7 @@
 """Checks a state database on a server: the versions of the server and of the schema, and which controller leads."""
 
-from dataclasses import dataclass
-
 from controller.model.leaders import Leader
+from controller.records import dataclass
 from controller.settings import PROJECT
 from controller.state_url import StateUrl
 from controller.store import database

@@ -7,12 +7,13 @@ import json
 import os
 import socket
 import stat
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from controller.errors import AlreadyRunningError, StateError, StateLostError
+from controller.records import dataclass
 from controller.settings import STATE_NAMES, Location
 from controller.state_url import StateUrl
 from controller.time_format import format_time

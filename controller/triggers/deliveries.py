@@ -1,10 +1,10 @@
 """Finds out whether two requests to a webhook are the same delivery. Pure. `triggers.webhooks` calls it."""
 
 import hashlib
-from dataclasses import dataclass
 from datetime import timedelta
 
 from controller.model.triggers import DELIVERY_LIFE
+from controller.records import dataclass
 from controller.triggers.signatures import REPLAY_WINDOW, SignedRequest
 
 ID_HEADERS = (

@@ -8,10 +8,10 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from controller.model.triggers import WebhookSignature
+from controller.records import dataclass
 
 REPLAY_WINDOW = timedelta(minutes=5)
 """How much the time in a signature may differ from the clock, as in Standard Webhooks and at Stripe and Slack."""

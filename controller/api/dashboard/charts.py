@@ -5,11 +5,11 @@ Only coordinates and titles are computed here; the templates draw them as SVG wi
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from controller.api.dashboard.template_filters import seconds, tone
 from controller.model.backfills import BackfillProgress
 from controller.model.runs import FAILURES
+from controller.records import dataclass
 from controller.store.run_statistics import Bar
 
 _STEP, _STRIP_HEIGHT, _MARK = 8, 22, 5

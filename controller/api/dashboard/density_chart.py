@@ -1,11 +1,11 @@
 """Geometry of the strip that shows how often a deployment fires in each half hour of a day."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from controller.queries.fire_calendar import FireDensity
 from controller.queries.fire_timeline import SLOT
+from controller.records import dataclass
 from controller.time_format import format_time
 
 HEIGHT = 40

@@ -1,7 +1,6 @@
 """The page of one deployment, in tabs of which each has a URL, and the page of a deleted one."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -30,6 +29,7 @@ from controller.queries.next_starts import fires_after
 from controller.queries.restore import DeletedDeployment, find_deleted
 from controller.queries.run_history import list_history, list_parameter_steps
 from controller.queries.runs import list_runs
+from controller.records import dataclass
 from controller.store import Transaction, commits, inventory, run_statistics
 from controller.store.events import EventFilter
 from controller.store.run_search import RunFilter

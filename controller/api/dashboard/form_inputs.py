@@ -1,11 +1,11 @@
 """Which HTML input the Quick run form shows for a parameter, and its initial value. Called by the templates."""
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
 from controller.api.dashboard.template_filters import compact
 from controller.queries.parameter_form import FormField
+from controller.records import dataclass
 
 _MAX_EXACT = 2**53
 """Browsers round larger whole numbers."""

@@ -5,12 +5,12 @@ width, so that the chart fits every screen; rows have a fixed height in pixels, 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from controller.api.dashboard.task_groups import TaskGroup
 from controller.api.dashboard.template_filters import seconds, tone
 from controller.model.task_runs import TaskRun
+from controller.records import dataclass
 
 ROW = 26
 WIDTH = 1000

@@ -5,13 +5,13 @@ stretch with the screen.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 
 from controller.api.dashboard.charts import RunBar
 from controller.api.dashboard.template_filters import seconds, tone
 from controller.model.runs import FAILURES, Run
+from controller.records import dataclass
 from controller.time_format import in_utc
 
 HEIGHT = 110

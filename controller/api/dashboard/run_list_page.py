@@ -1,7 +1,6 @@
 """The Runs page: the runs that match the filters, with their number, success rate and a chart of their durations."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -20,6 +19,7 @@ from controller.model.runs import ListedRun, RunState, Trigger
 from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.run_list import RunSummary, add_details, longest_runs, summarize_matches
 from controller.queries.runs import page_of_runs, public_runs, stored_states
+from controller.records import dataclass
 from controller.schedules import parse_moment
 from controller.store import Transaction
 from controller.store.run_search import RunFilter

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -25,6 +24,7 @@ from controller.queries.log_traceback import LogExcerpt, find_traceback
 from controller.queries.occurrences import list_due_runs
 from controller.queries.run_diff import CommitRange, FileChanges, RunDiff, diff_runs, find_other_run
 from controller.queries.runs import neighbours, run_detail
+from controller.records import dataclass
 from controller.runs.log_files import log_pieces
 from controller.store import Transaction, inventory
 from controller.store.run_search import RunFilter, runs_page

@@ -1,10 +1,10 @@
 """The progress of a running run: a share for its bar, and the same as text. The overview page shows both."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from controller.api.dashboard.template_filters import seconds
 from controller.queries.progress import RunningRun
+from controller.records import dataclass
 from controller.text import format_count
 
 _MAX_PERCENT = 100.0

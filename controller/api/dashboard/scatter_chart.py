@@ -6,12 +6,12 @@ chart is as wide as the page.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from controller.api.dashboard.template_filters import seconds, tone
 from controller.model.runs import FAILURES
 from controller.queries.run_list import RunSummary
+from controller.records import dataclass
 from controller.store.run_search import RunPoint
 
 HEIGHT = 72

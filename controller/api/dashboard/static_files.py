@@ -6,7 +6,6 @@ them, and one of another version requests its own. Imports between scripts are r
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from controller.api.http.problem_details import problem
 from controller.api.http.responses import response_with_etag
 from controller.api.http.routers import page_router
 from controller.api.http.security_middleware import PUBLIC_FOLDER
+from controller.records import dataclass
 
 router = page_router()
 

@@ -5,9 +5,9 @@ Pure functions, called by `run_pages` and by `gantt`, which lays the rows out.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 
 from controller.model.task_runs import TaskRun
+from controller.records import dataclass
 
 MIN_GROUP = 4
 """From this number of calls on, the calls of a task are one group."""

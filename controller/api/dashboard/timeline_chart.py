@@ -5,12 +5,12 @@ Both sides have a scale of their own, so that no number of successes hides a fai
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from controller.api.dashboard.template_filters import seconds
 from controller.queries.fire_timeline import SLOT
 from controller.queries.overview import Slot
+from controller.records import dataclass
 
 AXIS = 46
 HEIGHT = 112

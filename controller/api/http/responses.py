@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Annotated, Any, cast, overload
 from urllib.parse import unquote
@@ -30,6 +30,7 @@ from controller.queries.field_locations import FieldLocations
 from controller.queries.leadership import Standing
 from controller.queries.run_diff import CommitRange, FileChanges
 from controller.reconcile.preview import Preview
+from controller.records import dataclass
 from controller.runs.log_lines import LogIndexes
 from controller.runs.log_search import LogSearcher
 from controller.settings import Location, Settings

@@ -9,7 +9,6 @@ forwards to the leader. See docs/api.md.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from email.utils import format_datetime
 from urllib.parse import quote, unquote
 
@@ -24,6 +23,7 @@ from controller.api.http.problem_details import problem
 from controller.api.http.protocol import BODY_SECONDS, MAX_BODY_BYTES
 from controller.clock import Clock
 from controller.rate_limit import TokenBucket
+from controller.records import dataclass
 
 PUBLIC = frozenset({"/healthz", "/login"})
 PUBLIC_FOLDER = "/static/"

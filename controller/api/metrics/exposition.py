@@ -1,7 +1,6 @@
 """Collects all metrics and writes them in the format that the client asks for: Prometheus' text, or OpenMetrics."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import Metric
@@ -16,6 +15,7 @@ from controller.clock import Clock
 from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.last_successes import LastSuccesses
 from controller.queries.leadership import Standing
+from controller.records import dataclass
 from controller.store import Store
 from controller.store.condition_file import NOTICES, read_notices
 from controller.store.state_directory import StateDirectory

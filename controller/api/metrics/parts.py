@@ -1,12 +1,13 @@
 """The sources of the metrics: the running parts of the controller, as `app` connects them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from controller.model.python_environments import PythonStatistics
 from controller.notify.delivery_statistics import DeliveryStatistics
 from controller.reconcile.pass_statistics import PassStatistics
+from controller.records import dataclass
 from controller.runs.run_statistics import RunStatistics
 from controller.store import Transaction
 from controller.triggers.webhook_guard import WebhookResult

@@ -1,11 +1,11 @@
 """Lays out lines of exactly the width of the screen: nothing wraps, and what is too long is cut in the middle."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rich.cells import cell_len
 from rich.text import Text
 
+from controller.records import dataclass
 from controller.text import visible
 
 GAP = 2

@@ -1,7 +1,6 @@
 """The page of a run in the live view: why it ended as it did, its tasks, and its log, which it follows."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,6 +22,7 @@ from controller.cli.live_view.values import (
     short_span,
 )
 from controller.client import Client
+from controller.records import dataclass
 from controller.text import visible
 
 _TAIL = 5000

@@ -7,7 +7,7 @@ takes long, whatever the bytes are: sizes are checked first, and building stops 
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 import yaml
@@ -16,6 +16,7 @@ from controller.flow_analysis import Cause, cause_of
 from controller.manifests.yaml.builder import HANDLERS, LimitError, TreeBuilder
 from controller.manifests.yaml.nodes import Document, Position, Problem
 from controller.manifests.yaml.syntax_errors import explain
+from controller.records import dataclass
 
 MAX_FILE_BYTES = 1024 * 1024
 MAX_TAG_DIRECTIVES = 16

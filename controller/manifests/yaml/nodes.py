@@ -5,10 +5,10 @@ validation.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from controller.model.findings import Finding, Severity
+from controller.records import dataclass
 from controller.text import shorten
 
 Path = tuple[str | int, ...]

@@ -6,7 +6,8 @@
 import json
 import math
 import re
-from dataclasses import dataclass
+
+from controller.records import dataclass
 
 MAX_INTEGER = 2**53
 """Beyond this, JSON readers (browsers, jq) silently change an integer; in quotes it is safe."""

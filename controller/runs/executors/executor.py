@@ -5,13 +5,13 @@ executor. Only the database decides whether a flow may start: the monitor sends 
 """
 
 import enum
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from controller.model.deployments import Deployment
 from controller.model.python_environments import PythonRuntime
 from controller.model.runs import Attempt, Run, RunOutcome
+from controller.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,10 @@ the results with dateutil's.
 import itertools
 from calendar import monthrange
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import IntEnum
+
+from controller.records import dataclass
 
 _STEPS = 20_000
 """A rule ends after this many days without a match: 55 years, longer than 29 February takes to repeat a weekday."""

@@ -7,7 +7,7 @@ does all of the expansion.
 
 import heapq
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import islice
@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from controller.errors import ScheduleError
 from controller.model.schedules import Dst, RRule
+from controller.records import dataclass
 from controller.schedules.dst import REAL_TIME, first_wall_time, resolve, to_wall
 from controller.schedules.intervals import DEFAULT_ANCHOR
 from controller.schedules.messages import quote

@@ -6,12 +6,13 @@ leave the same times. A file that changes while it is being read is rejected.
 
 import hashlib
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 
 from controller.clock import Clock
+from controller.records import dataclass
 from controller.sources.safe_open import open_inside
 
 _SETTLED_AFTER = timedelta(seconds=2)

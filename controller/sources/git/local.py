@@ -3,10 +3,10 @@
 import configparser
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 
 from controller.errors import EmptyRepositoryError, GitUnavailableError, RefNotFoundError, SourceError
+from controller.records import dataclass
 from controller.sources.git.commands import (
     GitError,
     GitTimeoutError,

@@ -9,9 +9,9 @@ import errno
 import os
 import re
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
+from controller.records import dataclass
 from controller.sources.git.revisions import COMMIT
 
 _MAX_STEPS = 5

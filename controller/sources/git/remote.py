@@ -9,10 +9,10 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from controller.errors import EmptyRepositoryError, RefNotFoundError, RepositoryNotFoundError, SourceError
+from controller.records import dataclass
 from controller.remotes import Access, RemoteUrl
 from controller.sources.git.commands import Git, GitError, OpenRepository
 from controller.sources.git.mirror import FOLLOWED, Mirror

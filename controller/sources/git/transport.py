@@ -6,7 +6,6 @@ messages of servers and of ssh become SourceError subclasses, whose reasons user
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 
 from controller.errors import (
@@ -17,6 +16,7 @@ from controller.errors import (
     SourceTimeoutError,
     UnreachableError,
 )
+from controller.records import dataclass
 from controller.remotes import Access, RemoteUrl
 from controller.sources.git.commands import GitError, GitTimeoutError, reason
 

@@ -1,8 +1,8 @@
 """Lists the entries of a commit, or those that differ from another commit. Names are text with surrogate escapes."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
+from controller.records import dataclass
 from controller.sources.exports import Kind
 from controller.sources.git.commands import GitError, GitTimeoutError, OpenRepository
 from controller.sources.source import native

@@ -5,7 +5,6 @@ Sessions have the time zone UTC. A statement that waits for a lock or for the se
 thread of the controller waits for ever.
 """
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -15,6 +14,7 @@ from psycopg.types.string import StrDumperUnknown
 from sqlalchemy import URL, Dialect, Engine, create_engine, event, make_url
 from sqlalchemy.dialects.postgresql.base import PGTypeCompiler
 
+from controller.records import dataclass
 from controller.state_url import StateUrl
 from controller.store.databases.engines import new_dialect, new_engine
 from controller.store.databases.postgresql_errors import translate_driver_errors

@@ -6,7 +6,6 @@ has a single writing connection; readers open the file read-only.
 
 import os
 import sqlite3
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, Dialect, Engine, event, make_url
 
 from controller.errors import StateError, StorageFullError
+from controller.records import dataclass
 from controller.store.databases.engines import new_dialect, new_engine
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Query, Request
@@ -24,6 +23,7 @@ from controller.queries.status import StatusView, current_status
 from controller.queries.status_summary import NextFire
 from controller.reconcile.preview import Preview
 from controller.reconcile.reconciler import PassResult
+from controller.records import dataclass
 from controller.remotes import pull_request_url
 from controller.store import commits, passes
 

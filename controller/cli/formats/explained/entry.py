@@ -1,8 +1,7 @@
 """The data type of an explanation. The other modules of this package define the values."""
 
-from dataclasses import dataclass
-
 from controller.model.findings import Severity
+from controller.records import dataclass
 
 NIGHTLY = "name: nightly\nflow: flows/etl.py:main\n"
 """The first lines of most examples."""

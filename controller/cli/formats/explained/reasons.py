@@ -1,7 +1,8 @@
 """The explanations of reasons: of conditions, of due times that were skipped, of events, and of refused requests."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from controller.records import dataclass
 
 _FILES = "docs/triggers.md, section When files start no runs"
 _GATES = "docs/triggers.md, section With a schedule: a gate"

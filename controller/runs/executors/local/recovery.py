@@ -9,11 +9,11 @@ import fcntl
 import json
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 from controller.errors import ResourceError, shortage
 from controller.model.runs import RunOutcome, RunState
+from controller.records import dataclass
 from controller.runs.executors.attempt_files import exit_outcome, find_mark, open_regular
 from controller.runs.executors.executor import NotStarted
 

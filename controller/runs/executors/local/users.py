@@ -7,10 +7,10 @@ the group of that user may traverse those on the path to the code and to the run
 import grp
 import os
 import pwd
-from dataclasses import dataclass
 from pathlib import Path
 
 from controller.errors import UsageError
+from controller.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

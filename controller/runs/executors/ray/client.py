@@ -6,13 +6,13 @@ import socket
 import ssl
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from controller.errors import UsageError
+from controller.records import dataclass
 from controller.runs.executors.remote.job_engine import EngineUnreachableError
 
 _MAX_ANSWER_BYTES = 64 << 20

@@ -2,11 +2,11 @@
 
 import logging
 import re
-from dataclasses import dataclass
 
 from controller.clock import Clock
 from controller.model.runs import Attempt, Run
 from controller.model.status import Event, EventSeverity
+from controller.records import dataclass
 from controller.store import Store, events, runs
 
 log = logging.getLogger(__name__)

@@ -5,9 +5,9 @@ and only if the cluster was asked after the runner had become silent: it may cal
 """
 
 import enum
-from dataclasses import dataclass
 
 from controller.model.runs import RunOutcome, RunState
+from controller.records import dataclass
 from controller.runs.executors.executor import Alive, AttemptStatus, NotStarted, Uncertain
 
 SILENT_SECONDS = 30.0

@@ -9,7 +9,7 @@ import logging
 import math
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from controller.clock import Clock
 from controller.errors import ControllerError, shortage
 from controller.model.deployments import Deployment
 from controller.model.runs import Attempt, Run, RunState
+from controller.records import dataclass
 from controller.runs.executors.attempt_files import attempt_directory, exit_outcome, read_mark
 from controller.runs.executors.executor import Launchable, Phase
 from controller.runs.executors.node.bootstrap import job_argv

@@ -7,10 +7,11 @@ threads, so every method may block for up to `TIMEOUT_SECONDS`.
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from controller.errors import ControllerError
+from controller.records import dataclass
 
 TIMEOUT_SECONDS = 30.0
 
