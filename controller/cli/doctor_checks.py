@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from controller.cli.doctor_executors import check_executors
 from controller.cli.doctor_notifications import check_notifications
 from controller.cli.doctor_python import check_python
 from controller.cli.standing import describe_role
@@ -31,6 +32,7 @@ def examine(location: Location, max_running: int | None = None, uv: UvSettings |
         environment=_environment(location, state),
     )
     results += _role(state)
+    results += check_executors(state)
     results += check_python(location, state, uv or parse_uv(None))
     results += check_notifications(state)
     is_exported = isinstance(location.repo, RemoteUrl) or is_git_repository(location.repo)

@@ -51,6 +51,7 @@ __all__ = [
     "EdgeKind",
     "EnvironmentPlan",
     "EventSeverity",
+    "ExecutorStatus",
     "Fault",
     "FieldChange",
     "Fields",
@@ -152,6 +153,8 @@ AttentionCode = Literal[
     "no_python",
     "no_upstream",
     "no_files",
+    "no_executor",
+    "executor",
     "failed_run",
     "late",
     "held",
@@ -170,6 +173,7 @@ ConditionType = Literal[
     "Late",
     "Overdue",
     "FilesWatched",
+    "ExecutorReady",
 ]
 DeploymentState = Literal["invalid", "failing", "out_of_sync", "late", "held", "suspended", "ok"]
 EdgeKind = Literal["gate", "event", "file", "webhook"]
@@ -629,6 +633,13 @@ class EnvironmentPlan(TypedDict):
     findings: list[Finding]
     kept: list[KeptDeployment]
     graph: list[EdgeChange]
+
+
+class ExecutorStatus(TypedDict):
+    """An executor of the controller that leads, or led last. Its condition says whether flows can start there."""
+
+    name: str
+    conditions: list[Condition]
 
 
 class Fault(TypedDict):
@@ -1342,7 +1353,7 @@ class Settings(TypedDict):
 
     - `interval_seconds`: how often it polls the source; `grace_seconds`: from SIGTERM to SIGKILL.
     - `token_changed_at`: when the token was created or replaced; `session_seconds`: how long a login lasts.
-    - `executors`: the kinds of executors that runs can use.
+    - `executors`: the kinds of executors that runs can use. `executor_conditions`: of those on a cluster, by name.
     - `leadership`: which controller leads; None for a state in a file.
     """
 
@@ -1369,6 +1380,7 @@ class Settings(TypedDict):
     session_seconds: float
     web_url_template: str | None
     conditions: list[Condition]
+    executor_conditions: dict[str, list[Condition]]
     notifications: NotifyView
     leadership: Leadership | None
 
@@ -1422,7 +1434,8 @@ class Status(TypedDict):
 
     `withheld` is None if no deletion is; passes are newest first. `commit` is that of the last applied revision.
     `problems` are the first 100 groups of problems with the same cause, the worst first. `notifications` says
-    whether messages reach the operator. `leadership` is None for a state in a file.
+    whether messages reach the operator. `executors` are those that run flows on a cluster. `leadership` is None for
+    a state in a file.
     """
 
     controller: Controller
@@ -1436,6 +1449,7 @@ class Status(TypedDict):
     commit: Commit | None
     problems: list[AttentionGroup]
     leadership: Leadership | None
+    executors: list[ExecutorStatus]
     notifications: NotificationStatus
 
 

@@ -23,6 +23,7 @@ class ConditionType(StrEnum):
     LATE = "Late"
     OVERDUE = "Overdue"
     FILES_WATCHED = "FilesWatched"
+    EXECUTOR_READY = "ExecutorReady"
 
 
 class ConditionStatus(StrEnum):
@@ -47,6 +48,19 @@ class Condition:
     def is_true(self) -> bool:
         """Whether the condition is met."""
         return self.status is ConditionStatus.TRUE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutorStatus:
+    """An executor of the controller that leads, or led last. Its condition says whether flows can start there."""
+
+    name: str
+    conditions: tuple[Condition, ...]
+
+    @property
+    def ready(self) -> Condition:
+        """The condition `ExecutorReady`."""
+        return self.conditions[0]
 
 
 INVALID = "InvalidManifest"

@@ -4,7 +4,7 @@ The overview page of the dashboard and the live view on the terminal show them.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
@@ -15,7 +15,15 @@ from controller.model.findings import Severity
 from controller.model.notifications import ChannelState
 from controller.model.python_environments import BUILDING
 from controller.model.runs import RunState
-from controller.model.status import INVALID, WITHHELD, Condition, ConditionType, SourceStatus
+from controller.model.status import (
+    INVALID,
+    WITHHELD,
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    ExecutorStatus,
+    SourceStatus,
+)
 from controller.queries.deployments import DeploymentView, Rank, errors_of_never_valid, find_streak, rank
 from controller.queries.notifications import NotificationStatus
 from controller.records import dataclass
@@ -37,6 +45,8 @@ class AttentionCode(StrEnum):
     NO_PYTHON = "no_python"
     NO_UPSTREAM = "no_upstream"
     NO_FILES = "no_files"
+    NO_EXECUTOR = "no_executor"
+    EXECUTOR = "executor"
     FAILED_RUN = "failed_run"
     LATE = "late"
     HELD = "held"
@@ -66,13 +76,17 @@ class Attention:
 
 
 def find_attention(
-    source: SourceStatus | None, views: Sequence[DeploymentView], notifications: NotificationStatus | None = None
+    source: SourceStatus | None,
+    views: Sequence[DeploymentView],
+    notifications: NotificationStatus | None = None,
+    executors: Iterable[ExecutorStatus] = (),
 ) -> Iterator[Attention]:
-    """Yield the problems in the order of `rank`: those of the source, of all its files and of notifications first.
+    """Yield the problems in the order of `rank`: those of the source, its files, executors and notifications first.
 
     The deployments must be in the order of `sort_key`, problems first.
     """
     yield from _source(source)
+    yield from map(_unreachable, (status for status in executors if status.ready.status is ConditionStatus.FALSE))
     if notifications is not None:
         yield from _notifications(notifications)
     errors, only_upstreams = errors_of_never_valid(source, ()), _lacking_only_upstreams(source)
@@ -118,7 +132,12 @@ def _lacking_only_upstreams(source: SourceStatus | None) -> set[str | None]:
     return {finding.deployment for finding in errors} - others
 
 
-_OF_CONDITIONS = (ConditionType.PYTHON_READY, ConditionType.STALLED, ConditionType.FILES_WATCHED)
+_OF_CONDITIONS = (
+    ConditionType.PYTHON_READY,
+    ConditionType.STALLED,
+    ConditionType.FILES_WATCHED,
+    ConditionType.EXECUTOR_READY,
+)
 """The conditions that `_of_conditions` looks for."""
 
 
@@ -150,6 +169,15 @@ def _of_conditions(view: DeploymentView) -> Iterator[Attention]:
             title=f"Files start no runs of {view.name}",
             message=f"{unwatched.reason}: {unwatched.message}",
             since=unwatched.last_transition_time,
+        )
+    lacking = _condition(view, ConditionType.EXECUTOR_READY)
+    if lacking is not None:
+        yield _of_deployment(
+            view,
+            code=AttentionCode.NO_EXECUTOR,
+            title=f"{view.name} waits for an executor that the controller does not have",
+            message=lacking.message,
+            since=lacking.last_transition_time,
         )
 
 
@@ -229,6 +257,18 @@ def _withheld(source: SourceStatus | None) -> Iterator[Attention]:
             count=count,
             since=since.get(ConditionType.PRUNE_WITHHELD),
         )
+
+
+def _unreachable(status: ExecutorStatus) -> Attention:
+    """Return the problem that the cluster of an executor does not answer."""
+    return Attention(
+        code=AttentionCode.EXECUTOR,
+        kind="error",
+        title=f"Executor {status.name}: {status.ready.reason}",
+        message=status.ready.message,
+        subject=f"executor {status.name}",
+        since=status.ready.last_transition_time,
+    )
 
 
 def _notifications(status: NotificationStatus) -> Iterator[Attention]:

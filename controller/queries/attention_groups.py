@@ -20,6 +20,7 @@ _SHARED = {
     AttentionCode.NO_PYTHON: "wait for their Python environments",
     AttentionCode.NO_UPSTREAM: "wait for a deployment that is not active",
     AttentionCode.NO_FILES: "have files that start no runs",
+    AttentionCode.NO_EXECUTOR: "wait for an executor that the controller does not have",
 }
 
 

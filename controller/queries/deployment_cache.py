@@ -28,6 +28,7 @@ from controller.queries.deployments import (
     read_moment,
     sort_key,
 )
+from controller.queries.executor_conditions import list_cluster_executors
 from controller.queries.fire_timeline import Timeline, Upcoming
 from controller.queries.graph import GraphView, view_graph
 from controller.queries.notifications import read_notification_status
@@ -60,6 +61,7 @@ class DeploymentCache:
         self._holds: Mapping[str, Hold] = {}
         self._missed: Mapping[str, tuple[MissedDeadline, ...]] = {}
         self._unwatched: Mapping[str, tuple[WatchProblem, ...]] = {}
+        self._executors: Collection[str] = ()
         self._rows = _Rows()
         self._never_valid: set[str] = set()
         self._timeline = Timeline(clock)
@@ -78,7 +80,9 @@ class DeploymentCache:
             if self._attention_of is not rows:
                 with self._store.read() as tx:
                     notifications = read_notification_status(tx, self._at)
-                self._attention, self._attention_of = list(find_attention(self._source, rows, notifications)), rows
+                    executors = list_cluster_executors(tx)
+                self._attention = list(find_attention(self._source, rows, notifications, executors))
+                self._attention_of = rows
             return self._attention
 
     def schedules(self, name: str) -> tuple[Schedule, ...]:
@@ -122,6 +126,8 @@ class DeploymentCache:
         stale |= _differing(moment.unwatched, self._unwatched)
         stale |= self._rows.due(now)
         bases = self._entries.bases
+        if self._executors != moment.executors.keys():
+            stale |= {name for name, base in bases.items() if base.executor is not None}
         if not depends_on_same_source(self._source, moment.source) or now < self._at:
             stale = {*bases, *self._rows.names()}
         if self._source != moment.source:
@@ -132,7 +138,7 @@ class DeploymentCache:
         self._rows.replace(stale | errors.keys(), rows)
         self._never_valid = set(errors)
         self._source, self._holds, self._missed = moment.source, moment.holds, moment.missed
-        self._unwatched = moment.unwatched
+        self._unwatched, self._executors = moment.unwatched, moment.executors.keys()
         ends = [hold.until for hold in moment.holds.values() if hold.until is not None]
         self._until = min([now + _FULL_REFRESH, *ends, *self._rows.first_start()])
 

@@ -26,16 +26,27 @@ from controller.model.status import (
     WITHHELD,
     Condition,
     ConditionType,
+    ExecutorStatus,
     Hold,
     InventoryEntry,
     SourceStatus,
 )
 from controller.model.triggers import WatchProblem
 from controller.queries.deadline_conditions import deadline_conditions
+from controller.queries.executor_conditions import missing_executor_conditions
 from controller.queries.next_starts import is_late, next_fire_time, next_start
 from controller.queries.watch_conditions import watch_conditions
 from controller.records import dataclass
-from controller.store import Transaction, deadlines, holds, inventory, last_runs, seen_files, source_status
+from controller.store import (
+    Transaction,
+    deadlines,
+    executor_records,
+    holds,
+    inventory,
+    last_runs,
+    seen_files,
+    source_status,
+)
 
 
 class Sync(StrEnum):
@@ -139,14 +150,15 @@ class DeploymentView:
 class BaseRow:
     """The part of a row that depends on the inventory only: `row` without run and hold, and the data to add them.
 
-    `reason` is that of the deployment's `Ready` condition. `edges` are what starts or holds back its runs.
-    `complete_row` makes the full row.
+    `reason` is that of the deployment's `Ready` condition. `executor` is the one that it names.
+    `edges` are what starts or holds back its runs. `complete_row` makes the full row.
     """
 
     row: DeploymentView
     reason: str | None
     schedules: tuple[Schedule, ...]
     has_start_deadline: bool
+    executor: str | None = None
     edges: tuple[Edge, ...] = ()
 
 
@@ -158,7 +170,7 @@ class Moment:
     """The data that all rows share: the status of the source, the active holds, and the current time.
 
     `missed` has the missed deadlines that are not met yet, and `unwatched` the problems of watched folders, by
-    deployment.
+    deployment. `executors` are those of the controller.
     """
 
     source: SourceStatus | None
@@ -166,6 +178,7 @@ class Moment:
     now: datetime
     missed: Mapping[str, tuple[MissedDeadline, ...]]
     unwatched: Mapping[str, tuple[WatchProblem, ...]]
+    executors: Mapping[str, ExecutorStatus]
 
 
 def list_deployments(tx: Transaction, now: datetime) -> list[DeploymentView]:
@@ -183,7 +196,14 @@ def read_moment(tx: Transaction, now: datetime) -> Moment:
     missed = {name: tuple(misses) for name, misses in groupby(deadlines.find_missed(tx), key=attrgetter("deployment"))}
     problems = groupby(seen_files.find_problems(tx), key=attrgetter("deployment"))
     unwatched = {name: tuple(each) for name, each in problems}
-    return Moment(source=source_status.find(tx), holds=active, now=now, missed=missed, unwatched=unwatched)
+    return Moment(
+        source=source_status.find(tx),
+        holds=active,
+        now=now,
+        missed=missed,
+        unwatched=unwatched,
+        executors=executor_records.find_all(tx),
+    )
 
 
 def base_row(entry: InventoryEntry, build: Build | None = None) -> BaseRow:
@@ -221,6 +241,7 @@ def base_row(entry: InventoryEntry, build: Build | None = None) -> BaseRow:
         reason=entry.reason,
         schedules=() if deployment is None else deployment.schedules,
         has_start_deadline=deployment is not None and deployment.expect.start_within is not None,
+        executor=None if deployment is None else deployment.executor,
         edges=edges,
     )
 
@@ -231,7 +252,9 @@ def complete_row(base: BaseRow, run: LastRun | None, moment: Moment) -> Deployme
     missed = deadline_conditions(moment.missed.get(base.row.name, ()))
     waits = hold is None and not (base.row.suspended or base.has_start_deadline)
     fire_time = None if base.row.suspended else next_fire_time(base.schedules, hold, moment.now)
-    conditions = (*base.row.conditions, *missed, *watch_conditions(moment.unwatched.get(base.row.name, ())))
+    unwatched = watch_conditions(moment.unwatched.get(base.row.name, ()))
+    lacking = missing_executor_conditions(base.executor, moment.executors)
+    conditions = (*base.row.conditions, *missed, *unwatched, *lacking)
     row = replace(
         base.row,
         sync=_sync(base.reason, moment.source),
@@ -331,11 +354,11 @@ def find_streak(view: DeploymentView) -> FailureStreak | None:
 
 
 def _prevents_starts(conditions: Iterable[Condition]) -> bool:
-    """Return whether an upstream deployment or a folder that starts runs is missing or can't be used."""
+    """Return whether an upstream deployment, a folder that starts runs or the executor is missing or unusable."""
     return any(
         condition.is_true if condition.type is ConditionType.STALLED else not condition.is_true
         for condition in conditions
-        if condition.type in (ConditionType.STALLED, ConditionType.FILES_WATCHED)
+        if condition.type in (ConditionType.STALLED, ConditionType.FILES_WATCHED, ConditionType.EXECUTOR_READY)
     )
 
 

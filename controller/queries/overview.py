@@ -16,6 +16,7 @@ from controller.queries.attention import RECENT, find_attention
 from controller.queries.attention_groups import AttentionGroup, group_attention
 from controller.queries.backfills import list_unfinished
 from controller.queries.deployments import DeploymentState, DeploymentView, count_states
+from controller.queries.executor_conditions import list_cluster_executors
 from controller.queries.fire_timeline import DAY, SLOT, SlotFires, Upcoming, floor
 from controller.queries.notifications import read_notification_status
 from controller.queries.progress import RunsInProgress, runs_in_progress
@@ -94,7 +95,8 @@ def overview(
     tx: Transaction, views: list[DeploymentView], now: datetime, upcoming: Upcoming, directory: Path
 ) -> Overview:
     """Build the overview from all deployments. `directory` contains the directories of runs."""
-    problems = group_attention(find_attention(source_status.find(tx), views, read_notification_status(tx, now)))
+    notifications, executors = read_notification_status(tx, now), list_cluster_executors(tx)
+    problems = group_attention(find_attention(source_status.find(tx), views, notifications, executors))
     attention = problems[:MOST_ATTENTION]
     names = {item.deployment for group in attention for item in group.items[:MOST_IN_GROUP] if item.deployment}
     slots = tuple(_slots(tx, upcoming, now))

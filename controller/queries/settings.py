@@ -12,6 +12,7 @@ from controller.model.notifications import ChannelStatus
 from controller.model.queues import EVERYTHING
 from controller.model.status import Condition
 from controller.notification_settings import NotificationSettings
+from controller.queries.executor_conditions import list_cluster_executors
 from controller.queries.leadership import Leadership, Standing, read_leadership
 from controller.queries.status import ControllerView, public_source, read_controller
 from controller.records import dataclass
@@ -91,7 +92,7 @@ class SettingsView:
 
     - `interval_seconds`: how often it polls the source; `grace_seconds`: from SIGTERM to SIGKILL.
     - `token_changed_at`: when the token was created or replaced; `session_seconds`: how long a login lasts.
-    - `executors`: the kinds of executors that runs can use.
+    - `executors`: the kinds of executors that runs can use. `executor_conditions`: of those on a cluster, by name.
     - `leadership`: which controller leads; None for a state in a file.
     """
 
@@ -118,6 +119,7 @@ class SettingsView:
     session_seconds: float
     web_url_template: str | None
     conditions: tuple[Condition, ...]
+    executor_conditions: dict[str, tuple[Condition, ...]]
     notifications: NotifyView
     leadership: Leadership | None
 
@@ -159,6 +161,7 @@ def read_settings(
         session_seconds=session_seconds,
         web_url_template=web_url_template,
         conditions=(*source.conditions, *read_notices(state.path / NOTICES)),
+        executor_conditions={status.name: status.conditions for status in list_cluster_executors(tx)},
         notifications=_notifications(tx, settings.notifications),
         leadership=read_leadership(tx, state, standing),
     )

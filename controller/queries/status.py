@@ -11,6 +11,7 @@ from controller.model.status import (
     Condition,
     ConditionStatus,
     ConditionType,
+    ExecutorStatus,
     NumberedEvent,
     PassRecord,
     SourceStatus,
@@ -20,6 +21,7 @@ from controller.queries.attention import find_attention
 from controller.queries.attention_groups import MOST_GROUPS, AttentionGroup, group_attention
 from controller.queries.deployments import DeploymentState, DeploymentView, Health, list_deployments
 from controller.queries.events import list_events
+from controller.queries.executor_conditions import list_cluster_executors
 from controller.queries.in_progress import InProgress, find_in_progress
 from controller.queries.leadership import Leadership, Standing, read_leadership
 from controller.queries.notifications import NotificationStatus, read_notification_status
@@ -65,7 +67,8 @@ class StatusView:
 
     `withheld` is None if no deletion is; passes are newest first. `commit` is that of the last applied revision.
     `problems` are the first 100 groups of problems with the same cause, the worst first. `notifications` says whether
-    messages reach the operator. `leadership` is None for a state in a file.
+    messages reach the operator. `executors` are those that run flows on a cluster. `leadership` is None
+    for a state in a file.
     """
 
     controller: ControllerView
@@ -80,6 +83,7 @@ class StatusView:
     commit: Commit | None = None
     problems: tuple[AttentionGroup, ...] = ()
     leadership: Leadership | None = None
+    executors: tuple[ExecutorStatus, ...] = ()
     notifications: NotificationStatus = field(default_factory=NotificationStatus)
 
 
@@ -163,6 +167,8 @@ def _status(
     counts = runs.counts(tx)
     source = source_status.find(tx)
     notifications = read_notification_status(tx, now)
+    executors = list_cluster_executors(tx)
+    problems = group_attention(find_attention(source, deployments, notifications, executors))
     return StatusView(
         controller=controller,
         source=public_source(source, location),
@@ -178,7 +184,8 @@ def _status(
         events=tuple(list_events(tx, EventFilter(limit=RECENT_EVENTS))),
         passes=tuple(passes.latest(tx, RECENT_PASSES)),
         commit=None if source is None else commits.find(tx, source.last_applied_revision),
-        problems=tuple(group_attention(find_attention(source, deployments, notifications))[:MOST_GROUPS]),
+        problems=tuple(problems[:MOST_GROUPS]),
+        executors=executors,
         notifications=notifications,
     )
 

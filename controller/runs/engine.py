@@ -22,6 +22,7 @@ from controller.runs.admission import Admission
 from controller.runs.backfill_runs import REFILL, BackfillRuns
 from controller.runs.clock_skew import ClockMonitor
 from controller.runs.due_announcements import DueAnnouncements
+from controller.runs.executor_conditions import ExecutorConditions
 from controller.runs.executors.executor import Handle, Launchable
 from controller.runs.executors.executor_set import ExecutorSet
 from controller.runs.file_descriptors import launch_capacity
@@ -74,6 +75,7 @@ class Engine:
         self._monitor = RunMonitor(store, clock, executors)
         self.statistics = self._monitor.statistics
         self._clock_monitor = ClockMonitor(store, clock)
+        self._executor_conditions = ExecutorConditions(store, clock, executors)
         self._queue = Queue(store, clock, max_running)
         self._preparation = LaunchPreparation(
             pinned_deployments, self._queue, executors, clock, wake=self.wake, refuse=self._refuse
@@ -104,7 +106,8 @@ class Engine:
         self._executors.open()
         self._clock_monitor.repair()
         self._queue.record_limit()
-        with contextlib.suppress(ResourceError):  # each turn retries it
+        with contextlib.suppress(ResourceError):  # later turns retry it
+            self._executor_conditions.record()
             self._monitor.recover()
         self.wake()
         self._thread.start()
@@ -280,6 +283,7 @@ class Engine:
         """Do the periodic work. A failure in it delays no run."""
         self.python.notify()
         self._executors.maintain()
+        self._executor_conditions.record()
         try:
             self._on_tick()
         except ControllerError:

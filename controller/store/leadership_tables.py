@@ -1,4 +1,4 @@
-"""The tables of controllers that share a state. Only databases on a server have rows in them."""
+"""The tables of controllers. Those that share a state need them; a state in a file has only rows in `executors`."""
 
 from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Integer, String, Table, Text
 
@@ -50,3 +50,15 @@ attempt_reports = Table(
     Column("events", Text, nullable=False),
 )
 """How attempts ended on the hosts of standbys, which write it. The leader records the outcomes."""
+
+executors = Table(
+    "executors",
+    metadata,
+    Column("project", String(100), primary_key=True),
+    Column("name", String(32), primary_key=True),
+    Column("status", String(16), nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("since", Instant, nullable=False),
+)
+"""The executors of the controller that leads or led last. It writes them when a condition `ExecutorReady` changes."""

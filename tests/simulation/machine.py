@@ -17,7 +17,8 @@ from controller.clock import Clock
 from controller.model.deployments import Deployment
 from controller.model.queues import EVERYTHING
 from controller.model.runs import Attempt, Run, RunOutcome, RunState
-from controller.runs.executors.executor import Alive, AttemptStatus, Launchable, NotStarted, Phase
+from controller.model.status import ConditionStatus
+from controller.runs.executors.executor import Alive, AttemptStatus, Launchable, NotStarted, Phase, Readiness
 from controller.store import Store, queues
 from tests.conftest import ManualClock
 
@@ -195,6 +196,7 @@ class SimulatedExecutor:
     ready_seconds = 2.0
     builds_python = True
     place = None
+    readiness = Readiness(status=ConditionStatus.TRUE, reason="Local", message="Flows run in the simulation.")
 
     def __init__(self, store: Store, clock: Clock, machine: Machine, fault: Callable[[], None]) -> None:
         self._store = store

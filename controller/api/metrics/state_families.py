@@ -15,6 +15,7 @@ from controller.model.queues import EVERYTHING, WaitKind, schedule_queue
 from controller.model.runs import RunState, creation_time
 from controller.model.status import Condition, ConditionType, SourceStatus
 from controller.queries.deployments import DeploymentView, Health, Sync
+from controller.queries.executor_conditions import list_cluster_executors
 from controller.store import (
     Transaction,
     backfills,
@@ -32,6 +33,7 @@ _OF_DEPLOYMENTS = {
     ConditionType.LATE,
     ConditionType.OVERDUE,
     ConditionType.FILES_WATCHED,
+    ConditionType.EXECUTOR_READY,
 }
 """The types of conditions that the source never has."""
 
@@ -60,6 +62,9 @@ def state_families(
     yield labelled("controller_deployments_health", text, "health", {health: healths[health] for health in Health})
     yield from _python_families(tx)
     yield from _source_families(source_status.find(tx), notices)
+    ready = {status.name: int(status.ready.is_true) for status in list_cluster_executors(tx)}
+    text = "Executors that run flows on a cluster, 1 if the cluster has answered the last question."
+    yield labelled("controller_executor_ready", text, "executor", ready)
     yield from _queue_families(tx, now)
     yield from _notification_families(tx, oldest_message, now)
 

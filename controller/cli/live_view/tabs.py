@@ -279,6 +279,8 @@ def _problem_state(item: Item) -> Text:
         "no_python": ("✕ no python", BAD),
         "no_upstream": ("✕ no upstream", BAD),
         "no_files": ("✕ files not watched", BAD),
+        "no_executor": ("✕ no executor", BAD),
+        "executor": ("✕ executor", BAD),
         "withheld": ("! withheld", WARN),
         "late": ("○ late", WARN),
         "held": ("‖ held", WARN),

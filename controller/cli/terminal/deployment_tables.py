@@ -143,12 +143,10 @@ def _hold(hold: Hold, zone: tzinfo | None) -> Text:
 def _remark(view: DeploymentView, now: datetime) -> Text:
     """Return the last run, and what it waits for, or which deadline was missed."""
     run = _last_run(view, now)
-    problem_types = (ConditionType.LATE, ConditionType.OVERDUE, ConditionType.STALLED)
+    if_true = (ConditionType.LATE, ConditionType.OVERDUE, ConditionType.STALLED)
+    if_false = (ConditionType.PYTHON_READY, ConditionType.FILES_WATCHED, ConditionType.EXECUTOR_READY)
     problems = (
-        condition
-        for condition in view.conditions
-        if condition.type in problem_types
-        or (condition.type in (ConditionType.PYTHON_READY, ConditionType.FILES_WATCHED) and not condition.is_true)
+        condition for condition in view.conditions if condition.type in (if_true if condition.is_true else if_false)
     )
     problem = next(problems, None)
     if problem is None:

@@ -10,6 +10,7 @@ from controller.cli.terminal import text_format
 from controller.cli.terminal.deployment_tables import deployment_table
 from controller.cli.terminal.run_tables import run_table
 from controller.cli.terminal.tables import CompactTable, Details
+from controller.model.status import ConditionStatus
 from controller.queries.attention import AttentionCode
 from controller.queries.attention_groups import AttentionGroup
 from controller.queries.findings import group_findings
@@ -149,7 +150,20 @@ def _head(view: StatusView, now: datetime) -> RenderableType:
         since = format_span(now - condition.last_transition_time)
         message = Text() if is_good else Text(": ") + text_format.plain(convert_times(condition.message, None))
         rows.append(("", state + Text(f" for {since}") + message))
-    return Details([*rows, *_notifications(view)])
+    return Details([*rows, *_executors(view, now), *_notifications(view)])
+
+
+def _executors(view: StatusView, now: datetime) -> list[tuple[str, Text]]:
+    """Return a row for each executor that runs flows on a cluster."""
+    styles = {ConditionStatus.TRUE: "green", ConditionStatus.FALSE: "bold red"}
+    rows = []
+    for executor in view.executors:
+        ready = executor.ready
+        state = Text(f"{ready.type}={ready.status} {ready.reason}", style=styles.get(ready.status, "yellow"))
+        since = f" for {format_span(now - ready.last_transition_time)}"
+        message = "" if ready.is_true else f": {ready.message}"
+        rows.append(("executor", text_format.plain(f"{executor.name} ") + state + text_format.plain(since + message)))
+    return rows
 
 
 def _leader(leadership: Leadership, now: datetime) -> Text:

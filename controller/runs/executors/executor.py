@@ -11,6 +11,7 @@ from typing import Protocol
 from controller.model.deployments import Deployment
 from controller.model.python_environments import PythonRuntime
 from controller.model.runs import Attempt, Run, RunOutcome
+from controller.model.status import ConditionStatus
 from controller.records import dataclass
 
 
@@ -50,6 +51,15 @@ class Uncertain:
     """Whether the flow is running can't be found out now. `reason` says why, for people."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """Whether an executor can start flows, with reason and message of its condition `ExecutorReady`."""
+
+    status: ConditionStatus
+    reason: str
+    message: str
 
 
 AttemptStatus = Alive | Uncertain | RunOutcome | NotStarted
@@ -153,6 +163,10 @@ class Executor(Protocol):
     @property
     def place(self) -> str | None:
         """The host and directory of new attempts, if they can be seen from one host only and hosts share the state."""
+
+    @property
+    def readiness(self) -> Readiness:
+        """Whether it could start flows according to its last requests; it sends none for this."""
 
     def open(self) -> None:
         """Prepare for launches."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from controller.model.runs import Attempt, Run, RunState
-from controller.runs.executors.executor import Executor
+from controller.runs.executors.executor import Executor, Readiness
 from controller.runs.ids import new_nonce
 from controller.settings import boot_id
 
@@ -39,6 +39,11 @@ class ExecutorSet:
     def place(self) -> str | None:
         """The host and directory of new local attempts, if hosts share the state."""
         return next((executor.place for executor in self._executors.values() if executor.place is not None), None)
+
+    @property
+    def readiness(self) -> dict[str, Readiness]:
+        """Whether each executor can start flows, by its name."""
+        return {name: executor.readiness for name, executor in self._executors.items()}
 
     def open(self) -> None:
         """Prepare all for launches."""

@@ -322,7 +322,7 @@ def test_only_changed_deployments_are_read_again(tmp_path: Path) -> None:
     [changed] = [view for view in world.cache.deployments() if view.last_run is not None]
     assert changed.name == "d007"
     assert documents == []
-    assert len(statements) <= 8
+    assert len(statements) <= 9
 
     with world.reconcile_pass(revision="r2") as tx:
         inventory.update_keeping_cursor(tx, [entry("d008", generation=2, schedules=[{"interval": "2h"}])])

@@ -167,6 +167,36 @@ CONDITIONS = (
         _FILES,
     ),
     _condition(
+        "ExecutorMissing",
+        "the controller lacks the executor of the deployment",
+        "The deployment names an executor that the controller does not have, such as `executor: ray` without "
+        "`--ray-address`. Its runs show `waiting: no executor ray here`, and do not start.",
+        "Start the controller with `--ray-address`, or remove `executor` from the deployment.",
+        "docs/clusters.md, section Whether the cluster answers",
+    ),
+    _condition(
+        "ClusterUnreachable",
+        "the cluster of an executor does not answer",
+        "The controller has asked the cluster about its jobs and got no answer. Runs that need it do not start. Flows "
+        "that run there continue.",
+        "Check `--ray-address`, and that the head of the cluster is running. The controller asks again by itself.",
+        "docs/clusters.md, section Whether the cluster answers",
+    ),
+    _condition(
+        "ClusterAnswers",
+        "the cluster of an executor answers",
+        "The cluster has answered the last question about its jobs. As an event: it answers again.",
+        "Nothing has to be done.",
+        "docs/clusters.md, section Whether the cluster answers",
+    ),
+    _condition(
+        "NotAsked",
+        "the cluster of an executor has not been asked yet",
+        "The controller asks the cluster within 10 seconds of its start.",
+        "Nothing has to be done.",
+        "docs/clusters.md, section Whether the cluster answers",
+    ),
+    _condition(
         "InvalidManifest",
         "the newest version in git is invalid",
         "A document or its file has errors. The last valid version stays active.",

@@ -4,13 +4,15 @@ from dataclasses import replace
 
 from controller.model.deployments import Deployment
 from controller.model.runs import Attempt, Run, RunState
+from controller.model.status import ConditionStatus
 from controller.runs.executors.attempt_files import attempt_directory
-from controller.runs.executors.executor import Launchable
+from controller.runs.executors.executor import Launchable, Readiness
 from controller.runs.executors.local.handle import LocalHandle
 from controller.runs.executors.local.launcher import Launcher
 from controller.settings import boot_id
 
 READY_SECONDS = 10.0
+_READY = Readiness(status=ConditionStatus.TRUE, reason="Local", message="Flows run on the controller's machine.")
 
 
 class LocalExecutor:
@@ -28,6 +30,11 @@ class LocalExecutor:
     def place(self) -> str | None:
         """The host and the directory of the runs, if controllers on several hosts share the state."""
         return self._launcher.place
+
+    @property
+    def readiness(self) -> Readiness:
+        """Return that it is always ready."""
+        return _READY
 
     def open(self) -> None:
         """Start the fork server."""

@@ -20,7 +20,7 @@ from controller.model.deployments import Deployment
 from controller.model.runs import Attempt, Run, RunState
 from controller.records import dataclass
 from controller.runs.executors.attempt_files import attempt_directory, exit_outcome, read_mark
-from controller.runs.executors.executor import Launchable, Phase
+from controller.runs.executors.executor import Launchable, Phase, Readiness
 from controller.runs.executors.node.bootstrap import job_argv
 from controller.runs.executors.remote.attempt_records import AttemptRecords, job_id_of
 from controller.runs.executors.remote.handle import RemoteHandle, RemoteParts
@@ -91,6 +91,11 @@ class RemoteExecutor:
             grace=settings.grace.total_seconds(),
             lost_after=None if lost_after is None else lost_after.total_seconds(),
         )
+
+    @property
+    def readiness(self) -> Readiness:
+        """Whether the cluster has answered the last question about its jobs."""
+        return self._tracker.readiness
 
     def open(self) -> None:
         """Do nothing: threads start when they are needed."""

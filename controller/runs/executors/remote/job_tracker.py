@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from controller.clock import Clock
+from controller.model.status import ConditionStatus
+from controller.runs.executors.executor import Readiness
 from controller.runs.executors.remote.decision_table import JobAnswer, Sighting
 from controller.runs.executors.remote.job_engine import (
     EngineUnreachableError,
@@ -24,6 +26,7 @@ from controller.runs.executors.remote.workers import Workers
 log = logging.getLogger(__name__)
 
 THREADS = 4
+_UNREACHABLE = "ClusterUnreachable"
 _ANSWERS = {
     JobPhase.WAITING: JobAnswer.WAITING,
     JobPhase.RUNNING: JobAnswer.RUNNING,
@@ -51,7 +54,10 @@ class TrackedJob:
 
 
 class JobTracker:
-    """The jobs of one cluster. `is_over`: whether a job of this controller's project is recorded as ended."""
+    """The jobs of one cluster. `is_over`: whether a job of this controller's project is recorded as ended.
+
+    `readiness` is whether the cluster has answered the last question about its jobs.
+    """
 
     def __init__(self, engine: JobEngine, clock: Clock, is_over: Callable[[str], bool]) -> None:
         self._engine = engine
@@ -62,7 +68,9 @@ class JobTracker:
         self._jobs: dict[str, TrackedJob] = {}
         self._ended: dict[str, bool] = {}
         self._is_listing = False
-        self._is_unreachable = False
+        self.readiness = Readiness(
+            status=ConditionStatus.UNKNOWN, reason="NotAsked", message="The cluster has not been asked yet."
+        )
         self._has_listed = False
 
     def close(self) -> None:
@@ -130,10 +138,17 @@ class JobTracker:
         with self._lock:
             self._jobs.pop(tracked.job_id, None)
 
+    @property
+    def _is_ready(self) -> bool:
+        return self.readiness.status is ConditionStatus.TRUE
+
     def refresh(self) -> None:
-        """Ask the cluster about all jobs, and repeat submissions, unless the last question is not answered yet."""
+        """Ask the cluster about all jobs, and repeat submissions, unless the last question is not answered yet.
+
+        Without jobs, only a cluster that has not answered the last question is asked.
+        """
         with self._lock:
-            is_idle = self._has_listed and not self._jobs and not self._ended
+            is_idle = self._is_ready and not self._jobs and not self._ended
             if self._is_listing or is_idle:
                 return
             self._is_listing = True
@@ -158,17 +173,21 @@ class JobTracker:
             self._is_listing = False
 
     def _note_unreachable(self, asked_at: float, error: EngineUnreachableError) -> None:
-        if not self._is_unreachable:
-            self._is_unreachable = True
+        if self.readiness.reason != _UNREACHABLE:
             fields = {"executor": self._engine.name, "error": error.message, "hint": error.hint}
             log.warning("The cluster does not answer", extra=fields)
+        message = " ".join(filter(None, (error.message, error.hint)))
+        self.readiness = Readiness(status=ConditionStatus.FALSE, reason=_UNREACHABLE, message=message)
         for tracked in self._submitted():
             self._see(tracked, JobAnswer.UNREACHABLE, asked_at, error.message)
 
     def _note_jobs(self, asked_at: float, found: JobList) -> None:
-        if self._is_unreachable:
-            self._is_unreachable = False
+        if self.readiness.reason == _UNREACHABLE:
             log.info("The cluster answers again", extra={"executor": self._engine.name})
+        if not self._is_ready:
+            self.readiness = Readiness(
+                status=ConditionStatus.TRUE, reason="ClusterAnswers", message="The cluster answers."
+            )
         for tracked in self._submitted():
             if tracked.submitted_at is None or tracked.submitted_at > asked_at:
                 continue
