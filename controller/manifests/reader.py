@@ -5,12 +5,10 @@ the disk, the clock or the network: files come with their content, and the time 
 invalid input.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from datetime import datetime
 from functools import partial
-from itertools import islice
-from operator import is_
 from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Any
@@ -18,27 +16,21 @@ from typing import Any
 from controller.errors import UsageError
 from controller.manifests.build import BuildResult
 from controller.manifests.calendar_files import CalendarFiles
-from controller.manifests.document_findings import differs, document_findings
+from controller.manifests.document_findings import document_findings
+from controller.manifests.file_results import FileResult, is_alike, read_file
 from controller.manifests.flow_references import Flows, ModuleCache
 from controller.manifests.name_findings import with_free_names
-from controller.manifests.overlays import BuildOptions, build_in_environments, declared_environments
+from controller.manifests.overlays import BuildOptions
 from controller.manifests.parse_cache import ParsedFiles, load_file
 from controller.manifests.project_file import Project, find_calendar_files, read_project, unknown_environment
-from controller.manifests.rendered_specs import NOT_RENDERED
-from controller.manifests.yaml.loader import Loaded
 from controller.manifests.yaml.nodes import Position, Problem
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity, by_place
 from controller.model.python_environments import PythonRequest
-from controller.model.shared_values import share
-from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, is_python, is_spec
+from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, is_spec, python_files
 from controller.records import dataclass
 
 MAX_FILES = 10_000
-MAX_FINDINGS_PER_FILE = 200
-MAX_PER_FILE = 10_000
-"""Limit for the deployments that the matrices of one file declare together."""
-_NO_VARIANTS: Mapping[str, tuple[BuildResult, ...]] = {}
 _ACROSS_FILES = (
     "CaseOnlyRename",
     "DuplicateName",
@@ -49,6 +41,8 @@ _ACROSS_FILES = (
     "DependencyCycle",
 )
 """Codes of findings that concern several documents."""
+_OF_MANY = frozenset((*_ACROSS_FILES, "UnknownEnvironment"))
+"""Codes of findings that can change with any document."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,26 +85,6 @@ class DesiredState:
                 raise UsageError(f"--environment: {finding.message}.", hint=finding.hint)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _FileResult:
-    """The result for one version of one file on its own.
-
-    `variants` has the documents in each other environment in which they relate to other documents in another way.
-    `dependencies` has the digests of the code files it was checked against. `unclear` is the reason why the file may
-    declare names that can't be read.
-    """
-
-    digest: str
-    documents: tuple[BuildResult, ...]
-    variants: Mapping[str, tuple[BuildResult, ...]]
-    findings: tuple[Finding, ...]
-    environments: frozenset[str]
-    is_broken: bool
-    only_name: str | None
-    unclear: str | None
-    dependencies: Mapping[str, str | None]
-
-
 MapFiles = Callable[[Callable[[ManifestFile], Any], Sequence[ManifestFile]], Iterable[Any]]
 """Applies a function to files and returns the results in the same order, as `map` does."""
 
@@ -124,6 +98,7 @@ class ManifestReader:
     `project_name` is the only one that `controller.yaml` may declare, None for any.
     `map_files` may read files in other processes, unless another reader shares the cache.
     `parsed` counts the files that were not read from this reader's own cache, `built` the documents in them.
+    `updates` counts the revisions whose state was made from the last one and the files that changed alone.
     """
 
     def __init__(
@@ -137,7 +112,7 @@ class ManifestReader:
         files: ParsedFiles | None = None,
         map_files: MapFiles = map,
     ) -> None:
-        self.parsed = self.built = 0
+        self.parsed = self.built = self.updates = 0
         self._map_files = map_files
         self._load = load_file if files is None else files.load
         self._environment = environment
@@ -148,9 +123,10 @@ class ManifestReader:
         self._calendar_files: CalendarFiles | None = None
         self._project, self._project_name = Project(), project_name
         self._modules = ModuleCache() if files is None else files.modules
-        self._files: dict[str, _FileResult] = {}
+        self._files: dict[str, FileResult] = {}
         self._unread: list[str] | None = []
         self._ignored: list[str] = []
+        self._other_projects: list[str] = []
         self._state = self._combine({}, [])
 
     def reuse_results(self, reader: "ManifestReader", paths: Iterable[str]) -> None:
@@ -179,31 +155,92 @@ class ManifestReader:
         if (project, calendar_files) != (self._project_file, self._calendar_files):
             self._project_file, self._calendar_files = project, calendar_files
             self._project = read_project(project, now, calendar_files, self._project_name)
-            self._files, self._unread, self._state = {}, [], self._combine({}, [])
-        expected = {path for result in self._files.values() for path in result.dependencies}
+            self._files, self._unread, self._other_projects = {}, [], []
+            self._state = self._combine({}, [])
+        expected = {path for digests in self._dependencies().values() for path in digests}
         options = BuildOptions(
             project=self._project,
             environment=self._environment,
             all_environments=self._all_environments,
             flows=None if code is None else Flows(code, self._modules, expected, is_whole=self._is_rooted),
         )
-        remaining = (file for file in files if not is_python(file.path) or is_spec(file.path, file.content))
-        results = self._read_files(list(islice(remaining, MAX_FILES)), now, options)
-        unread = [file.path for file in remaining]
-        ignored = [] if options.flows is None else _ignored_projects(results, options.flows)
-        same_paths = (unread, ignored) == (self._unread, self._ignored) and len(results) == len(self._files)
-        if same_paths and all(map(is_, results.values(), self._files.values())):
+        manifests = list(files)
+        modules = {id(file) for file in python_files(manifests) if not is_spec(file.path, file.content)}
+        if modules:
+            manifests = [file for file in manifests if id(file) not in modules]
+        unread = [file.path for file in manifests[MAX_FILES:]]
+        return self._read_manifests(manifests[:MAX_FILES], unread, now, options)
+
+    def _read_manifests(
+        self, files: Sequence[ManifestFile], unread: list[str], now: datetime, options: BuildOptions
+    ) -> DesiredState:
+        """Read those of these files that changed, and return the state. If only few things changed, update it."""
+        flows, paths = options.flows, [file.path for file in files]
+        new = self._read_changed(files, now, options)
+        is_same = paths == list(self._files)
+        if not is_same or self._unread is None:
+            self._other_projects = _other_projects(paths)
+        ignored = [] if flows is None else flows.existing_files(self._other_projects)
+        is_same = is_same and (unread, ignored) == (self._unread, self._ignored)
+        if is_same and not new:
             return self._state
-        self._files, self._unread, self._ignored = results, unread, ignored
-        self._state = self._combine(results, unread)
+        updated = self._update(new) if is_same else None
+        self._files = {path: new.get(path) or self._files[path] for path in paths}
+        self._unread, self._ignored = unread, ignored
+        self._state = updated or self._combine(self._files, unread)
         return self._state
 
-    def _combine(self, results: Mapping[str, _FileResult], unread: list[str]) -> DesiredState:
+    def _read_changed(
+        self, files: Sequence[ManifestFile], now: datetime, options: BuildOptions
+    ) -> dict[str, FileResult]:
+        """Return the results of those files that changed, or whose code changed, by path and in order."""
+        known, flows = self._files, options.flows
+        dependencies = self._dependencies()
+        current = {key for key, digests in dependencies.items() if flows is None or flows.are_unchanged(digests)}
+        changed = [
+            file
+            for file in files
+            if (result := known.get(file.path)) is None
+            or result.digest != file.digest
+            or id(result.dependencies) not in current
+        ]
+        results = list(self._map_files(partial(read_file, load=self._load, now=now, options=options), changed))
+        self.parsed += len(results)
+        self.built += sum(len(result.documents) for result in results)
+        return dict(zip((file.path for file in changed), results, strict=True))
+
+    def _dependencies(self) -> dict[int, Mapping[str, str | None]]:
+        """Return the digests of the code files that the cached results depend on. Most results share one mapping."""
+        return {id(result.dependencies): result.dependencies for result in self._files.values()}
+
+    def _update(self, new: Mapping[str, FileResult]) -> DesiredState | None:
+        """Return the state after these files changed; None if more than the deployments in them may change with it."""
+        state = self._state
+        if (
+            self._project.is_broken
+            or any(finding.code in _OF_MANY for finding in state.findings)
+            or not all(is_alike(self._files[path], result) for path, result in new.items())
+        ):
+            return None
+        self.updates += 1
+        built = [each for result in new.values() for each in result.documents if each.is_enabled]
+        deployments = {each.deployment.name: each.deployment for each in built if each.deployment is not None}
+        places = {each.deployment.name: each.place for each in built if each.deployment is not None}
+        python = {each.deployment.name: each.python for each in built if each.deployment and each.python}
+        return replace(
+            state,
+            deployments=MappingProxyType({**state.deployments, **deployments}),
+            name_places={**state.name_places, **places},
+            python_requests={**state.python_requests, **python},
+        )
+
+    def _combine(self, results: Mapping[str, FileResult], unread: list[str]) -> DesiredState:
         """Return the desired state, without deployments if the project is broken or the environment is undeclared."""
         project, state = self._project, self._combine_documents(results, unread)
         findings = [problem.finding(PROJECT_FILE, None) for problem in project.problems]
         findings += [_ignored_project(path) for path in self._ignored]
-        environments = frozenset(project.environments).union(*(result.environments for result in results.values()))
+        shared = {id(result.environments): result.environments for result in results.values()}
+        environments = frozenset(project.environments).union(*shared.values())
         state = replace(state, environments=environments)
         selected = self._environment
         is_unknown = self._is_whole and selected is not None and selected not in environments
@@ -218,7 +255,7 @@ class ManifestReader:
             file_count=state.file_count + (self._project_file is not None),
         )
 
-    def _combine_documents(self, results: Mapping[str, _FileResult], unread: list[str]) -> DesiredState:
+    def _combine_documents(self, results: Mapping[str, FileResult], unread: list[str]) -> DesiredState:
         names = _declared_names(results)
         findings = list(with_free_names((each for result in results.values() for each in result.findings), names))
         findings += _path_clashes(results)
@@ -260,67 +297,8 @@ class ManifestReader:
             document_count=len(all_documents),
         )
 
-    def _read_files(
-        self, files: Sequence[ManifestFile], now: datetime, options: BuildOptions
-    ) -> dict[str, _FileResult]:
-        """Return the results by path, from the cache for unchanged files."""
-        changed = [file for file in files if not self._is_cached(file, options.flows)]
-        results = list(self._map_files(partial(self._read_file, now=now, options=options), changed))
-        self.parsed += len(results)
-        self.built += sum(len(result.documents) for result in results)
-        new = dict(zip((file.path for file in changed), results, strict=True))
-        return {file.path: new.get(file.path) or self._files[file.path] for file in files}
 
-    def _is_cached(self, file: ManifestFile, flows: Flows | None) -> bool:
-        cached = self._files.get(file.path)
-        return cached is not None and cached.digest == file.digest and _is_unchanged(flows, cached)
-
-    def _read_file(self, file: ManifestFile, now: datetime, options: BuildOptions) -> _FileResult:
-        flows = options.flows
-        loaded = self._load(file)
-        documents, variants = _build_documents(loaded, file.path, now, options)
-        findings = tuple(_findings(file.path, loaded, documents))
-        return _FileResult(
-            digest=file.digest,
-            documents=documents,
-            variants=variants or _NO_VARIANTS,
-            findings=findings,
-            environments=share(
-                frozenset(name for each in loaded.documents for name in declared_environments(each.root))
-            ),
-            is_broken=any(finding.severity is Severity.ERROR or finding.code == NOT_RENDERED for finding in findings),
-            only_name=loaded.only_name,
-            unclear=_unclear_reason(loaded, documents),
-            dependencies=_shared_mapping({} if flows is None else flows.take_dependencies()),
-        )
-
-
-def _shared_mapping(digests: Mapping[str, str | None]) -> Mapping[str, str | None]:
-    """Return one mapping for all files that were checked against the same versions of the same code files."""
-    return share(digests, tuple(digests.items()))
-
-
-def _build_documents(
-    loaded: Loaded, file: str, now: datetime, options: BuildOptions
-) -> tuple[tuple[BuildResult, ...], Mapping[str, tuple[BuildResult, ...]]]:
-    """Build the documents of a file, with those that matrices declare, up to the limit for them.
-
-    Also returns them for each other environment in which they relate to other documents in another way.
-    """
-    results: list[BuildResult] = []
-    parts = []
-    for document in loaded.documents:
-        limit = max(1, MAX_PER_FILE - len(results))
-        part, others = build_in_environments(document, file, now, options, limit)
-        others = {name: documents for name, documents in others.items() if differs(part, documents)}
-        results += part
-        parts.append((part, others))
-    names = {name for _, others in parts for name in others}
-    variants = {name: tuple(each for part, others in parts for each in others.get(name, part)) for name in names}
-    return tuple(results), variants
-
-
-def _placed(results: Mapping[str, _FileResult], environment: str | None) -> list[tuple[str, BuildResult]]:
+def _placed(results: Mapping[str, FileResult], environment: str | None) -> list[tuple[str, BuildResult]]:
     """Return the documents of all files in an environment, each with its file; None is the chosen environment."""
     return [
         (path, document)
@@ -331,40 +309,12 @@ def _placed(results: Mapping[str, _FileResult], environment: str | None) -> list
     ]
 
 
-def _is_unchanged(flows: Flows | None, result: _FileResult) -> bool:
-    return flows is None or flows.are_unchanged(result.dependencies)
-
-
-def _declared_names(results: Mapping[str, _FileResult]) -> frozenset[str]:
+def _declared_names(results: Mapping[str, FileResult]) -> frozenset[str]:
     documents = (each.name for result in results.values() for each in result.documents if each.is_enabled)
     return frozenset(filter(None, (*documents, *(result.only_name for result in results.values()))))
 
 
-def _unclear_reason(loaded: Loaded, documents: Iterable[BuildResult]) -> str | None:
-    """Return why the names that the file declares are not all known; None if they are."""
-    errors = {problem.code for problem in loaded.problems if problem.is_error}
-    if errors and loaded.only_name is None:
-        return "cannot be executed" if "PythonSpecFailed" in errors else "cannot be parsed"
-    return "declares a deployment without a valid name" if any(each.identity is None for each in documents) else None
-
-
-def _findings(file: str, loaded: Loaded, documents: tuple[BuildResult, ...]) -> Iterator[Finding]:
-    findings = [problem.finding(file, loaded.only_name) for problem in loaded.problems]
-    findings += [problem.finding(file, document.identity) for document in documents for problem in document.problems]
-    if not findings and not documents:
-        yield Problem(
-            code="EmptyFile", message="the file declares no deployment", place=Position(1, 1), severity=Severity.WARNING
-        ).finding(file, None)
-    findings.sort(key=by_place)
-    yield from findings[:MAX_FINDINGS_PER_FILE]
-    if len(findings) > MAX_FINDINGS_PER_FILE:
-        first, more = findings[MAX_FINDINGS_PER_FILE], len(findings) - MAX_FINDINGS_PER_FILE
-        place = Position(first.line, first.column)
-        message = f"{more} more findings from here on are not shown"
-        yield Problem(code="TooManyFindings", message=message, place=place).finding(file, None)
-
-
-def _path_clashes(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
+def _path_clashes(results: Mapping[str, FileResult]) -> Iterator[Finding]:
     """Yield a warning for each path that differs from an earlier one only in case: some file systems keep only one."""
     first: dict[str, str] = {}
     for path in results:
@@ -379,11 +329,11 @@ def _path_clashes(results: Mapping[str, _FileResult]) -> Iterator[Finding]:
             ).finding(path, None)
 
 
-def _ignored_projects(files: Iterable[str], flows: Flows) -> list[str]:
-    """Return the project files in the folders of these manifests and above, which are not read."""
-    folders = {str(folder) for file in files for folder in list(PurePosixPath(file).parents)[:-1]}
-    paths = sorted(f"{folder}/{PROJECT_FILE}" for folder in folders)
-    return flows.existing_files(path for path in paths if path not in files)
+def _other_projects(paths: Collection[str]) -> list[str]:
+    """Return the paths of project files in the folders of these manifests and above, where they would be ignored."""
+    folders = {path.rpartition("/")[0] for path in paths}
+    above = {str(folder) for each in folders for folder in list(PurePosixPath(f"{each}/file").parents)[:-1]}
+    return sorted({f"{folder}/{PROJECT_FILE}" for folder in above}.difference(paths))
 
 
 def _ignored_project(path: str) -> Finding:

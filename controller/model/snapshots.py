@@ -92,7 +92,12 @@ def is_json(path: str) -> bool:
 
 def is_python(path: str) -> bool:
     """Whether the file is Python: a Python spec, a flow or any other module."""
-    return path.lower().endswith(".py")
+    return path[-3:].lower() == ".py"
+
+
+def python_files(files: Iterable[ManifestFile]) -> list[ManifestFile]:
+    """Return those of the files that are Python, for which `is_python` is true. Each pass does this for all files."""
+    return [file for file in files if file.path[-3:].lower() == ".py"]
 
 
 def is_spec(path: str, content: bytes) -> bool:

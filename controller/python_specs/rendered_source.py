@@ -15,7 +15,7 @@ from pathlib import Path
 
 from controller.errors import SourceError
 from controller.model.commits import Commit, ListedCommit
-from controller.model.snapshots import Code, ManifestFile, RefusedFile, Snapshot, is_spec
+from controller.model.snapshots import Code, ManifestFile, RefusedFile, Snapshot, is_spec, python_files
 from controller.python_specs.render_process import Renderer, Rendering
 from controller.records import dataclass
 from controller.sources.git import RemoteSource
@@ -61,7 +61,7 @@ class RenderedSource:
     def read(self, revision: str) -> Snapshot:
         """Return all manifests of this revision, after executing the Python specs among them."""
         snapshot = self._source.read(revision)
-        if not any(is_spec(file.path, file.content) for file in snapshot.files):
+        if not any(is_spec(file.path, file.content) for file in python_files(snapshot.files)):
             return snapshot
         files = [
             self._render_cached(file, revision) if is_spec(file.path, file.content) else file for file in snapshot.files

@@ -63,7 +63,7 @@ def apply(
     _declare_webhooks(tx, plan)
     marked = [entry for kept in plan.keep if (entry := _keep(tx, kept, before, now)) is not None]
     rebuilt = [entry for old in plan.rebuilt if (entry := _mark_python(tx, old, plan, now)) is not None]
-    dependants = record_dependencies(tx, now) if plan.changes_anything else []
+    dependants = record_dependencies(tx, plan, now) if plan.changes_anything else []
     holidays = record_holidays(tx, plan, now)
     if plan.delete:
         inventory.delete_removed(tx, now - TOMBSTONES)

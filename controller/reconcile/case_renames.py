@@ -19,7 +19,7 @@ def refuse_case_renames(desired: DesiredState, recorded: Mapping[str, InventoryE
 
     Instead of them it has findings, and the names of the active deployments as declared names.
     """
-    new = {name for name in desired.declared_names if name not in recorded}
+    new = desired.declared_names - recorded.keys()
     if not new:
         return desired
     missing = {fold_name(name): name for name in recorded if name not in desired.declared_names}

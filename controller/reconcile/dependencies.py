@@ -6,18 +6,20 @@
 from dataclasses import replace
 from datetime import datetime
 
-from controller.manifests.after_fields import AFTER, upstream_names
+from controller.manifests.after_fields import upstream_names
 from controller.model.status import InventoryEntry
 from controller.reconcile import status
+from controller.reconcile.plan import Plan
 from controller.store import Transaction, dependencies, inventory
 
 
-def record_dependencies(tx: Transaction, now: datetime) -> list[InventoryEntry]:
+def record_dependencies(tx: Transaction, plan: Plan, now: datetime) -> list[InventoryEntry]:
     """Write the dependencies of all active deployments. Return the entries whose condition Stalled has changed.
 
     A deployment whose upstream deployment was deleted keeps waiting for it: it is Stalled, and never released by that.
     """
-    entries = inventory.entries_with_key(tx, AFTER)
+    dependants = {name for names in plan.dependants.values() for name in names}
+    entries = sorted(inventory.find_many(tx, dependants), key=lambda entry: entry.name) if dependants else []
     upstreams = {entry.name: upstream_names(entry.document) for entry in entries}
     dependencies.replace_all(tx, upstreams)
     active = inventory.find_active(tx, {name for names in upstreams.values() for name in names})

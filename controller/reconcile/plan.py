@@ -116,23 +116,31 @@ def make_plan(
     is_atomic: bool = False,
     python: Mapping[str, PythonEnvironment] = MappingProxyType({}),
     earlier_files: Collection[str] = (),
+    settled: Mapping[str, Deployment] = MappingProxyType({}),
 ) -> Plan:
     """Compare the deployments that the snapshot declares (`desired`) with those that are active (`recorded`).
 
     `approved` is the digest of deletions that an operator has approved. With `is_atomic` the plan changes nothing
     unless the whole revision is valid. While an environment of `python` is not ready, the deployment of this name stays
     as it is recorded, unless it waits for the same environment already. `earlier_files` is passed to `PruneSafety`.
+    `settled` are deployments that do not differ from their record, by name: the same objects are not compared again.
     """
     desired = refuse_case_renames(desired, recorded)
     findings = (*desired.findings, *map(refusal_finding, snapshot.refused))
-    safety = PruneSafety(snapshot, desired, findings, recorded, earlier_files)
-    create, changed = _compare(desired, recorded)
-    entries = {**recorded, **{change.after.name: change.before for change in changed}}
-    unready = {name: each for name, each in python.items() if _has_to_wait(entries.get(name), each)}
-    waiting = [_waiting(entries[name], unready[name]) for name in sorted(unready)]
+    create, changed = _compare(desired, recorded, settled)
+    before = {change.after.name: change.before for change in changed}
+    entries = {name: before.get(name) or recorded.get(name) for name in python}
+    unready = {name: each for name, each in python.items() if _has_to_wait(entries[name], each)}
+    waiting = [_waiting(entry, unready[name]) for name in sorted(unready) if (entry := entries[name]) is not None]
     update = [change for change in changed if change.after.name not in unready]
-    kept_names = {*desired.deployments, *(change.before.name for change in changed)}
-    keep, delete = _absent([recorded[name] for name in recorded if name not in kept_names], safety, desired.disabled)
+    renamed = {change.before.name for change in changed if change.is_renamed}
+    declared = desired.deployments
+    absent = [entry for name, entry in recorded.items() if name not in declared and name not in renamed]
+    keep: list[Kept] = []
+    delete: list[InventoryEntry] = []
+    if absent:
+        safety = PruneSafety(snapshot, desired, findings, recorded, earlier_files)
+        keep, delete = _absent(absent, safety, desired.disabled)
     digest = plan_digest(create, [(change.before, change.after) for change in update if change.changes_content], delete)
     counts = {"active": len(recorded), "remaining": len(recorded) + len(create) - len(delete)}
     withheld = guard_deletions(delete, **counts, plan_digest=digest)
@@ -142,8 +150,9 @@ def make_plan(
         delete = []
     else:
         withheld = None
-    others = desired.deployments.keys() - unready.keys() - {change.after.name for change in changed}
-    rebuilt = [recorded[name] for name in others & recorded.keys() if name in python or recorded[name].python]
+    with_python = sorted({*python, *(name for name, entry in recorded.items() if entry.python)} & recorded.keys())
+    same = (name for name in with_python if name in declared and name not in unready and name not in before)
+    rebuilt = [recorded[name] for name in same]
     unchanged = len(desired.deployments) - len(create) - len(update) - len(waiting)
     keep += waiting
     if is_blocked:
@@ -167,6 +176,16 @@ def make_plan(
     )
 
 
+def settled_deployments(plan: Plan, desired: DesiredState) -> Mapping[str, Deployment]:
+    """Return the deployments that are recorded as they are declared, now that the plan is applied, by name."""
+    if plan.is_blocked:
+        return {}
+    kept = {kept.entry.name for kept in plan.keep}
+    return (
+        {name: each for name, each in desired.deployments.items() if name not in kept} if kept else desired.deployments
+    )
+
+
 def active_schedules(deployment: Deployment) -> tuple[Schedule, ...]:
     """Return the schedules that fire: none of a suspended deployment, and only those that are not suspended."""
     if deployment.suspend:
@@ -179,6 +198,7 @@ def _dependants(desired: DesiredState, keep: Iterable[Kept]) -> dict[str, tuple[
     upstreams = {
         name: [upstream.deployment for upstream in deployment.after.upstreams]
         for name, deployment in desired.deployments.items()
+        if deployment.after.upstreams
     }
     upstreams |= {kept.entry.name: upstream_names(kept.entry.document) for kept in keep}
     dependants: dict[str, tuple[str, ...]] = {}
@@ -188,13 +208,18 @@ def _dependants(desired: DesiredState, keep: Iterable[Kept]) -> dict[str, tuple[
     return dependants
 
 
-def _compare(desired: DesiredState, recorded: Mapping[str, InventoryEntry]) -> tuple[list[Deployment], list[Update]]:
+def _compare(
+    desired: DesiredState, recorded: Mapping[str, InventoryEntry], settled: Mapping[str, Deployment]
+) -> tuple[list[Deployment], list[Update]]:
     """Return the new deployments, and those that differ from their record under the same or the previous name."""
     create: list[Deployment] = []
     update: list[Update] = []
     moved: set[str] = set()
-    names = {fold_name(name): name for name in recorded}
-    for name, deployment in desired.deployments.items():
+    declared = desired.deployments.items()
+    new = [item for item in declared if settled.get(item[0]) is not item[1] or item[0] not in recorded]
+    is_renaming = any(deployment.renamed_from for _, deployment in new)
+    names = {fold_name(name): name for name in recorded} if is_renaming else {}
+    for name, deployment in new:
         entry = recorded.get(name)
         old = deployment.renamed_from and names.get(fold_name(deployment.renamed_from))
         if entry is None and old is not None and old not in moved and old not in desired.declared_names:

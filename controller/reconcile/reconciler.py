@@ -6,54 +6,33 @@ touches only those that changed.
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Protocol
 
 from controller import crashpoints
 from controller.clock import Clock
 from controller.errors import ControllerError, SourceError
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.manifests.reader import DesiredState, ManifestReader
+from controller.model.deployments import Deployment
 from controller.model.findings import Finding
-from controller.model.python_environments import PythonEnvironment, PythonRequest
+from controller.model.python_environments import PythonEnvironment
 from controller.model.schedules import Agenda
 from controller.model.snapshots import is_python
 from controller.model.status import Event, EventSeverity, InventoryEntry, PassRecord, SourceStatus
 from controller.reconcile import status
 from controller.reconcile.apply import Applied, Settle, apply
 from controller.reconcile.commit_facts import read_commit_facts
+from controller.reconcile.parts import Project, PythonEnvironments
 from controller.reconcile.pass_timings import PassTimings
-from controller.reconcile.plan import Plan, active_schedules, make_plan
+from controller.reconcile.plan import Plan, active_schedules, make_plan, settled_deployments
 from controller.reconcile.restored_agendas import read_agendas
 from controller.records import dataclass
 from controller.sources.source import Source
 from controller.store import Store, Transaction, events, inventory, passes, queues, runs, source_status
 
 log = logging.getLogger(__name__)
-
-
-class PythonEnvironments(Protocol):
-    """Build the Python environments that deployments ask for, in the background."""
-
-    def ensure(
-        self, requests: Iterable[PythonRequest], committed_at: datetime | None
-    ) -> Mapping[str, PythonEnvironment]:
-        """Return the environment of each request, by its digest; one that is new will be built."""
-
-    def collect(self, named: Collection[str], now: datetime) -> None:
-        """Remove environments that none of these requests, by digest, nor an unfinished run needs."""
-
-
-class Project(Protocol):
-    """Project the active deployments to the timetable."""
-
-    def __call__(self, agendas: Mapping[str, Agenda], removed: Iterable[str] | None) -> Iterable[str]:
-        """Add or change the jobs of `agendas` and remove those of `removed`; None: remove all other jobs.
-
-        Returns the names whose job was missing, unknown or outdated.
-        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +70,7 @@ class Reconciler:
         self.drifts = 0
         self._reader = ManifestReader(initial.environment, project_name=initial.project_name)
         self._deployments = deployments
+        self._settled: Mapping[str, Deployment] = {}
         self._is_fresh = True
         self._is_unavailable = False
         self._logged: tuple[str, tuple[Finding, ...]] | None = None
@@ -154,10 +134,18 @@ class Reconciler:
             return self._unavailable(status.internal_error(error), revision)
         with self._store.read() as tx:
             approved = recorded.approved if (recorded := source_status.find(tx)) is not None else None
-        plan = make_plan(snapshot, desired, self._recorded, approved=approved, is_atomic=self._is_atomic, python=python)
+        plan = make_plan(
+            snapshot,
+            desired,
+            self._recorded,
+            approved=approved,
+            is_atomic=self._is_atomic,
+            python=python,
+            settled=self._settled,
+        )
         stages.finish_stage("plan")
         before = self._status
-        applied = self._apply(plan, desired.limits)
+        applied = self._apply(plan, desired)
         is_new = plan.changes_anything or (before.last_attempted_revision, before.conditions) != (
             revision,
             applied.status.conditions,
@@ -212,14 +200,14 @@ class Reconciler:
         """Whether this revision was processed before, and the last attempt to read the source succeeded."""
         return revision == self._status.last_attempted_revision and not self._is_unavailable
 
-    def _apply(self, plan: Plan, limits: Mapping[str, int] | None) -> Applied:
+    def _apply(self, plan: Plan, desired: DesiredState) -> Applied:
         before = self._status if plan.is_blocked else replace(self._status, followed=self._followed)
         facts = read_commit_facts(self._source, self._store, plan, self._recorded, before.revision)
         rewritten = list(self._rewritten(before.last_applied_revision, plan.revision))
         with self._store.write() as tx:
             applied = apply(tx, plan, before, self._clock.now(), self._settle, facts)
-            if limits is not None and not plan.is_blocked:
-                queues.save_limits(tx, limits)
+            if desired.limits is not None and not plan.is_blocked:
+                queues.save_limits(tx, desired.limits)
             events.append(tx, (*rewritten, *self._unknown_names(tx, plan)))
             crashpoints.reach("pass:applying")
         self._status, self._is_unavailable = applied.status, False
@@ -228,6 +216,7 @@ class Reconciler:
             self._recorded.pop(name, None)
         self._deployments.remove(applied.removed)
         self._recorded.update(applied.written)
+        self._settled = settled_deployments(plan, desired)
         return applied
 
     def _agenda(self, entry: InventoryEntry) -> Agenda | None:

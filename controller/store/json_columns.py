@@ -13,8 +13,10 @@ def to_json(conditions: Iterable[Condition]) -> list[dict[str, Any]]:
     """Convert conditions to the value of a JSON column."""
     return [
         {
-            **asdict(condition),
+            "type": condition.type,
             "status": condition.is_true,
+            "reason": condition.reason,
+            "message": condition.message,
             "last_transition_time": condition.last_transition_time.isoformat(),
         }
         for condition in conditions

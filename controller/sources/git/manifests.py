@@ -43,10 +43,12 @@ class ManifestTree:
         if not self._order:
             self._check_path(repo, commit)
         entries = [self._entries[path] for path in self._order]
+        files = [entry for entry in entries if isinstance(entry, ManifestFile)]
+        refused = [entry for entry in entries if isinstance(entry, RefusedFile)]
         return Snapshot(
             revision=revision,
-            files=tuple(file for file in entries if isinstance(file, ManifestFile)),
-            refused=tuple(file for file in entries if isinstance(file, RefusedFile) and not is_python(file.path)),
+            files=tuple(files),
+            refused=tuple(file for file in refused if not is_python(file.path)),
             project=self._entries.get(PROJECT_FILE),
         )
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.manifests import reader as reader_module
+from controller.manifests import file_results
 from controller.manifests.build import build_deployment
 from controller.manifests.reader import DesiredState, ManifestReader
 from controller.manifests.yaml.dump import as_yaml
@@ -194,7 +194,7 @@ def test_a_matrix_has_limits(read: Read, text: str, message: str) -> None:
 
 
 def test_the_matrices_of_a_file_have_a_limit_together(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader_module, "MAX_PER_FILE", 6)
+    monkeypatch.setattr(file_results, "MAX_PER_FILE", 6)
     texts = [f"name: {letter}-{{x}}\ncommand: [a]\nmatrix: {{x: [1, 2, 3]}}\n" for letter in "abc"]
     state = read("---\n".join(texts))
     assert [(finding.code, finding.line) for finding in state.findings] == [("MatrixTooLarge", 11)]

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from controller.manifests import overlays
 from controller.manifests.build import BuildResult, build
-from controller.manifests.reader import MAX_FINDINGS_PER_FILE, DesiredState, ManifestReader
+from controller.manifests.file_results import MAX_FINDINGS_PER_FILE
+from controller.manifests.reader import DesiredState, ManifestReader
 from controller.manifests.yaml.nodes import Document
 from controller.model.deployments import CommandTarget, Deployment, FlowTarget
 from controller.model.findings import Severity

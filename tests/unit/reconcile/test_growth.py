@@ -4,6 +4,7 @@ The tests count processes, blobs and tree entries read, rows written, and jobs t
 """
 
 import gc
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,6 +138,36 @@ def test_the_first_pass_reads_each_file_once_and_the_second_reads_none(scale: Sc
     first, second = scale.pass_(), scale.pass_(is_requested=True)
     assert (first.entries, first.blobs, first.rows["inventory"]) == (MANY, MANY, MANY)
     assert (second.blobs, second.rows, second.jobs) == (0, {"source": 1}, set())
+
+
+def calls(scale: Scale) -> int:
+    """Return the number of Python functions and generators that a pass calls and resumes."""
+    count = 0
+
+    def add(_: object, event: str, __: object) -> None:
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(add)
+    try:
+        scale.pass_()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_a_pass_calls_no_function_for_each_deployment(scale: Scale) -> None:
+    """What a pass does for all deployments are a few loops that call nothing."""
+    counts = []
+    for count in (10, MANY):
+        scale.commit(**documents(count))
+        scale.pass_()
+        same = []
+        for number in range(3):
+            scale.commit(d7=hourly("d7", description=f"{count} {number}"))
+            same.append(calls(scale))
+        counts.append(min(same))
+    assert counts[1] - counts[0] < MANY / 10
 
 
 def objects() -> int:
