@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from controller import __version__
 from controller.app.executors import Execution
@@ -31,7 +32,6 @@ from controller.python_environments import PythonEnvironments
 from controller.python_specs import RenderedSource
 from controller.queries.leadership import Role, Standing
 from controller.queries.parameter_form import Forms
-from controller.queries.status import StatusView, current_status
 from controller.reconcile.loop import Loop
 from controller.reconcile.pass_deadline import PassDeadline
 from controller.reconcile.reconciler import PassResult, Reconciler
@@ -55,6 +55,9 @@ from controller.store import runs
 from controller.store.condition_file import NOTICES, Notices
 from controller.store.leaders import set_url
 from controller.store.state_directory import StateDirectory
+
+if TYPE_CHECKING:
+    from controller.queries.status import StatusView
 
 log = logging.getLogger(__name__)
 
@@ -288,8 +291,10 @@ class Controller:
                 " It is verified before each run and exported again if it was changed"
             )
 
-    def status(self) -> StatusView:
+    def status(self) -> "StatusView":
         """Return the status that `controller status` shows."""
+        from controller.queries.status import current_status
+
         return current_status(self._store, self.state, self._settings.location, self._clock.now())
 
     @property

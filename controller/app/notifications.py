@@ -24,7 +24,6 @@ from controller.notify.heartbeat_request import HeartbeatRequest
 from controller.notify.heartbeats import ControllerHeartbeat, Heartbeats
 from controller.notify.notifier import Notifier, Step
 from controller.notify.retention import MessageRetention
-from controller.queries.run_logs import CHUNK_BYTES, log_chunk, tail_offset
 from controller.remotes import RemoteUrl
 from controller.runs.ids import RunIds
 from controller.runs.log_files import log_files
@@ -177,6 +176,8 @@ class Notifications:
 
 def _read_log(directory: Path, run_id: str, count: int) -> list[str]:
     """Return at most `count` of the last lines of the log of a run's last attempt; none if it was deleted."""
+    from controller.queries.run_logs import CHUNK_BYTES, log_chunk, tail_offset
+
     files = log_files(directory, run_id)[-1:]
     offset = tail_offset(files, count)
     return log_chunk(files, offset, 4 * CHUNK_BYTES).text.splitlines()[-count:]

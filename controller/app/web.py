@@ -12,16 +12,12 @@ from urllib.parse import urlsplit
 
 from controller.api.http.forwarder import Forwarder
 from controller.api.metrics.parts import RunningParts
-from controller.app.own_files import own_files
 from controller.errors import SourceError, UsageError
 from controller.listen_settings import advertised_url
 from controller.model.policies import EnvSecret, FileSecret, Secret
 from controller.model.runs import Run
 from controller.operations.context import OperationContext
 from controller.queries.leadership import Standing
-from controller.queries.restore import last_document
-from controller.reconcile.preview import Preview
-from controller.reconcile.state_comparison import plan_against_state
 from controller.remotes import RemoteUrl, guess_web_url_template
 from controller.settings import Settings, secret_variables
 from controller.sources.open_source import open_commit, open_source
@@ -37,6 +33,7 @@ if TYPE_CHECKING:
     from controller.app.cluster import ClusterExecution
     from controller.queries.deployment_cache import DeploymentCache
     from controller.queries.run_diff import FileChanges
+    from controller.reconcile.preview import Preview
 
 
 class Web:
@@ -137,8 +134,10 @@ class Web:
         server, listen = self._server, self._settings.listen
         return None if server is None or listen is None or not server.is_bound else advertised_url(listen, server.port)
 
-    def plan(self, ref: str | None) -> Preview:
+    def plan(self, ref: str | None) -> "Preview":
         """Plan a ref against what is applied; None means the followed ref. Python specs are not executed."""
+        from controller.reconcile.state_comparison import plan_against_state
+
         location = self._settings.location
         return plan_against_state(self._store, self._source_at(ref), location.environment, self._clock.now())
 
@@ -173,6 +172,7 @@ class Web:
 
     def _code_changes(self, run: Run, other: Run) -> "FileChanges":
         """Return the files that differ between the commits of two runs, those of `run` first."""
+        from controller.app.own_files import own_files
         from controller.queries.run_diff import code_changes
 
         def find_own(changed: Mapping[str, Change]) -> set[str]:
@@ -202,6 +202,7 @@ class Web:
         from controller.api.http.sse import Streams
         from controller.queries.deployment_cache import DeploymentCache
         from controller.queries.field_locations import FieldLocations
+        from controller.queries.restore import last_document
         from controller.queries.run_diff import CommitRanges
         from controller.runs.log_search import LogSearcher
 

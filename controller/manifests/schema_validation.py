@@ -31,7 +31,6 @@ PROJECT = "project"
 NOTIFY = "notify"
 
 
-@cache
 def schema_text(which: str = DEPLOYMENT) -> str:
     """Return the JSON Schema of a deployment, controller.yaml or notify.yaml, as `controller schema` prints it."""
     return (_SCHEMAS / f"{which}.v1.schema.json").read_text(encoding="utf-8")
@@ -83,7 +82,6 @@ def validator(which: str = DEPLOYMENT) -> "Draft7Validator":
     return strict(_document_schema(which), registry=Registry())
 
 
-@cache
 def _document_schema(which: str) -> dict[str, Any]:
     """Return the schema of a single document, without lists of documents and without documents that are only `x-` keys.
 

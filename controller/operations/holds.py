@@ -5,7 +5,6 @@ from datetime import datetime
 from controller.errors import ConflictError, UsageError
 from controller.model.status import EventSeverity, Hold, InventoryEntry
 from controller.operations.context import OperationContext, clean_reason, get_entry
-from controller.queries.deployments import build_entry
 from controller.store import holds
 from controller.text import join_and
 from controller.time_format import in_utc
@@ -51,6 +50,8 @@ def end_expired_holds(context: OperationContext) -> None:
 
 def _what_starts(entry: InventoryEntry) -> str:
     """Return what a hold of this deployment affects, such as `the schedules and webhooks`."""
+    from controller.queries.deployments import build_entry
+
     deployment = build_entry(entry)
     if deployment is None:
         return "the deployment"

@@ -1,6 +1,7 @@
 """Converts values to plain JSON, for both `-o json` and the HTTP API. The fields of a dataclass are the keys."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from functools import cache
@@ -18,6 +19,39 @@ def to_json(value: Any) -> Any:
     Values nested deeper than `MAX_LEVELS` become `CUT`. Never raises.
     """
     return _plain(value, MAX_LEVELS)
+
+
+def json_bytes(value: Any) -> bytes:
+    """Return the JSON of a value in UTF-8, as `json.dumps` formats it.
+
+    Fields and items of the two outer levels are converted one by one: the plain values of a long list would need many
+    times the memory of its text.
+    """
+    return b"".join(_parts(value, 2, MAX_LEVELS))
+
+
+def _parts(value: Any, outer: int, levels: int) -> Iterator[bytes]:
+    is_object = is_dataclass(value) and not isinstance(value, type)
+    if not outer or not (is_object or isinstance(value, Mapping | list | tuple)):
+        yield _utf8(_plain(value, levels))
+    elif is_object or isinstance(value, Mapping):
+        names = {key: getattr(value, name) for key, name in field_names(type(value)).items()} if is_object else value
+        yield b"{"
+        for number, (key, item) in enumerate(names.items()):
+            yield b", " if number else b""
+            yield _utf8(str(key)) + b": "
+            yield from _parts(item, outer - 1, levels - 1)
+        yield b"}"
+    else:
+        yield b"["
+        for number, item in enumerate(value):
+            yield b", " if number else b""
+            yield from _parts(item, outer - 1, levels - 1)
+        yield b"]"
+
+
+def _utf8(plain: Any) -> bytes:
+    return json.dumps(plain, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def depth(value: Any) -> int:

@@ -9,7 +9,6 @@ from datetime import UTC, date, datetime
 from controller.model.schedules import Cron, RRule, Schedule
 from controller.schedules import cron
 from controller.schedules.dst import to_instant
-from controller.schedules.rrule import parser, ruleset
 
 _TIME_PARTS = ("BYHOUR", "BYMINUTE", "BYSECOND")
 _DAY = 2
@@ -42,6 +41,8 @@ def _steps_of_last_day(rule: Cron) -> list[tuple[str, str]]:
 
 
 def _time_parts_with_date(text: str) -> list[tuple[str, str]]:
+    from controller.schedules.rrule import parser
+
     lines = parser.parse_lines(text)
     start = lines.start
     time_parts = [name for name in _TIME_PARTS if any(name in parts for parts in lines.rules)]
@@ -53,6 +54,8 @@ def _time_parts_with_date(text: str) -> list[tuple[str, str]]:
 
 
 def _local_until(schedule: Schedule, rule: RRule) -> list[tuple[str, str]]:
+    from controller.schedules.rrule import parser, ruleset
+
     lines = parser.parse_lines(rule.text)
     if lines.start_zone is None:
         return []

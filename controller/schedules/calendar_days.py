@@ -17,7 +17,6 @@ from controller.model.calendars import WEEKEND, Calendar, DateRange
 from controller.model.schedules import Dst, RRule, Schedule
 from controller.schedules.holiday_data import holiday_names
 from controller.schedules.parsing import zone
-from controller.schedules.rrule import ruleset
 
 LONGEST_RANGE = timedelta(days=3660)
 """The longest range of a calendar that does not repeat."""
@@ -85,6 +84,8 @@ class BusinessDays:
 def day_zone(schedule: Schedule) -> ZoneInfo:
     """Return the time zone of a schedule's days: that of its DTSTART, if its rule has one. Raises ScheduleError."""
     if isinstance(schedule.rule, RRule):
+        from controller.schedules.rrule import ruleset
+
         return ruleset.compile_rules(schedule.rule, schedule.timezone).zone
     return zone(schedule.timezone)
 
@@ -110,6 +111,8 @@ def _ranges(dates: DateRange, first: date, last: date) -> Iterator[tuple[date, d
 
 def _rule_days(text: str, start: date, since: date) -> Iterator[date]:
     """Yield the days of a rule from `since` on."""
+    from controller.schedules.rrule import ruleset
+
     rule = RRule(text=f"DTSTART;VALUE=DATE:{start:%Y%m%d}\nRRULE:{text}")
     compiled = ruleset.compile_rules(rule, "UTC")
     after = datetime(max(since.year, 2), since.month, since.day, tzinfo=UTC) - timedelta(microseconds=1)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from controller.errors import ScheduleError
 from controller.model.schedules import Cron
 from controller.records import dataclass
-from controller.schedules.foreign_crons import explain_foreign, foreign_field
 from controller.schedules.messages import quote
 from controller.text import did_you_mean
 
@@ -155,6 +154,8 @@ def fields(rule: Cron) -> list[str]:
         return parts
     if alias is not None:
         return parts
+    from controller.schedules.foreign_crons import explain_foreign
+
     if (foreign := explain_foreign(text) if text else None) is not None:
         raise foreign
     if len(parts) == len(_FIELDS):
@@ -190,6 +191,8 @@ def compile_cron(rule: Cron) -> "CronSim":
 def _error(rule: Cron, parts: list[str]) -> ScheduleError:
     """Find the invalid field by parsing each one separately, and explain what it accepts."""
     from cronsim import CronSim, CronSimError
+
+    from controller.schedules.foreign_crons import foreign_field
 
     for index, part in enumerate(parts):
         alone = ["*"] * len(_FIELDS)

@@ -14,7 +14,6 @@ from controller.schedules import cron, english, intervals
 from controller.schedules.dst import to_wall
 from controller.schedules.intervals import DEFAULT_ANCHOR
 from controller.schedules.parsing import zone
-from controller.schedules.rrule import description
 from controller.schedules.windows import describe_windows
 
 _DAY = timedelta(days=1)
@@ -75,6 +74,8 @@ def _describe_rule(schedule: Schedule) -> tuple[str, bool]:
         case Cron() as rule:
             return f"{_describe_cron(rule)}, {schedule.timezone}", True
         case RRule() as rule:
+            from controller.schedules.rrule import description
+
             return description.describe_rrule(rule, schedule.timezone), True
         case Interval() as rule if intervals.keeps_clock_time(rule):
             return _days(rule, schedule.timezone), True

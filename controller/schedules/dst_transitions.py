@@ -18,7 +18,6 @@ from controller.schedules import cron, intervals
 from controller.schedules.dst import EARLIEST, LATEST, instants_of
 from controller.schedules.fire_time_search import window
 from controller.schedules.parsing import zone as zone_of
-from controller.schedules.rrule import ruleset
 
 MAX_TRANSITIONS = 100
 """The maximum number of transitions returned; `* 2 * * *` alone has 120 per year."""
@@ -107,6 +106,8 @@ def _is_second(instant: datetime, change: DstTransition) -> bool:
 def _zone(schedule: Schedule) -> ZoneInfo:
     """Return the zone of the declared times: a DTSTART may have its own."""
     if isinstance(schedule.rule, RRule):
+        from controller.schedules.rrule import ruleset
+
         return ruleset.compile_rules(schedule.rule, schedule.timezone).zone
     return zone_of(schedule.timezone)
 
@@ -119,6 +120,8 @@ def _wall_times(schedule: Schedule, low: datetime, high: datetime) -> Iterable[d
         case Interval() as rule:
             return _interval_days(rule, _zone(schedule), low, high) if intervals.keeps_clock_time(rule) else ()
         case RRule() as rule:
+            from controller.schedules.rrule import ruleset
+
             return ruleset.fixed_wall_times(ruleset.compile_rules(rule, schedule.timezone), low, high)
         case At(times=times):
             return (moment for moment in times if moment.tzinfo is None and low <= moment < high)

@@ -30,7 +30,6 @@ from controller.schedules.dst import (
 from controller.schedules.exclusions import can_exclude, without_excluded
 from controller.schedules.parsing import zone
 from controller.schedules.precedence import by_precedence
-from controller.schedules.rrule import ruleset
 
 _TICK = timedelta(microseconds=1)
 
@@ -153,6 +152,8 @@ def _instants(schedule: Schedule, after: datetime) -> Iterator[datetime]:
         case Interval() as rule:
             return intervals.instants(rule, local_zone, dst, after)
         case RRule() as rule:
+            from controller.schedules.rrule import ruleset
+
             return _distinct(ruleset.instants(ruleset.compile_rules(rule, schedule.timezone), dst, after))
         case At(times=times):
             distinct = {

@@ -10,7 +10,6 @@ from controller.errors import UsageError
 from controller.git_directory import is_git_repository
 from controller.remotes import RemoteUrl
 from controller.settings import Location, git_access
-from controller.sources.directory.source import DirectorySource
 from controller.sources.git import GitSource, NamedCommit, RemoteSource
 from controller.sources.source import Source
 
@@ -32,6 +31,8 @@ def open_source(location: Location, *, working_tree: bool = False) -> Source:
         return GitSource(repo, ref=location.ref, path=location.path, exports=location.state_dir / "exports")
     if location.ref is not None:
         raise UsageError(f"--ref {location.ref} needs a git repository, but {repo} is followed as a plain directory.")
+    from controller.sources.directory.source import DirectorySource
+
     return DirectorySource(repo, path=location.path, follow_links=not is_git)
 
 

@@ -1,7 +1,6 @@
 """The dependencies of the routes, and helpers for responses: JSON, entity tags, and times in requests."""
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import field
@@ -147,9 +146,9 @@ def _person(header: str) -> str:
 
 def json_response(request: Request, value: Any, *, status: int = 200) -> Response:
     """Return a value as JSON, in the format of `controller … -o json`. GET responses have an ETag and may be 304."""
-    from controller.queries.serialization import to_json
+    from controller.queries.serialization import json_bytes
 
-    body = json.dumps(to_json(value), ensure_ascii=False).encode("utf-8", "backslashreplace")
+    body = json_bytes(value)
     if request.method != "GET":
         return Response(body, status, media_type="application/json")
     return response_with_etag(request, body, "application/json")

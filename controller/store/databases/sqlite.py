@@ -17,6 +17,9 @@ from controller.errors import StateError, StorageFullError
 from controller.records import dataclass
 from controller.store.databases.engines import new_dialect, new_engine
 
+_READER_CACHE_KIB = 512
+"""The cache of each reading connection, of which a controller has a dozen. The kernel caches the file for all."""
+
 
 @dataclass(frozen=True, slots=True)
 class SqliteDatabase:
@@ -53,6 +56,7 @@ class SqliteDatabase:
         @event.listens_for(engine, "connect")
         def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
             connection.isolation_level = None
+            connection.execute(f"PRAGMA cache_size=-{_READER_CACHE_KIB}")
 
         @event.listens_for(engine, "begin")
         def _on_begin(connection: Connection) -> None:
