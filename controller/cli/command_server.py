@@ -49,6 +49,8 @@ _LOADED = (
     "controller.queries.python_environments",
     "controller.client.client",
     "controller.store.access_check",
+    "controller.project_names",
+    "cronsim",
     "secrets",
     "sqlalchemy.dialects.sqlite",
 )
@@ -173,10 +175,13 @@ def _start_command(connection: socket.socket, own: list[Any], sockets: Sequence[
 
 
 def _load() -> None:
-    """Load the modules that commands need. If that fails, each command loads its own."""
+    """Load the modules that commands need, and the schema. If that fails, each command loads its own."""
     with suppress(Exception):
+        from controller.manifests.schema_validation import accepts
+
         for name in (*(f"controller.cli.{command}" for command in FORWARDED), *_LOADED):
             importlib.import_module(name)
+        accepts({})
 
 
 def _read_request(message: bytes, connection: socket.socket, own: list[Any]) -> Any:
