@@ -109,7 +109,7 @@ def _run_server(control: socket.socket) -> NoReturn:
 
 
 def _reap_commands(*_: object) -> None:
-    """Wait for the commands that have ended. If the kernel did, their CPU time would be missing in that of the server."""
+    """Wait for the commands that have ended, so that their CPU time is part of that of the server."""
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass

@@ -1,4 +1,4 @@
-"""Names the commands that `cli.command_client` forwards. Every command loads this module first, so it imports nothing."""
+"""Names the commands that `cli.command_client` forwards. Every command loads this module, so it imports nothing."""
 
 FORWARDED = {
     "status": frozenset[str](),
