@@ -15,14 +15,24 @@ def main() -> None:
     # The parent process may have ignored or blocked signals. If SIGCHLD is ignored, exit codes of git are lost.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    from controller.cli.command_client import run_in_server
+    try:
+        sys.exit(_run(sys.argv[1:]))
+    finally:
+        gc.freeze()  # or Python would search all modules for garbage before it ends the process
 
-    code = run_in_server(sys.argv[1:])
-    if code is None:
-        from controller.cli.main import run
 
-        code = run(sys.argv[1:])
-    sys.exit(code)
+def _run(arguments: list[str]) -> int:
+    from controller.cli.forwarded_commands import is_forwarded
+
+    if is_forwarded(arguments):
+        from controller.cli.command_client import run_in_server
+
+        code = run_in_server(arguments)
+        if code is not None:
+            return code
+    from controller.cli.main import run
+
+    return run(arguments)
 
 
 def _restart_in_utf8_mode() -> None:

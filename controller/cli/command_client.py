@@ -1,4 +1,4 @@
-"""Lets the running controller run a command that only reads, in a process that has the modules loaded already.
+"""Lets the running controller run a command of `forwarded_commands` in a process that has the modules loaded already.
 
 `controller.__main__` calls it before it loads the command line: loading takes longer than most commands themselves.
 The process is a fork of the command server (`cli.command_server`). It gets the standard streams, the directory and the
@@ -15,18 +15,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-FORWARDED = {
-    "status": frozenset[str](),
-    "deployments": frozenset({"list", "show"}),
-    "runs": frozenset({"list", "show", "logs"}),
-    "events": frozenset[str](),
-    "occurrences": frozenset[str](),
-    "next": frozenset[str](),
-    "backfills": frozenset({"list", "show"}),
-    "graph": frozenset[str](),
-    "python": frozenset({"list", "show"}),
-}
-"""The commands that may be forwarded, each with those of its subcommands that only read."""
 SOCKET = "commands.sock"
 """The name of the server's socket in the state directory."""
 STARTED = b"started"
@@ -38,11 +26,9 @@ _CONNECT_TIMEOUT = struct.pack("ll", 1, 0)
 def run_in_server(arguments: Sequence[str]) -> int | None:
     """Run a command in a process of the running controller and return its exit code.
 
-    Returns None if the caller must run the command: it may do more than read, or no server accepts it. The command ends
-    when this process does.
+    Returns None if the caller must run the command, because no server accepts it. The command ends when this process
+    does.
     """
-    if not is_forwarded(arguments):
-        return None
     try:
         connection = _connect(arguments)
     except (OSError, ValueError):
@@ -51,23 +37,6 @@ def run_in_server(arguments: Sequence[str]) -> int | None:
         return None
     with connection:
         return _wait(connection)
-
-
-def is_forwarded(arguments: Sequence[str]) -> bool:
-    """Whether the arguments are those of a command that only reads, and ends by itself."""
-    subcommands = FORWARDED.get(arguments[0]) if arguments else None
-    if subcommands is None:
-        return False
-    if subcommands and len(arguments) > 1 and not arguments[1].startswith("-") and arguments[1] not in subcommands:
-        return False
-    return not any(map(_may_wait, arguments))
-
-
-def _may_wait(argument: str) -> bool:
-    """Whether an argument is --watch or --follow, or short options that may contain -w or -f."""
-    if argument.startswith("--"):
-        return argument in ("--watch", "--follow")
-    return argument.startswith("-") and ("w" in argument or "f" in argument)
 
 
 def _connect(arguments: Sequence[str]) -> socket.socket | None:

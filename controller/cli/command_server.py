@@ -1,4 +1,4 @@
-"""The command server: a process of `controller run` that runs commands which only read, without loading modules.
+"""The command server: a process of `controller run` that runs the commands of `forwarded_commands` with loaded modules.
 
 `controller run` forks it while it is still single-threaded. When the controller has started, the server listens at a
 socket in the state directory, and forks for each command that `cli.command_client` sends. It ends when the controller
@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from controller import __version__
-from controller.cli.command_client import FORWARDED, REFUSED, SOCKET, STARTED, peer_user
+from controller.cli.command_client import REFUSED, SOCKET, STARTED, peer_user
+from controller.cli.forwarded_commands import FORWARDED
 from controller.cli.main import run
 
 _IDLE_SECONDS = 2.0
@@ -46,6 +47,11 @@ _LOADED = (
     "controller.queries.backfills",
     "controller.queries.graph",
     "controller.queries.python_environments",
+    "controller.client.client",
+    "controller.store.access_check",
+    "controller.project_names",
+    "cronsim",
+    "secrets",
     "sqlalchemy.dialects.sqlite",
 )
 """The modules that commands import in their functions."""
@@ -84,7 +90,7 @@ def _run_server(control: socket.socket) -> NoReturn:
     gc.disable()
     for stop in _STOP_SIGNALS:
         signal.signal(stop, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the commands
+    signal.signal(signal.SIGCHLD, _reap_commands)
     null = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):
         os.dup2(null, stream)
@@ -100,6 +106,13 @@ def _run_server(control: socket.socket) -> NoReturn:
     except OSError:
         os._exit(1)
     os._exit(0)
+
+
+def _reap_commands(*_: object) -> None:
+    """Wait for the commands that have ended, so that their CPU time is part of that of the server."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _listen(state: str) -> socket.socket:
@@ -162,10 +175,13 @@ def _start_command(connection: socket.socket, own: list[Any], sockets: Sequence[
 
 
 def _load() -> None:
-    """Load the modules that commands need. If that fails, each command loads its own."""
+    """Load the modules that commands need, and the schema. If that fails, each command loads its own."""
     with suppress(Exception):
+        from controller.manifests.schema_validation import accepts
+
         for name in (*(f"controller.cli.{command}" for command in FORWARDED), *_LOADED):
             importlib.import_module(name)
+        accepts({})
 
 
 def _read_request(message: bytes, connection: socket.socket, own: list[Any]) -> Any:

@@ -63,12 +63,14 @@ def read_manifests(
     all_environments: bool = False,
     render: Render | None = None,
     processes: int | None = None,
+    is_stored: bool = True,
 ) -> Reading:
     """Return the desired state of all targets and the contents of their files. Raises SourceError, UsageError.
 
     `is_whole` is False if the targets are only some of the files of a repository. `render` executes Python specs and
     replaces them with the documents they declare; None leaves them unrendered. `processes` is their number for each
-    root; None for as many as the files and the processor suggest.
+    root; None for as many as the files and the processor suggest. If `is_stored` is False, the deployments have an
+    empty `document` and `spec_digest`, which a caller that only reports findings does not need.
     """
     targets_of: dict[Path, list[Target]] = {}
     for target in selected:
@@ -80,6 +82,7 @@ def read_manifests(
         all_environments=all_environments,
         render=render,
         processes=processes,
+        is_stored=is_stored,
     )
     readings = [reader(root, below) for root, below in targets_of.items()]
     counts = Counter(path for reading in readings for path in reading.contents)
@@ -98,6 +101,7 @@ def _read_root(
     all_environments: bool,
     render: Render | None,
     processes: int | None,
+    is_stored: bool,
 ) -> Reading:
     """Read the targets below one root, with the project file of that root."""
     sources = [_source(target, location) for target in selected]
@@ -121,6 +125,7 @@ def _read_root(
         is_whole=is_whole,
         is_rooted=is_whole or _is_root(root, location),
         map_files=map if processes == 1 else partial(parallel_map, processes=processes),
+        is_stored=is_stored,
     )
     desired = reader.read(files.values(), SystemClock().now(), project, code)
     desired.check_environment()

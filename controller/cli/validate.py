@@ -82,7 +82,12 @@ def validate(
     selected = list(resolve_targets(paths, location)) if paths else [Target(location.directory, location.path)]
     render = execute_python_specs if render_python else None
     reading = read_manifests(
-        selected, location, is_whole=not paths, all_environments=location.environment is None, render=render
+        selected,
+        location,
+        is_whole=not paths,
+        all_environments=location.environment is None,
+        render=render,
+        is_stored=verbose,
     )
     more = find_undeclared(reading, location.environment, notify_config)
     if resolve:

@@ -93,10 +93,12 @@ def build(
     queues: Collection[str] | None = None,
     flows: "Flows | None" = None,
     is_used: bool = True,
+    is_stored: bool = True,
 ) -> BuildResult:
     """Check everything that can be checked in one document, and build its deployment.
 
-    If the deployment is not used, the document is only checked, and the result has none.
+    If the deployment is not used, the document is only checked, and the result has none. If it is not stored, it has an
+    empty `document` and `spec_digest`.
 
     Without `now`, schedules that never fire are not reported; without `queues`, unknown queues are not; without
     `flows`, missing flows and wrong parameters are not.
@@ -118,7 +120,7 @@ def build(
         identity=identity if isinstance(identity, str) else None,
         place=share(root.at(("name",)).place),
         renamed=share(root.at(("renamed_from",)).place),
-        deployment=None if valid is None or not is_used else _deployment(context, file, valid),
+        deployment=None if valid is None or not is_used else _deployment(context, file, valid, is_stored=is_stored),
         problems=tuple(context.problems if is_python(file) else (as_written(each, root) for each in context.problems)),
         webhooks=tuple(webhook_places(context)),
         python=python,
@@ -203,7 +205,7 @@ def _check(
     return {"target": target, **fields}, python
 
 
-def _deployment(context: ValidationContext, file: str, fields: dict[str, Any]) -> Deployment:
+def _deployment(context: ValidationContext, file: str, fields: dict[str, Any], *, is_stored: bool) -> Deployment:
     document = {key: value for key, value in context.value.items() if key not in _NOT_STORED}
     fields |= {name: share(fields[name], name) for name in _DEFAULTED if name not in document}
     fields["target"] = share(fields["target"])
@@ -211,8 +213,8 @@ def _deployment(context: ValidationContext, file: str, fields: dict[str, Any]) -
         name=document["name"],
         file=file,
         line=_first_line(context.root),
-        document=document,
-        spec_digest=digest(document),
+        document=document if is_stored else _NOTHING,
+        spec_digest=digest(document) if is_stored else "",
         description=document.get("description", ""),
         tags=tuple(dict.fromkeys(document.get("tags", ()))),
         version=document.get("version"),

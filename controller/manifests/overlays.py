@@ -35,13 +35,14 @@ _OF_COMMANDS = "skip_exit_code"
 class BuildOptions:
     """How to build documents: with which project, for which environment, and whether to check all others too.
 
-    Without `flows`, missing flows and wrong parameters are not reported.
+    Without `flows`, missing flows and wrong parameters are not reported. `is_stored` as for `build`.
     """
 
     project: Project
     environment: str | None
     all_environments: bool
     flows: Flows | None = None
+    is_stored: bool = True
 
 
 def build_in_environments(
@@ -152,6 +153,7 @@ def _build_all(
             queues=project.queues,
             flows=options.flows,
             is_used=environment == options.environment,
+            is_stored=options.is_stored,
         )
         for each in (
             with_calendars(each if each is root else with_long_forms(each), project.calendars)

@@ -132,6 +132,19 @@ def parameter_places(document: Mapping[str, Any]) -> Iterator[tuple[Path, Mappin
             yield path, parameters
 
 
+def may_refer(parameters: Mapping[str, Any]) -> bool:
+    """Return whether these parameters can contain references. Most are scalars and lists of scalars, which can't."""
+    return "from" in parameters or any(
+        _has_mapping(value) for value in parameters.values() if value.__class__ not in SCALARS
+    )
+
+
+def _has_mapping(value: Any) -> bool:
+    if isinstance(value, LISTS):
+        return any(_has_mapping(item) for item in value if item.__class__ not in SCALARS)
+    return isinstance(value, MAPPINGS)
+
+
 def find_errors(parameters: Mapping[str, Any]) -> Iterator[InvalidReference]:
     """Yield the faults of all references in these parameters."""
     for path, reference in _find(parameters, ()):

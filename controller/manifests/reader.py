@@ -96,7 +96,7 @@ class ManifestReader:
     other one. If `is_whole` is False, the files are only a part of the repository, so an undeclared environment is not
     reported; if `is_rooted` is False, missing code files are not. `files` is a cache that several readers can share.
     `project_name` is the only one that `controller.yaml` may declare, None for any.
-    `map_files` may read files in other processes, unless another reader shares the cache.
+    `map_files` may read in other processes, unless another reader shares the cache. `is_stored` as for `build`.
     `parsed` counts the files that were not read from this reader's own cache, `built` the documents in them.
     `updates` counts the revisions whose state was made from the last one and the files that changed alone.
     """
@@ -111,6 +111,7 @@ class ManifestReader:
         is_rooted: bool = True,
         files: ParsedFiles | None = None,
         map_files: MapFiles = map,
+        is_stored: bool = True,
     ) -> None:
         self.parsed = self.built = self.updates = 0
         self._map_files = map_files
@@ -118,7 +119,7 @@ class ManifestReader:
         self._environment = environment
         self._all_environments = all_environments
         self._is_whole = is_whole
-        self._is_rooted = is_rooted
+        self._is_rooted, self._is_stored = is_rooted, is_stored
         self._project_file: ManifestFile | RefusedFile | None = None
         self._calendar_files: CalendarFiles | None = None
         self._project, self._project_name = Project(), project_name
@@ -147,8 +148,7 @@ class ManifestReader:
         """Return what `files` declare together with the `project`, checked against the `code` of the same revision.
 
         `now` (aware) is needed to report schedules that never fire again. Without `code`, missing flows and wrong
-        parameters are not reported, and the project's `calendar_files` are needed. Raises SourceError if the code can't
-        be read.
+        parameters are not reported, and the project's `calendar_files` are needed. Raises SourceError.
         """
         if calendar_files is None and code is not None:
             calendar_files = find_calendar_files(project, code)
@@ -163,6 +163,7 @@ class ManifestReader:
             environment=self._environment,
             all_environments=self._all_environments,
             flows=None if code is None else Flows(code, self._modules, expected, is_whole=self._is_rooted),
+            is_stored=self._is_stored,
         )
         manifests = list(files)
         modules = {id(file) for file in python_files(manifests) if not is_spec(file.path, file.content)}

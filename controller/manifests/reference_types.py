@@ -17,6 +17,7 @@ from controller.flow_analysis.type_check import check_type
 from controller.manifests.parameter_references import (
     FORMATS,
     find_references,
+    may_refer,
     replace_references,
     resolve_sample,
     sample_values,
@@ -44,6 +45,8 @@ def check_parameters(flow: flow_analysis.Flow, parameters: Mapping[str, Any]) ->
 
     A problem that only some due times have is not `is_certain`.
     """
+    if not may_refer(parameters):
+        return flow_analysis.check(flow, parameters)
     references = find_references(parameters)
     problems = flow_analysis.check(flow, resolve_sample(parameters) if references else parameters)
     if results := find_upstream_references(parameters):

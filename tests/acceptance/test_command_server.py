@@ -110,6 +110,29 @@ def test_forwarded_commands_print_the_same_without_loading_the_command_line(repo
 
 
 @pytest.mark.usefixtures("controller")
+def test_a_trigger_is_forwarded_and_starts_one_run(repository: Repository) -> None:
+    code, output, errors, modules = ask(repository, "trigger", "good", "--idempotency-key", "once")
+    assert (code, errors) == (0, b"")
+    again = ask(repository, "trigger", "good", "--idempotency-key", "once", here=True)
+    assert output.split()[0] == again[1].split()[0]
+    assert modules < again[3] / 2
+    unknown = [ask(repository, "trigger", "god", here=here)[:3] for here in (False, True)]
+    assert unknown[0] == unknown[1]
+    assert unknown[0][0] == 2
+
+
+def test_the_time_of_commands_counts_as_that_of_the_server(repository: Repository, controller: Running) -> None:
+    """The benchmarks read it from there."""
+    ticks = f"/proc/{server_of(controller)}/stat"
+
+    def of_children() -> int:
+        return sum(map(int, Path(ticks).read_text().rpartition(")")[2].split()[13:15]))
+
+    before = of_children()
+    until(lambda: ask(repository, "status")[0] == 0 and of_children() > before, "the time of the commands")
+
+
+@pytest.mark.usefixtures("controller")
 def test_a_forwarded_command_has_the_environment_the_directory_and_the_streams_of_its_client(
     repository: Repository, tmp_path: Path
 ) -> None:

@@ -89,6 +89,15 @@ def test_help_loads_the_options_but_no_settings(tmp_path: Path) -> None:
     assert not loaded & {"controller.settings", "controller.remotes", "ipaddress", "urllib.parse", "dataclasses"}
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["completion", "bash"]])
+def test_a_command_that_is_not_forwarded_loads_no_sockets(arguments: list[str], tmp_path: Path) -> None:
+    program = f"import controller.__main__\nsys.argv[1:] = {arguments!r}"
+    program += "\ntry:\n    controller.__main__.main()\nexcept SystemExit:\n    pass"
+    loaded = loaded_by(program, tmp_path)
+    assert "controller.cli.forwarded_commands" in loaded
+    assert not loaded & {"socket", "json", "controller.cli.command_client"}
+
+
 @pytest.mark.parametrize("options", [[], ["--verbose"]])
 def test_validating_a_valid_file_loads_neither_database_nor_scheduler_nor_git(
     tmp_path: Path, options: list[str]

@@ -131,14 +131,25 @@ class TreeBuilder:
         if known is None or event.tag is not None:
             known = self._resolve(event, text, place, plain=plain)
         value, text, size = known
-        node = new(Node, (value, place, text, _NONE, _NONE, (), _NONE))
-        if anchor:
-            self._anchors[anchor] = (node, Weight(1, size, 1), len(self.problems) > faults)
         self.nodes += 1
         self.text += size
         if self.nodes > MAX_NODES or self.text > MAX_TEXT_BYTES:
             self._count(0, 0, place)
-        self._add_node(node, is_merge=plain and text == "<<")
+        is_merge = plain and text == "<<"
+        frame = self._frames[-1] if self._frames and not anchor else None
+        is_key = frame is not None and frame.mapping and frame.key is None
+        if frame is not None and is_key and value.__class__ is str and value not in frame.keys and not is_merge:
+            frame.keys[value] = place  # the usual key, which needs no node
+            frame.key, frame.use = value, _FIELD
+            return
+        node = new(Node, (value, place, text, _NONE, _NONE, (), _NONE))
+        if anchor:
+            self._anchors[anchor] = (node, Weight(1, size, 1), len(self.problems) > faults)
+        if frame is not None and frame.key is not None and frame.use == _FIELD:
+            frame.fields[frame.key] = node  # the usual value
+            frame.key = None
+            return
+        self._add_node(node, is_merge=is_merge)
 
     def _resolve(self, event: yaml.ScalarEvent, text: str, place: Position, *, plain: bool) -> Resolved:
         """Return the value of a scalar, or a value in its place after adding a problem. Remember it if it is short."""

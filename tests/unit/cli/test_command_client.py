@@ -1,4 +1,4 @@
-"""Only commands that read, and that end by themselves, are forwarded to the controller."""
+"""Only commands that read and `trigger`, if they end by themselves, are forwarded to the controller."""
 
 import json
 import os
@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from controller import __version__
-from controller.cli.command_client import SOCKET, is_forwarded, run_in_server
+from controller.cli.command_client import SOCKET, run_in_server
 from controller.cli.command_server import _read_request
+from controller.cli.forwarded_commands import is_forwarded
 from controller.cli.main import GROUPS
 from tests.generated.option_tables import leaves
 
@@ -31,10 +32,16 @@ READING = {
 }
 
 
-def test_exactly_the_commands_that_read_are_forwarded() -> None:
+def test_exactly_the_commands_that_read_and_trigger_are_forwarded() -> None:
     forwarded = {name for name, _ in leaves() if is_forwarded([*name.split(), "x"])}
-    assert forwarded == READING
-    assert {name.split()[0] for name in forwarded} <= {*GROUPS["Look"], "python"}
+    assert forwarded == READING | {"trigger"}
+    assert {name.split()[0] for name in READING} <= {*GROUPS["Look"], "python"}
+
+
+@pytest.mark.parametrize("option", ["--wait", "--logs"])
+def test_a_trigger_that_waits_for_its_run_is_not_forwarded(option: str) -> None:
+    assert is_forwarded(["trigger", "nightly", "--param", "days=3"])
+    assert not is_forwarded(["trigger", "nightly", option])
 
 
 @pytest.mark.parametrize("options", [["--watch"], ["-w"], ["-ow"], ["-f"], ["--follow"]])
