@@ -20,6 +20,7 @@ class DeclaredDeployments:
         self._built = built
         self._key = key
         self._stamp: _Stamp | None = None
+        self._last_change: int | None = None
         self.deployments: dict[str, Deployment] = {}
 
     def is_stale(self, tx: Transaction) -> bool:
@@ -31,15 +32,26 @@ class DeclaredDeployments:
         stamp = _stamp(tx)
         if stamp == self._stamp and not reload:
             return False
-        digests = inventory.digests_with_key(tx, self._key)
-        declared = {name: old for name, old in self.deployments.items() if old.spec_digest == digests.get(name)}
-        for entry in inventory.find_many(tx, digests.keys() - declared.keys()):
+        if reload or self._last_change is None:
+            declared, last = {}, inventory.last_change(tx)
+            digests = inventory.digests_with_key(tx, self._key)
+        else:
+            changed, last = inventory.find_changed(tx, self._last_change)
+            declared = {name: old for name, old in self.deployments.items() if name not in changed}
+            digests = inventory.digests_with_key(tx, self._key, changed)
+        unchanged = {name for name, digest in digests.items() if self._digest(name) == digest}
+        declared |= {name: self.deployments[name] for name in unchanged}
+        for entry in inventory.find_many(tx, digests.keys() - unchanged):
             try:
                 declared[entry.name] = self._built.build(entry)
             except ControllerError:  # this version of controller can't read the document
                 continue
-        self.deployments, self._stamp = declared, stamp
+        self.deployments, self._stamp, self._last_change = declared, stamp, last
         return True
+
+    def _digest(self, name: str) -> str | None:
+        deployment = self.deployments.get(name)
+        return None if deployment is None else deployment.spec_digest
 
 
 def _stamp(tx: Transaction) -> _Stamp:

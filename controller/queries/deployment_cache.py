@@ -149,7 +149,7 @@ class _Entries:
     def __init__(self, build: Build | None) -> None:
         self.bases: dict[str, BaseRow] = {}
         self._build = build
-        self._hashes: dict[str, int] = {}
+        self._last_change: int | None = None
         self._key: tuple[SourceStatus | None, int | None] | None = None
 
     def refresh(self, tx: Transaction, source: SourceStatus | None) -> set[str]:
@@ -157,15 +157,16 @@ class _Entries:
         key = (source, passes.last_number(tx))
         if key == self._key:
             return set()
-        hashes = inventory.entry_hashes(tx)
-        changed = {name for name, value in hashes.items() if self._hashes.get(name) != value}
-        removed = self._hashes.keys() - hashes.keys()
+        changed, last = inventory.find_changed(tx, self._last_change)
+        removed = set(changed)
         for group in batches(changed):  # entries have documents, which are needed for a moment only
-            self.bases.update((entry.name, base_row(entry, self._build)) for entry in inventory.find_many(tx, group))
+            for entry in inventory.find_many(tx, group):
+                self.bases[entry.name] = base_row(entry, self._build)
+                removed.discard(entry.name)
         for name in removed:
-            del self.bases[name]
-        self._hashes, self._key = hashes, key
-        return changed | removed
+            self.bases.pop(name, None)
+        self._key, self._last_change = key, last
+        return changed
 
 
 class _NewestRuns:

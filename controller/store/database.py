@@ -19,7 +19,7 @@ from controller.store.databases import sqlite
 
 READERS = 4
 """The number of reading connections kept open for user interfaces; up to twice as many may be open at once."""
-SCHEMA_HEAD = "0024"
+SCHEMA_HEAD = "0026"
 
 Place = Path | StateUrl
 """Where a state database is: a file of SQLite, or a database on a PostgreSQL server."""

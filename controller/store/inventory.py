@@ -15,6 +15,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    union_all,
     update,
 )
 
@@ -22,11 +23,11 @@ from controller.model.shared_values import share
 from controller.model.status import InventoryEntry
 from controller.model.stored_documents import StoredDocument, plain_document
 from controller.store import incidents, json_columns
-from controller.store.batches import groups
+from controller.store.batches import batches, groups
 from controller.store.notification_tables import deadlines, heartbeats, messages
 from controller.store.prepared import Prepared, listed
 from controller.store.rows import from_row, to_row
-from controller.store.schema import backfills, events, holds, inventory, occurrences, runs
+from controller.store.schema import backfills, events, holds, inventory, occurrences, renames, runs
 from controller.store.sql_functions import json_kind
 from controller.store.store import Transaction
 from controller.store.trigger_tables import finished_upstreams, gates, releases, seen_files, watch_problems
@@ -38,6 +39,29 @@ _FIND_TAGS = Prepared(select(inventory.c.name, inventory.c.document["tags"].labe
 _FIND_SUSPENDED = Prepared(
     select(inventory.c.name, json_kind(inventory.c.document, "suspend").label("suspend")).where(
         *_IS_LISTED, inventory.c.removed_at.is_(None)
+    )
+)
+_FIND_CHANGED = Prepared(
+    union_all(
+        *(
+            select(name.label("name"), change.label("change")).where(
+                project == bindparam("of_project"), change > bindparam("since")
+            )
+            for project, name, change in (
+                (inventory.c.project, inventory.c.name, inventory.c.change),
+                (renames.c.project, renames.c.old_name, renames.c.change),
+            )
+        )
+    )
+)
+_FURTHEST_CURSOR = Prepared(
+    select(func.max(inventory.c.cursor).label("cursor")).where(
+        inventory.c.project == bindparam("of_project"), inventory.c.removed_at.is_(None)
+    )
+)
+_FIND_EXPIRED_HOLDS = Prepared(
+    select(holds.c.deployment, holds.c.until).where(
+        holds.c.project == bindparam("of_project"), holds.c.until <= bindparam("now")
     )
 )
 _ADVANCE = Prepared(
@@ -66,20 +90,19 @@ def compact_entries(tx: Transaction) -> dict[str, InventoryEntry]:
     return {row.name: _from_row(row, document=StoredDocument(row.document)) for row in rows}
 
 
-def entry_hashes(tx: Transaction) -> dict[str, int]:
-    """Return a hash per active deployment that changes with its entry. Cheaper than reading the entries."""
-    columns = (
-        inventory.c.file,
-        inventory.c.line,
-        inventory.c.spec_digest,
-        inventory.c.generation,
-        inventory.c.revision,
-        inventory.c.pinned,
-        cast(inventory.c.conditions, Text),
-    )
-    is_active = (inventory.c.project == tx.project, inventory.c.removed_at.is_(None))
-    rows = tx.connection.execute(select(inventory.c.name, *columns).where(*is_active)).all()
-    return {row[0]: hash(row[1:]) for row in rows}
+def last_change(tx: Transaction) -> int:
+    """Return the number of the last change of the inventory; 0 without one."""
+    last = select(func.max(inventory.c.change)).where(inventory.c.project == tx.project)
+    return int(tx.connection.execute(last).scalar() or 0)
+
+
+def find_changed(tx: Transaction, since: int | None) -> tuple[set[str], int]:
+    """Return the names of deployments that were changed, removed or renamed after the change `since`, and the last one.
+
+    None for `since`: all of them. A new cursor is no change.
+    """
+    rows = _FIND_CHANGED.fetch(tx, of_project=tx.project, since=-1 if since is None else since)
+    return {row.name for row in rows}, max((row.change for row in rows), default=since or 0)
 
 
 def find_many(tx: Transaction, names: Collection[str]) -> Iterator[InventoryEntry]:
@@ -127,8 +150,12 @@ def tombstone_names(tx: Transaction) -> list[str]:
 
 
 def delete_removed(tx: Transaction, before: datetime) -> None:
-    """Delete the tombstones of deployments that were deleted before this instant."""
-    tx.connection.execute(delete(inventory).where(inventory.c.project == tx.project, inventory.c.removed_at < before))
+    """Delete the tombstones of deployments that were deleted before this instant.
+
+    The last change stays, so that no later one gets its number.
+    """
+    is_old = (inventory.c.project == tx.project, inventory.c.removed_at < before)
+    tx.connection.execute(delete(inventory).where(*is_old, inventory.c.change < last_change(tx)))
 
 
 def rename(tx: Transaction, old: str, new: str) -> None:
@@ -136,10 +163,12 @@ def rename(tx: Transaction, old: str, new: str) -> None:
 
     Due times that are already recorded under the new name keep that record.
     """
+    change = last_change(tx) + 1
     tx.connection.execute(delete(inventory).where(inventory.c.project == tx.project, inventory.c.name == new))
-    tx.connection.execute(
-        update(inventory).where(inventory.c.project == tx.project, inventory.c.name == old).values(name=new)
-    )
+    is_old = (inventory.c.project == tx.project, inventory.c.name == old)
+    tx.connection.execute(update(inventory).where(*is_old).values(name=new, change=change))
+    tx.connection.execute(delete(renames).where(renames.c.project == tx.project, renames.c.old_name == old))
+    tx.connection.execute(insert(renames).values(project=tx.project, old_name=old, change=change))
     old_hold = holds.alias()
     has_old_hold = exists().where(old_hold.c.project == tx.project, old_hold.c.deployment == old)
     tx.connection.execute(delete(holds).where(holds.c.project == tx.project, holds.c.deployment == new, has_old_hold))
@@ -198,10 +227,16 @@ def _remove_conflicts(tx: Transaction, old: str, new: str) -> None:
     tx.connection.execute(delete(gates).where(*is_second))
 
 
-def digests_with_key(tx: Transaction, key: str) -> dict[str, str]:
-    """Return the spec digests of the active deployments whose documents have this key, by name."""
-    rows = tx.connection.execute(select(inventory.c.name, inventory.c.spec_digest).where(*_has_key(tx, key)))
-    return {row.name: row.spec_digest for row in rows}
+def digests_with_key(tx: Transaction, key: str, names: Collection[str] | None = None) -> dict[str, str]:
+    """Return the spec digests of the active deployments whose documents have this key, by name.
+
+    With `names`, only of these deployments.
+    """
+    query = select(inventory.c.name, inventory.c.spec_digest).where(*_has_key(tx, key))
+    if names is None:
+        return {row.name: row.spec_digest for row in tx.connection.execute(query)}
+    found = [tx.connection.execute(query.where(inventory.c.name.in_(group))) for group in batches(names)]
+    return {row.name: row.spec_digest for rows in found for row in rows}
 
 
 def entries_with_key(tx: Transaction, key: str) -> list[InventoryEntry]:
@@ -236,8 +271,9 @@ def has_history(tx: Transaction, name: str) -> bool:
 
 def save(tx: Transaction, new: Iterable[InventoryEntry]) -> None:
     """Save complete entries. They replace existing entries and tombstones of the same names."""
+    change = last_change(tx) + 1
     for group in groups(new):
-        rows = [_to_row(tx, entry) for entry in group]
+        rows = [{**_to_row(tx, entry), "change": change} for entry in group]
         is_named = (inventory.c.project == tx.project, inventory.c.name == bindparam("removed_name"))
         tx.connection.execute(delete(inventory).where(*is_named), [{"removed_name": row["name"]} for row in rows])
         tx.connection.execute(insert(inventory), rows)
@@ -245,8 +281,9 @@ def save(tx: Transaction, new: Iterable[InventoryEntry]) -> None:
 
 def update_keeping_cursor(tx: Transaction, entries: Iterable[InventoryEntry]) -> None:
     """Save entries except for their cursors, for deployments whose schedules did not change."""
+    change = last_change(tx) + 1
     for entry in entries:
-        row = _to_row(tx, entry)
+        row = {**_to_row(tx, entry), "change": change}
         changes = {key: value for key, value in row.items() if key not in ("project", "name", "cursor")}
         tx.connection.execute(
             update(inventory).where(inventory.c.project == tx.project, inventory.c.name == entry.name).values(**changes)
@@ -260,8 +297,9 @@ def remove(
 
     `changed_in` has the commits that removed the documents, by name, as far as they are known.
     """
+    change = last_change(tx) + 1
     for name in names:
-        values = {"removed_at": at, "changed_in": (changed_in or {}).get(name)}
+        values = {"removed_at": at, "changed_in": (changed_in or {}).get(name), "change": change}
         is_named = (inventory.c.project == tx.project, inventory.c.name == name)
         tx.connection.execute(update(inventory).where(*is_named).values(**values))
         tx.connection.execute(delete(holds).where(holds.c.project == tx.project, holds.c.deployment == name))
@@ -281,8 +319,8 @@ def advance_cursors(tx: Transaction, names: Iterable[str], cursor: datetime) -> 
 
 def furthest_cursor(tx: Transaction) -> datetime | None:
     """Return the latest cursor of all active deployments; None if there are none."""
-    is_active = (inventory.c.project == tx.project, inventory.c.removed_at.is_(None))
-    cursor: datetime | None = tx.connection.execute(select(func.max(inventory.c.cursor)).where(*is_active)).scalar()
+    [row] = _FURTHEST_CURSOR.fetch(tx, of_project=tx.project)
+    cursor: datetime | None = row.cursor
     return cursor
 
 
@@ -297,11 +335,8 @@ def cursors(tx: Transaction) -> dict[str, datetime]:
 
 def with_expired_hold(tx: Transaction, now: datetime) -> list[str]:
     """Return the active deployments whose hold has expired and whose cursor is before its end."""
-    query = select(inventory.c.name).join(
-        holds, (holds.c.project == inventory.c.project) & (holds.c.deployment == inventory.c.name)
-    )
-    has_expired = (inventory.c.project == tx.project, inventory.c.removed_at.is_(None), holds.c.until <= now)
-    return list(tx.connection.execute(query.where(*has_expired, inventory.c.cursor < holds.c.until)).scalars())
+    expired = {row.deployment: row.until for row in _FIND_EXPIRED_HOLDS.fetch(tx, of_project=tx.project, now=now)}
+    return [entry.name for entry in find_many(tx, expired) if entry.cursor < expired[entry.name]] if expired else []
 
 
 def rewind_cursors(tx: Transaction, now: datetime, since: datetime) -> None:

@@ -108,6 +108,17 @@ inventory = Table(
     Column("python_declared_at", Text),
     Column("python_waiting", String(64)),
     Column("changed_in", String(64)),
+    Column("change", BigInteger, nullable=False, server_default="0"),
+    Index(None, "project", "change"),
+    Index(None, "project", "cursor", **only_where("removed_at IS NULL")),
+)
+
+renames = Table(
+    "renames",
+    metadata,
+    Column("project", String(63), primary_key=True),
+    Column("old_name", String(MAX_NAME), primary_key=True),
+    Column("change", BigInteger, nullable=False),
 )
 
 commits = Table(
