@@ -12,6 +12,7 @@ import marshal
 import os
 import re
 import signal
+import sys
 from typing import Any, NamedTuple
 
 from controller.runs.executors.local.supervisor import process_tree
@@ -57,10 +58,16 @@ def start(
     group: ControlGroup | None,
     *,
     is_fork: bool,
+    code: bytes = b"",
 ) -> int:
-    """Fork and execute `argv`; with `is_fork`, return 0 in the child instead. Raises the child's OSError."""
+    """Fork and execute `argv`; with `is_fork`, return 0 in the child instead. Raises the child's OSError.
+
+    `code` is the bytecode of our modules for a flow in the interpreter of this process (see `own_code`).
+    """
     parent = os.getpid()
-    call = -1 if is_fork else _in_memory(spec["call"])
+    if "name" not in spec["call"]:
+        code = b""  # a command reads JSON
+    call = -1 if is_fork else _in_memory(encode_call(spec["call"], len(code)), code)
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     failure, report = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
@@ -141,17 +148,25 @@ def _candidates(program: str, path: str) -> list[str]:
     return [program] if "/" in program else [f"{directory}/{program}" for directory in path.split(":") if directory]
 
 
-def encode_call(call: dict[str, Any]) -> bytes:
-    """Return what a new interpreter or a command reads from `CALL_FD`. Only a command gets it as JSON."""
-    return marshal.dumps(call, MARSHAL_VERSION) if "name" in call else json.dumps(call).encode()
+def encode_call(call: dict[str, Any], code: int = 0) -> bytes:
+    """Return what a new interpreter or a command reads from `CALL_FD`. Only a command gets it as JSON.
+
+    `code` is the number of bytes of bytecode that follow. An interpreter of another version does not read them.
+    """
+    if "name" not in call:
+        return json.dumps(call).encode()
+    if code:
+        call = {**call, "python": sys.version, "code": code}
+    return marshal.dumps(call, MARSHAL_VERSION)
 
 
-def _in_memory(call: dict[str, Any]) -> int:
-    """Return the descriptor of an unnamed file that contains the call, positioned at its start."""
+def _in_memory(*parts: bytes) -> int:
+    """Return the descriptor of an unnamed file with this content, positioned at its start."""
     descriptor = os.memfd_create("call", os.MFD_CLOEXEC)
-    rest = memoryview(encode_call(call))
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+    for part in parts:
+        rest = memoryview(part)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
 

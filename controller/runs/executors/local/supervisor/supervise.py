@@ -34,13 +34,14 @@ class WarmStart(NamedTuple):
     """How a forked supervisor calls the flow in a fork of itself, and how its fork server was started.
 
     `environment` and `executable` are those that the fork server started with; `has_preloaded`: whether it has imported
-    installed packages.
+    installed packages. `code` is the bytecode of our modules for flows in new interpreters.
     """
 
     call: CallFlow
     environment: dict[str, str]
     executable: str
     has_preloaded: bool
+    code: bytes
 
 
 class _Private(NamedTuple):
@@ -126,9 +127,11 @@ def _supervise(
     mark("started", {"nonce": spec["nonce"], "at": started[0]})
     reach("started", spec)
     flow = FlowRunner(spec, wake, limits, group)
+    if warm_start is None or spec["argv"][0] != warm_start.executable:
+        warm_start = None  # this is not the interpreter of the flow
     is_fork = warm_start is not None and _may_fork(spec, env, warm_start)
     try:
-        pid = flow.start(env, is_fork=is_fork)
+        pid = flow.start(env, is_fork=is_fork, code=b"" if warm_start is None else warm_start.code)
     except OSError as error:
         outcome: dict[str, Any] = {"outcome": "failed", "reason": _start_failure(spec, error)}
     else:
@@ -145,9 +148,7 @@ def _supervise(
 
 
 def _may_fork(spec: dict[str, Any], env: dict[str, str], warm_start: WarmStart) -> bool:
-    """Return whether the flow may run in a fork of this process: it is the right interpreter, in the right state."""
-    if spec["argv"][0] != warm_start.executable:
-        return False
+    """Return whether the flow may run in a fork of this process: the interpreter is in the right state."""
     return spawn.may_fork(spec, env, warm_start.environment, has_preloaded=warm_start.has_preloaded)
 
 
