@@ -241,11 +241,12 @@ class Engine:
         if is_tick:
             self._tick()
         ended = self._monitor.find_ended(ready, everything=is_tick)
-        for active, status in ended:
-            if isinstance(status, RunOutcome) and is_final(active.run, status):
-                self._queue.release(active.run)
+        final = [active for active, status in ended if isinstance(status, RunOutcome) and is_final(active.run, status)]
+        for active in final:
+            self._queue.release(active.run)
         number = self._monitor.commit(ended, self._next_launches(len(self._monitor) - len(ended)))
-        self._queue.confirm(number)
+        # A run that could have been retried may have ended too, for example because it was cancelled.
+        self._queue.confirm(number if len(final) == len(ended) else None)
         if not ended and number:
             self._upstreams.confirm(number)
         has_released = can_decide and self._upstreams.process(everything=False)

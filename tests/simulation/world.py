@@ -6,7 +6,7 @@ produces the same history.
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import timedelta
@@ -35,6 +35,7 @@ from controller.store import Store, Transaction
 from tests.conftest import ManualClock
 from tests.simulation.arrivals import Inbox, Sender
 from tests.simulation.cluster import ClusterExecutor
+from tests.simulation.conservation import check_conservation
 from tests.simulation.machine import Machine, SimulatedExecutor
 
 MAX_RUNNING = 3
@@ -140,11 +141,15 @@ class _NoCode:
 
 
 class FragileStore:
-    """A store with which the controller may be killed before and after each commit."""
+    """A store with which the controller may be killed before and after each commit.
 
-    def __init__(self, store: Store, fault: Any) -> None:
+    `between` is called wherever another thread may commit: around each transaction, and while one reads.
+    """
+
+    def __init__(self, store: Store, fault: Any, between: Callable[[], None]) -> None:
         self._store = store
         self._fault = fault
+        self._between = between
 
     @property
     def commits(self) -> int:
@@ -158,20 +163,28 @@ class FragileStore:
     @contextmanager
     def write(self) -> Iterator[Transaction]:
         """Open a write transaction, which is committed completely or not at all."""
+        self._between()
         with self._store.write() as tx:
             yield tx
             self._fault()
         self._fault()
+        self._between()
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         """Open a read transaction."""
+        self._between()
         with self._store.read() as tx:
             yield tx
+            self._between()
+        self._between()
 
 
 class World:
-    """The clock, source, store and machine, which survive restarts, and one controller at a time."""
+    """The clock, source, store and machine, which survive restarts, and one controller at a time.
+
+    `between` is called wherever another thread may commit. `executor` runs all flows; None: each controller picks one.
+    """
 
     def __init__(self, seed: int, path: Path) -> None:
         self.random = Random(seed)
@@ -180,10 +193,12 @@ class World:
         self.real_store = Store.open(path)
         assert self.real_store._writer is not None
         self.real_store._writer.raw_connection().cursor().execute("PRAGMA synchronous=OFF")
-        self.store = cast("Store", FragileStore(self.real_store, self.fault))
+        self.store = cast("Store", FragileStore(self.real_store, self.fault, lambda: self.between()))
         self.machine = Machine(self.random, self.clock)
         self.inbox = Inbox(path.with_name("inbox"), self.random, self.clock)
         self.sender = Sender(self.random, self.clock)
+        self.between: Callable[[], None] = lambda: None
+        self.executor: str | None = None
         self.kill_chance = 0.0
         self.kills = 0
         self._ticks = 0
@@ -206,7 +221,7 @@ class World:
             pinned_deployments=PinnedDeployments(self.source, self.store, None, deployments),
             clock=self.clock,
             admission=admission,
-            executors=ExecutorSet(self.executors, self.random.choice(self.executors).name),
+            executors=ExecutorSet(self.executors, self.executor or self.random.choice(self.executors).name),
             max_running=MAX_RUNNING,
             on_tick=self._tick,
             on_failure=lambda: None,
@@ -216,8 +231,8 @@ class World:
             clock=self.clock,
             admission=admission,
             parameters=Parameters(self.store, Forms(self.source)),
-            wake=lambda: None,
-            notify_due=lambda _: None,
+            wake=self.engine.wake,
+            notify_due=self.engine.notify_due,
             request_pass=Future[PassResult],
             test_channel=lambda _: Future[Message](),
         )
@@ -249,19 +264,27 @@ class World:
             self.engine.notify_due(name)
         self.sender.note_time()
         self.inbox.turn()
-        self._iterate(is_tick=is_tick)
+        self.iterate(is_tick=is_tick)
         for _ in range(MAX_WAKEUPS):
             self.pass_time(timedelta(seconds=1))
-            if not self._readable():
+            if not self.readable():
                 break
-            self._iterate(is_tick=False)
+            self.iterate(is_tick=False)
 
-    def _iterate(self, *, is_tick: bool) -> None:
+    def iterate(self, *, is_tick: bool) -> None:
+        """Run one turn of the engine, and check that it then sleeps only if it can start nothing."""
         self.engine._clear_wakeups()
         self.engine._monitor.count_listening(1.0)
-        self.engine._turn(self._readable(), is_tick=is_tick)
+        self.engine._turn(self.readable(), is_tick=is_tick)
+        if not self.readable():
+            check_conservation(self.engine, self.real_store, can_decide=self.is_settled)
 
-    def _readable(self) -> list[Handle]:
+    @property
+    def is_settled(self) -> bool:
+        """Whether the clock has not been set far ahead lately."""
+        return self.clock.elapsed() >= self.engine._clock_monitor._unsettled_until
+
+    def readable(self) -> list[Handle]:
         return [handle for executor in self.executors for handle in executor.readable()]
 
     def close(self) -> None:
