@@ -51,6 +51,7 @@ class RemoteController:
     engine: JobEngine
     port: int
     grace: timedelta
+    launch_pause: float = 0.0
     desk: NodeDesk = field(init=False)
     _server: HttpServer | None = None
 
@@ -71,7 +72,9 @@ class RemoteController:
         self._server = HttpServer(self.state / "socket", Listen(port=self.port), credentials, build)
         self._server.start()
         settings = RemoteSettings(directory=runs, node_url=f"http://127.0.0.1:{self.port}", grace=self.grace)
-        return RemoteExecutor(self.engine, desk, packages, records, self.clock, settings)
+        executor = RemoteExecutor(self.engine, desk, packages, records, self.clock, settings)
+        executor.launch_pause = self.launch_pause
+        return executor
 
     def close(self) -> None:
         """Stop the node API."""

@@ -12,3 +12,4 @@ seat.BEAT_SECONDS = seat.LATER_BEAT_SECONDS = vars(executor)["LATER_BEAT_SECONDS
 assert seat.Seat.__init__.__kwdefaults__ is not None
 seat.Seat.__init__.__kwdefaults__["beat_seconds"] = seat.BEAT_SECONDS
 handle.STOP_SECONDS = 1.0
+executor.RemoteExecutor.launch_pause = 0.0

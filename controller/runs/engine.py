@@ -77,8 +77,9 @@ class Engine:
         self._clock_monitor = ClockMonitor(store, clock)
         self._executor_conditions = ExecutorConditions(store, clock, executors)
         self._queue = Queue(store, clock, max_running)
+        self._failed_launches = self._monitor.failed_launches
         self._preparation = LaunchPreparation(
-            pinned_deployments, self._queue, executors, clock, wake=self.wake, refuse=self._refuse
+            pinned_deployments, self._queue, executors, self._failed_launches, wake=self.wake, refuse=self._refuse
         )
         self._backfill_runs = BackfillRuns(admission)
         self._upstreams = Upstreams(store, clock, admission)
@@ -195,8 +196,7 @@ class Engine:
         seconds = next_tick - self._clock.monotonic()
         if self._queue.next_change is not None:
             seconds = min(seconds, (self._queue.next_change - self._clock.now()).total_seconds())
-        if self._launches.remaining:
-            seconds = min(seconds, self._launches.remaining)
+        seconds = min([seconds, *filter(None, (self._launches.remaining, self._failed_launches.remaining))])
         if self._monitor.is_launching:
             seconds = min(seconds, LISTENING_SECONDS)
         if self._decide_at is not None:
@@ -229,8 +229,7 @@ class Engine:
     def _take_turn(self, ready: Sequence[Handle], *, is_tick: bool) -> None:
         self._decide_at = None
         if is_tick:
-            for name in self._find_expired_holds():
-                self._announcements.add(name)
+            self._announce_expired_holds()
             self._queue.forget()
         self._queue.refresh()
         can_decide = self._clock_monitor.check(is_tick=is_tick)
@@ -314,10 +313,11 @@ class Engine:
             while os.read(self._wake_read, 4096):
                 pass
 
-    def _find_expired_holds(self) -> list[str]:
-        """Return the names of deployments whose hold has expired: no fire time announces that."""
+    def _announce_expired_holds(self) -> None:
+        """Announce the deployments whose hold has expired: no fire time does that."""
         with self._store.read() as tx:
-            return inventory.with_expired_hold(tx, self._clock.now())
+            for name in inventory.with_expired_hold(tx, self._clock.now()):
+                self._announcements.add(name)
 
     def _process_announcements(self) -> None:
         """Decide the due times of the next batch of deployments.

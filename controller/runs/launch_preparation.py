@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 
-from controller.clock import Clock
 from controller.errors import ControllerError, StateError, StoppingError, shortage
 from controller.model.deployments import Deployment
 from controller.model.python_environments import WAITING
@@ -16,6 +15,7 @@ from controller.model.runs import Run
 from controller.runs.code_exports import CodeExports
 from controller.runs.executors.executor import Executor, Launchable
 from controller.runs.executors.executor_set import ExecutorSet
+from controller.runs.failed_launches import FailedLaunches
 from controller.runs.pinned_deployments import PinnedDeployments
 from controller.runs.python_runtimes import PythonRuntimes
 from controller.runs.queue import Queue
@@ -35,7 +35,7 @@ class LaunchPreparation:
         pinned_deployments: PinnedDeployments,
         queue: Queue,
         executors: ExecutorSet,
-        clock: Clock,
+        failed_launches: FailedLaunches,
         *,
         wake: Callable[[], None],
         refuse: Callable[[Run, str], None],
@@ -44,7 +44,8 @@ class LaunchPreparation:
         self._source = pinned_deployments.source
         self._queue = queue
         self._executors = executors
-        self._clock = clock
+        self._clock = failed_launches.clock
+        self._failed_launches = failed_launches
         self._refuse = refuse
         self._wake = wake
         self._taken: Counter[str] = Counter()
@@ -75,8 +76,10 @@ class LaunchPreparation:
                 self._exports.prepare(revision)
 
     def refresh(self) -> None:
-        """Let runs try again that wait for a Python environment, if one has become ready or has failed."""
-        if self.python.refresh():
+        """Let runs try again that wait for the end of a pause, or for a Python environment that has changed."""
+        ended = self._failed_launches.take_ended()
+        self.python.waiting -= ended
+        if self.python.refresh() or ended:
             self._queue.forget()
 
     def close(self) -> None:
@@ -97,7 +100,7 @@ class LaunchPreparation:
                 return None
             deployment = self._pinned_deployments.resolve(run, self._clock.now())
             check_released(run, deployment)
-            executor = self._find_executor(run, deployment)
+            executor = self._find_executor(run, deployment, self._failed_launches.find_pause(run.id))
             if executor is None:
                 return None
             is_ready, python = self.python.find(run, deployment, root) if executor.builds_python else (True, None)
@@ -122,12 +125,12 @@ class LaunchPreparation:
             run=run, deployment=deployment, root=root, pycache=pycache, python=python, executor=executor.name
         )
 
-    def _find_executor(self, run: Run, deployment: Deployment) -> Executor | None:
-        """Return the executor of a run; None if the run has to wait for one."""
+    def _find_executor(self, run: Run, deployment: Deployment, pause: str | None) -> Executor | None:
+        """Return the executor of a run; None if the run has to wait for one, or for the end of a `pause`."""
         executor = self._executors.find(deployment.executor)
         obstacle = f"no executor {deployment.executor} here"
         if executor is not None:
-            obstacle = executor.find_obstacle(deployment) or self._find_lack_of_nodes(executor)
+            obstacle = executor.find_obstacle(deployment) or pause or self._find_lack_of_nodes(executor)
         if not obstacle:
             return executor
         self._queue.mark_waiting(run, obstacle)

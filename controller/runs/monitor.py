@@ -8,7 +8,6 @@ transaction. Where and how attempts run, and how they ended, is up to the handle
 import logging
 import math
 import selectors
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -23,6 +22,7 @@ from controller.runs import task_reports
 from controller.runs.away_runs import AwayRuns
 from controller.runs.executors.executor import Alive, Handle, Launchable, NotStarted, Phase, Uncertain
 from controller.runs.executors.executor_set import ExecutorSet
+from controller.runs.failed_launches import MAX_LAUNCHES, FailedLaunches
 from controller.runs.outcomes import log_observations, log_outcome, record_outcomes
 from controller.runs.run_statistics import RunStatistics
 from controller.store import Store, Transaction, run_transitions, runs, uncertain_runs
@@ -30,7 +30,6 @@ from controller.store.run_search import RunFilter, select_all
 
 log = logging.getLogger(__name__)
 
-MAX_LAUNCHES = 5
 LISTENING_SECONDS = 1.0
 """The most that one `select` counts: if the process is stopped while it listens, it receives nothing either."""
 Ended = tuple[Handle, RunOutcome | NotStarted]
@@ -47,7 +46,7 @@ class RunMonitor:
         self.statistics = RunStatistics()
         self._away = AwayRuns(store, clock, executors.place)
         self._active: dict[str, Handle] = {}
-        self._launches: Counter[str] = Counter()
+        self.failed_launches = FailedLaunches(clock)
         self._to_check: dict[str, Handle] = {}
         self._selector: selectors.BaseSelector | None = None
         self._listened = 0.0
@@ -332,7 +331,8 @@ class RunMonitor:
                 outcomes.append((run, outcome))
                 continue
             if active.ended_on_its_own:
-                tx.after_commit(partial(self._launches.update, [run.id]))
+                pause = self._executors.launch_pause(active.attempt)
+                tx.after_commit(partial(self.failed_launches.record, run.id, pause, active.launch_failure))
             requeued.append(replace(_queue_again(tx, run), reason=active.launch_failure))
         return requeued + record_outcomes(tx, outcomes, now)
 
@@ -343,7 +343,7 @@ class RunMonitor:
             return RunOutcome(state=RunState.CRASHED, reason=f"outcome unknown: {why}")
         if run.cancel_reason is not None:
             return RunOutcome(state=RunState.CANCELLED, reason=run.cancel_reason)
-        if active.ended_on_its_own and self._launches[run.id] + 1 >= MAX_LAUNCHES:
+        if active.ended_on_its_own and self.failed_launches.is_last(run.id):
             why = active.launch_failure or f"its supervisor exited {MAX_LAUNCHES} times without starting the flow"
             return RunOutcome(state=RunState.FAILED, reason=f"not launched: {why}")
         return None
@@ -351,7 +351,7 @@ class RunMonitor:
     def _log_outcomes(self, changed: Sequence[Run]) -> None:
         for run in changed:
             if run.state is not RunState.PENDING:
-                self._launches.pop(run.id, None)
+                self.failed_launches.forget(run.id)
             log_outcome(run)
 
     def _record_start(self, active: Handle) -> None:

@@ -194,6 +194,7 @@ class SimulatedExecutor:
 
     name = "simulated"
     ready_seconds = 2.0
+    launch_pause = 0.0
     builds_python = True
     place = None
     readiness = Readiness(status=ConditionStatus.TRUE, reason="Local", message="Flows run in the simulation.")

@@ -152,12 +152,14 @@ class Executor(Protocol):
     """Runs attempts in one place. Closing it ends no attempt: a later controller adopts them.
 
     `name`: recorded with the attempts that it launches. `ready_seconds`: how long the monitor listens for an attempt to
-    become ready until it abandons the launch; infinite if attempts wait for free nodes. `builds_python`: a launch needs
-    the flow's Python environment on this machine: its interpreter, or the lock that it was built from.
+    become ready until it abandons the launch; infinite if attempts wait for free nodes. `launch_pause`: the seconds
+    between the first failed launch of a run and the next one; 0: it is launched again at once. `builds_python`: a
+    launch needs the flow's Python environment on this machine: its interpreter, or the lock that it was built from.
     """
 
     name: str
     ready_seconds: float
+    launch_pause: float
     builds_python: bool
 
     @property

@@ -24,6 +24,11 @@ class ExecutorSet:
         """Return the executor with this name, which the controller has."""
         return self._executors[name]
 
+    def launch_pause(self, attempt: Attempt) -> float:
+        """Return the seconds between the first failed launch of the run of this attempt and the next one."""
+        executor = self.find(attempt.executor)
+        return 0.0 if executor is None else executor.launch_pause
+
     def new_attempt(self, run: Run, executor: str | None = None) -> Attempt:
         """Return an attempt of this run, to be launched by the executor with this name, or by the default one."""
         return Attempt(

@@ -18,7 +18,8 @@ from controller.runs.executors.local import launcher
 from controller.runs.executors.local.executor import READY_SECONDS, LocalExecutor
 from controller.runs.executors.local.handle import LocalHandle
 from controller.runs.executors.local.launcher import Launch, Launcher
-from controller.runs.monitor import MAX_LAUNCHES, RunMonitor
+from controller.runs.failed_launches import MAX_LAUNCHES
+from controller.runs.monitor import RunMonitor
 from controller.runs.pinned_deployments import PinnedDeployments
 from tests.conftest import PATIENCE_SECONDS, wait_until
 from tests.unit.runs.conftest import GRACE, PATH, World, command

@@ -1,5 +1,6 @@
 """Runs of an engine whose flows are jobs of a cluster, while the cluster and the controller fail."""
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -178,6 +179,19 @@ def test_a_run_that_the_cluster_refuses_fails_with_the_words_of_the_cluster(
     again = [record for record in caplog.records if record.message == "Run was not started and is queued again"]
     assert {getattr(record, "reason", None) for record in again} == {"process: the quota is used up"}
     assert cluster.starts == 0
+
+
+def test_a_launch_that_has_failed_is_repeated_after_a_pause_that_the_run_shows(cluster: Cluster) -> None:
+    cluster.stop()
+    cluster.remote.launch_pause = 0.5
+    cluster.start()
+    cluster.engine.refuse("the quota is used up")
+    run = cluster.run()
+    reason = r"waiting: launch 2 of 5 at 2026-06-01 12:00:00 UTC, because the last one failed: process: the quota is .*"
+    wait_until(lambda: re.fullmatch(reason, cluster.world.find(run).reason or ""))
+    cluster.engine.refuse(None)
+    wait_until(lambda: cluster.flow_pid)
+    cluster.check_single_start(run)
 
 
 def test_a_run_outlives_its_controller_and_its_output_is_complete(cluster: Cluster) -> None:

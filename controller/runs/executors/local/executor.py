@@ -20,6 +20,7 @@ class LocalExecutor:
 
     name = "local"
     ready_seconds = READY_SECONDS
+    launch_pause = 0.0
     builds_python = True
 
     def __init__(self, launcher: Launcher) -> None:

@@ -62,6 +62,7 @@ class RemoteExecutor:
     """Launches jobs with `engine`, and adopts those of an earlier controller by the records of their attempts."""
 
     ready_seconds = math.inf
+    launch_pause = 10.0
     builds_python = True
     place = None
 

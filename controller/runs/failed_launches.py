@@ -1,0 +1,64 @@
+"""The pauses between launches of a run that failed although nothing was lacking. Used by the engine's thread.
+
+They are kept in memory: after a restart, the run is launched at once.
+"""
+
+from datetime import timedelta
+
+from controller.backoff import Backoff
+from controller.clock import Clock
+from controller.model.runs import RunId
+from controller.time_format import in_utc
+
+MAX_LAUNCHES = 5
+LONGEST_PAUSE = 60.0
+
+
+class FailedLaunches:
+    """The consecutive failed launches of runs."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self._failures: dict[RunId, Backoff] = {}
+        self._texts: dict[RunId, str] = {}
+        self._pausing: set[RunId] = set()
+
+    def is_last(self, run_id: RunId) -> bool:
+        """Return whether the run is not launched again if its current launch fails."""
+        backoff = self._failures.get(run_id)
+        return backoff is not None and backoff.failures + 1 >= MAX_LAUNCHES
+
+    def record(self, run_id: RunId, pause: float, cause: str | None) -> None:
+        """Record a failed launch. The first pause takes `pause` seconds, each further one twice as long; 0: no pauses.
+
+        `cause`: why it failed, for people, if that is known.
+        """
+        backoff = self._failures.setdefault(run_id, Backoff(self.clock, first=pause, longest=LONGEST_PAUSE))
+        backoff.fail(cause or "")
+        if backoff.remaining:
+            self._pausing.add(run_id)
+        why = "" if cause is None else f", because the last one failed: {cause}"
+        at = in_utc(self.clock.now() + timedelta(seconds=backoff.seconds))
+        self._texts[run_id] = f"launch {backoff.failures + 1} of {MAX_LAUNCHES} at {at}{why}"
+
+    def find_pause(self, run_id: RunId) -> str | None:
+        """Return what the run waits for during its pause, for people; None if it can be launched."""
+        backoff = self._failures.get(run_id)
+        return None if backoff is None or not backoff.remaining else self._texts[run_id]
+
+    @property
+    def remaining(self) -> float | None:
+        """The seconds until the first pause that `take_ended` has not returned ends; None if there is none."""
+        return min((self._failures[run_id].remaining for run_id in self._pausing), default=None)
+
+    def take_ended(self) -> set[RunId]:
+        """Return the runs whose pause has ended since the last call."""
+        ended = {run_id for run_id in self._pausing if not self._failures[run_id].remaining}
+        self._pausing -= ended
+        return ended
+
+    def forget(self, run_id: RunId) -> None:
+        """Remove a run that was started, or that has ended."""
+        self._failures.pop(run_id, None)
+        self._texts.pop(run_id, None)
+        self._pausing.discard(run_id)
