@@ -17,9 +17,9 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from controller.backoff import Backoff
 from controller.clock import Clock
 from controller.errors import ControllerError, ResourceError, StateLostError, shortage
-from controller.model.runs import Run, RunId, RunOutcome
+from controller.model.runs import RunId, RunOutcome
 from controller.runs.admission import Admission
-from controller.runs.backfill_runs import REFILL, BackfillRuns
+from controller.runs.backfill_progress import BackfillProgress
 from controller.runs.clock_skew import ClockMonitor
 from controller.runs.due_announcements import DueAnnouncements
 from controller.runs.executors.executor import Handle, Launchable
@@ -33,7 +33,7 @@ from controller.runs.python_runtimes import PythonRuntimes
 from controller.runs.queue import Queue
 from controller.runs.storage_check import StorageMonitor
 from controller.runs.upstreams import Upstreams
-from controller.store import Store, backfills, inventory, queues, runs, source_status
+from controller.store import Store, inventory, queues, runs, source_status
 from controller.store.prepared import Prepared
 
 log = logging.getLogger(__name__)
@@ -76,9 +76,9 @@ class Engine:
         self._clock_monitor = ClockMonitor(store, clock)
         self._queue = Queue(store, clock, max_running)
         self._preparation = LaunchPreparation(
-            pinned_deployments, self._queue, executors, clock, wake=self.wake, refuse=self._refuse
+            pinned_deployments, self._queue, executors, clock, wake=self.wake, refuse=self._monitor.refuse
         )
-        self._backfill_runs = BackfillRuns(admission)
+        self._backfills = BackfillProgress(store, clock, admission, self.wake)
         self._upstreams = Upstreams(store, clock, admission)
         self.storage = StorageMonitor(store, clock)
         self._turns = Backoff(clock, first=RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS)
@@ -87,6 +87,7 @@ class Engine:
         self._cancelled: list[RunId] = []
         self._decided_at = clock.monotonic() - DECISION_SECONDS
         self._decide_at: float | None = None
+        self._launch_at: float | None = None
         self._reads = 0
         self._has_launched = False
         self._shortage: str | None = None
@@ -192,8 +193,8 @@ class Engine:
         seconds = next_tick - self._clock.monotonic()
         if self._queue.next_change is not None:
             seconds = min(seconds, (self._queue.next_change - self._clock.now()).total_seconds())
-        if self._launches.remaining:
-            seconds = min(seconds, self._launches.remaining)
+        if self._launch_at is not None:
+            seconds = min(seconds, self._launch_at - self._clock.monotonic())
         if self._monitor.is_launching:
             seconds = min(seconds, LISTENING_SECONDS)
         if self._decide_at is not None:
@@ -224,7 +225,7 @@ class Engine:
                 log.info("Run engine resumed")
 
     def _take_turn(self, ready: Sequence[Handle], *, is_tick: bool) -> None:
-        self._decide_at = None
+        self._decide_at = self._launch_at = None
         if is_tick:
             for name in self._find_expired_holds():
                 self._announcements.add(name)
@@ -247,35 +248,25 @@ class Engine:
         if not ended and number:
             self._upstreams.confirm(number)
         has_released = can_decide and self._upstreams.process(everything=False)
-        self._advance_backfills({active.run.backfill_id for active, _ in ended}, everything=is_tick)
-        if (ended or has_released) and not self._queue.is_current:
-            self.wake()  # a slot is free, a run waits again, or a run was released
+        refused = self._monitor.take_refused()
+        self._backfills.note_ended([*(active.run for active, _ in ended), *refused])
+        self._backfills.advance(everything=is_tick)
+        self._wake_for_changes(
+            may_start=bool(ended or refused or has_released or number is None), can_decide=can_decide
+        )
         self._record_shortage()
         self._stop_cancelled()
         if self._needs_code.is_set():
             self._export_ahead()
 
-    def _advance_backfills(self, ended: Collection[str | None], *, everything: bool) -> None:
-        """Create further runs of backfills, if one of their runs has `ended`, or with `everything`."""
-        if not everything and not any(ended):
-            return
-        with self._store.read() as tx:
-            ready = backfills.find_ready(tx, REFILL)
-        for backfill_id in ready:
-            self._advance_backfill(backfill_id)
+    def _wake_for_changes(self, *, may_start: bool, can_decide: bool) -> None:
+        """Have another turn at once for what this one has changed, or what became due after it had examined the queue.
 
-    def _advance_backfill(self, backfill_id: str) -> None:
-        """Create further runs of one backfill, so that a fault in it does not affect others."""
-        try:
-            with self._store.write() as tx:
-                created = self._backfill_runs.advance(tx, backfill_id, self._clock.now())
-        except ControllerError:
-            raise
-        except Exception:
-            log.exception("Runs of a backfill can't be created; retrying", extra={"backfill": backfill_id})
-        else:
-            if created:
-                self.wake()
+        `may_start`: a slot is free, a run waits again, or a run was released.
+        """
+        has_changes = may_start and not self._queue.is_current
+        if has_changes or (can_decide and self._queue.has_due_changes) or self._preparation.has_room_again():
+            self.wake()
 
     def _tick(self) -> None:
         """Do the periodic work. A failure in it delays no run."""
@@ -296,6 +287,7 @@ class Engine:
             if self._launches.fail(lacking):
                 fields = {"reason": ResourceError.reason, "waiting": lacking, "retry_in": self._launches.seconds}
                 log.warning("Launches paused: the machine is short of a resource", extra=fields)
+            self._must_pause()
             with self._store.write() as tx:
                 queues.record_shortage(tx, lacking)
         elif self._has_launched and self._launches.failures:
@@ -352,6 +344,9 @@ class Engine:
         """Process one deployment, so that a fault in it does not affect others."""
         try:
             self._process_due([name])
+        except ControllerError:
+            self._announcements.put_back([name])
+            raise
         except Exception:
             log.exception("Due times of a deployment can't be processed", extra={"deployment": name})
 
@@ -367,7 +362,7 @@ class Engine:
     def _next_launches(self, used: int) -> list[Launchable]:
         """Return the runs to launch now, while `used` slots are in use."""
         free = self._max_running - used
-        if free <= 0 or self._launches.remaining or self._draining.is_set():
+        if free <= 0 or self._draining.is_set() or self._must_pause():
             return []
         self._preparation.refresh()
         if not self._queue.has_waiting:
@@ -381,6 +376,12 @@ class Engine:
         self._has_launched = self._has_launched or bool(prepared)
         return prepared
 
+    def _must_pause(self) -> bool:
+        """Return whether a shortage was met only just now. Then there is a turn at the end of the pause."""
+        remaining = self._launches.remaining
+        self._launch_at = self._clock.monotonic() + remaining if remaining else None
+        return self._launch_at is not None
+
     def _export_ahead(self) -> None:
         self._needs_code.clear()
         with self._store.read() as tx:
@@ -388,8 +389,3 @@ class Engine:
             Prepared.compile_all(tx)
         if revision is not None:
             self._preparation.export(revision)
-
-    def _refuse(self, run: Run, reason: str) -> None:
-        """Record the run as failed; its slot is free for another one."""
-        self._monitor.refuse(run, reason)
-        self.wake()

@@ -143,10 +143,11 @@ class _NoCode:
 class FragileStore:
     """A store with which the controller may be killed before and after each commit.
 
-    `between` is called wherever another thread may commit: around each transaction, and while one reads.
+    `between` is called wherever the commit of another thread may matter: around each transaction, while one reads, and
+    before the number of commits is read.
     """
 
-    def __init__(self, store: Store, fault: Any, between: Callable[[], None]) -> None:
+    def __init__(self, store: Store, fault: Any, between: Callable[[], None] = lambda: None) -> None:
         self._store = store
         self._fault = fault
         self._between = between
@@ -154,6 +155,7 @@ class FragileStore:
     @property
     def commits(self) -> int:
         """The number of commits."""
+        self._between()
         return self._store.commits
 
     def check(self) -> None:
