@@ -12,7 +12,7 @@ import os
 import selectors
 import threading
 import weakref
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from controller.backoff import Backoff
 from controller.clock import Clock

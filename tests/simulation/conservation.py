@@ -1,6 +1,6 @@
 """The check that the engine never sleeps while it could start a run.
 
-It is independent of the engine: it reads the state again, and applies `model.queues.schedule_queue` to all waiting runs.
+It is independent of the engine: it reads the state again, and applies `model.queues.schedule_queue` to it.
 """
 
 import select

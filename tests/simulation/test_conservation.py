@@ -128,7 +128,7 @@ ACTIONS = (Calm.write_event, Calm.cancel_first, Calm.cancel_last, Calm.ask_more,
 
 
 @pytest.fixture
-def database(migrated_database: Path, tmp_path: Path) -> Iterator[Callable[[], Path]]:
+def database(migrated_database: Path, tmp_path: Path) -> Callable[[], Path]:
     """Return a function that creates a new database."""
     count = 0
     content = migrated_database.read_bytes()
@@ -141,7 +141,7 @@ def database(migrated_database: Path, tmp_path: Path) -> Iterator[Callable[[], P
         (directory / "state.db").write_bytes(content)
         return directory / "state.db"
 
-    yield create
+    return create
 
 
 Create = Callable[[], Path]
@@ -161,9 +161,7 @@ def play(path: Path, seed: int, actions: dict[int, Callable[[Calm], None]]) -> i
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_a_commit_between_any_two_transactions_delays_no_run(
-    database: Create, action: Callable[[Calm], None]
-) -> None:
+def test_a_commit_between_any_two_transactions_delays_no_run(database: Create, action: Callable[[Calm], None]) -> None:
     places = play(database(), SEED, {})
     for place in range(0, places, 5 if THOROUGH else 50):
         play(database(), SEED, dict.fromkeys(range(place, place + 5), action))
