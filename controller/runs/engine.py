@@ -319,14 +319,10 @@ class Engine:
         if not names:
             return
         try:
-            self._process_due(names)
+            self._process_batch(names)
         except ControllerError:
             self._announcements.put_back(names)
             raise
-        except Exception:
-            log.exception("Due times can't be processed together; processing each deployment separately")
-            for name in names:
-                self._process_due_separately(name)
         self._decided_at = self._clock.monotonic()
         if self._announcements:
             self.wake()
@@ -335,6 +331,17 @@ class Engine:
         """Return whether attempts start in all slots, and the last due times were decided only just now."""
         is_starting = self._monitor.is_launching and len(self._monitor) >= self._max_running
         return is_starting and self._clock.monotonic() < self._decided_at + DECISION_SECONDS
+
+    def _process_batch(self, names: Iterable[str]) -> None:
+        """Process these deployments together, or separately if that fails. Raises ControllerError."""
+        try:
+            self._process_due(names)
+        except ControllerError:
+            raise
+        except Exception:
+            log.exception("Due times can't be processed together; processing each deployment separately")
+            for name in names:
+                self._process_due_separately(name)
 
     def _process_due(self, names: Iterable[str]) -> None:
         with self._store.write() as tx:
@@ -345,7 +352,6 @@ class Engine:
         try:
             self._process_due([name])
         except ControllerError:
-            self._announcements.put_back([name])
             raise
         except Exception:
             log.exception("Due times of a deployment can't be processed", extra={"deployment": name})

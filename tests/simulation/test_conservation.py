@@ -37,6 +37,7 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
     "narrow": {"overlap": "allow", "queue": "narrow"},
     "after": {"after": "free"},
     "hourly": {"schedules": [{"cron": "0 * * * *"}]},
+    "other": {"schedules": [{"cron": "0 * * * *"}]},
 }
 ASKED = ["free", "retried", "again", "serial", "serial", "narrow", "narrow", "retried", "again"]
 
@@ -283,14 +284,15 @@ def test_a_due_time_that_could_not_be_decided_alone_is_decided_in_the_next_turn(
         calm = Calm(database())
         calm.world.engine._stopping.set()  # so that no turn waits after an error
         calm.world.pass_time(timedelta(hours=1))
-        calm.world.engine.notify_due("hourly")
+        for name in ("hourly", "other"):
+            calm.world.engine.notify_due(name)
         calm.boundaries = 0
         calm.at = {place: partial(fail, ValueError("a bug")), place + 1: partial(fail, StateError("disk is full"))}
         with suppress(ValueError):  # elsewhere it ends the engine
             calm.turn()
             calm.at = {}
             calm.turn()
-            assert [run.deployment for run in calm.unfinished()] == ["hourly"]
+            assert [run.deployment for run in calm.unfinished()] == ["other", "hourly"]
         place, is_inside = place + 1, place < calm.boundaries
         calm.world.close()
 
