@@ -5,6 +5,7 @@ import logging
 from controller.errors import ConflictError
 from controller.model.runs import Run, RunState
 from controller.operations.context import OperationContext, clean_reason, get_run
+from controller.runs.backfill_runs import BackfillRuns
 from controller.runs.outcomes import cancel
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,10 @@ def cancel_run(context: OperationContext, run_id: str, reason: str, *, author: s
             return run
         message = f"{author} cancelled run {run.id}: {reason}"
         context.record_event(tx, "CancelRequested", message, run.deployment, run_id=run.id)
-        cancel(tx, run, reason, context.clock.now())
+        now = context.clock.now()
+        ended = cancel(tx, run, reason, now)
+        if ended is not None and ended.backfill_id is not None:
+            BackfillRuns(context.admission).advance(tx, ended.backfill_id, now)
         run = get_run(tx, run_id)
     log.info("Run cancellation requested", extra={"deployment": run.deployment, "run": run.id, "author": author})
     context.wake()

@@ -36,7 +36,7 @@ def resume_deployment(context: OperationContext, name: str, *, author: str) -> N
 
 
 def end_expired_holds(context: OperationContext) -> None:
-    """Remove expired holds. The engine handles the due times that were missed during the hold. `app` calls it."""
+    """Remove expired holds, and let the engine decide the due times that were missed meanwhile. `app` calls it."""
     now = context.clock.now()
     with context.store.read() as tx:
         expired = [name for name, hold in holds.find_all(tx).items() if hold.is_over(now)]
@@ -46,6 +46,8 @@ def end_expired_holds(context: OperationContext) -> None:
         for name in expired:
             holds.remove(tx, name)
             context.record_event(tx, "HoldExpired", "The hold has expired; the deployment starts runs again.", name)
+    for name in expired:
+        context.notify_due(name)
 
 
 def _what_starts(entry: InventoryEntry) -> str:

@@ -8,18 +8,17 @@ of attempts read their status.
 
 import contextlib
 import logging
-import os
 import selectors
 import threading
 import weakref
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from controller.backoff import Backoff
 from controller.clock import Clock
 from controller.errors import ControllerError, ResourceError, StateLostError, shortage
-from controller.model.runs import Run, RunId, RunOutcome
+from controller.model.runs import RunId, RunOutcome
 from controller.runs.admission import Admission
-from controller.runs.backfill_runs import REFILL, BackfillRuns
+from controller.runs.backfill_progress import BackfillProgress
 from controller.runs.clock_skew import ClockMonitor
 from controller.runs.due_announcements import DueAnnouncements
 from controller.runs.executor_conditions import ExecutorConditions
@@ -34,7 +33,8 @@ from controller.runs.python_runtimes import PythonRuntimes
 from controller.runs.queue import Queue
 from controller.runs.storage_check import StorageMonitor
 from controller.runs.upstreams import Upstreams
-from controller.store import Store, backfills, inventory, queues, runs, source_status
+from controller.runs.wake_signal import WakeSignal
+from controller.store import Store, inventory, queues, runs, source_status
 from controller.store.prepared import Prepared
 
 log = logging.getLogger(__name__)
@@ -77,11 +77,15 @@ class Engine:
         self._clock_monitor = ClockMonitor(store, clock)
         self._executor_conditions = ExecutorConditions(store, clock, executors)
         self._queue = Queue(store, clock, max_running)
-        self._failed_launches = self._monitor.failed_launches
         self._preparation = LaunchPreparation(
-            pinned_deployments, self._queue, executors, self._failed_launches, wake=self.wake, refuse=self._refuse
+            pinned_deployments,
+            self._queue,
+            executors,
+            self._monitor.failed_launches,
+            wake=self.wake,
+            refuse=self._monitor.refuse,
         )
-        self._backfill_runs = BackfillRuns(admission)
+        self._backfills = BackfillProgress(store, clock, admission, self.wake)
         self._upstreams = Upstreams(store, clock, admission)
         self.storage = StorageMonitor(store, clock)
         self._turns = Backoff(clock, first=RETRY_SECONDS, longest=LONGEST_RETRY_SECONDS)
@@ -90,15 +94,15 @@ class Engine:
         self._cancelled: list[RunId] = []
         self._decided_at = clock.monotonic() - DECISION_SECONDS
         self._decide_at: float | None = None
+        self._launch_at: float | None = None
         self._reads = 0
         self._has_launched = False
         self._shortage: str | None = None
         self._stopping = threading.Event()
         self._draining = threading.Event()
         self._needs_code = threading.Event()
-        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        for descriptor in (self._wake_read, self._wake_write):
-            weakref.finalize(self, os.close, descriptor).atexit = False  # the end of the process closes it
+        self._wakeups = WakeSignal()
+        weakref.finalize(self, self._wakeups.close).atexit = False  # the end of the process closes it
         self._thread = threading.Thread(target=self._run, name="runs")
         self.failure: BaseException | None = None
 
@@ -131,8 +135,7 @@ class Engine:
 
     def wake(self) -> None:
         """Start a turn now."""
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._wake_write, b"w")
+        self._wakeups.set()
 
     def notify_python(self) -> None:
         """Record that a Python environment has become ready or has failed, and wake the thread."""
@@ -161,12 +164,12 @@ class Engine:
     def _run(self) -> None:
         try:
             with selectors.DefaultSelector() as selector:
-                selector.register(self._wake_read, selectors.EVENT_READ)
+                selector.register(self._wakeups, selectors.EVENT_READ)
                 self._monitor.attach(selector)
                 next_tick = self._clock.monotonic() + TICK_SECONDS
                 while not self._stopping.is_set() and not self._is_drained():
                     ready = self._listen(selector, next_tick)
-                    self._clear_wakeups()
+                    self._wakeups.clear()
                     is_tick = self._clock.monotonic() >= next_tick
                     if is_tick:
                         next_tick = self._clock.monotonic() + TICK_SECONDS
@@ -193,15 +196,13 @@ class Engine:
 
     def _pause(self, next_tick: float) -> float:
         """Return the seconds to wait for a wake-up: until the next tick, or until a run may start."""
-        seconds = next_tick - self._clock.monotonic()
+        now = self._clock.monotonic()
+        seconds = [moment - now for moment in (next_tick, self._launch_at, self._decide_at) if moment is not None]
         if self._queue.next_change is not None:
-            seconds = min(seconds, (self._queue.next_change - self._clock.now()).total_seconds())
-        seconds = min([seconds, *filter(None, (self._launches.remaining, self._failed_launches.remaining))])
+            seconds.append((self._queue.next_change - self._clock.now()).total_seconds())
         if self._monitor.is_launching:
-            seconds = min(seconds, LISTENING_SECONDS)
-        if self._decide_at is not None:
-            seconds = min(seconds, self._decide_at - self._clock.monotonic())
-        return max(0.0, seconds)
+            seconds.append(LISTENING_SECONDS)
+        return max(0.0, min(seconds))
 
     def _turn(self, ready: Sequence[Handle], *, is_tick: bool) -> None:
         try:
@@ -227,7 +228,7 @@ class Engine:
                 log.info("Run engine resumed")
 
     def _take_turn(self, ready: Sequence[Handle], *, is_tick: bool) -> None:
-        self._decide_at = None
+        self._decide_at = self._launch_at = None
         if is_tick:
             self._announce_expired_holds()
             self._queue.forget()
@@ -249,35 +250,25 @@ class Engine:
         if not ended and number:
             self._upstreams.confirm(number)
         has_released = can_decide and self._upstreams.process(everything=False)
-        self._advance_backfills({active.run.backfill_id for active, _ in ended}, everything=is_tick)
-        if (ended or has_released) and not self._queue.is_current:
-            self.wake()  # a slot is free, a run waits again, or a run was released
+        refused = self._monitor.take_refused()
+        self._backfills.note_ended([*(active.run for active, _ in ended), *refused])
+        self._backfills.advance(everything=is_tick)
+        self._wake_for_changes(
+            may_start=bool(ended or refused or has_released or number is None), can_decide=can_decide
+        )
         self._record_shortage()
         self._stop_cancelled()
         if self._needs_code.is_set():
             self._export_ahead()
 
-    def _advance_backfills(self, ended: Collection[str | None], *, everything: bool) -> None:
-        """Create further runs of backfills, if one of their runs has `ended`, or with `everything`."""
-        if not everything and not any(ended):
-            return
-        with self._store.read() as tx:
-            ready = backfills.find_ready(tx, REFILL)
-        for backfill_id in ready:
-            self._advance_backfill(backfill_id)
+    def _wake_for_changes(self, *, may_start: bool, can_decide: bool) -> None:
+        """Have another turn at once for what this one has changed, or what became due after it had examined the queue.
 
-    def _advance_backfill(self, backfill_id: str) -> None:
-        """Create further runs of one backfill, so that a fault in it does not affect others."""
-        try:
-            with self._store.write() as tx:
-                created = self._backfill_runs.advance(tx, backfill_id, self._clock.now())
-        except ControllerError:
-            raise
-        except Exception:
-            log.exception("Runs of a backfill can't be created; retrying", extra={"backfill": backfill_id})
-        else:
-            if created:
-                self.wake()
+        `may_start`: a slot is free, a run waits again, or a run was released.
+        """
+        has_changes = may_start and not self._queue.is_current
+        if has_changes or (can_decide and self._queue.has_due_changes) or self._preparation.has_room_again():
+            self.wake()
 
     def _tick(self) -> None:
         """Do the periodic work. A failure in it delays no run."""
@@ -299,6 +290,7 @@ class Engine:
             if self._launches.fail(lacking):
                 fields = {"reason": ResourceError.reason, "waiting": lacking, "retry_in": self._launches.seconds}
                 log.warning("Launches paused: the machine is short of a resource", extra=fields)
+            self._must_pause()
             with self._store.write() as tx:
                 queues.record_shortage(tx, lacking)
         elif self._has_launched and self._launches.failures:
@@ -307,11 +299,6 @@ class Engine:
             with self._store.write() as tx:
                 queues.record_shortage(tx, None)
         self._has_launched = False
-
-    def _clear_wakeups(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while os.read(self._wake_read, 4096):
-                pass
 
     def _announce_expired_holds(self) -> None:
         """Announce the deployments whose hold has expired: no fire time does that."""
@@ -331,14 +318,10 @@ class Engine:
         if not names:
             return
         try:
-            self._process_due(names)
+            self._process_batch(names)
         except ControllerError:
             self._announcements.put_back(names)
             raise
-        except Exception:
-            log.exception("Due times can't be processed together; processing each deployment separately")
-            for name in names:
-                self._process_due_separately(name)
         self._decided_at = self._clock.monotonic()
         if self._announcements:
             self.wake()
@@ -348,6 +331,17 @@ class Engine:
         is_starting = self._monitor.is_launching and len(self._monitor) >= self._max_running
         return is_starting and self._clock.monotonic() < self._decided_at + DECISION_SECONDS
 
+    def _process_batch(self, names: Iterable[str]) -> None:
+        """Process these deployments together, or separately if that fails. Raises ControllerError."""
+        try:
+            self._process_due(names)
+        except ControllerError:
+            raise
+        except Exception:
+            log.exception("Due times can't be processed together; processing each deployment separately")
+            for name in names:
+                self._process_due_separately(name)
+
     def _process_due(self, names: Iterable[str]) -> None:
         with self._store.write() as tx:
             self._admission.process_due(tx, names, self._clock.now())
@@ -356,6 +350,8 @@ class Engine:
         """Process one deployment, so that a fault in it does not affect others."""
         try:
             self._process_due([name])
+        except ControllerError:
+            raise
         except Exception:
             log.exception("Due times of a deployment can't be processed", extra={"deployment": name})
 
@@ -371,9 +367,10 @@ class Engine:
     def _next_launches(self, used: int) -> list[Launchable]:
         """Return the runs to launch now, while `used` slots are in use."""
         free = self._max_running - used
-        if free <= 0 or self._launches.remaining or self._draining.is_set():
+        if free <= 0 or self._draining.is_set() or self._must_pause():
             return []
         self._preparation.refresh()
+        self._take_turn_in(self._monitor.failed_launches.remaining)
         if not self._queue.has_waiting:
             return []
         try:
@@ -385,6 +382,15 @@ class Engine:
         self._has_launched = self._has_launched or bool(prepared)
         return prepared
 
+    def _must_pause(self) -> bool:
+        """Return whether a shortage was met only just now. Then there is a turn at the end of the pause."""
+        return self._take_turn_in(self._launches.remaining or None)
+
+    def _take_turn_in(self, seconds: float | None) -> bool:
+        """Let the next turn begin after these seconds, if nothing wakes the thread before. None: not."""
+        self._launch_at = None if seconds is None else self._clock.monotonic() + seconds
+        return seconds is not None
+
     def _export_ahead(self) -> None:
         self._needs_code.clear()
         with self._store.read() as tx:
@@ -392,8 +398,3 @@ class Engine:
             Prepared.compile_all(tx)
         if revision is not None:
             self._preparation.export(revision)
-
-    def _refuse(self, run: Run, reason: str) -> None:
-        """Record the run as failed; its slot is free for another one."""
-        self._monitor.refuse(run, reason)
-        self.wake()

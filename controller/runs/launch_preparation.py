@@ -49,6 +49,7 @@ class LaunchPreparation:
         self._refuse = refuse
         self._wake = wake
         self._taken: Counter[str] = Counter()
+        self._full: set[str] = set()
         self._exports = CodeExports(self._source, wake)
         self.python = PythonRuntimes(None, self._source)
         self.shortage: str | None = None
@@ -81,6 +82,14 @@ class LaunchPreparation:
         self.python.waiting -= ended
         if self.python.refresh() or ended:
             self._queue.forget()
+
+    def has_room_again(self) -> bool:
+        """Return whether a job has got its node, or has ended, while runs wait for that. Then they try again."""
+        has_room = any((room := self._executors.get(name).room()) is None or room > 0 for name in self._full)
+        if has_room:
+            self._full.clear()
+            self.python.notify()
+        return has_room
 
     def close(self) -> None:
         """Wait for the current export, and start no other."""
@@ -134,13 +143,16 @@ class LaunchPreparation:
         if not obstacle:
             return executor
         self._queue.mark_waiting(run, obstacle)
-        self.python.waiting.add(run.id)  # it tries again with the next tick
+        self.python.waiting.add(run.id)  # it tries again with the next tick, or when `has_room_again`
         return None
 
     def _find_lack_of_nodes(self, executor: Executor) -> str:
         """Return what a run would wait for, if as many as allowed wait for it already; otherwise an empty text."""
         room = executor.room()
-        return "" if room is None or room > self._taken[executor.name] else f"free nodes of {executor.name}"
+        if room is None or room > self._taken[executor.name]:
+            return ""
+        self._full.add(executor.name)
+        return f"free nodes of {executor.name}"
 
     def _postpone_or_refuse(self, run: Run, error: BaseException, message: str) -> None:
         """Let the run wait if there is a shortage or the controller stops; otherwise record it as failed."""

@@ -23,7 +23,7 @@ from controller.runs.away_runs import AwayRuns
 from controller.runs.executors.executor import Alive, Handle, Launchable, NotStarted, Phase, Uncertain
 from controller.runs.executors.executor_set import ExecutorSet
 from controller.runs.failed_launches import MAX_LAUNCHES, FailedLaunches
-from controller.runs.outcomes import log_observations, log_outcome, record_outcomes
+from controller.runs.outcomes import log_observations, log_outcome, queue_again, record_outcomes
 from controller.runs.run_statistics import RunStatistics
 from controller.store import Store, Transaction, run_transitions, runs, uncertain_runs
 from controller.store.run_search import RunFilter, select_all
@@ -51,6 +51,7 @@ class RunMonitor:
         self._selector: selectors.BaseSelector | None = None
         self._listened = 0.0
         self._shortage: str | None = None
+        self._refused: list[Run] = []
 
     def __len__(self) -> int:
         return len(self._active)
@@ -75,6 +76,11 @@ class RunMonitor:
         lacking, self._shortage = self._shortage, None
         return lacking
 
+    def take_refused(self) -> list[Run]:
+        """Return the runs that `refuse` has recorded since the last call: their slots are free."""
+        refused, self._refused = self._refused, []
+        return refused
+
     def count_listening(self, seconds: float) -> None:
         """Count `seconds` of listening for messages of attempts, without the time in which the engine was busy."""
         self._listened += min(seconds, LISTENING_SECONDS)
@@ -88,6 +94,7 @@ class RunMonitor:
 
     def refuse(self, run: Run, reason: str) -> None:
         """Record a run that cannot be launched as failed."""
+        self._refused.append(run)
         outcome = RunOutcome(state=RunState.FAILED, reason=f"not launched: {reason}")
         with self._store.write() as tx:
             ended = record_outcomes(tx, [(run, outcome)], self._clock.now())
@@ -333,7 +340,7 @@ class RunMonitor:
             if active.ended_on_its_own:
                 pause = self._executors.launch_pause(active.attempt)
                 tx.after_commit(partial(self.failed_launches.record, run.id, pause, active.launch_failure))
-            requeued.append(replace(_queue_again(tx, run), reason=active.launch_failure))
+            requeued.append(replace(queue_again(tx, run), reason=active.launch_failure))
         return requeued + record_outcomes(tx, outcomes, now)
 
     def _outcome_without_start(self, run: Run, active: Handle) -> RunOutcome | None:
@@ -390,9 +397,3 @@ def _is_starting(active: Handle) -> bool:
 def _may_wait(active: Handle) -> bool:
     """Whether it may start as late as it wants, such as when a node is free."""
     return _is_starting(active) and active.ready_by == math.inf
-
-
-def _queue_again(tx: Transaction, run: Run) -> Run:
-    """Return a run to the queue: its attempt has ended, and nothing of it has run."""
-    runs.move(tx, run.id, expect=run.state, to=RunState.PENDING, started_at=None)
-    return replace(run, state=RunState.PENDING)

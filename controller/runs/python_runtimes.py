@@ -39,10 +39,11 @@ class PythonRuntimes:
 
     def refresh(self) -> bool:
         """Remove all runs from `waiting` if `notify` was called. Return whether it was."""
-        has_changed, self._has_changed = self._has_changed, False
-        if has_changed:
-            self.waiting.clear()
-        return has_changed
+        if not self._has_changed:
+            return False
+        self._has_changed = False  # before anything is examined, so that a later `notify` is not lost
+        self.waiting.clear()
+        return True
 
     def find(self, run: Run, deployment: Deployment, root: Path) -> tuple[bool, PythonRuntime | None]:
         """Return whether the run can start now, and its interpreter: None for the controller's own.

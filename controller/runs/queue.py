@@ -23,8 +23,8 @@ MAX_LATE = 500
 class Queue:
     """The waiting runs. It only selects and skips runs: it neither starts them nor stops running ones.
 
-    `next_change` is when to ask again if nothing happens before, None if never. `reads` is how often the waiting runs
-    were read from the store.
+    `next_change` is when to ask again if nothing happens before, None if never. `has_due_changes`: `process_timers` has
+    something to do, as of the last read. `reads` is how often the waiting runs were read from the store.
     """
 
     def __init__(self, store: Store, clock: Clock, slots: int) -> None:
@@ -35,7 +35,7 @@ class Queue:
         self._waiting: WaitingRuns | None = None
         self._ended: list[Run] = []
         self._commits = 0
-        self._has_due_changes = False
+        self.has_due_changes = False
         self.reads = 0
         self.next_change: datetime | None = None
 
@@ -81,14 +81,15 @@ class Queue:
     def process_timers(self) -> None:
         """Skip runs whose deadline has passed, and make retries whose next attempt is due wait for a slot."""
         self.refresh()
-        if not self._has_due_changes:
+        if not self.has_due_changes:
             return
         now = self._clock.now()
         with self._store.write() as tx:
             queues.queue_due_retries(tx, now)
-            skipped = upstream_gates.skip_late(tx, now, MAX_LATE)
+            gated = upstream_gates.skip_late(tx, now, MAX_LATE)
             late = runs.find_all(tx, [run_id for run_id, _ in queues.find_late(tx, now, MAX_LATE)])
-            skipped += skip_all(tx, [(run, "deadline") for run in late.values()], now)
+            skipped = gated + skip_all(tx, [(run, "deadline") for run in late.values()], now)
+        self.has_due_changes = max(len(gated), len(late)) >= MAX_LATE
         for run in skipped:
             log_outcome(run)
 
@@ -133,7 +134,7 @@ class Queue:
         self.reads += 1
         self._commits = self._store.commits
         with self._store.read() as tx:
-            self._has_due_changes = queues.has_due_changes(tx, now)
+            self.has_due_changes = queues.has_due_changes(tx, now)
             self.next_change = queues.next_change(tx, now)
             load = queues.read_load(tx, now)
             self._waiting = WaitingRuns(queues.find_startable(tx, now), load, now, self._turns)

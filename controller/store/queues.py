@@ -57,7 +57,12 @@ _QUEUED = (
 )
 _FIND_WAITING = Prepared(_QUEUED.where(one_of(runs.c.state, _WAITING)))
 _FIND_STARTABLE = Prepared(
-    _QUEUED.where(_IS_PENDING, or_(runs.c.not_before.is_(None), runs.c.not_before <= _NOW), ~gates.has_waiting_gate())
+    _QUEUED.where(
+        _IS_PENDING,
+        or_(runs.c.not_before.is_(None), runs.c.not_before <= _NOW),
+        or_(runs.c.start_by.is_(None), runs.c.start_by > _NOW, runs.c.attempt > 0),
+        ~gates.has_waiting_gate(),
+    )
 )
 _LOAD = Prepared(
     select(

@@ -95,6 +95,11 @@ class ClusterExecutor(SimulatedExecutor):
     ready_seconds = float("inf")
     builds_python = False
 
+    def room(self) -> int | None:
+        """Return how many more jobs may wait for nodes."""
+        waiting = [handle for handle in self._handles if handle.is_watched and handle.phase is not Phase.AWAITING_END]
+        return None if self.machine.room is None else self.machine.room - len(waiting)
+
     def launch(self, launchable: Launchable, attempt: Attempt) -> SimulatedHandle:
         """Submit a job. It may get lost, as long as it is waiting."""
         handle = super().launch(launchable, attempt)

@@ -1,6 +1,6 @@
 """The check that the engine never sleeps while it could start a run.
 
-It is independent of the engine: it reads the state again, and applies `model.queues.schedule_queue` to all waiting runs.
+It is independent of the engine: it reads the state again, and applies `model.queues.schedule_queue` to it.
 """
 
 import select
@@ -16,7 +16,7 @@ _INSTANT = timedelta(microseconds=1)
 
 def sleeps_for(engine: Engine, *, until_tick: float = TICK_SECONDS) -> float:
     """Return for how many seconds the engine would now wait, unless an attempt wakes it; 0 if it has been woken."""
-    if select.select([engine._wake_read], [], [], 0)[0]:
+    if select.select([engine._wakeups], [], [], 0)[0]:
         return 0.0
     return engine._pause(engine._clock.monotonic() + until_tick)
 

@@ -45,7 +45,8 @@ class Machine:
     """All flows by nonce, and how often each attempt was started.
 
     `jobs`: when the jobs of the cluster become ready, on the scale of `Clock.elapsed`, by nonce. `is_cut_off`: nothing
-    can be found out about them.
+    can be found out about them. `room`: how many of them may wait for nodes. `broken`: the deployments that can't be
+    launched. `is_short`: nothing can be launched, because file descriptors are missing.
     """
 
     def __init__(self, random: Random, clock: ManualClock) -> None:
@@ -54,6 +55,9 @@ class Machine:
         self.flows: dict[str, Flow] = {}
         self.jobs: dict[str, float] = {}
         self.is_cut_off = False
+        self.room: int | None = None
+        self.broken: set[str] = set()
+        self.is_short = False
         self.starts: Counter[tuple[str, int]] = Counter()
         self.is_calm = False
 
@@ -240,7 +244,9 @@ class SimulatedExecutor:
         for name in (launchable.run.queue, EVERYTHING):
             limit = load.limits.get(name)
             assert limit is None or load.running[name] <= limit, f"queue {name}: {load.running[name]} of {limit}"
-        if self.machine.has_bad_luck(SHORTAGE_CHANCE):
+        if launchable.run.deployment in self.machine.broken:
+            raise ValueError("embedded null byte")
+        if self.machine.is_short or self.machine.has_bad_luck(SHORTAGE_CHANCE):
             raise OSError(errno.EMFILE, "Too many open files")
         handle = self._add(launchable.run, attempt)
         handle.is_launched = True

@@ -143,10 +143,11 @@ class _NoCode:
 class FragileStore:
     """A store with which the controller may be killed before and after each commit.
 
-    `between` is called wherever another thread may commit: around each transaction, and while one reads.
+    `between` is called wherever the commit of another thread may matter: around each transaction, while one reads, and
+    before the number of commits is read.
     """
 
-    def __init__(self, store: Store, fault: Any, between: Callable[[], None]) -> None:
+    def __init__(self, store: Store, fault: Any, between: Callable[[], None] = lambda: None) -> None:
         self._store = store
         self._fault = fault
         self._between = between
@@ -154,6 +155,7 @@ class FragileStore:
     @property
     def commits(self) -> int:
         """The number of commits."""
+        self._between()
         return self._store.commits
 
     def check(self) -> None:
@@ -273,7 +275,7 @@ class World:
 
     def iterate(self, *, is_tick: bool) -> None:
         """Run one turn of the engine, and check that it then sleeps only if it can start nothing."""
-        self.engine._clear_wakeups()
+        self.engine._wakeups.clear()
         self.engine._monitor.count_listening(1.0)
         self.engine._turn(self.readable(), is_tick=is_tick)
         if not self.readable():

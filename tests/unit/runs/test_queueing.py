@@ -212,6 +212,26 @@ def test_a_run_past_its_start_deadline_is_skipped_in_the_ledger(world: World) ->
     assert world.events()[-1].reason == "RunSkipped"
 
 
+def test_a_run_past_its_start_deadline_never_starts_however_many_there_are(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.runs.queue.MAX_LATE", 2)
+    world.declare(a=hourly(extra="start_deadline: 10m\noverlap: allow\ncatchup: {policy: all}\n"))
+    for _ in range(5):
+        world.clock.turn(HOUR)
+        assert len(account(world, "a")) == 1
+    with world.store.write() as tx:
+        for run in world.all_runs():
+            runs.move(tx, run.id, expect=RunState.PENDING, to=RunState.PENDING, start_by=world.clock.now() + MINUTE)
+    world.clock.turn(MINUTE)
+    line = queue(world)
+    for left in (3, 1, 0):
+        line.process_timers()
+        assert [run.state for run in world.all_runs()].count(RunState.PENDING) == left
+        assert line.take_ready(4) == []
+        assert line.has_due_changes == (left > 0)
+
+
 def test_a_manual_run_has_no_start_deadline(world: World) -> None:
     world.declare(a=hourly(extra="start_deadline: 10m\n"))
     run = ask(world)

@@ -30,7 +30,7 @@ from controller.runs.executors.remote.node_desk import NodeDesk
 from controller.runs.executors.remote.order import make_order, read_order, read_python, write_order
 from controller.runs.executors.remote.packages import CodePackages
 from controller.runs.executors.remote.seat import LATER_BEAT_SECONDS, Seat, Stage, hash_ticket
-from controller.runs.executors.remote.wake_signal import WakeSignal
+from controller.runs.wake_signal import WakeSignal
 
 log = logging.getLogger(__name__)
 

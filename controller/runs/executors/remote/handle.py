@@ -76,7 +76,8 @@ class RemoteHandle:
 
     def fileno(self) -> int | None:
         """Return the descriptor that becomes readable when a runner has asked or reported something."""
-        return self.seat.signal.fileno()
+        descriptor = self.seat.signal.fileno()
+        return None if descriptor < 0 else descriptor
 
     def receive(self) -> bool:
         """Note that a runner asks for permission to start. Return False if the attempt ended without that."""

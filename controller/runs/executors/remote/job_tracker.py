@@ -20,8 +20,8 @@ from controller.runs.executors.remote.job_engine import (
     JobPhase,
     JobRefusedError,
 )
-from controller.runs.executors.remote.wake_signal import WakeSignal
 from controller.runs.executors.remote.workers import Workers
+from controller.runs.wake_signal import WakeSignal
 
 log = logging.getLogger(__name__)
 

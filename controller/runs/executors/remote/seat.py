@@ -12,7 +12,7 @@ from controller.errors import ConflictError, ControllerError
 from controller.model.runs import RunOutcome
 from controller.runs.executors.remote.decision_table import SILENT_SECONDS
 from controller.runs.executors.remote.order import Order
-from controller.runs.executors.remote.wake_signal import WakeSignal
+from controller.runs.wake_signal import WakeSignal
 
 BEAT_SECONDS = 10
 LATER_BEAT_SECONDS = 60
