@@ -6,6 +6,8 @@ path is short because programs create sockets below it: a socket address has at 
 `multiprocessing` adds 32 to TMPDIR.
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import fcntl
@@ -13,8 +15,10 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable
-from typing import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LOCK = "lock"
 VARIABLES = ("TMPDIR", "TEMP", "TMP")
@@ -29,12 +33,13 @@ _TRIES = 16
 _ROUNDS = 200
 
 
-class Temporary(NamedTuple):
+class Temporary:
     """The directory of an attempt. `inode` is None if the supervisor ended before it recorded the creation."""
 
-    path: str
-    inode: int | None
-    uid: int
+    def __init__(self, path: str, inode: int | None, uid: int) -> None:
+        self.path = path
+        self.inode = inode
+        self.uid = uid
 
 
 def write_holder(lock: int) -> None:
