@@ -41,6 +41,9 @@ class Temporary:
         self.inode = inode
         self.uid = uid
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Temporary) and vars(self) == vars(other)
+
 
 def write_holder(lock: int) -> None:
     """Write the id of this process to the lock, which it holds. There is no record yet. Raises OSError."""
@@ -151,7 +154,7 @@ def _create(path: str, lock: int, user: dict[str, int] | None) -> Temporary:
 
 
 def _record(temporary: Temporary, lock: int) -> None:
-    _write(lock, json.dumps(temporary._asdict()).encode(), _RECORD_AT)
+    _write(lock, json.dumps(vars(temporary)).encode(), _RECORD_AT)
 
 
 def _write(lock: int, content: bytes, at: int) -> None:
