@@ -136,6 +136,13 @@ def test_a_flow_in_a_new_interpreter_searches_no_file_of_ours(shared_server: For
     assert [path for path in searched if path.startswith(f"{ours}/") and path != flow_main.__file__] == []
 
 
+def test_a_supervisor_in_a_new_interpreter_does_not_load_typing() -> None:
+    script = f"{IMPORT}from controller.runs.executors.local.supervisor import supervise; print(*sys.modules)"
+    command = [sys.executable, "-I", "-S", "-c", script, str(Path(__file__).parents[3])]
+    loaded = subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()
+    assert {"typing", "dataclasses", "warnings", "subprocess"}.isdisjoint(loaded)
+
+
 @pytest.mark.parametrize("start", ["warm"])
 def test_a_command_reads_no_bytecode_after_its_call(supervise: Supervise, shared_server: ForkServer) -> None:
     script = "import json; print(json.load(open(3)))"

@@ -109,8 +109,8 @@ def test_the_temporary_directory_is_private_and_recorded(tmp_path: Path) -> None
 @pytest.mark.parametrize("inode", [1, 12, 123, 1234, 1 << 63])
 def test_a_record_replaces_one_without_an_inode(tmp_path: Path, inode: int) -> None:
     lock = lock_in(tmp_path)
-    recorded = temporary_directory.Temporary("/tmp/ctl-0123456789ab", None, 0)
-    for each in (recorded, recorded._replace(inode=inode)):
+    for recorded in (None, inode):
+        each = temporary_directory.Temporary("/tmp/ctl-0123456789ab", recorded, 0)
         temporary_directory._record(each, lock)
         assert temporary_directory.find(str(tmp_path)) == each
 

@@ -6,10 +6,15 @@ even if no controller is running; their readers must not trust them. Data beyond
 reports neither block a flow nor make it fail.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import re
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 UNREPORTED = "the process exited with code 0 before the flow returned"
 """The reason if no outcome was reported, for example because the flow called `os._exit(0)`."""

@@ -4,11 +4,12 @@ The flow ends with its main process. Processes that it leaves behind are killed 
 output open after that does not delay the end.
 """
 
+from __future__ import annotations
+
 import os
 import select
 import signal
 import time
-from typing import Any
 
 from controller.runs.executors.local.supervisor import process_tree, spawn
 from controller.runs.executors.local.supervisor.cgroup import ControlGroup
@@ -17,6 +18,10 @@ from controller.runs.executors.local.supervisor.log_capture import CHUNK, LogCap
 from controller.runs.executors.local.supervisor.poll import ready
 from controller.runs.executors.local.supervisor.resource_limits import Limits
 from controller.runs.executors.local.supervisor.wake_signals import WakeSignal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 DRAIN_SECONDS = 2.0
 KILL_SECONDS = 5.0

@@ -175,7 +175,7 @@ def _supervise(
         return int(own.exit.run_and_exit(lambda: flow_call.main(spec), spec["root"], own, initial.preloaded))
 
     has_preloaded = bool(initial.preloaded)
-    warm_start = supervise.WarmStart(call, began_with, sys.orig_argv[0], has_preloaded, initial.code)
+    warm_start = supervise.WarmStart(call, began_with, sys.orig_argv[0], has_preloaded=has_preloaded, code=initial.code)
     try:
         return supervise.main(directory, warm_start)
     except Exception:  # noqa: BLE001 - this is the only place where any error can be reported

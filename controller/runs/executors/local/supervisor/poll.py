@@ -1,10 +1,15 @@
 """Waits for descriptors with poll(2), because select(2) does not support numbers above 1,023."""
 
+from __future__ import annotations
+
 import errno
 import math
 import os
 import select
-from collections.abc import Iterable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def ready(descriptors: Iterable[int], seconds: float | None) -> list[int]:

@@ -7,13 +7,18 @@
 | cpu_seconds | as without | `RLIMIT_CPU` of each process; SIGKILL follows SIGXCPU after `grace` |
 """
 
+from __future__ import annotations
+
 import math
 import os
 import resource
 import signal
-from typing import Any
 
 from controller.runs.executors.local.supervisor.cgroup import ControlGroup
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _UNITS = ((1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"))
 

@@ -4,6 +4,8 @@ Used by the supervisor. The flow has only the descriptors 0 to 4: an empty input
 the pipe for its reports (4). A command also has its parameters (5). A fork has the call already, and no descriptor 3.
 """
 
+from __future__ import annotations
+
 import _signal  # type: ignore[import-not-found]  # typeshed has no stub of it
 import errno
 import fcntl
@@ -13,11 +15,14 @@ import os
 import re
 import signal
 import sys
-from typing import Any, NamedTuple
 
 from controller.runs.executors.local.supervisor import process_tree
 from controller.runs.executors.local.supervisor.cgroup import ControlGroup
 from controller.runs.executors.local.supervisor.resource_limits import Limits
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 CALL_FD = 3
 EVENTS_FD = 4
@@ -35,11 +40,12 @@ _READ_AT_IMPORT = re.compile(
 )
 
 
-class Pipes(NamedTuple):
+class Pipes:
     """The flow's ends of the pipes: its output and its reports."""
 
-    output: int
-    events: int
+    def __init__(self, output: int, events: int) -> None:
+        self.output = output
+        self.events = events
 
 
 def may_fork(spec: dict[str, Any], env: dict[str, str], environment: dict[str, str], *, has_preloaded: bool) -> bool:
@@ -151,7 +157,7 @@ def _candidates(program: str, path: str) -> list[str]:
 def encode_call(call: dict[str, Any], code: int = 0) -> bytes:
     """Return what a new interpreter or a command reads from `CALL_FD`. Only a command gets it as JSON.
 
-    `code` is the number of bytes of bytecode that follow. An interpreter of another version does not read them.
+    `code` is the number of bytes of bytecode that follow. An interpreter of another version ignores them.
     """
     if "name" not in call:
         return json.dumps(call).encode()

@@ -9,13 +9,13 @@ the network. The order of its writes is the protocol of docs/runs.md:
 End of file instead of GO means that nothing ran. A free lock without `started` and `exit` means the same.
 """
 
+from __future__ import annotations
+
 import fcntl
 import json
 import os
 import signal
 import time
-from collections.abc import Callable
-from typing import Any, NamedTuple, NoReturn
 
 from controller.runs.executors.local.supervisor import process_tree, secret_values, spawn, temporary_directory
 from controller.runs.executors.local.supervisor.cgroup import ControlGroup
@@ -24,40 +24,49 @@ from controller.runs.executors.local.supervisor.flow_process import FlowRunner
 from controller.runs.executors.local.supervisor.resource_limits import Limits
 from controller.runs.executors.local.supervisor.wake_signals import WakeSignal
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
+
 STARTED_BYTES = 1 << 9
 EXIT_BYTES = 1 << 14
 
-CallFlow = Callable[[dict[str, Any], dict[str, str]], int]
 
-
-class WarmStart(NamedTuple):
+class WarmStart:
     """How a forked supervisor calls the flow in a fork of itself, and how its fork server was started.
 
     `environment` and `executable` are those that the fork server started with; `has_preloaded`: whether it has imported
     installed packages. `code` is the bytecode of our modules for flows in new interpreters.
     """
 
-    call: CallFlow
-    environment: dict[str, str]
-    executable: str
-    has_preloaded: bool
-    code: bytes
+    def __init__(
+        self,
+        call: Callable[[dict[str, Any], dict[str, str]], int],
+        environment: dict[str, str],
+        executable: str,
+        *,
+        has_preloaded: bool,
+        code: bytes,
+    ) -> None:
+        self.call = call
+        self.environment = environment
+        self.executable = executable
+        self.has_preloaded = has_preloaded
+        self.code = code
 
 
-class _Private(NamedTuple):
+class _Private:
     """The temporary directory of the attempt, and the lock that records it."""
 
-    directory: temporary_directory.Temporary
-    lock: int
-
-    @classmethod
-    def make(cls, spec: dict[str, Any], lock: int) -> "_Private":
+    def __init__(self, spec: dict[str, Any], lock: int) -> None:
         """Create the directory. Raises OSError."""
-        return cls(temporary_directory.make(spec["tmp"], ".", lock, spec.get("user")), lock)
+        self.directory = temporary_directory.make(spec["tmp"], ".", lock, spec.get("user"))
+        self._lock = lock
 
     def remove(self) -> None:
         """Remove the directory."""
-        temporary_directory.remove(self.directory, self.lock)
+        temporary_directory.remove(self.directory, self._lock)
 
 
 def main(directory: str, warm_start: WarmStart | None = None) -> int:
@@ -83,7 +92,7 @@ def _follow_protocol(directory: str, warm_start: WarmStart | None) -> int:
         if lock is None:
             os._exit(3)
         _reserve()
-        private = None if spec.get("tmp") is None else _Private.make(spec, lock)
+        private = None if spec.get("tmp") is None else _Private(spec, lock)
     except OSError as error:
         # The controller waits for READY, and gets the error instead.
         os.write(1, b"FAILED %d\n" % (error.errno or 0))

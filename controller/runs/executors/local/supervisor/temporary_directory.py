@@ -6,6 +6,8 @@ path is short because programs create sockets below it: a socket address has at 
 `multiprocessing` adds 32 to TMPDIR.
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import fcntl
@@ -13,8 +15,10 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable
-from typing import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LOCK = "lock"
 VARIABLES = ("TMPDIR", "TEMP", "TMP")
@@ -29,12 +33,16 @@ _TRIES = 16
 _ROUNDS = 200
 
 
-class Temporary(NamedTuple):
+class Temporary:
     """The directory of an attempt. `inode` is None if the supervisor ended before it recorded the creation."""
 
-    path: str
-    inode: int | None
-    uid: int
+    def __init__(self, path: str, inode: int | None, uid: int) -> None:
+        self.path = path
+        self.inode = inode
+        self.uid = uid
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Temporary) and vars(self) == vars(other)
 
 
 def write_holder(lock: int) -> None:
@@ -146,7 +154,7 @@ def _create(path: str, lock: int, user: dict[str, int] | None) -> Temporary:
 
 
 def _record(temporary: Temporary, lock: int) -> None:
-    _write(lock, json.dumps(temporary._asdict()).encode(), _RECORD_AT)
+    _write(lock, json.dumps(vars(temporary)).encode(), _RECORD_AT)
 
 
 def _write(lock: int, content: bytes, at: int) -> None:
