@@ -6,7 +6,7 @@
     print(client.wait(run["run_id"])["state"])
 
 Methods return the JSON described in docs/api.md, typed in `controller.client.shapes`. These names are loaded when they
-are first used: a controller uses two small modules of this package, and is no client.
+are first used: a controller uses only two small modules of this package.
 """
 
 from typing import TYPE_CHECKING

@@ -35,9 +35,10 @@ def _parts(value: Any, outer: int, levels: int) -> Iterator[bytes]:
     if not outer or not (is_object or isinstance(value, Mapping | list | tuple)):
         yield _utf8(_plain(value, levels))
     elif is_object or isinstance(value, Mapping):
-        names = {key: getattr(value, name) for key, name in field_names(type(value)).items()} if is_object else value
+        shape: Any = type(value)
+        items = {key: getattr(value, name) for key, name in field_names(shape).items()} if is_object else value
         yield b"{"
-        for number, (key, item) in enumerate(names.items()):
+        for number, (key, item) in enumerate(items.items()):
             yield b", " if number else b""
             yield _utf8(str(key)) + b": "
             yield from _parts(item, outer - 1, levels - 1)

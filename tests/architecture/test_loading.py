@@ -174,6 +174,85 @@ def test_the_parts_of_a_controller_load_nothing_that_only_requests_metrics_or_tr
     assert not loaded & {"prometheus_client", "opentelemetry", "requests", "fastapi", "apprise"}
 
 
+_RUNNING = """
+import socket
+from pathlib import Path
+from controller.app.controller import Controller
+from controller.app.stop_signal import StopSignal
+from controller.settings import Settings, locate
+controller = Controller(Settings(location=locate(".", "deployments", None, None)), StopSignal())
+controller.check()
+controller.start()
+assert controller._loop.request_pass().result(30).error is None
+{then}
+modules = list(sys.modules)
+controller.stop()
+for name in set(sys.modules).difference(modules):
+    del sys.modules[name]
+"""
+_ASK = """
+with socket.socket(socket.AF_UNIX) as client:
+    client.connect(str(controller.state.socket))
+    client.sendall(b"GET / HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n")
+    assert b" 200 " in client.recv(20)
+    while client.recv(65536):
+        pass
+"""
+_OF_A_CONTROLLER = {
+    *("apscheduler", "cronsim", "git", "gitdb", "smmap", "jsonschema_rs", "packaging", "sqlalchemy", "tzlocal"),
+    *("typing_extensions", "watchdog", "yaml", "controller"),
+}
+_OF_THE_API = {
+    *(
+        "fastapi",
+        "starlette",
+        "anyio",
+        "opentelemetry",
+        "annotated_doc",
+        "pydantic",
+        "pydantic_core",
+        "annotated_types",
+    ),
+    *("typing_inspection", "uvicorn", "click", "h11", "jinja2", "markupsafe"),
+}
+_NOT_BEFORE_A_REQUEST = {
+    "http.client",
+    "controller.client.client",
+    "controller.queries.deployments",
+    "controller.queries.status",
+    "controller.reconcile.state_comparison",
+    "controller.schedules.foreign_crons",
+    "controller.schedules.rrule.ruleset",
+    "controller.sources.directory.source",
+    "controller.store.table_creation",
+    "sqlalchemy.dialects.postgresql",
+}
+
+
+@pytest.mark.parametrize(
+    ("then", "packages", "own", "absent"),
+    [
+        pytest.param("", _OF_A_CONTROLLER, 445, _NOT_BEFORE_A_REQUEST, id="before-a-request"),
+        pytest.param(
+            _ASK,
+            _OF_A_CONTROLLER | _OF_THE_API,
+            580,
+            {"controller.client.client", "controller.schedules.foreign_crons", "sqlalchemy.dialects.postgresql"},
+            id="after-a-page",
+        ),
+    ],
+)
+def test_a_running_controller_keeps_few_modules_in_memory(
+    then: str, packages: set[str], own: int, absent: set[str], applied: Path
+) -> None:
+    """Each module stays in memory: if a change adds one, load it on first use, or raise the limit knowingly."""
+    loaded = loaded_by(_RUNNING.replace("{then}", then), applied)
+    installed = {name.partition(".")[0] for name in loaded} - sys.stdlib_module_names - {"cython_runtime"}
+    assert {name for name in installed if not name.startswith("_")} == packages
+    assert loaded & absent == set()
+    assert sum(name.startswith("controller.") for name in loaded) <= own
+
+
 def test_the_dashboard_loads_the_reader_of_markdown_only_to_show_markdown(tmp_path: Path) -> None:
     program = "import controller.api.http.application"
     assert "markdown_it" not in loaded_by(program, tmp_path)

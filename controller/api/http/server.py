@@ -1,7 +1,7 @@
 """Runs the HTTP server on a thread of its own. Flows run whether or not it works.
 
 The server listens on the Unix socket in the state directory, which the command line uses, and on a TCP address if one
-is configured. FastAPI and uvicorn are imported on its thread at the first connection, which saves 25 MB until then.
+is configured. FastAPI and uvicorn are imported on its thread at the first connection, which saves 35 MB until then.
 """
 
 import asyncio

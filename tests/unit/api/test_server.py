@@ -120,6 +120,21 @@ def test_the_routes_are_built_once_and_not_again_by_each_application() -> None:
     ]
 
 
+def test_response_models_are_built_for_the_openapi_document_and_not_before(tmp_path: Path) -> None:
+    program = """
+from controller.api.http.application import make_routes
+app = make_routes(None, None)
+built = lambda: sum(getattr(route, "response_field", None) is not None for route in app.routes)
+before = built()
+app.openapi()
+print(before, built() > 40)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.split() == ["0", "True"]
+
+
 def test_the_client_reports_invalid_addresses_and_responses(tmp_path: Path, clock: ManualClock) -> None:
     with pytest.raises(ValueError, match="not an http"):
         Client("ftp://127.0.0.1")
