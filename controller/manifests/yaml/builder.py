@@ -118,12 +118,16 @@ class TreeBuilder:
 
     def open_name(self) -> str | None:
         """Return the document's `name`, for a document that the parser could not finish; None if it was not read."""
-        if not self._frames or any(problem.path == ("name",) for problem in self.problems):
+        if (
+            not self._frames
+            or not self._frames[0].mapping
+            or any(problem.path == ("name",) for problem in self.problems)
+        ):
             return None
         name = self._frames[0].fields.get("name")
         return name.value if name is not None and isinstance(name.value, str) else None
 
-    def add_scalar(self, event: yaml.ScalarEvent) -> None:
+    def add_scalar(self, event: Any) -> None:
         """Add a scalar. Most are short, and equal to one that was read before: this is the hottest path of a parse."""
         mark: Any = event.start_mark
         text, anchor, plain = event.value, event.anchor, event.implicit[0]
