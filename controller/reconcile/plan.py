@@ -144,9 +144,7 @@ def make_plan(
         delete = []
     else:
         withheld = None
-    with_python = sorted({*python, *(name for name, entry in recorded.items() if entry.python)} & recorded.keys())
-    same = (name for name in with_python if name in desired.deployments and name not in unready and name not in before)
-    rebuilt = [recorded[name] for name in same]
+    rebuilt = _rebuilt(desired, recorded, python.keys(), {*unready, *before})
     unchanged = len(desired.deployments) - len(create) - len(update) - len(waiting)
     keep += waiting
     if is_blocked:
@@ -242,6 +240,17 @@ def _waiting(entry: InventoryEntry, environment: PythonEnvironment) -> Kept:
     """Return the deployment as one that stays as it is until the Python environment of its newest version is ready."""
     message = "The newest version waits for its Python environment; the last one stays active."
     return Kept(entry=entry, reason=NO_PYTHON, message=message, python=environment)
+
+
+def _rebuilt(
+    desired: DesiredState, recorded: Mapping[str, InventoryEntry], python: Collection[str], others: Collection[str]
+) -> list[InventoryEntry]:
+    """Return the deployments that are declared as before and have a Python environment, or had one. Without `others`.
+
+    `python` are the names of those that have one.
+    """
+    names = {*python, *(name for name, entry in recorded.items() if entry.python)} & recorded.keys()
+    return [recorded[name] for name in sorted(names) if name in desired.deployments and name not in others]
 
 
 def _withhold(entry: InventoryEntry, withheld: Withheld) -> Kept:
