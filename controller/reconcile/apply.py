@@ -55,7 +55,7 @@ def apply(
         if update.is_renamed:
             inventory.rename(tx, update.before.name, update.after.name)
     # Due times are counted from the cursor, which is set to `now` only where schedules are new or change.
-    new_cursor = [replace(_entry(new, plan, now), changed_in=facts.changed_in(new.file)) for new in plan.create]
+    new_cursor = [_entry(new, plan, now, changed_in=facts.changed_in(new.file)) for new in plan.create]
     new_cursor += [_update_entry(update, plan, now, facts) for update in plan.update if update.is_rescheduled]
     same_cursor = [_update_entry(update, plan, now, facts) for update in plan.update if not update.is_rescheduled]
     inventory.save(tx, new_cursor)
@@ -113,12 +113,13 @@ def _withheld(plan: Plan, before: SourceStatus) -> Withheld | None:
 
 def _update_entry(update: Update, plan: Plan, now: datetime, facts: CommitFacts) -> InventoryEntry:
     before = update.before
-    entry = _entry(update.after, plan, now, before.conditions)
+    is_same = not update.changes_content and update.after.file == before.file
+    changed_in = before.changed_in if is_same else facts.changed_in(update.after.file, before)
+    entry = _entry(update.after, plan, now, before.conditions, changed_in)
     changed = entry.spec_digest != before.spec_digest
-    cursor = now if update.is_rescheduled else before.cursor
-    is_same = not update.changes_content and entry.file == before.file
-    changed_in = before.changed_in if is_same else facts.changed_in(entry.file, before)
-    return replace(entry, generation=before.generation + changed, cursor=cursor, changed_in=changed_in)
+    return replace(
+        entry, generation=before.generation + changed, cursor=now if update.is_rescheduled else before.cursor
+    )
 
 
 def _mark_python(tx: Transaction, entry: InventoryEntry, plan: Plan, now: datetime) -> InventoryEntry | None:
@@ -139,7 +140,13 @@ def _with_python(entry: InventoryEntry, python: PythonEnvironment | None) -> Inv
     return replace(entry, python=request, python_declared_at=file, python_waiting=None)
 
 
-def _entry(deployment: Deployment, plan: Plan, now: datetime, before: Iterable[Condition] = ()) -> InventoryEntry:
+def _entry(
+    deployment: Deployment,
+    plan: Plan,
+    now: datetime,
+    before: Iterable[Condition] = (),
+    changed_in: str | None = None,
+) -> InventoryEntry:
     message = f"Declared in {deployment.file}:{deployment.line}."
     conditions = status.ready_condition(True, "Applied", message, now, before)
     python = plan.python.get(deployment.name)
@@ -155,8 +162,9 @@ def _entry(deployment: Deployment, plan: Plan, now: datetime, before: Iterable[C
         revision=plan.revision,
         cursor=now,
         conditions=conditions,
+        changed_in=changed_in,
     )
-    return _with_python(entry, python)
+    return entry if python is None else _with_python(entry, python)
 
 
 def _keep(tx: Transaction, kept: Kept, before: SourceStatus, now: datetime) -> InventoryEntry | None:

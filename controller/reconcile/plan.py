@@ -4,8 +4,9 @@ Pure: the same input gives the same plan. Called by `reconciler` for each pass, 
 `controller plan`.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import field
+from functools import partial
 from types import MappingProxyType
 
 from controller.manifests.after_fields import upstream_names
@@ -133,14 +134,8 @@ def make_plan(
     unready = {name: each for name, each in python.items() if _has_to_wait(entries[name], each)}
     waiting = [_waiting(entry, unready[name]) for name in sorted(unready) if (entry := entries[name]) is not None]
     update = [change for change in changed if change.after.name not in unready]
-    renamed = {change.before.name for change in changed if change.is_renamed}
-    declared = desired.deployments
-    absent = [entry for name, entry in recorded.items() if name not in declared and name not in renamed]
-    keep: list[Kept] = []
-    delete: list[InventoryEntry] = []
-    if absent:
-        safety = PruneSafety(snapshot, desired, findings, recorded, earlier_files)
-        keep, delete = _absent(absent, safety, desired.disabled)
+    safety = partial(PruneSafety, snapshot, desired, findings, recorded, earlier_files)
+    keep, delete = _absent(desired, recorded, changed, safety)
     digest = plan_digest(create, [(change.before, change.after) for change in update if change.changes_content], delete)
     counts = {"active": len(recorded), "remaining": len(recorded) + len(create) - len(delete)}
     withheld = guard_deletions(delete, **counts, plan_digest=digest)
@@ -150,9 +145,7 @@ def make_plan(
         delete = []
     else:
         withheld = None
-    with_python = sorted({*python, *(name for name, entry in recorded.items() if entry.python)} & recorded.keys())
-    same = (name for name in with_python if name in declared and name not in unready and name not in before)
-    rebuilt = [recorded[name] for name in same]
+    rebuilt = _rebuilt(desired, recorded, python.keys(), {*unready, *before})
     unchanged = len(desired.deployments) - len(create) - len(update) - len(waiting)
     keep += waiting
     if is_blocked:
@@ -250,22 +243,42 @@ def _waiting(entry: InventoryEntry, environment: PythonEnvironment) -> Kept:
     return Kept(entry=entry, reason=NO_PYTHON, message=message, python=environment)
 
 
+def _rebuilt(
+    desired: DesiredState, recorded: Mapping[str, InventoryEntry], python: Collection[str], others: Collection[str]
+) -> list[InventoryEntry]:
+    """Return the deployments that are declared as before and have a Python environment, or had one. Without `others`.
+
+    `python` are the names of those that have one.
+    """
+    names = {*python, *(name for name, entry in recorded.items() if entry.python)} & recorded.keys()
+    return [recorded[name] for name in sorted(names) if name in desired.deployments and name not in others]
+
+
 def _withhold(entry: InventoryEntry, withheld: Withheld) -> Kept:
     message = f"no longer declared in git; to approve its deletion: controller approve {withheld.digest}"
     return Kept(entry=entry, reason=WITHHELD, message=message)
 
 
 def _absent(
-    entries: Iterable[InventoryEntry], safety: PruneSafety, disabled: Collection[str]
+    desired: DesiredState,
+    recorded: Mapping[str, InventoryEntry],
+    changed: Iterable[Update],
+    make_safety: Callable[[], PruneSafety],
 ) -> tuple[list[Kept], list[InventoryEntry]]:
     """Divide active deployments without a valid document into those that are kept and those to delete."""
-    keep, delete = [], []
+    declared, renamed = desired.deployments, {change.before.name for change in changed if change.is_renamed}
+    entries = [entry for name, entry in recorded.items() if name not in declared and name not in renamed]
+    keep: list[Kept] = []
+    delete: list[InventoryEntry] = []
+    if not entries:
+        return keep, delete
+    safety = make_safety()
     for entry in entries:
         message = safety.reason_to_keep(entry)
         if message is not None:
             keep.append(Kept(entry=entry, reason=INVALID, message=message))
         elif build_deployment(entry.document, entry.file, entry.line).prune is Prune.DISABLED:
-            cause = "not enabled in this environment" if entry.name in disabled else "no longer declared in git"
+            cause = "not enabled in this environment" if entry.name in desired.disabled else "no longer declared in git"
             message = f"{cause}; kept because of prune: disabled"
             keep.append(Kept(entry=entry, reason=KEPT, message=message))
         else:

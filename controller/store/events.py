@@ -3,16 +3,26 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, exists, insert, select
+from sqlalchemy import ColumnElement, Row, bindparam, exists, insert, select
 
 from controller.model.status import Event, EventSeverity
 from controller.records import dataclass
 from controller.store import inventory
 from controller.store.batches import groups
+from controller.store.prepared import Prepared
 from controller.store.rows import from_row, to_row
 from controller.store.schema import events, source
 from controller.store.sql_functions import elements, without_index
 from controller.store.store import Transaction
+
+_COMPUTED = ("id", "environment")
+_ENVIRONMENT = select(source.c.environment).where(source.c.project == bindparam("of_project")).scalar_subquery()
+_APPEND = Prepared(
+    insert(events)
+    .values({column.name: bindparam(column.name) for column in events.columns if column.name not in _COMPUTED})
+    .values(environment=_ENVIRONMENT)
+    .inline()
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +51,10 @@ def append(tx: Transaction, new: Iterable[Event]) -> None:
 def _append(tx: Transaction, recorded: list[Event]) -> None:
     names = {event.deployment for event in recorded if event.deployment is not None and not event.tags}
     tags = inventory.tags(tx, names)
-    rows = [
+    rows = (
         to_row(tx, events, event, tags=list(event.tags or tags.get(event.deployment or "", ()))) for event in recorded
-    ]
-    for row in rows:
-        del row["environment"]
-    environment = select(source.c.environment).where(source.c.project == tx.project).scalar_subquery()
-    tx.connection.execute(insert(events).values(environment=environment), rows)
+    )
+    _APPEND.execute(tx, ({**row, "of_project": tx.project} for row in rows))
 
 
 def page(tx: Transaction, criteria: EventFilter) -> list[tuple[int, Event]]:

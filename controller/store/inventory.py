@@ -64,6 +64,14 @@ _FIND_EXPIRED_HOLDS = Prepared(
         holds.c.project == bindparam("of_project"), holds.c.until <= bindparam("now")
     )
 )
+_DELETE = Prepared(
+    delete(inventory).where(inventory.c.project == bindparam("of_project"), inventory.c.name.in_(listed("names")))
+)
+_INSERT = Prepared(
+    insert(inventory).values(
+        {column.name: bindparam(column.name) for column in inventory.columns if column is not inventory.c.removed_at}
+    )
+)
 _ADVANCE = Prepared(
     update(inventory)
     .where(*_IS_LISTED, inventory.c.cursor < bindparam("new_cursor"))
@@ -273,10 +281,8 @@ def save(tx: Transaction, new: Iterable[InventoryEntry]) -> None:
     """Save complete entries. They replace existing entries and tombstones of the same names."""
     change = last_change(tx) + 1
     for group in groups(new):
-        rows = [{**_to_row(tx, entry), "change": change} for entry in group]
-        is_named = (inventory.c.project == tx.project, inventory.c.name == bindparam("removed_name"))
-        tx.connection.execute(delete(inventory).where(*is_named), [{"removed_name": row["name"]} for row in rows])
-        tx.connection.execute(insert(inventory), rows)
+        _DELETE.run(tx, of_project=tx.project, names=[entry.name for entry in group])
+        _INSERT.execute(tx, [{**_to_row(tx, entry), "change": change} for entry in group])
 
 
 def update_keeping_cursor(tx: Transaction, entries: Iterable[InventoryEntry]) -> None:

@@ -72,12 +72,14 @@ class Frame:
         "use",
     )
 
-    def __init__(self, *, place: Position, anchor: str | None, mapping: bool, faults: int) -> None:
+    def __init__(self, place: Position, anchor: str | None, mapping: bool, faults: int) -> None:
         self.place, self.anchor, self.mapping = place, anchor, mapping
-        self.fields: dict[str, Node] = {}
-        self.keys: dict[str, Position] = {}
-        self.items: list[Node] = []
-        self.merged: list[Node] = []
+        if mapping:
+            self.fields: dict[str, Node] = {}
+            self.keys: dict[str, Position] = {}
+            self.merged: list[Node] = []
+        else:
+            self.items: list[Node] = []
         self.key: str | None = None
         self.use = _FIELD
         self.nodes_before = self.text_before = 0
@@ -116,12 +118,16 @@ class TreeBuilder:
 
     def open_name(self) -> str | None:
         """Return the document's `name`, for a document that the parser could not finish; None if it was not read."""
-        if not self._frames or any(problem.path == ("name",) for problem in self.problems):
+        if (
+            not self._frames
+            or not self._frames[0].mapping
+            or any(problem.path == ("name",) for problem in self.problems)
+        ):
             return None
         name = self._frames[0].fields.get("name")
         return name.value if name is not None and isinstance(name.value, str) else None
 
-    def _scalar(self, event: yaml.ScalarEvent) -> None:
+    def add_scalar(self, event: Any) -> None:
         """Add a scalar. Most are short, and equal to one that was read before: this is the hottest path of a parse."""
         mark: Any = event.start_mark
         text, anchor, plain = event.value, event.anchor, event.implicit[0]
@@ -135,21 +141,20 @@ class TreeBuilder:
         self.text += size
         if self.nodes > MAX_NODES or self.text > MAX_TEXT_BYTES:
             self._count(0, 0, place)
-        is_merge = plain and text == "<<"
-        frame = self._frames[-1] if self._frames and not anchor else None
-        is_key = frame is not None and frame.mapping and frame.key is None
-        if frame is not None and is_key and value.__class__ is str and value not in frame.keys and not is_merge:
-            frame.keys[value] = place  # the usual key, which needs no node
-            frame.key, frame.use = value, _FIELD
-            return
-        node = new(Node, (value, place, text, _NONE, _NONE, (), _NONE))
-        if anchor:
-            self._anchors[anchor] = (node, Weight(1, size, 1), len(self.problems) > faults)
-        if frame is not None and frame.key is not None and frame.use == _FIELD:
-            frame.fields[frame.key] = node  # the usual value
+        frame = self._frames[-1] if self._frames else None
+        if frame is None or not frame.mapping or anchor:
+            node = new(Node, (value, place, text, _NONE, _NONE, (), _NONE))
+            if anchor:
+                self._anchors[anchor] = (node, Weight(1, size, 1), len(self.problems) > faults)
+            self._add_node(node, is_merge=plain and text == "<<")
+        elif frame.key is not None and frame.use == _FIELD:
+            frame.fields[frame.key] = new(Node, (value, place, text, _NONE, _NONE, (), _NONE))
             frame.key = None
-            return
-        self._add_node(node, is_merge=is_merge)
+        elif frame.key is None and value.__class__ is str and value not in frame.keys:
+            frame.keys[value] = place
+            frame.key, frame.use = value, _MERGE if plain and text == "<<" else _FIELD
+        else:
+            self._add_node(new(Node, (value, place, text, _NONE, _NONE, (), _NONE)), is_merge=plain and text == "<<")
 
     def _resolve(self, event: yaml.ScalarEvent, text: str, place: Position, *, plain: bool) -> Resolved:
         """Return the value of a scalar, or a value in its place after adding a problem. Remember it if it is short."""
@@ -198,18 +203,26 @@ class TreeBuilder:
         self._count(1, 0, place)
         self._add_node(Node(None, place))
 
-    def _open(self, event: yaml.CollectionStartEvent) -> None:
+    def _open(self, event: yaml.CollectionStartEvent, *, mapping: bool) -> None:
         place, faults = place_of(event), len(self.problems)
         if event.tag is not None:
             self._refuse_tag(event.tag, place)
-        self._check_depth(1, place)
-        mapping = isinstance(event, yaml.MappingStartEvent)
-        frame = Frame(place=place, anchor=event.anchor, mapping=mapping, faults=faults)
+        if len(self._frames) >= MAX_DEPTH:
+            self._check_depth(1, place)
+        frame = Frame(place, event.anchor, mapping, faults)
         frame.nodes_before, frame.text_before = self.nodes, self.text
         if event.anchor:
             self._anchors[event.anchor] = frame
         self._frames.append(frame)
-        self._count(1, 0, place)
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            self._count(0, 0, place)
+
+    def _open_list(self, event: yaml.SequenceStartEvent) -> None:
+        self._open(event, mapping=False)
+
+    def _open_mapping(self, event: yaml.MappingStartEvent) -> None:
+        self._open(event, mapping=True)
 
     def _close(self, _: yaml.Event) -> None:
         frame = self._frames.pop()
@@ -299,10 +312,9 @@ class TreeBuilder:
 
 
 HANDLERS: dict[type[yaml.Event], Callable[[TreeBuilder, Any], None]] = {
-    yaml.ScalarEvent: TreeBuilder._scalar,
     yaml.AliasEvent: TreeBuilder._alias,
-    yaml.SequenceStartEvent: TreeBuilder._open,
-    yaml.MappingStartEvent: TreeBuilder._open,
+    yaml.SequenceStartEvent: TreeBuilder._open_list,
+    yaml.MappingStartEvent: TreeBuilder._open_mapping,
     yaml.SequenceEndEvent: TreeBuilder._close,
     yaml.MappingEndEvent: TreeBuilder._close,
 }

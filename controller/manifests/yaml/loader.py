@@ -128,9 +128,11 @@ def _builders(text: str, started: list[TreeBuilder]) -> Iterator[TreeBuilder]:
     Every builder is appended to `started` as soon as its document begins.
     """
     builder = TreeBuilder()
-    next_event = _LOADER(text).get_event
+    next_event, scalar = _LOADER(text).get_event, yaml.ScalarEvent
     while (kind := type(event := next_event())) is not yaml.StreamEndEvent:
-        if (handle := HANDLERS.get(kind)) is not None:
+        if kind is scalar:
+            builder.add_scalar(event)
+        elif (handle := HANDLERS.get(kind)) is not None:
             handle(builder, event)
         elif kind is yaml.DocumentStartEvent:
             builder = TreeBuilder(nodes_before=builder.nodes, text_before=builder.text)

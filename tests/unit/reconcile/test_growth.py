@@ -157,7 +157,7 @@ def calls(scale: Scale) -> int:
 
 
 def test_a_pass_calls_no_function_for_each_deployment(scale: Scale) -> None:
-    """What a pass does for all deployments are a few loops that call nothing."""
+    """Only a few loops that call nothing visit all deployments."""
     counts = []
     for count in (10, MANY):
         scale.commit(**documents(count))
