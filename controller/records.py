@@ -28,6 +28,7 @@ Source = Callable[[Any], tuple[str, Mapping[str, Any]]]
 
 def _make_record(original: Any, *, kw_only: bool, eq: bool) -> Any:
     """Return the class with slots. Methods that it defines itself stay."""
+    original.__doc__ = original.__doc__ or original.__name__  # or the decorator would write out its signature
     cls: Any = dataclasses.dataclass(init=False, repr=False, eq=False, slots=True, kw_only=kw_only)(original)
     methods: dict[str, Callable[..., Any]] = {**_COMMON, "__init__": _late(cls, "__init__", _init)}
     if eq:

@@ -80,14 +80,9 @@ def validate(
     if verbose and output in ("github", "sarif"):
         raise UsageError(f"--verbose cannot be used with -o {output}, only with text and json.")
     selected = list(resolve_targets(paths, location)) if paths else [Target(location.directory, location.path)]
-    render = execute_python_specs if render_python else None
+    render, every = execute_python_specs if render_python else None, location.environment is None
     reading = read_manifests(
-        selected,
-        location,
-        is_whole=not paths,
-        all_environments=location.environment is None,
-        render=render,
-        is_stored=verbose,
+        selected, location, is_whole=not paths, all_environments=every, render=render, is_stored=verbose
     )
     more = find_undeclared(reading, location.environment, notify_config)
     if resolve:

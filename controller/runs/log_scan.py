@@ -12,10 +12,8 @@ import resource
 import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
-
-from controller.records import dataclass
 
 BLOCK_BYTES = 1 << 17
 MAX_LINE_BYTES = 1 << 20

@@ -75,7 +75,8 @@ def test_equal_values_are_equal_and_have_the_same_hash() -> None:
     assert Point(x=1, seen_at=1.0) == Point(x=1, seen_at=2.0)
     assert Point(x=1) != Point(x=2)
     assert Place(x=1, name="") != Point(x=1)
-    assert Point(x=1) != 1
+    other: object = 1
+    assert Point(x=1) != other
     assert len({dataclasses.replace(Pair(1)), Pair(1)}) == 1
     assert hash(Pair([])) == 7
     assert Handle(1) != Handle(1)
