@@ -446,7 +446,9 @@ def test_a_check_reads_only_what_is_due(world: DeadlineWorld, statements: list[s
     statements.clear()
     world.check()
     assert len(world.records()) == 30
-    assert sum("FROM inventory" in statement for statement in statements) == 3  # the last change, the digests, and the new documents
+    assert (
+        sum("FROM inventory" in statement for statement in statements) == 3
+    )  # the last change, the digests, and the new documents
     statements.clear()
     world.check()
     assert len(statements) <= 6
