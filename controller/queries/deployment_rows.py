@@ -10,7 +10,7 @@ from controller.queries.attention import may_need_attention
 from controller.queries.deployments import DeploymentState, DeploymentView, sort_key
 
 Start = tuple[datetime, str]
-"""When the next run of a deployment starts, and its name."""
+"""The time at which the next run of a deployment starts, and its name."""
 _MANY = 500
 """From this number of changes on, rebuilding or sorting everything is faster than single updates."""
 _AFTER_NAMES = chr(0x10FFFF)
@@ -18,7 +18,7 @@ _AFTER_NAMES = chr(0x10FFFF)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentSummary:
-    """What the overview shows of all deployments.
+    """A summary of all deployments for the overview.
 
     - `count`: how many there are. `states`: how many are in each state, including zeros.
     - `notable`: those that may need attention, in the order of `sort_key`. `starts`: the next starts, sorted.

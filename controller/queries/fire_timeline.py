@@ -32,7 +32,7 @@ _OFTEN_FOR = timedelta(hours=1)
 """For this long, a deployment that fires often is not computed again."""
 
 FireSource = tuple[tuple[Schedule, ...], Hold | None]
-"""What the fire times of a deployment depend on: its schedules, and its hold."""
+"""The schedules and the hold of a deployment, on which its fire times depend."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +151,7 @@ class _Days:
 
 
 class Timeline:
-    """The fire times of deployments, which are told when one changes. Safe to use from several threads."""
+    """The fire times of deployments. `change` announces new and changed ones. Safe to use from several threads."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

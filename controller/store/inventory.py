@@ -28,7 +28,7 @@ from controller.store.notification_tables import deadlines, heartbeats, messages
 from controller.store.prepared import Prepared, listed
 from controller.store.rows import from_row, to_row
 from controller.store.schema import backfills, events, holds, inventory, occurrences, renames, runs
-from controller.store.sql_functions import json_kind
+from controller.store.sql_functions import elements, json_kind
 from controller.store.store import Transaction
 from controller.store.trigger_tables import finished_upstreams, gates, releases, seen_files, watch_problems
 
@@ -81,12 +81,17 @@ def entries(tx: Transaction) -> dict[str, InventoryEntry]:
     return {row.name: _from_row(row) for row in rows}
 
 
-def compact_entries(tx: Transaction) -> dict[str, InventoryEntry]:
-    """Return the same as `entries`, with documents that are held as text: for code that keeps all of them."""
+def compact_entries(tx: Transaction, names: Collection[str] | None = None) -> dict[str, InventoryEntry]:
+    """Return the same as `entries`, with documents that are held as text: for code that keeps all of them.
+
+    With `names`, only those of these deployments.
+    """
     columns = [column for column in inventory.c if column is not inventory.c.document]
     text = cast(inventory.c.document, Text).label("document")
-    is_active = (inventory.c.project == tx.project, inventory.c.removed_at.is_(None))
-    rows = tx.connection.execute(select(*columns, text).where(*is_active).order_by(inventory.c.name))
+    query = select(*columns, text).where(inventory.c.project == tx.project, inventory.c.removed_at.is_(None))
+    if names is not None:
+        query = query.where(inventory.c.name.in_(select(elements(list(names)).c.value)))
+    rows = tx.connection.execute(query.order_by(inventory.c.name))
     return {row.name: _from_row(row, document=StoredDocument(row.document)) for row in rows}
 
 
@@ -99,7 +104,7 @@ def last_change(tx: Transaction) -> int:
 def find_changed(tx: Transaction, since: int | None) -> tuple[set[str], int]:
     """Return the names of deployments that were changed, removed or renamed after the change `since`, and the last one.
 
-    None for `since`: all of them. A new cursor is no change.
+    None for `since`: all of them. A new cursor is not a change.
     """
     rows = _FIND_CHANGED.fetch(tx, of_project=tx.project, since=-1 if since is None else since)
     return {row.name for row in rows}, max((row.change for row in rows), default=since or 0)
