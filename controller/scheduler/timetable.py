@@ -135,8 +135,10 @@ class Timetable:
         triggers = _start_triggers(agendas, now)
         for name in sorted(triggers, key=lambda name: triggers[name].upcoming or _NEVER):
             trigger = triggers[name]
-            self._remove_job(name)
-            if (first := trigger.upcoming) is not None:
+            first = trigger.upcoming
+            if name in self._projected or first is None:  # a job that other code added is replaced below
+                self._remove_job(name)
+            if first is not None:
                 self._scheduler.add_job(_noop, trigger, id=name, name=name, next_run_time=first, replace_existing=True)
             self._projected[name], self._triggers[name] = agendas[name].schedules, trigger
 
