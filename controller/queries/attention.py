@@ -83,7 +83,7 @@ def find_attention(
 ) -> Iterator[Attention]:
     """Yield the problems in the order of `rank`: those of the source, its files, executors and notifications first.
 
-    The deployments must be in the order of `sort_key`, problems first.
+    The deployments must be in the order of `sort_key`, problems first. Those that `may_need_attention` are enough.
     """
     yield from _source(source)
     yield from map(_unreachable, (status for status in executors if status.ready.status is ConditionStatus.FALSE))
@@ -123,6 +123,12 @@ def find_attention(
                 message=f"{view.hold.author}: {view.hold.reason}",
                 since=view.hold.since,
             )
+
+
+def may_need_attention(view: DeploymentView) -> bool:
+    """Return whether `find_attention` may yield a problem of this deployment."""
+    has_condition = any(condition.type in _OF_CONDITIONS for condition in view.conditions)
+    return has_condition or view.hold is not None or rank(view) <= Rank.LATE
 
 
 def _lacking_only_upstreams(source: SourceStatus | None) -> set[str | None]:

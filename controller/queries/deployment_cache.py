@@ -5,7 +5,6 @@ equals that of `list_deployments`. Every ten minutes the newest run of each depl
 """
 
 import threading
-from bisect import bisect_left, insort
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +15,7 @@ from controller.model.schedules import Schedule
 from controller.model.status import Hold, SourceStatus
 from controller.model.triggers import WatchProblem
 from controller.queries.attention import Attention, find_attention
+from controller.queries.deployment_rows import DeploymentRows, DeploymentSummary
 from controller.queries.deployments import (
     BaseRow,
     Build,
@@ -26,10 +26,9 @@ from controller.queries.deployments import (
     errors_of_never_valid,
     never_valid_row,
     read_moment,
-    sort_key,
 )
 from controller.queries.executor_conditions import list_cluster_executors
-from controller.queries.fire_timeline import Timeline, Upcoming
+from controller.queries.fire_timeline import FireSource, Timeline, Upcoming
 from controller.queries.graph import GraphView, view_graph
 from controller.queries.notifications import read_notification_status
 from controller.store import Store, Transaction, inventory, last_runs, passes
@@ -39,7 +38,7 @@ from controller.store.commit_counter import CommitCounter
 
 _FULL_REFRESH = timedelta(minutes=10)
 _MANY = 500
-"""From this number of changes on, rebuilding or sorting everything is faster than single updates."""
+"""From this number of changes on, reading all newest runs is faster than reading single ones."""
 
 
 class DeploymentCache:
@@ -62,7 +61,8 @@ class DeploymentCache:
         self._missed: Mapping[str, tuple[MissedDeadline, ...]] = {}
         self._unwatched: Mapping[str, tuple[WatchProblem, ...]] = {}
         self._executors: Collection[str] = ()
-        self._rows = _Rows()
+        self._rows = DeploymentRows()
+        self._unseen: set[str] = set()
         self._never_valid: set[str] = set()
         self._timeline = Timeline(clock)
         self._attention: list[Attention] = []
@@ -81,7 +81,8 @@ class DeploymentCache:
                 with self._store.read() as tx:
                     notifications = read_notification_status(tx, self._at)
                     executors = list_cluster_executors(tx)
-                self._attention = list(find_attention(self._source, rows, notifications, executors))
+                notable = self._rows.summary().notable
+                self._attention = list(find_attention(self._source, notable, notifications, executors))
                 self._attention_of = rows
             return self._attention
 
@@ -96,15 +97,24 @@ class DeploymentCache:
             rows = self._current_rows()
             return view_graph(rows, (edge for base in self._entries.bases.values() for edge in base.edges), name)
 
+    def summary(self) -> DeploymentSummary:
+        """Return what the overview shows of all deployments."""
+        with self._lock:
+            self._current_rows()
+            return self._rows.summary()
+
     def upcoming(self) -> Upcoming:
         """Return the fire times of the next 24 hours."""
         with self._lock:
-            firing = [
-                (row.name, self._entries.bases[row.name].schedules, row.hold)
-                for row in self._current_rows()
-                if row.next_fire_time is not None
-            ]
-        return self._timeline.upcoming(firing)
+            self._current_rows()
+            self._timeline.change({name: self._fire_source(name) for name in self._unseen})
+            self._unseen = set()
+        return self._timeline.upcoming()
+
+    def _fire_source(self, name: str) -> FireSource | None:
+        """Return what the fire times of this deployment depend on; None if it does not fire."""
+        row = self._rows.find(name)
+        return None if row is None or row.next_fire_time is None else (self._entries.bases[name].schedules, row.hold)
 
     def close(self) -> None:
         """Close the connection to the database."""
@@ -136,6 +146,7 @@ class DeploymentCache:
         rows = {name: complete_row(bases[name], self._newest.runs.get(name), moment) for name in stale if name in bases}
         rows |= {name: never_valid_row(finding) for name, finding in errors.items()}
         self._rows.replace(stale | errors.keys(), rows)
+        self._unseen |= stale | errors.keys()
         self._never_valid = set(errors)
         self._source, self._holds, self._missed = moment.source, moment.holds, moment.missed
         self._unwatched, self._executors = moment.unwatched, moment.executors.keys()
@@ -174,6 +185,8 @@ class _NewestRuns:
 
     def __init__(self) -> None:
         self.runs: dict[str, LastRun] = {}
+        self._in_progress: set[str] = set()
+        self._unsettled: set[str] = set()
         self._last_id = ""
         self._unfinished: Mapping[str, int] = {}
         self._full_refresh_at: datetime | None = None
@@ -193,68 +206,44 @@ class _NewestRuns:
         if any(run.deployment not in self.runs for run in of_changed):
             return self._read_all(tx, now)
         for name in changed:
-            self.runs.pop(name, None)
+            self._put(name, None)
         # The run before a skipped one may be in progress, and is read again together with it.
-        unsettled = [name for name, run in self.runs.items() if run.before and not run.before.state.is_terminal]
-        of_changed += [run for name in unsettled if (run := last_runs.find(tx, name)) is not None]
-        active = [run.id for run in self.runs.values() if not run.state.is_terminal]
+        of_changed += [run for name in sorted(self._unsettled) if (run := last_runs.find(tx, name)) is not None]
+        active = [self.runs[name].id for name in self._in_progress]
         since = last_runs.find_since(tx, first_unread_id(self._last_id))
         updated = set()
         for run in (*last_runs.find_many(tx, active), *since, *of_changed):
             cached = self.runs.get(run.deployment)
             if cached != run and (cached is None or run.id >= cached.id):
-                self.runs[run.deployment] = run
+                self._put(run.deployment, run)
                 updated.add(run.deployment)
             self._last_id = max(self._last_id, run.id)
         # An older run may have failed while the newest one is in progress or after its end, which changes the number of
         # failures. Each new run is the newest of its deployment, so the counts show the end of an older one.
-        in_progress = {name for name, run in self.runs.items() if not run.state.is_terminal}
         ended = _differing(self._unfinished, before_unfinished) & self.runs.keys()
-        counted = last_runs.add_streaks(tx, {name: self.runs[name] for name in updated | in_progress | ended})
+        counted = last_runs.add_streaks(tx, {name: self.runs[name] for name in updated | self._in_progress | ended})
         updated |= {name for name, run in counted.items() if run.streak != self.runs[name].streak}
         self.runs |= counted
         return updated
 
+    def _put(self, name: str, run: LastRun | None) -> None:
+        """Replace the newest run of a deployment; None: it has none."""
+        is_in_progress = run is not None and not run.state.is_terminal
+        is_unsettled = run is not None and run.before is not None and not run.before.state.is_terminal
+        (self._in_progress.add if is_in_progress else self._in_progress.discard)(name)
+        (self._unsettled.add if is_unsettled else self._unsettled.discard)(name)
+        if run is None:
+            self.runs.pop(name, None)
+        else:
+            self.runs[name] = run
+
     def _read_all(self, tx: Transaction, now: datetime) -> set[str]:
         before, self.runs, self._full_refresh_at = self.runs, last_runs.find_all(tx), now
+        self._in_progress, self._unsettled = set(), set()
+        for name, run in self.runs.items():
+            self._put(name, run)
         self._last_id = max((run.id for run in self.runs.values()), default="")
         return _differing(self.runs, before)
-
-
-class _Rows:
-    """The sorted rows."""
-
-    def __init__(self) -> None:
-        self.in_order: list[DeploymentView] = []
-        self._by_name: dict[str, DeploymentView] = {}
-
-    def names(self) -> list[str]:
-        """Return the names of all rows."""
-        return list(self._by_name)
-
-    def due(self, now: datetime) -> set[str]:
-        """Return the names of the rows whose next start has passed."""
-        return {row.name for row in self.in_order if row.next_start is not None and row.next_start <= now}
-
-    def first_start(self) -> list[datetime]:
-        """Return the earliest of all next starts, as a list of at most one."""
-        times = (row.next_start for row in self.in_order if row.next_start is not None)
-        first = min(times, default=None)
-        return [] if first is None else [first]
-
-    def replace(self, stale: set[str], new_rows: Mapping[str, DeploymentView]) -> None:
-        """Remove the `stale` rows and insert the new ones, in a new list: callers keep the old one unchanged."""
-        removed = [self._by_name.pop(name) for name in stale if name in self._by_name]
-        self._by_name |= new_rows
-        if len(removed) + len(new_rows) > _MANY:
-            self.in_order = sorted(self._by_name.values(), key=sort_key)
-            return
-        rows = self.in_order.copy()
-        for row in removed:
-            del rows[bisect_left(rows, sort_key(row), key=sort_key)]
-        for row in new_rows.values():
-            insort(rows, row, key=sort_key)
-        self.in_order = rows
 
 
 def _differing(new: Mapping[str, object], old: Mapping[str, object]) -> set[str]:

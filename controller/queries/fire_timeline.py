@@ -1,14 +1,17 @@
 """The fire times of the next 24 hours: by half hour, and the names of the deployments that fire often.
 
 A deployment that fires more than four times a day fires often. The fire times of each deployment are kept until its
-schedules change or another fire time comes within 24 hours. With many deployments, all this is done in the background.
+schedules change or another fire time comes within 24 hours. Then only its own ones are computed and replaced: in the
+background, if many deployments need that at once.
 """
 
+import heapq
 import threading
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from operator import itemgetter
 
 from controller.clock import Clock
 from controller.model.schedules import Schedule
@@ -23,15 +26,13 @@ _RARE = 4
 _MAX_NAMED = 5
 _DEPLOYMENTS_BETWEEN_PAUSES = 50
 _PAUSE_SECONDS = 0.01
-_FRESH_SECONDS = 60.0
-_REST_FACTOR = 10
-"""After a count in the background, the next one starts no sooner than this multiple of its duration."""
 _FEW = 500
+_AFTER_NAMES = chr(0x10FFFF)
 _OFTEN_FOR = timedelta(hours=1)
 """For this long, a deployment that fires often is not computed again."""
 
-FiringDeployment = tuple[str, tuple[Schedule, ...], Hold | None]
-"""The name of a deployment, its schedules, and its hold."""
+FireSource = tuple[tuple[Schedule, ...], Hold | None]
+"""The schedules and the hold of a deployment, on which its fire times depend."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,69 +64,157 @@ class _NextDay:
     times: tuple[datetime, ...]
     until: datetime | None
 
-    def is_current(self, schedules: tuple[Schedule, ...], hold: Hold | None, now: datetime) -> bool:
-        """Return whether the times are those of these schedules, and complete."""
-        is_same = self.schedules is schedules and self.hold is hold
-        return (is_same or (self.schedules, self.hold) == (schedules, hold)) and (
-            self.until is None or now < self.until
-        )
+    @property
+    def is_frequent(self) -> bool:
+        """Whether the deployment fires often."""
+        return len(self.times) > _RARE
 
 
 NOTHING = Upcoming(rare={}, frequent=frozenset())
 
 
+class _Days:
+    """The next days of deployments, and their fire times by half hour. Each change costs what it changes."""
+
+    def __init__(self) -> None:
+        self._days: dict[str, _NextDay] = {}
+        self._slots: dict[datetime, list[tuple[datetime, str]]] = {}
+        self._frequent: set[str] = set()
+        self._named: frozenset[str] | None = None
+        self._ends: list[tuple[datetime, str]] = []
+        self._at: datetime | None = None
+
+    def has(self, name: str, source: FireSource) -> bool:
+        """Return whether the day of this deployment is there and that of these schedules."""
+        day = self._days.get(name)
+        if day is None:
+            return False
+        return (day.schedules is source[0] and day.hold is source[1]) or (day.schedules, day.hold) == source
+
+    def put(self, name: str, day: _NextDay) -> None:
+        """Add or replace the day of a deployment."""
+        self.remove(name)
+        self._days[name] = day
+        if day.until is not None:
+            heapq.heappush(self._ends, (day.until, name))
+        if day.is_frequent:
+            self._frequent.add(name)
+            self._named = None
+            return
+        for time in day.times:
+            insort(self._slots.setdefault(floor(time), []), (time, name))
+
+    def remove(self, name: str) -> None:
+        """Remove the day of a deployment, if it is there."""
+        day = self._days.pop(name, None)
+        if day is None:
+            return
+        if day.is_frequent:
+            self._frequent.discard(name)
+            self._named = None
+            return
+        for time in day.times:
+            fires = self._slots.get(floor(time), [])
+            index = bisect_left(fires, (time, name))
+            if fires[index : index + 1] == [(time, name)]:  # otherwise it has passed
+                del fires[index]
+
+    def take_outdated(self, now: datetime) -> dict[str, FireSource]:
+        """Return the deployments whose days have become incomplete since the last call. If the clock was set back: all.
+
+        They must be computed again.
+        """
+        if self._at is not None and now < self._at:
+            names = set(self._days)
+        else:
+            names = set()
+            while self._ends and self._ends[0][0] <= now:
+                until, name = heapq.heappop(self._ends)
+                if name in self._days and self._days[name].until == until:
+                    names.add(name)
+        self._at = now
+        return {name: (self._days[name].schedules, self._days[name].hold) for name in names}
+
+    def upcoming(self, now: datetime) -> Upcoming:
+        """Return the fire times after `now`."""
+        for slot in [slot for slot in self._slots if slot <= now]:
+            fires = self._slots[slot]
+            del fires[: bisect_right(fires, (now, _AFTER_NAMES))]
+        self._slots = {slot: fires for slot, fires in self._slots.items() if fires}
+        if self._named is None:
+            self._named = frozenset(self._frequent)
+        rare = {
+            slot: SlotFires(count=len(fires), first=tuple(fires[:_MAX_NAMED]))
+            for slot, fires in sorted(self._slots.items(), key=itemgetter(0))
+        }
+        return Upcoming(rare=rare, frequent=self._named)
+
+
 class Timeline:
-    """The fire times, cached for a minute, or longer if computing them takes long. Safe to use from several threads."""
+    """The fire times of deployments. `change` announces new and changed ones. Safe to use from several threads."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._queue_lock = threading.Lock()
+        self._queue: dict[str, FireSource | None] = {}
         self._lock = threading.Lock()
-        self._upcoming: Upcoming | None = None
-        self._counted: Sequence[FiringDeployment] = ()
-        self._days: dict[str, _NextDay] = {}
-        self._begun: datetime | None = None
-        self._fresh_until = self._rest_until = 0.0
-        self._is_counting = False
+        self._days = _Days()
+        self._pending: dict[str, FireSource] = {}
+        self._has_counted = self._is_counting = False
 
-    def upcoming(self, deployments: Sequence[FiringDeployment]) -> Upcoming:
-        """Return the fire times of these deployments.
+    def change(self, changes: Mapping[str, FireSource | None]) -> None:
+        """Note what the fire times of new and changed deployments depend on; None for those that do not fire."""
+        with self._queue_lock:
+            self._queue.update(changes)
 
-        With more than `_FEW` deployments, these are the last ones while new ones are computed in the background.
+    def upcoming(self) -> Upcoming:
+        """Return the fire times.
+
+        If more than `_FEW` deployments have to be computed, and it is not the first time, this is done in the
+        background, and until then these have their last fire times.
         """
         with self._lock:
-            now = self._clock.monotonic()
-            is_current = now < self._rest_until or (now < self._fresh_until and self._counted == deployments)
-            if self._upcoming is not None and (is_current or self._is_counting):
-                return self._upcoming
-            in_background = self._upcoming is not None and len(deployments) > _FEW
-            self._is_counting = self._is_counting or in_background
-        if in_background:
-            arguments = (deployments,)
-            threading.Thread(target=self._count_in_background, args=arguments, name="timeline", daemon=True).start()
-        else:
-            self._count(deployments, 0)
-        with self._lock:
-            return self._upcoming or NOTHING
+            now = self._clock.now()
+            self._take_changes(now)
+            in_background = self._has_counted and len(self._pending) > _FEW
+            if in_background and not self._is_counting:
+                self._is_counting = True
+                threading.Thread(target=self._count_in_background, name="timeline", daemon=True).start()
+            elif not self._is_counting:
+                self._compute(now, len(self._pending))
+                self._has_counted = True
+            return self._days.upcoming(now)
 
-    def _count_in_background(self, deployments: Sequence[FiringDeployment]) -> None:
+    def _take_changes(self, now: datetime) -> None:
+        with self._queue_lock:
+            changes, self._queue = self._queue, {}
+        for name, source in changes.items():
+            self._pending.pop(name, None)
+            if source is None:
+                self._days.remove(name)
+            elif not self._days.has(name, source):
+                self._pending[name] = source
+        self._pending = self._days.take_outdated(now) | self._pending
+
+    def _count_in_background(self) -> None:
+        idle, is_done = threading.Event(), False
         try:
-            self._count(deployments, _PAUSE_SECONDS)
-        finally:
+            while not is_done:
+                with self._lock:
+                    self._compute(self._clock.now(), _DEPLOYMENTS_BETWEEN_PAUSES)
+                    is_done = not self._pending
+                    self._is_counting = not is_done
+                idle.wait(_PAUSE_SECONDS)
+        except BaseException:
             with self._lock:
                 self._is_counting = False
+            raise
 
-    def _count(self, deployments: Sequence[FiringDeployment], pause: float) -> None:
-        begin = self._clock.monotonic()
-        at = self._clock.now()
-        known, self._begun = ({} if self._begun is None or at < self._begun else self._days), at
-        days = read_next_days(deployments, at, known, pause)
-        upcoming = _by_slot(days, at)
-        with self._lock:
-            self._days = days
-            now = self._clock.monotonic()
-            self._upcoming, self._counted = upcoming, deployments
-            self._fresh_until = now + _FRESH_SECONDS
-            self._rest_until = now + (now - begin) * _REST_FACTOR if len(deployments) > _FEW else now
+    def _compute(self, now: datetime, most: int) -> None:
+        """Compute the days of up to `most` of the deployments that wait for it."""
+        names = list(islice(self._pending, most))
+        for name, day in _read_next_days(((name, self._pending.pop(name)) for name in names), now):
+            self._days.put(name, day)
 
 
 def floor(moment: datetime) -> datetime:
@@ -133,50 +222,25 @@ def floor(moment: datetime) -> datetime:
     return datetime.fromtimestamp(moment.timestamp() // SLOT.total_seconds() * SLOT.total_seconds(), UTC)
 
 
-def find_upcoming(deployments: Iterable[FiringDeployment], now: datetime) -> Upcoming:
+def find_upcoming(deployments: Iterable[tuple[str, FireSource]], now: datetime) -> Upcoming:
     """Return the fire times in the next 24 hours."""
-    return _by_slot(read_next_days(deployments, now, {}), now)
+    days = _Days()
+    for name, day in _read_next_days(deployments, now):
+        days.put(name, day)
+    return days.upcoming(now)
 
 
-def read_next_days(
-    deployments: Iterable[FiringDeployment], now: datetime, known: Mapping[str, _NextDay], pause: float = 0
-) -> dict[str, _NextDay]:
-    """Return the next day of each deployment by name: that in `known` if it is current.
+def _read_next_days(deployments: Iterable[tuple[str, FireSource]], now: datetime) -> Iterator[tuple[str, _NextDay]]:
+    """Yield the next day of each deployment.
 
-    It is computed once for deployments that share the object with their schedules, as most equal ones do. Between
-    batches of those that are computed it sleeps for `pause` seconds, so that other threads can run.
+    It is computed once for deployments that share the object with their schedules, as most equal ones do.
     """
-    days: dict[str, _NextDay] = {}
-    new: dict[tuple[int, Hold | None], _NextDay] = {}
-    idle, computed = threading.Event(), 0
-    for name, schedules, hold in deployments:
-        day = known.get(name)
-        if day is None or not day.is_current(schedules, hold, now):
-            day = new.get((id(schedules), hold))
+    shared: dict[tuple[int, Hold | None], _NextDay] = {}
+    for name, (schedules, hold) in deployments:
+        day = shared.get((id(schedules), hold))
         if day is None:
-            day = new[id(schedules), hold] = _next_day(schedules, hold, now)
-            computed += 1
-            if pause and not computed % _DEPLOYMENTS_BETWEEN_PAUSES:
-                idle.wait(pause)
-        days[name] = day
-    return days
-
-
-def _by_slot(days: Mapping[str, _NextDay], now: datetime) -> Upcoming:
-    fires: dict[datetime, list[tuple[datetime, str]]] = defaultdict(list)
-    frequent = set()
-    for name, day in days.items():
-        if len(day.times) > _RARE:
-            frequent.add(name)
-            continue
-        for time in day.times:
-            if time > now:
-                fires[floor(time)].append((time, name))
-    rare = {
-        slot: SlotFires(count=len(times), first=tuple(sorted(times)[:_MAX_NAMED]))
-        for slot, times in sorted(fires.items())
-    }
-    return Upcoming(rare=rare, frequent=frozenset(frequent))
+            day = shared[id(schedules), hold] = _next_day(schedules, hold, now)
+        yield name, day
 
 
 def _next_day(schedules: tuple[Schedule, ...], hold: Hold | None, now: datetime) -> _NextDay:

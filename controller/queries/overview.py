@@ -4,9 +4,9 @@ Its timeline has half-hour slots: the runs of the last 24 hours by outcome, and 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import groupby, islice
+from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from controller.model.runs import FAILURES, RunState
 from controller.queries.attention import RECENT, find_attention
 from controller.queries.attention_groups import AttentionGroup, group_attention
 from controller.queries.backfills import list_unfinished
-from controller.queries.deployments import DeploymentState, DeploymentView, count_states
+from controller.queries.deployment_rows import DeploymentSummary, Start
+from controller.queries.deployments import DeploymentState
 from controller.queries.executor_conditions import list_cluster_executors
 from controller.queries.fire_timeline import DAY, SLOT, SlotFires, Upcoming, floor
 from controller.queries.notifications import read_notification_status
@@ -92,11 +93,11 @@ class Overview:
 
 
 def overview(
-    tx: Transaction, views: list[DeploymentView], now: datetime, upcoming: Upcoming, directory: Path
+    tx: Transaction, summary: DeploymentSummary, now: datetime, upcoming: Upcoming, directory: Path
 ) -> Overview:
-    """Build the overview from all deployments. `directory` contains the directories of runs."""
+    """Build the overview from a summary of all deployments. `directory` contains the directories of runs."""
     notifications, executors = read_notification_status(tx, now), list_cluster_executors(tx)
-    problems = group_attention(find_attention(source_status.find(tx), views, notifications, executors))
+    problems = group_attention(find_attention(source_status.find(tx), summary.notable, notifications, executors))
     attention = problems[:MOST_ATTENTION]
     names = {item.deployment for group in attention for item in group.items[:MOST_IN_GROUP] if item.deployment}
     slots = tuple(_slots(tx, upcoming, now))
@@ -105,34 +106,43 @@ def overview(
         attention=tuple(attention),
         more_attention=len(problems) - len(attention),
         bars=run_statistics.last_bars_of(tx, names, RECENT),
-        states=count_states(views),
+        states=summary.states,
         in_progress=runs_in_progress(tx, now, directory, MOST_ROWS),
         backfills=tuple(backfills),
         more_backfills=more_backfills,
-        next_fires=_next_fires(views, upcoming, now),
-        has_triggers=any(view.triggers and not view.suspended for view in views),
+        next_fires=_next_fires(summary.starts, upcoming, now),
+        has_triggers=summary.has_triggers,
         failures=tuple(run_statistics.failures(tx, now - DAY, MOST_ROWS)),
         slots=slots,
         now=now,
         succeeded=sum(slot.succeeded for slot in slots),
         failed=sum(slot.failed for slot in slots),
-        deployments=len(views),
+        deployments=summary.count,
     )
 
 
-def _next_fires(views: list[DeploymentView], upcoming: Upcoming, now: datetime) -> NextFires:
-    fires = sorted((view.next_start, view.name) for view in views if view.next_start is not None)
-    frequent = [fire for fire in fires if fire[1] in upcoming.frequent]
-    by_time = groupby((fire for fire in fires if fire[1] not in upcoming.frequent), key=itemgetter(0))
+def _next_fires(starts: Sequence[Start], upcoming: Upcoming, now: datetime) -> NextFires:
+    """Return the next fires. Reads the sorted starts only as far as needed."""
+    frequent: list[Start] = []
+    rare: list[Fire] = []
+    soon = 0
+    named = min(_MAX_NAMED, len(upcoming.frequent))
+    for time, names in ((time, [name for _, name in same]) for time, same in groupby(starts, key=itemgetter(0))):
+        often = [name for name in names if name in upcoming.frequent]
+        others = [name for name in names if name not in upcoming.frequent]
+        if time > now + _SOON and len(frequent) >= named and len(rare) == MOST_FIRES:
+            break
+        if others and len(rare) < MOST_FIRES:
+            rare.append(Fire(time=time, count=len(others), names=tuple(others[:_MAX_NAMED])))
+        frequent += [(time, name) for name in often][: _MAX_NAMED - len(frequent)]
+        soon += len(often) if time <= now + _SOON else 0
+    first = frequent[0][0] if frequent else None
+    names_of_frequent = tuple(name for _, name in frequent)
     return NextFires(
-        rare=tuple(_fire(list(members)) for _, members in islice(by_time, MOST_FIRES)),
-        frequent=_fire(frequent) if frequent else None,
-        soon=sum(time <= now + _SOON for time, _ in frequent),
+        rare=tuple(rare),
+        frequent=None if first is None else Fire(time=first, count=len(upcoming.frequent), names=names_of_frequent),
+        soon=soon,
     )
-
-
-def _fire(fires: list[tuple[datetime, str]]) -> Fire:
-    return Fire(time=fires[0][0], count=len(fires), names=tuple(name for _, name in fires[:_MAX_NAMED]))
 
 
 def _slots(tx: Transaction, upcoming: Upcoming, now: datetime) -> Iterator[Slot]:

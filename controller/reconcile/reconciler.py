@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 
 from controller import crashpoints
 from controller.clock import Clock
@@ -19,7 +20,6 @@ from controller.model.deployments import Deployment
 from controller.model.findings import Finding
 from controller.model.python_environments import PythonEnvironment
 from controller.model.schedules import Agenda
-from controller.model.snapshots import is_python
 from controller.model.status import Event, EventSeverity, InventoryEntry, PassRecord, SourceStatus
 from controller.reconcile import status
 from controller.reconcile.apply import Applied, Settle, apply
@@ -27,7 +27,7 @@ from controller.reconcile.commit_facts import read_commit_facts
 from controller.reconcile.parts import Project, PythonEnvironments
 from controller.reconcile.pass_timings import PassTimings
 from controller.reconcile.plan import Plan, active_schedules, make_plan, settled_deployments
-from controller.reconcile.restored_agendas import read_agendas
+from controller.reconcile.restored_agendas import read_recorded
 from controller.records import dataclass
 from controller.sources.source import Source
 from controller.store import Store, Transaction, events, inventory, passes, queues, runs, source_status
@@ -76,7 +76,6 @@ class Reconciler:
         self._logged: tuple[str, tuple[Finding, ...]] | None = None
         with store.read() as tx:
             recorded = source_status.find(tx)
-            self._recorded = inventory.compact_entries(tx)
         self._followed = initial.followed
         self._is_foreign = recorded is not None and not _is_same_location(recorded, initial)
         self._status = initial if recorded is None else _with_location(recorded, initial)
@@ -84,22 +83,24 @@ class Reconciler:
     def restore(self, is_over: Callable[[], bool] = lambda: False) -> None:
         """Project the recorded deployments before the first pass, so that they fire while the source is being read.
 
-        Only their schedules are read: a deployment is built when it is due, or by the first pass. Nothing is projected
-        if the record was made from another location or environment. Deployments of a Python spec wait for the first
-        pass, which executes the spec; otherwise their runs would execute it on the engine's thread. Stops early if
-        `is_over`. Raises StateError.
+        Only their schedules are read, in batches. Nothing is projected if the record was made from another location or
+        environment. Deployments of a Python spec wait for the first pass, which executes the spec; otherwise their runs
+        would execute it on the engine's thread. Stops early if `is_over`. Raises StateError.
         """
         if self._is_foreign:
             return
+        entries: dict[str, InventoryEntry] = {}
         with self._store.read() as tx:
-            cursors = inventory.cursors(tx)
-        self._recorded.update(
-            (name, replace(entry, cursor=cursors[name])) for name, entry in self._recorded.items() if name in cursors
-        )
-        entries = [self._recorded[name] for name in cursors if name in self._recorded]
-        self._project(
-            read_agendas((entry for entry in entries if not is_python(entry.file)), self._agenda, is_over), ()
-        )
+            for batch, agendas in read_recorded(tx, self._agenda, is_over):
+                entries |= batch
+                self._project(agendas, ())
+        if not is_over():
+            self._recorded = dict(sorted(entries.items()))
+
+    @cached_property
+    def _recorded(self) -> dict[str, InventoryEntry]:
+        with self._store.read() as tx:
+            return inventory.compact_entries(tx)
 
     def run_pass(self, *, is_requested: bool = False) -> PassResult:
         """Read the source and apply its revision. Raises StateError; a source that can't be read is in the result.

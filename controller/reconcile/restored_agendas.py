@@ -3,35 +3,46 @@
 Only the schedules of each document are read. Its deployment is built when it is due, or by the first pass.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 
 from controller.manifests.recorded_schedules import RecordedSchedules
 from controller.model.schedules import Agenda
+from controller.model.snapshots import is_python
 from controller.model.status import InventoryEntry
 from controller.model.stored_documents import plain_document
+from controller.store import Transaction, inventory
+
+FIRST = 100
+BATCH = 1000
+Build = Callable[[InventoryEntry], Agenda | None]
 
 
-def read_agendas(
-    entries: Iterable[InventoryEntry], build: Callable[[InventoryEntry], Agenda | None], is_over: Callable[[], bool]
-) -> dict[str, Agenda]:
-    """Return the agendas of the entries that have active schedules, by name. Stops early if `is_over`.
+def read_recorded(
+    tx: Transaction, build: Build, is_over: Callable[[], bool]
+) -> Iterator[tuple[dict[str, InventoryEntry], dict[str, Agenda]]]:
+    """Yield the recorded entries in batches, each with the agendas of those that have active schedules, by name.
 
-    `build` returns the agenda of an entry whose document this version may not be able to read, or None.
+    The first batch is small and has the deployments that were due last, because those fire often: they need not wait
+    until the others are read. Stops early if `is_over`. `build` returns the agenda of an entry whose document this
+    version may not be able to read, or None.
     """
     recorded = RecordedSchedules()
-    agendas: dict[str, Agenda] = {}
-    for entry in entries:
+    names = list(inventory.cursors(tx))
+    starts = [0, *range(FIRST, len(names), BATCH)]
+    for start, end in zip(starts, [*starts[1:], len(names)], strict=True):
         if is_over():
-            break
-        agenda = _read_agenda(entry, recorded, build)
-        if agenda is not None:
-            agendas[entry.name] = agenda
-    return agendas
+            return
+        stored = inventory.compact_entries(tx, names[start:end])
+        entries = {name: stored[name] for name in names[start:end] if name in stored}
+        agendas = {
+            name: agenda
+            for name, entry in entries.items()
+            if not is_python(entry.file) and (agenda := _read_agenda(entry, recorded, build)) is not None
+        }
+        yield entries, agendas
 
 
-def _read_agenda(
-    entry: InventoryEntry, recorded: RecordedSchedules, build: Callable[[InventoryEntry], Agenda | None]
-) -> Agenda | None:
+def _read_agenda(entry: InventoryEntry, recorded: RecordedSchedules, build: Build) -> Agenda | None:
     document = plain_document(entry.document)
     try:
         declared = recorded.find(document)

@@ -26,14 +26,20 @@ TOLERANCE = timedelta(seconds=1)
 
 
 class _Announcer(BaseExecutor):  # type: ignore[misc]
-    """An executor that runs no code: it passes the id of the job to the run engine."""
+    """An executor that runs no code: it passes the id of the job to the run engine.
+
+    `latest` is the latest time from which a job that was announced counts.
+    """
 
     def __init__(self, fire: Callable[[str], None]) -> None:
         super().__init__()
         self._fire = fire
+        self.latest = datetime.min.replace(tzinfo=UTC)
 
     def submit_job(self, job: Job, run_times: list[datetime]) -> None:  # noqa: ARG002
         """Announce that this deployment is due."""
+        if isinstance(job.trigger, ScheduleTrigger):
+            self.latest = max(self.latest, job.trigger.counted_from)
         self._fire(job.id)
 
     def _do_submit_job(self, job: Job, run_times: list[datetime]) -> None:  # noqa: ARG002
@@ -53,10 +59,11 @@ class Timetable:
         self._triggers: dict[str, ScheduleTrigger] = {}
         self._lock = threading.Lock()
         self._store = HeapJobStore()
+        self._announcer = _Announcer(fire)
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
             jobstores={"default": self._store},
-            executors={"default": _Announcer(fire)},
+            executors={"default": self._announcer},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
 
@@ -68,9 +75,13 @@ class Timetable:
         """Re-read the wall clock after the machine was suspended or the clock jumped, when a wait has a wrong length.
 
         If the clock was set back, each job that counts from a later time counts from shortly before `now` again.
-        Firing twice for a due time does no harm.
+        Firing twice for a due time does no harm. Jobs are looked at only if one counts from a later time.
         """
         with self._lock:
+            if self._announcer.latest <= now + TOLERANCE:
+                self._scheduler.wakeup()
+                return
+            self._announcer.latest = now + TOLERANCE
             future = [name for name, trigger in self._triggers.items() if trigger.counted_from > now + TOLERANCE]
             self._replace_jobs({name: Agenda(schedules=self._projected[name], after=now) for name in future})
         self._scheduler.wakeup()
@@ -125,11 +136,12 @@ class Timetable:
     def _replace_jobs(self, agendas: Mapping[str, Agenda]) -> None:
         """Replace the jobs of these names, those that are due first before all others."""
         now = self._clock.now()
+        self._announcer.latest = max(self._announcer.latest, now)
         triggers = _start_triggers(agendas, now)
         for name in sorted(triggers, key=lambda name: triggers[name].upcoming or _NEVER):
             trigger = triggers[name]
             first = trigger.upcoming
-            if name in self._triggers or first is None:  # otherwise any job of this name is replaced
+            if name in self._projected or first is None:  # a job that other code added is replaced below
                 self._remove_job(name)
             if first is not None:
                 self._scheduler.add_job(_noop, trigger, id=name, name=name, next_run_time=first, replace_existing=True)

@@ -9,10 +9,26 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Row,
+    Select,
+    String,
+    and_,
+    bindparam,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from controller.model.backfills import Backfill, BackfillState, BackfillTime, CodeVersion, Progress, Redo, summarize
 from controller.model.runs import ACTIVE, Run, RunId, RunState
+from controller.store.prepared import Prepared, one_of
 from controller.store.rows import from_row, to_row
 from controller.store.runs import from_row as run_from_row
 from controller.store.schema import backfill_times, backfills, runs
@@ -200,7 +216,7 @@ def keep_outcomes(tx: Transaction, run_ids: Collection[RunId]) -> None:
 
 def count_unfinished_runs(tx: Transaction, backfill_id: str) -> int:
     """Return how many due times of this backfill have a run that has not finished."""
-    active = _count_unfinished(tx).where(backfill_times.c.backfill_id == backfill_id).subquery()
+    active = _count_unfinished(literal(tx.project)).where(backfill_times.c.backfill_id == backfill_id).subquery()
     return tx.connection.execute(select(active.c.unfinished)).scalar() or 0
 
 
@@ -210,7 +226,23 @@ def find_ready(tx: Transaction, refill: int) -> list[str]:
     These are running ones with due times that have no run yet and with at most `refill` unfinished runs, and those
     whose due times have all finished.
     """
-    active = _count_unfinished(tx).subquery()
+    return [row.id for row in _FIND_READY.fetch(tx, of_project=tx.project, refill=refill)]
+
+
+def _count_unfinished(project: ColumnElement[str]) -> Select[Any]:
+    """Count the due times whose run has not finished, by backfill; backfills without any are missing."""
+    is_active = (runs.c.project == project, one_of(runs.c.state, [state.value for state in ACTIVE]))
+    return (
+        select(backfill_times.c.backfill_id, func.count().label("unfinished"))
+        .join(runs, runs.c.id == backfill_times.c.run_id)
+        .where(*is_active)
+        .group_by(backfill_times.c.backfill_id)
+    )
+
+
+def _prepare_find_ready() -> Prepared:
+    project = bindparam("of_project", type_=String)
+    active = _count_unfinished(project).subquery()
     unfinished = func.coalesce(active.c.unfinished, 0)
     has_more = exists().where(
         backfill_times.c.backfill_id == backfills.c.id,
@@ -218,24 +250,17 @@ def find_ready(tx: Transaction, refill: int) -> list[str]:
         backfill_times.c.outcome.is_(None),
     )
     is_running = backfills.c.state == BackfillState.RUNNING.value
-    can_advance = or_(and_(~has_more, unfinished == 0), and_(has_more, is_running, unfinished <= refill))
+    has_room = unfinished <= bindparam("refill", type_=Integer)
+    can_advance = or_(and_(~has_more, unfinished == 0), and_(has_more, is_running, has_room))
     query = (
         select(backfills.c.id)
         .outerjoin(active, active.c.backfill_id == backfills.c.id)
-        .where(backfills.c.project == tx.project, backfills.c.state.in_(_UNFINISHED), can_advance)
+        .where(backfills.c.project == project, one_of(backfills.c.state, _UNFINISHED), can_advance)
     )
-    return list(tx.connection.execute(query.order_by(backfills.c.id)).scalars())
+    return Prepared(query.order_by(backfills.c.id))
 
 
-def _count_unfinished(tx: Transaction) -> Select[Any]:
-    """Count the due times whose run has not finished, by backfill; backfills without any are missing."""
-    is_active = (runs.c.project == tx.project, runs.c.state.in_([state.value for state in ACTIVE]))
-    return (
-        select(backfill_times.c.backfill_id, func.count().label("unfinished"))
-        .join(runs, runs.c.id == backfill_times.c.run_id)
-        .where(*is_active)
-        .group_by(backfill_times.c.backfill_id)
-    )
+_FIND_READY = _prepare_find_ready()
 
 
 def count(tx: Transaction, backfill_ids: Sequence[str]) -> Mapping[str, Progress]:

@@ -71,6 +71,16 @@ _OPENED_BY = Prepared(
 _IS_UNSTARTED = and_(runs.c.id == gates.c.run_id, runs.c.state == RunState.PENDING.value)
 
 
+def _prepare_in_state(state: GateState, *conditions: ColumnElement[bool]) -> Prepared:
+    is_in_state = (gates.c.project == bindparam("of_project"), gates.c.state == state.value)
+    return Prepared(select(gates).where(*is_in_state, *conditions).order_by(gates.c.run_id, gates.c.upstream))
+
+
+_ALL_WAITING = _prepare_in_state(GateState.WAITING, exists().where(_IS_UNSTARTED))
+_ALL_CLOSED = _prepare_in_state(GateState.CLOSED, gates.c.until > bindparam("now"))
+_ALL_REDONE = _prepare_in_state(GateState.REDONE)
+
+
 def insert_all(tx: Transaction, new: Iterable[Gate]) -> None:
     """Record the gates of new runs."""
     rows = [to_row(tx, gates, gate) for gate in new]
@@ -108,6 +118,8 @@ def find_of_runs(tx: Transaction, run_ids: Collection[RunId]) -> dict[RunId, lis
 
 def find_waiting(tx: Transaction, upstreams: Collection[str] | None = None) -> list[Gate]:
     """Return the waiting gates of runs that have not started; with `upstreams`, only those that wait for these."""
+    if upstreams is None:
+        return [_from_row(row) for row in _ALL_WAITING.fetch(tx, of_project=tx.project)]
     query = select(gates).where(*_of_upstreams(tx, GateState.WAITING, upstreams), exists().where(_IS_UNSTARTED))
     rows = tx.connection.execute(query.order_by(gates.c.run_id, gates.c.upstream))
     return [_from_row(row) for row in rows]
@@ -133,6 +145,8 @@ def describe_waiting(tx: Transaction, run_ids: Collection[RunId]) -> dict[RunId,
 
 def find_closed(tx: Transaction, now: datetime, upstreams: Collection[str] | None = None) -> list[Gate]:
     """Return the closed gates that may still be opened at `now`; with `upstreams`, only those of these."""
+    if upstreams is None:
+        return [_from_row(row) for row in _ALL_CLOSED.fetch(tx, of_project=tx.project, now=now)]
     query = select(gates).where(*_of_upstreams(tx, GateState.CLOSED, upstreams), gates.c.until > now)
     rows = tx.connection.execute(query.order_by(gates.c.run_id, gates.c.upstream))
     return [_from_row(row) for row in rows]
@@ -140,8 +154,7 @@ def find_closed(tx: Transaction, now: datetime, upstreams: Collection[str] | Non
 
 def find_redone(tx: Transaction) -> list[Gate]:
     """Return the gates whose upstream run was repeated, and whose run has not been repeated yet."""
-    query = select(gates).where(*_of_upstreams(tx, GateState.REDONE, None))
-    return [_from_row(row) for row in tx.connection.execute(query.order_by(gates.c.run_id, gates.c.upstream))]
+    return [_from_row(row) for row in _ALL_REDONE.fetch(tx, of_project=tx.project)]
 
 
 def find_opened_by(

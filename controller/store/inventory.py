@@ -28,7 +28,7 @@ from controller.store.notification_tables import deadlines, heartbeats, messages
 from controller.store.prepared import Prepared, listed
 from controller.store.rows import from_row, to_row
 from controller.store.schema import backfills, events, holds, inventory, occurrences, renames, runs
-from controller.store.sql_functions import json_kind
+from controller.store.sql_functions import elements, json_kind
 from controller.store.store import Transaction
 from controller.store.trigger_tables import finished_upstreams, gates, releases, seen_files, watch_problems
 
@@ -89,25 +89,33 @@ def entries(tx: Transaction) -> dict[str, InventoryEntry]:
     return {row.name: _from_row(row) for row in rows}
 
 
-def compact_entries(tx: Transaction) -> dict[str, InventoryEntry]:
-    """Return the same as `entries`, with documents that are held as text: for code that keeps all of them."""
+def compact_entries(tx: Transaction, names: Collection[str] | None = None) -> dict[str, InventoryEntry]:
+    """Return the same as `entries`, with documents that are held as text: for code that keeps all of them.
+
+    With `names`, only those of these deployments.
+    """
     columns = [column for column in inventory.c if column is not inventory.c.document]
     text = cast(inventory.c.document, Text).label("document")
-    is_active = (inventory.c.project == tx.project, inventory.c.removed_at.is_(None))
-    rows = tx.connection.execute(select(*columns, text).where(*is_active).order_by(inventory.c.name))
+    query = select(*columns, text).where(inventory.c.project == tx.project, inventory.c.removed_at.is_(None))
+    if names is not None:
+        query = query.where(inventory.c.name.in_(select(elements(list(names)).c.value)))
+    rows = tx.connection.execute(query.order_by(inventory.c.name))
     return {row.name: _from_row(row, document=StoredDocument(row.document)) for row in rows}
 
 
 def last_change(tx: Transaction) -> int:
     """Return the number of the last change of the inventory; 0 without one."""
-    last = select(func.max(inventory.c.change)).where(inventory.c.project == tx.project)
-    return int(tx.connection.execute(last).scalar() or 0)
+    last = [
+        select(func.max(table.c.change)).where(table.c.project == tx.project).scalar_subquery()
+        for table in (inventory, renames)
+    ]
+    return max(number or 0 for number in tx.connection.execute(select(*last)).one())
 
 
 def find_changed(tx: Transaction, since: int | None) -> tuple[set[str], int]:
     """Return the names of deployments that were changed, removed or renamed after the change `since`, and the last one.
 
-    None for `since`: all of them. A new cursor is no change.
+    None for `since`: all of them. A new cursor is not a change.
     """
     rows = _FIND_CHANGED.fetch(tx, of_project=tx.project, since=-1 if since is None else since)
     return {row.name for row in rows}, max((row.change for row in rows), default=since or 0)
@@ -160,10 +168,13 @@ def tombstone_names(tx: Transaction) -> list[str]:
 def delete_removed(tx: Transaction, before: datetime) -> None:
     """Delete the tombstones of deployments that were deleted before this instant.
 
-    The last change stays, so that no later one gets its number.
+    The number of the last change stays recorded, so that no later one gets it.
     """
     is_old = (inventory.c.project == tx.project, inventory.c.removed_at < before)
-    tx.connection.execute(delete(inventory).where(*is_old, inventory.c.change < last_change(tx)))
+    newest = select(inventory.c.name, inventory.c.change).where(*is_old).order_by(inventory.c.change.desc()).limit(1)
+    for row in tx.connection.execute(newest).all():
+        _record_old_name(tx, row.name, row.change)
+    tx.connection.execute(delete(inventory).where(*is_old))
 
 
 def rename(tx: Transaction, old: str, new: str) -> None:
@@ -175,8 +186,7 @@ def rename(tx: Transaction, old: str, new: str) -> None:
     tx.connection.execute(delete(inventory).where(inventory.c.project == tx.project, inventory.c.name == new))
     is_old = (inventory.c.project == tx.project, inventory.c.name == old)
     tx.connection.execute(update(inventory).where(*is_old).values(name=new, change=change))
-    tx.connection.execute(delete(renames).where(renames.c.project == tx.project, renames.c.old_name == old))
-    tx.connection.execute(insert(renames).values(project=tx.project, old_name=old, change=change))
+    _record_old_name(tx, old, change)
     old_hold = holds.alias()
     has_old_hold = exists().where(old_hold.c.project == tx.project, old_hold.c.deployment == old)
     tx.connection.execute(delete(holds).where(holds.c.project == tx.project, holds.c.deployment == new, has_old_hold))
@@ -352,6 +362,12 @@ def rewind_cursors(tx: Transaction, now: datetime, since: datetime) -> None:
         .where(inventory.c.project == tx.project, inventory.c.removed_at.is_(None), inventory.c.cursor > now)
         .values(cursor=since)
     )
+
+
+def _record_old_name(tx: Transaction, name: str, change: int) -> None:
+    """Record the last change of a name that has no row any more."""
+    tx.connection.execute(delete(renames).where(renames.c.project == tx.project, renames.c.old_name == name))
+    tx.connection.execute(insert(renames).values(project=tx.project, old_name=name, change=change))
 
 
 def _has_key(tx: Transaction, key: str) -> tuple[ColumnElement[bool], ...]:

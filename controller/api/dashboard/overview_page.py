@@ -25,9 +25,9 @@ def home(request: Request) -> Response:
     dependencies = dependencies_of(request)
     now = dependencies.clock.now()
     deployment_cache: DeploymentCache = request.app.state.deployment_cache
-    views, upcoming = deployment_cache.deployments(), deployment_cache.upcoming()
+    summary, upcoming = deployment_cache.summary(), deployment_cache.upcoming()
     with dependencies.store.read() as tx:
-        view = overview(tx, views, now, upcoming, dependencies.state.runs)
+        view = overview(tx, summary, now, upcoming, dependencies.state.runs)
         counts = {state.value: count for state, count in runs.counts(tx).items()}
     running = counts.get("running", 0)
     return render(

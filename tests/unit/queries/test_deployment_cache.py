@@ -32,8 +32,10 @@ from controller.model.status import (
     PassRecord,
     SourceStatus,
 )
-from controller.queries import deployment_cache, deployments
+from controller.queries import deployment_cache, deployments, fire_timeline
+from controller.queries.attention import find_attention
 from controller.queries.deployment_cache import DeploymentCache
+from controller.queries.deployment_rows import summarize
 from controller.queries.deployments import (
     BaseRow,
     DeploymentView,
@@ -49,6 +51,7 @@ from controller.queries.graph import read_graph
 from controller.runs.ids import RunIds
 from controller.store import Store, Transaction, deadlines, holds, inventory, passes, runs, source_status
 from controller.store.commit_counter import CommitCounter
+from controller.store.prepared import Prepared
 from tests.conftest import NOW, ManualClock
 from tests.thoroughness import scaled
 
@@ -243,6 +246,14 @@ class CacheMachine(RuleBasedStateMachine):
         assert self.world.cache.graph() == graph
         cached = self.world.cache.deployments()
         assert cached == expected
+        assert self.world.cache.summary() == summarize(expected)
+        now = self.world.clock.now()
+        firing = [view for view in expected if view.next_fire_time is not None]
+        sources = [(view.name, (self.world.cache.schedules(view.name), view.hold)) for view in firing]
+        assert self.world.cache.upcoming().rare == find_upcoming(sources, now).rare
+        assert list(find_attention(self.world.source, self.world.cache.summary().notable)) == list(
+            find_attention(self.world.source, expected)
+        )
         assert [find_streak(view) for view in cached] == [find_streak(view) for view in expected]
 
 
@@ -331,6 +342,60 @@ def test_only_changed_deployments_are_read_again(tmp_path: Path) -> None:
     world.close()
 
 
+def test_a_commit_reads_as_many_rows_as_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[int] = []
+    fetch = Prepared.fetch
+
+    def counting(prepared: Prepared, tx: Transaction, **parameters: Any) -> list[Any]:
+        fetched = fetch(prepared, tx, **parameters)
+        rows.append(len(fetched))
+        return fetched
+
+    monkeypatch.setattr(Prepared, "fetch", counting)
+    reads: dict[int, tuple[int, int]] = {}
+    computed: list[object] = []
+    next_day = fire_timeline._next_day
+
+    def compute(*arguments: Any) -> Any:
+        computed.append(arguments)
+        return next_day(*arguments)
+
+    monkeypatch.setattr(fire_timeline, "_next_day", compute)
+    for count in (20, 400):
+        (tmp_path / str(count)).mkdir()
+        world = World(tmp_path / str(count))
+        with world.reconcile_pass() as tx:
+            inventory.save(tx, [entry(f"d{number}", schedules=[{"interval": "8h"}]) for number in range(count)])
+        assert sum(slot.count for slot in world.cache.upcoming().rare.values()) == 3 * count
+        with world.reconcile_pass(revision="r2") as tx:
+            changed = entry("d7", generation=2, schedules=[{"interval": "12h"}])
+            inventory.update_keeping_cursor(tx, [changed])
+        rows.clear()
+        computed.clear()
+        assert sum(slot.count for slot in world.cache.upcoming().rare.values()) == 3 * count - 1
+        reads[count] = (sum(rows), len(computed))
+        world.close()
+    assert reads[20] == reads[400] == (2, 1)  # the name and the entry
+
+
+def test_the_number_of_a_change_is_never_used_again(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    with world.reconcile_pass() as tx:
+        inventory.save(tx, [entry("a"), entry("b")])
+    with world.reconcile_pass() as tx:
+        inventory.remove(tx, ["a"], NOW)
+    with world.store.write() as tx:
+        last = inventory.last_change(tx)
+        inventory.delete_removed(tx, NOW + timedelta(days=1))
+        assert inventory.find_removed(tx, "a") is None
+        assert inventory.last_change(tx) == last
+        inventory.save(tx, [entry("c")])
+        assert inventory.find_changed(tx, last) == ({"c"}, last + 1)
+        inventory.rename(tx, "b", "d")
+        assert inventory.find_changed(tx, last + 1) == ({"b", "d"}, last + 2)
+    world.close()
+
+
 def test_a_run_that_jitter_delays_is_the_next_start(tmp_path: Path) -> None:
     world = World(tmp_path)
     with world.reconcile_pass() as tx:
@@ -382,7 +447,7 @@ def test_each_half_hour_counts_all_fires_and_names_the_first(tmp_path: Path) -> 
     with world.reconcile_pass() as tx:
         inventory.save(tx, [entry(f"d{number:03}", schedules=[{"interval": "12h"}]) for number in range(600)])
     upcoming = world.cache.upcoming()
-    schedules = [(view.name, world.cache.schedules(view.name), None) for view in world.cache.deployments()]
+    schedules = [(view.name, (world.cache.schedules(view.name), None)) for view in world.cache.deployments()]
     assert upcoming == find_upcoming(schedules, NOW)
     assert sum(slot.count for slot in upcoming.rare.values()) == 1200
     assert [name for _, name in next(iter(upcoming.rare.values())).first] == ["d000", "d001", "d002", "d003", "d004"]
@@ -393,7 +458,7 @@ def test_each_half_hour_counts_all_fires_and_names_the_first(tmp_path: Path) -> 
 def test_a_schedule_that_fires_often_is_computed_only_as_far_as_needed() -> None:
     every_second = build_entry(entry("often", schedules=[{"interval": "1s"}, {"interval": "2s"}]))
     assert every_second is not None
-    upcoming = find_upcoming([(f"d{number}", every_second.schedules, None) for number in range(3000)], NOW)
+    upcoming = find_upcoming([(f"d{number}", (every_second.schedules, None)) for number in range(3000)], NOW)
     assert len(upcoming.frequent) == 3000
     assert not upcoming.rare
 

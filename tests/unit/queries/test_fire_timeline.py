@@ -1,7 +1,7 @@
 """The timeline counts the fire times of many deployments in one background thread at a time."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
@@ -9,91 +9,71 @@ import pytest
 from controller.model.schedules import At, Cron, Interval, Schedule
 from controller.model.status import Hold
 from controller.queries import fire_timeline
-from controller.queries.fire_timeline import FiringDeployment, Timeline, find_upcoming
+from controller.queries.fire_timeline import FireSource, Timeline, find_upcoming
 from controller.schedules import fire_times
 from tests.conftest import NOW, ManualClock, wait_until
 
 HOUR = timedelta(hours=1)
-DEPLOYMENTS: list[FiringDeployment] = [("x", (Schedule(id="x", rule=Interval(every=HOUR)),), None)] * 501
 
 
-class GatedClock(ManualClock):
-    """A manual clock that stops a count at its beginning, and whose monotonic time advances as well."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gates: list[threading.Event] = []
-        self.is_gated = False
-
-    def monotonic(self) -> float:
-        return self.elapsed()
-
-    def now(self) -> datetime:
-        if self.is_gated:
-            gate = threading.Event()
-            self.gates.append(gate)
-            assert gate.wait(60)
-        return super().now()
+def hourly(minute: int) -> FireSource:
+    """Return a schedule that fires often, not shared with others."""
+    return (Schedule(id="x", rule=Cron(expression=f"{minute} * * * *")),), None
 
 
-def in_thread(function: Callable[[], object]) -> threading.Thread:
-    thread = threading.Thread(target=function)
-    thread.start()
-    return thread
+def running() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "timeline"]
 
 
-def test_a_first_count_that_ends_late_does_not_allow_a_second_background_count() -> None:
-    before = threading.enumerate()
-    clock = GatedClock()
-    timeline = Timeline(clock)
-    clock.is_gated = True
-    late = in_thread(lambda: timeline.upcoming(DEPLOYMENTS))
-    wait_until(lambda: len(clock.gates) == 1)
-    clock.is_gated = False
-    assert timeline.upcoming(DEPLOYMENTS).frequent  # another first count, which ends sooner
-    clock.turn(HOUR)
-    clock.is_gated = True
-    assert timeline.upcoming(DEPLOYMENTS).frequent  # outdated: this starts a count in the background
-    wait_until(lambda: len(clock.gates) == 2)
-    clock.gates[0].set()
-    late.join()
-    clock.turn(timedelta(days=365))
-    assert timeline.upcoming(DEPLOYMENTS).frequent
-    running = [thread for thread in threading.enumerate() if thread.name == "timeline" and thread not in before]
-    clock.is_gated = False
-    wait_until(lambda: len(clock.gates) >= len(running) + 1)
-    for gate in clock.gates:
-        gate.set()
-    for thread in running:
-        thread.join()
-    assert len(running) == 1
+def test_many_changes_are_computed_in_one_background_thread_while_the_last_times_are_returned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fire_timeline, "_DEPLOYMENTS_BETWEEN_PAUSES", 100)
+    timeline = Timeline(ManualClock())
+    timeline.change({f"d{number}": hourly(number % 60) for number in range(501)})
+    assert len(timeline.upcoming().frequent) == 501  # the first time, they are computed at once
+    daily = (Schedule(id="y", rule=Cron(expression="0 3 * * *")),), None
+    for _ in range(2):
+        timeline.change({f"d{number}": daily for number in range(501)})
+        assert timeline.upcoming().frequent
+        assert len(running()) <= 1
+    wait_until(lambda: not timeline.upcoming().frequent)
+    assert [slot.count for slot in timeline.upcoming().rare.values()] == [501]
+    wait_until(lambda: not running())
 
 
-def mixed() -> list[FiringDeployment]:
+def mixed() -> dict[str, FireSource]:
     """Deployments that fire once, daily, weekly, on few days, and often."""
     crons = [f"{7 * number % 60} {number % 24} * * *" for number in range(30)]
     crons += ["0 5 * * 1", "*/5 * * * *", "0 */3 * * *", "0 0,6,12,18 * * *"]
-    named: list[FiringDeployment] = [
-        (f"c{number}", (Schedule(id="x", rule=Cron(expression=cron)),), None) for number, cron in enumerate(crons)
-    ]
+    named: dict[str, FireSource] = {
+        f"c{number}": ((Schedule(id="x", rule=Cron(expression=cron)),), None) for number, cron in enumerate(crons)
+    }
     once = Schedule(id="x", rule=At(times=(NOW + 30 * HOUR, NOW + 60 * HOUR)))
     held = Hold(deployment="h", reason="", author="", since=NOW, until=NOW + 40 * HOUR)
-    return [*named, ("once", (once,), None), ("both", (named[3][1][0], once), None), ("held", named[5][1], held)]
+    both = (named["c3"][0][0], once)
+    return {**named, "once": ((once,), None), "both": (both, None), "held": (named["c5"][0], held)}
 
 
-def test_kept_fire_times_equal_those_that_are_computed_again() -> None:
-    clock = GatedClock()
+@pytest.mark.parametrize("step", [timedelta(minutes=61), timedelta(minutes=7)])
+def test_kept_fire_times_equal_those_that_are_computed_again(step: timedelta) -> None:
+    clock = ManualClock()
     timeline = Timeline(clock)
     deployments = mixed()
-    for step in range(120):
-        assert timeline.upcoming(deployments) == find_upcoming(deployments, clock.now())
-        if step == 60:
-            deployments[0] = (deployments[0][0], deployments[1][1], None)
-            del deployments[4]
-        clock.turn(timedelta(minutes=61))
+    timeline.change(deployments)
+    for number in range(200):
+        assert timeline.upcoming() == find_upcoming(deployments.items(), clock.now())
+        if number == 60:
+            deployments["c0"] = deployments["c1"]
+            del deployments["c4"]
+            timeline.change({"c0": deployments["c0"], "c4": None, "unknown": None})
+        if number == 100:
+            clock.step(-5 * HOUR)
+        clock.turn(step)
 
 
-def test_only_what_changed_or_comes_within_a_day_is_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def count_computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the ids of the schedules whose fire times are computed from now on."""
     computed: list[str] = []
 
     def count(schedule: Schedule, after: datetime) -> Iterator[datetime]:
@@ -101,39 +81,44 @@ def test_only_what_changed_or_comes_within_a_day_is_computed_again(monkeypatch: 
         return fire_times(schedule, after)
 
     monkeypatch.setattr(fire_timeline, "fire_times", count)
-    clock = GatedClock()
+    return computed
+
+
+def test_only_what_changed_or_comes_within_a_day_is_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = count_computed(monkeypatch)
+    clock = ManualClock()
     timeline = Timeline(clock)
-    daily = [
-        (f"d{number}", (Schedule(id=f"d{number}", rule=Cron(expression=f"0 {number % 24} * * *")),), None)
+    daily: dict[str, FireSource] = {
+        f"d{number}": ((Schedule(id=f"d{number}", rule=Cron(expression=f"0 {number % 24} * * *")),), None)
         for number in range(240)
-    ]
-    deployments: list[FiringDeployment] = [*daily]
-    timeline.upcoming(deployments)
+    }
+    timeline.change(daily)
+    timeline.upcoming()
     assert len(computed) == 240
     computed.clear()
     clock.turn(timedelta(minutes=2))
-    deployments[7] = ("d7", (Schedule(id="changed", rule=Cron(expression="30 1 * * *")),), None)
-    timeline.upcoming(deployments)
+    timeline.change({**daily, "d7": ((Schedule(id="changed", rule=Cron(expression="30 1 * * *")),), None)})
+    timeline.upcoming()
     assert computed == ["changed"]
     computed.clear()
     clock.turn(HOUR)
-    timeline.upcoming(deployments)
+    timeline.upcoming()
     assert len(computed) == 10
 
 
 def test_the_day_of_deployments_with_the_same_schedules_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    computed: list[Schedule] = []
-
-    def counting(schedule: Schedule, begin: datetime) -> Iterator[datetime]:
-        computed.append(schedule)
-        return fire_times(schedule, begin)
-
-    monkeypatch.setattr(fire_timeline, "fire_times", counting)
+    computed = count_computed(monkeypatch)
     shared = (Schedule(id="x", rule=Cron(expression="0 3 * * *")),)
     other = (Schedule(id="y", rule=Interval(every=HOUR)),)
     hold = Hold(deployment="held", reason="", author="", since=NOW, until=NOW + 23 * HOUR)
-    firing = [("a", shared, None), ("b", other, None), ("c", shared, None), ("held", shared, hold), ("d", other, None)]
-    upcoming = find_upcoming(firing, NOW)
-    assert [schedule.id for schedule in computed] == ["x", "y", "x"]
+    firing: dict[str, FireSource] = {
+        "a": (shared, None),
+        "b": (other, None),
+        "c": (shared, None),
+        "held": (shared, hold),
+        "d": (other, None),
+    }
+    upcoming = find_upcoming(firing.items(), NOW)
+    assert computed == ["x", "y", "x"]
     assert [name for slot in upcoming.rare.values() for _, name in slot.first] == ["a", "c"]
     assert upcoming.frequent == {"b", "d"}

@@ -11,6 +11,7 @@ from sqlalchemy import event
 
 from controller.model.runs import RunState
 from controller.model.status import Hold
+from controller.queries.deployment_rows import summarize
 from controller.queries.deployments import DeploymentState, count_states, list_deployments
 from controller.queries.fire_timeline import find_upcoming
 from controller.queries.overview import overview
@@ -49,7 +50,7 @@ def test_the_number_of_statements_does_not_grow_with_the_deployments(store: Stor
         with store.read() as tx:
             views = list_deployments(tx, NOW)
             with recorded_statements(tx) as statements:
-                view = overview(tx, views, NOW, find_upcoming([], NOW), tmp_path)
+                view = overview(tx, summarize(views), NOW, find_upcoming([], NOW), tmp_path)
         counts.append(len(statements))
     assert counts[0] == counts[1] < 25
     assert view.states[DeploymentState.FAILING] == view.deployments == 1000
@@ -67,11 +68,11 @@ def test_frequent_deployments_are_one_row_before_those_that_fire_rarely(store: S
         inventory.save(tx, [*often, *rare, later])
     with store.read() as tx:
         views = list_deployments(tx, NOW)
-        deployments = [(view.name, (), view.hold) for view in views]
+        deployments = [(view.name, ((), view.hold)) for view in views]
         upcoming = replace(
             find_upcoming(deployments, NOW), frequent=frozenset(view.name for view in views if view.name[0] == "o")
         )
-        fires = overview(tx, views, NOW, upcoming, tmp_path).next_fires
+        fires = overview(tx, summarize(views), NOW, upcoming, tmp_path).next_fires
     assert fires.frequent is not None
     assert (fires.frequent.count, fires.frequent.names[0], fires.soon) == (31, "o00", 31)
     assert [(fire.count, fire.names) for fire in fires.rare] == [(2, ("backup", "report")), (1, ("later",))]

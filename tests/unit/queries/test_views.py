@@ -16,6 +16,7 @@ from controller.model.status import Condition, ConditionStatus, ConditionType, I
 from controller.model.triggers import WatchProblem
 from controller.queries.deployment_details import show_deployment
 from controller.queries.deployment_list import deployment_rows
+from controller.queries.deployment_rows import summarize
 from controller.queries.deployments import Health, Rank, Sync, list_deployments, rank
 from controller.queries.fire_timeline import NOTHING
 from controller.queries.overview import overview
@@ -110,7 +111,7 @@ def test_skipped_runs_do_not_change_the_health(store: Store, state: RunState) ->
         inventory.save(tx, [entry("a"), entry("b")])
         runs.insert_all(tx, [*skipped, run(2, "a", state), run(5, "b", RunState.SKIPPED)])
     with store.read() as tx:
-        overall = overview(tx, list_deployments(tx, NOW), NOW, NOTHING, Path())
+        overall = overview(tx, summarize(list_deployments(tx, NOW)), NOW, NOTHING, Path())
     assert views(store) == {"a": (Sync.SYNCED, HEALTH[state]), "b": (Sync.SYNCED, Health.HEALTHY)}
     failures = [(group.title, group.items[0].run_id) for group in overall.attention]
     title = f"a: the last run {state.replace('_', ' ')}, and later ones were skipped"
@@ -124,7 +125,7 @@ def test_the_overview_counts_skipped_runs_neither_as_successes_nor_as_failures(s
         ended = (RunState.SUCCEEDED, RunState.FAILED, RunState.SKIPPED, RunState.SKIPPED)
         runs.insert_all(tx, [replace(run(0, "a", state), id=ids.new(NOW)) for state in ended])
     with store.read() as tx:
-        overall = overview(tx, [], NOW, NOTHING, Path())
+        overall = overview(tx, summarize([]), NOW, NOTHING, Path())
     assert (overall.succeeded, overall.failed, sum(slot.other for slot in overall.slots)) == (1, 1, 2)
 
 
@@ -170,7 +171,7 @@ def test_failing_deployments_rank_before_withheld_ones_by_consecutive_failures(s
         runs.insert_all(tx, [ended(number, name, state, f"{number}") for number, (name, state) in enumerate(history)])
     with store.read() as tx:
         listed = list_deployments(tx, NOW)
-        overall = overview(tx, listed, NOW, NOTHING, Path())
+        overall = overview(tx, summarize(listed), NOW, NOTHING, Path())
     assert [view.name for view in listed] == ["again", "thrice", "newer", "once", "w1", "w2", "w3", "stopped"]
     grouped = ["again", "thrice", "newer", "once", "w1 and 2 more", "stopped"]
     assert [view.name for view in group_withheld(listed)] == grouped
@@ -205,7 +206,7 @@ def test_a_run_that_waits_beyond_the_next_due_time_is_late(store: Store) -> None
         runs.insert_all(tx, waiting)
     with store.read() as tx:
         listed = list_deployments(tx, NOW)
-        overall = overview(tx, listed, NOW, NOTHING, Path())
+        overall = overview(tx, summarize(listed), NOW, NOTHING, Path())
     assert [(view.name, rank(view)) for view in listed] == [
         ("late", Rank.LATE),
         ("again", Rank.RUNNING),
@@ -236,7 +237,7 @@ def test_a_missed_deadline_is_a_condition_and_needs_attention(store: Store) -> N
         deadlines.save(tx, records)
     with store.read() as tx:
         listed = list_deployments(tx, NOW)
-        attention = overview(tx, listed, NOW, NOTHING, Path()).attention
+        attention = overview(tx, summarize(listed), NOW, NOTHING, Path()).attention
         detail = show_deployment(tx, "b", NOW)
     assert [(view.name, rank(view)) for view in listed] == [("b", Rank.LATE), ("a", Rank.RUNNING)]
     missed = detail.conditions[1:]

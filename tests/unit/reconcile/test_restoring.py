@@ -1,7 +1,7 @@
 """After a restart, recorded deployments fire before the source has been read, and before they are built."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,8 +10,10 @@ import pytest
 
 from controller.manifests.build import build_deployment
 from controller.model.deployments import Deployment
+from controller.model.status import InventoryEntry
 from controller.model.stored_documents import StoredDocument
-from controller.store import inventory, source_status
+from controller.reconcile import restored_agendas
+from controller.store import Transaction, inventory, source_status
 from tests.unit.reconcile.conftest import World
 
 
@@ -132,3 +134,33 @@ def test_each_recorded_document_is_parsed_once_and_then_replaced_by_the_declared
     world.reconciler.run_pass()
     assert len(parsed) == 5
     assert not any(isinstance(entry.document, StoredDocument) for entry in world.reconciler._recorded.values())
+
+
+def test_deployments_that_were_due_last_fire_before_the_others_are_read(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(world, 30)
+    with world.store.write() as tx:
+        often = inventory.entries(tx)["d7"]
+        inventory.save(tx, [replace(often, cursor=often.cursor + timedelta(hours=1))])
+    monkeypatch.setattr(restored_agendas, "FIRST", 1)
+    monkeypatch.setattr(restored_agendas, "BATCH", 20)
+    read: list[list[str]] = []
+    compact_entries = inventory.compact_entries
+
+    def count(tx: Transaction, names: Collection[str] | None = None) -> dict[str, InventoryEntry]:
+        entries = compact_entries(tx, names)
+        read.append(list(entries))
+        if len(read) == 2:
+            assert world.projected.keys() == {"d7"}
+        return entries
+
+    monkeypatch.setattr(inventory, "compact_entries", count)
+    world.restart()
+    assert read == []  # a start reads no deployment before the engine runs
+    world.projected.clear()
+    world.reconciler.restore()
+    assert [len(names) for names in read] == [1, 20, 9]
+    assert len(world.projected) == 30
+    world.reconciler.run_pass()
+    assert len(read) == 3

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -311,6 +312,20 @@ def test_after_the_clock_was_set_back_jobs_count_from_then(timetable: Timetable,
     timetable.wake(now)
     [job] = timetable._scheduler.get_jobs()
     assert job.next_run_time <= now + timedelta(hours=1)
+
+
+def test_waking_up_looks_at_no_job_while_the_clock_goes_forward(timetable: Timetable, heard: Heard) -> None:
+    class Unseen(dict[str, ScheduleTrigger]):
+        def items(self) -> Any:
+            raise AssertionError("the triggers were looked at")
+
+    now = SystemClock().now()
+    timetable.project({"soon": agenda(every(1), now), "later": agenda(every(3600), now)})
+    wait_until(lambda: heard.count["soon"] > 0)
+    timetable._triggers = Unseen(timetable._triggers)
+    timetable.wake(SystemClock().now())
+    with pytest.raises(AssertionError, match="looked at"):
+        timetable.wake(now - timedelta(hours=1))
 
 
 def test_jobs_are_added_in_the_order_in_which_they_are_due_and_equal_agendas_are_computed_once(

@@ -1,4 +1,4 @@
-"""The number of the last change of each deployment, old names, and indexes to find changes and the latest cursor."""
+"""The number of the last change of each deployment, old names, and indexes for the changes and the latest cursor."""
 
 import sqlalchemy as sa
 from alembic import op
