@@ -75,6 +75,12 @@ def cancel(tx: Transaction, run: Run, reason: str, now: datetime) -> Run | None:
     return None
 
 
+def queue_again(tx: Transaction, run: Run) -> Run:
+    """Return a run to the queue: its attempt has ended, and nothing of it has run."""
+    runs.move(tx, run.id, expect=run.state, to=RunState.PENDING, started_at=None)
+    return replace(run, state=RunState.PENDING)
+
+
 def log_outcome(run: Run | None) -> None:
     """Log the new state of a run."""
     if run is None:
