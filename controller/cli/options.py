@@ -114,8 +114,11 @@ _project = click.option(
 )
 
 
-def location(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --repo, --path, --ref, --environment and --state-dir, and pass them to the command as one `location`."""
+def location(command: Callable[..., Any], *, needs_project: bool = True) -> Callable[..., Any]:
+    """Add --repo, --path, --ref, --environment and --state-dir, and pass them to the command as one `location`.
+
+    Without `needs_project`, the command also runs if `controller.yaml` has an invalid name of the project.
+    """
 
     @click.option(
         "--repo",
@@ -165,11 +168,17 @@ def location(command: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         from dataclasses import replace
 
+        from controller.errors import UsageError
         from controller.project_names import chosen_project
         from controller.settings import locate  # not for --help and completion
 
         place = locate(repo, path, ref, state_dir, environment)
-        name = chosen_project(project or None, place.repo)
+        try:
+            name = chosen_project(project or None, place.repo)
+        except UsageError:
+            if needs_project or project:
+                raise
+            name = None
         url = None if state_url is None else state_url.of_project(name)
         return command(location=replace(place, state_url=url, project=name), **arguments)
 
