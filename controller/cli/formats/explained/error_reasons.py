@@ -244,6 +244,13 @@ ERRORS: tuple[Row, ...] = (
         "Check both. The controller retries by itself.",
         _SOURCE,
     ),
+    (
+        "MissingResult",
+        "the result of an upstream run has no such value",
+        "A parameter names a key that the result does not have.",
+        "Correct the parameter, or the result of the flow.",
+        "docs/triggers.md, section Parameters from results",
+    ),
     ("Misconfigured", "a channel can't be used", "Its settings are wrong.", "Correct notify.yaml.", _SECRETS),
     (
         "SecretMissing",
