@@ -5,6 +5,7 @@ It reads. The leader gets what changes something, and what needs the leader's fi
 
 import logging
 import socket
+import threading
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,8 @@ _RETRY_SECONDS = 5.0
 class Standby:
     """Serves requests from the first call of `serve` until `close`. Used from the main thread.
 
-    `has_waited`: whether another controller was leading.
+    A thread of its own starts the server, because it waits for the database, and the main thread must not: it asks who
+    leads. `has_waited`: whether another controller was leading.
     """
 
     has_waited = False
@@ -46,6 +48,9 @@ class Standby:
         self._settings, self._state, self._clock = settings, state, clock
         self._store: Store | None = None
         self._web: Web | None = None
+        self._starting: threading.Thread | None = None
+        self._is_closed = False
+        self._lock = threading.Lock()
         self._problem: str | None = None
         self._polled_at = self._next_attempt = clock.elapsed()
         listen = settings.listen
@@ -57,58 +62,78 @@ class Standby:
         )
 
     def serve(self) -> None:
-        """Start to serve as soon as that is possible. Called each time that the database was asked who leads."""
+        """Start to serve as soon as that is possible. Called each time that the database was asked who leads.
+
+        Returns at once.
+        """
         self.has_waited = True
         self._polled_at = self._clock.elapsed()
-        if self._web is not None or self._polled_at < self._next_attempt:
+        is_starting = self._starting is not None and self._starting.is_alive()
+        if self._web is not None or is_starting or self._polled_at < self._next_attempt:
             return
+        self._starting = threading.Thread(target=self._try_to_start, name="standby", daemon=True)
+        self._starting.start()
+
+    def _try_to_start(self) -> None:
         try:
-            self._web = self._start()
+            self._start()
         except ControllerError as error:
-            self._close_store()
             if error.message != self._problem:
                 log.warning("The standby serves no requests yet", extra={"error": error.message, "hint": error.hint})
             self._problem, self._next_attempt = error.message, self._polled_at + _RETRY_SECONDS
 
     def close(self) -> None:
-        """Stop serving. Does nothing if called again."""
-        if self._web is not None:
-            self._web.close()
-            self._web = None
-        self._close_store()
+        """Stop serving, and never start again. Does nothing if called again.
+
+        This waits for no answer of the database: a server that is being started closes its connections later.
+        """
+        with self._lock:
+            self._is_closed = True
+            web, store = self._web, self._store
+            self._web = self._store = None
+        if web is not None:
+            web.close()
+        if store is not None:
+            store.close()
 
     def standing(self) -> Standing:
         """Return the role for the status."""
         lag = max(0.0, self._clock.elapsed() - self._polled_at)
         return Standing(role=Role.STANDBY, lag_seconds=round(lag, 3), forwarded_requests=self._forwarder.count)
 
-    def _start(self) -> Web | None:
-        """Return the running server; None while the leader is still creating the database. Raises ControllerError."""
-        location = self._settings.location
+    def _start(self) -> None:
+        """Start the server, unless the leader is still creating the database. Raises ControllerError."""
         try:
-            self._store = open_read_only(location)
+            store = open_read_only(self._settings.location)
         except NoStateError:
-            return None
-        assert self._store is not None
+            return
+        assert store is not None
+        try:
+            web = self._make_web(store)
+            with self._lock:
+                if not self._is_closed:
+                    self._store = store
+                    web.start()
+                    self._web = web
+        finally:
+            if self._web is None:
+                self._store = None
+                store.close()
+
+    def _make_web(self, store: Store) -> Web:
+        location = self._settings.location
         source = open_source(location, working_tree=self._settings.working_tree)
         operations = OperationContext(
-            store=self._store,
+            store=store,
             clock=self._clock,
             admission=Admission(self._clock, RunIds(), ActiveDeployments()),
-            parameters=Parameters(self._store, Forms(source), location.environment),
+            parameters=Parameters(store, Forms(source), location.environment),
             wake=lambda: None,
             notify_due=lambda _name: None,
             request_pass=_refuse,
             test_channel=_refuse,
         )
-        web = Web(self._settings, self._state, source, operations, self.standing, forwarder=self._forwarder)
-        web.start()
-        return web
-
-    def _close_store(self) -> None:
-        if self._store is not None:
-            self._store.close()
-            self._store = None
+        return Web(self._settings, self._state, source, operations, self.standing, forwarder=self._forwarder)
 
     def _read(self) -> Any:
         if self._store is None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.argument("code", required=False, shell_complete=complete.codes)
 @options.output
 def explain(code: str | None, output: str) -> None:
-    """Explain the code of a finding, or the reason of a skip, a condition, an event or a refused request.
+    """Explain the code of a finding, or the reason of a skip, a condition, an event, a refused request or an error.
 
     Without CODE, list all codes and reasons.
     """
@@ -48,7 +48,7 @@ def _print_all(entries: "list[Explanation]", output: str) -> None:
     width = max(len(code) for code in (*(entry.code for entry in entries), *(reason.code for reason in reasons())))
     for entry in entries:
         click.echo(f"{entry.code:{width}} {entry.summary}")
-    click.echo("\nReasons of conditions, skipped due times, events and refused requests:")
+    click.echo("\nReasons of conditions, skipped due times, events, refused requests and errors:")
     for reason in reasons():
         click.echo(f"{reason.code:{width}} {reason.summary}")
 

@@ -15,6 +15,9 @@ from controller.errors import UsageError
 from controller.text import visible
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from controller.remotes import RemoteUrl
     from controller.state_url import StateUrl
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -114,8 +117,8 @@ _project = click.option(
 )
 
 
-def location(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --repo, --path, --ref, --environment and --state-dir, and pass them to the command as one `location`."""
+def location(command: Callable[..., Any], *, needs_project: bool = True) -> Callable[..., Any]:
+    """Add --repo and the other options of the location, and pass them to the command as one `location`."""
 
     @click.option(
         "--repo",
@@ -165,15 +168,26 @@ def location(command: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         from dataclasses import replace
 
-        from controller.project_names import chosen_project
         from controller.settings import locate  # not for --help and completion
 
         place = locate(repo, path, ref, state_dir, environment)
-        name = chosen_project(project or None, place.repo)
+        name = _find_project(project or None, place.repo, is_required=needs_project)
         url = None if state_url is None else state_url.of_project(name)
         return command(location=replace(place, state_url=url, project=name), **arguments)
 
     return with_location
+
+
+def _find_project(name: str | None, repo: "Path | RemoteUrl", *, is_required: bool) -> str | None:
+    """Return the project. Without `is_required`, an invalid name in `controller.yaml` is ignored. Raises UsageError."""
+    from controller.project_names import chosen_project
+
+    try:
+        return chosen_project(name, repo)
+    except UsageError:
+        if is_required or name is not None:
+            raise
+        return None
 
 
 def uv(command: Callable[..., Any]) -> Callable[..., Any]:

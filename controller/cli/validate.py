@@ -7,6 +7,7 @@ it runs uv, which asks the package index.
 import gc
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,7 @@ _PIPED_WIDTH = 120
     help="File with the operator's channels, to check the names in notify. [default: ~/.config/controller/notify.yaml]",
 )
 @options.uv
-@options.location
+@partial(options.location, needs_project=False)
 def validate(
     location: Location,
     paths: tuple[Path, ...],

@@ -118,8 +118,9 @@ class Engine:
         self._thread.start()
 
     def drain(self, seconds: float) -> bool:
-        """Launch nothing more and wait up to `seconds` for running flows; return whether all have ended."""
+        """Start no more flows, and wait up to `seconds` for running ones; return whether all have ended."""
         self._draining.set()
+        self._monitor.is_draining = True
         self.wake()
         self._thread.join(seconds)
         return not self._thread.is_alive()
@@ -192,7 +193,7 @@ class Engine:
         return ready
 
     def _is_drained(self) -> bool:
-        return self._draining.is_set() and not len(self._monitor)
+        return self._draining.is_set() and not self._monitor.has_flows
 
     def _pause(self, next_tick: float) -> float:
         """Return the seconds to wait for a wake-up: until the next tick, or until a run may start."""

@@ -6,7 +6,6 @@ transaction. Where and how attempts run, and how they ended, is up to the handle
 """
 
 import logging
-import math
 import selectors
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -23,6 +22,7 @@ from controller.runs.away_runs import AwayRuns
 from controller.runs.executors.executor import Alive, Handle, Launchable, NotStarted, Phase, Uncertain
 from controller.runs.executors.executor_set import ExecutorSet
 from controller.runs.failed_launches import MAX_LAUNCHES, FailedLaunches
+from controller.runs.launch_phases import is_job_without_flow, is_starting, waits_for_node
 from controller.runs.outcomes import log_observations, log_outcome, queue_again, record_outcomes
 from controller.runs.run_statistics import RunStatistics
 from controller.store import Store, Transaction, run_transitions, runs, uncertain_runs
@@ -37,7 +37,10 @@ Ended = tuple[Handle, RunOutcome | NotStarted]
 
 
 class RunMonitor:
-    """The runs that are launching or running, each with a descriptor that becomes ready when it must be checked."""
+    """The runs that are launching or running, each with a descriptor that becomes ready when it must be checked.
+
+    `is_draining`: start no flows of jobs that have waited for free nodes. Another controller adopts them.
+    """
 
     def __init__(self, store: Store, clock: Clock, executors: ExecutorSet) -> None:
         self._store = store
@@ -49,6 +52,7 @@ class RunMonitor:
         self.failed_launches = FailedLaunches(clock)
         self._to_check: dict[str, Handle] = {}
         self._selector: selectors.BaseSelector | None = None
+        self.is_draining = False
         self._listened = 0.0
         self._shortage: str | None = None
         self._refused: list[Run] = []
@@ -67,9 +71,14 @@ class RunMonitor:
         self.commit(self.find_ended([], everything=True), [])
 
     @property
+    def has_flows(self) -> bool:
+        """Whether there are attempts that may run a flow, or that start one soon: not jobs that wait for nodes."""
+        return not all(map(is_job_without_flow, self._active.values()))
+
+    @property
     def is_launching(self) -> bool:
         """Whether an attempt is expected to become ready soon."""
-        return any(_is_starting(active) and not _may_wait(active) for active in self._active.values())
+        return any(is_starting(active) and not waits_for_node(active) for active in self._active.values())
 
     def take_shortage(self) -> str | None:
         """Return what launches have lacked since the last call, so that their runs wait again; None if nothing."""
@@ -127,6 +136,8 @@ class RunMonitor:
         None unless all of `ended` are final now and all of `batch` were claimed.
         """
         going = [active for active in self._active.values() if active.phase is Phase.READY]
+        if self.is_draining:
+            going = [active for active in going if not is_job_without_flow(active)]
         if not (ended or going or batch):
             self._to_check.clear()
             return 0
@@ -181,13 +192,15 @@ class RunMonitor:
             self._executors.close()  # what launches use may be the cause
         for active in late:
             self._abandon(active)
-        return [active for active in self._active.values() if active.phase is Phase.AWAITING_END or _may_wait(active)]
+        return [
+            active for active in self._active.values() if active.phase is Phase.AWAITING_END or waits_for_node(active)
+        ]
 
     def _is_late(self, active: Handle) -> bool:
         """Whether it has not become ready in time, also after reading the messages that arrived meanwhile."""
-        if not _is_starting(active) or self._listened < active.ready_by:
+        if not is_starting(active) or self._listened < active.ready_by:
             return False
-        return not active.receive() or _is_starting(active)
+        return not active.receive() or is_starting(active)
 
     def _take_over(self) -> None:
         """Add the runs that are being launched or running and are not monitored yet."""
@@ -388,12 +401,3 @@ class RunMonitor:
         if self._selector is not None and descriptor is not None:
             with suppress(KeyError, ValueError):
                 self._selector.unregister(descriptor)
-
-
-def _is_starting(active: Handle) -> bool:
-    return active.phase is Phase.STARTING
-
-
-def _may_wait(active: Handle) -> bool:
-    """Whether it may start as late as it wants, such as when a node is free."""
-    return _is_starting(active) and active.ready_by == math.inf

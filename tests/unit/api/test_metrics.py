@@ -217,7 +217,8 @@ def test_the_page_of_operations_lists_every_alert_with_its_severity() -> None:
 
 
 def test_the_page_of_the_api_lists_every_metric_with_its_labels(active: Served) -> None:
-    described = {"controller_queue_limit": {"queue"}}  # no queue has a limit here
+    # No queue has a limit here, and no executor is on a cluster.
+    described = {"controller_queue_limit": {"queue"}, "controller_executor_ready": {"executor"}}
     for family in text_parser.text_string_to_metric_families(active.get("/metrics").text):
         name = f"{family.name}_total" if family.type == "counter" else family.name
         labels = {label for sample in family.samples for label in sample.labels} - {"le"}

@@ -10,7 +10,8 @@ import pytest
 
 from controller.model.runs import Run, RunState
 from controller.operations.cancel import cancel_run
-from tests.conftest import wait_until
+from controller.runs.executors.remote.seat import Stage
+from tests.conftest import PATIENCE_SECONDS, wait_until
 from tests.process_engine import ProcessEngine
 from tests.remote_parts import AdvancedClock, RemoteController, free_port, passing_time
 from tests.unit.runs.conftest import GRACE, PATH, World, attempts
@@ -211,6 +212,38 @@ def test_a_job_that_was_submitted_by_an_earlier_controller_starts_once(cluster: 
     cluster.start()
     wait_until(lambda: cluster.flow_pid)
     cluster.check_single_start(run)
+
+
+def test_draining_does_not_wait_for_a_job_that_has_not_started(cluster: Cluster) -> None:
+    run = cluster.submit_while_full()
+    assert cluster.world.engine is not None
+    assert cluster.world.engine.drain(PATIENCE_SECONDS)
+    cluster.stop()
+    cluster.engine.set_full(False)
+    cluster.start()
+    wait_until(lambda: cluster.flow_pid)
+    cluster.check_single_start(run)
+
+
+def test_a_job_that_gets_its_node_while_the_controller_drains_starts_with_the_next_controller(cluster: Cluster) -> None:
+    first = cluster.begin()
+    cluster.world.declare(later=f"name: later\ncommand: [touch, '{cluster.home}/later']\n")
+    cluster.engine.set_full(True)
+    later = cluster.world.trigger("later")
+    wait_until(lambda: len(cluster.engine.jobs) == 2)
+    assert cluster.world.engine is not None
+    assert not cluster.world.engine.drain(0)
+    cluster.engine.set_full(False)
+    wait_until(lambda: any(seat.stage is Stage.ASKING for seat in cluster.remote.desk.seats()))
+    cluster.open_gate()
+    assert cluster.world.engine.drain(PATIENCE_SECONDS)
+    assert cluster.world.find(first).state is RunState.SUCCEEDED
+    assert not (cluster.home / "later").exists()
+    cluster.stop()
+    cluster.start()
+    assert cluster.world.wait(later).state is RunState.SUCCEEDED
+    [attempt] = attempts(cluster.world, later)
+    assert attempt.number == 1
 
 
 def test_a_run_that_is_cancelled_before_its_job_starts_never_starts(cluster: Cluster) -> None:

@@ -114,8 +114,9 @@ def test_a_name_that_postgresql_would_cut_off_is_refused() -> None:
         ("# ours\nproject:  'sales-eu'   # the shop\nqueues: {}\n", "sales-eu"),
         ('queues: {}\nproject: "a1"', "a1"),
         ("defaults:\n  project: sales\n", None),
-        ("project: Sales\n", None),
-        ("project: {a: b}\n", None),
+        ('"project": sales\n', "sales"),
+        ("project: sales\r\nqueues: {}\r\n", "sales"),
+        ("projects: Sales\nproject:Sales\n", None),
         ("queues: {}\n", None),
     ],
 )
@@ -123,6 +124,33 @@ def test_a_local_repository_names_its_project(tmp_path: Path, content: str, name
     assert chosen_project(None, tmp_path) is None
     (tmp_path / "controller.yaml").write_text(content)
     assert chosen_project(None, tmp_path) == name
+    assert chosen_project("hr", tmp_path) == "hr"
+
+
+@pytest.mark.parametrize(
+    ("content", "place", "value"),
+    [
+        ("# ours\nproject: Sales # the shop\n", "2:10", "'Sales'"),
+        ("project:   'sales team'\n", "1:12", "'sales team'"),
+        ("project: sales#1\n", "1:10", "'sales#1'"),
+        ("project: -sales-\n", "1:10", "'-sales-'"),
+        ("project: {a: b}\n", "1:10", "'{a: b}'"),
+        (f"project: {'a' * 64}\n", "1:10", f"'{'a' * 64}'"),
+        ("project: M\u00fcller\x1b\n", "1:10", r"'M\xfcller\x1b'"),
+        ("queues: {}\nproject:\n  sales\n", "2:9", "the value of `project`"),
+        ("project: # later\n", "1:10", "the value of `project`"),
+        ("project:", "1:9", "the value of `project`"),
+    ],
+)
+def test_an_invalid_name_in_the_file_is_refused_with_its_place(
+    tmp_path: Path, content: str, place: str, value: str
+) -> None:
+    file = tmp_path / "controller.yaml"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(UsageError) as refused:
+        chosen_project(None, tmp_path)
+    assert refused.value.message == f"{file}:{place}: {value} is not the name of a project."
+    assert str(refused.value.hint).startswith("Write `project: NAME` in one line.")
     assert chosen_project("hr", tmp_path) == "hr"
 
 

@@ -1,7 +1,10 @@
-"""The explanations of reasons: of conditions, of due times that were skipped, of events, and of refused requests."""
+"""The explanations of reasons: of conditions, skipped due times, events, refused requests and errors."""
 
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
+from controller.cli.formats.explained import error_reasons, recorded_reasons
+from controller.cli.formats.explained.recorded_reasons import Row
 from controller.records import dataclass
 
 _FILES = "docs/triggers.md, section When files start no runs"
@@ -22,6 +25,7 @@ class Subject(StrEnum):
     DUE_TIME = "reason of a skipped due time"
     EVENT = "event"
     REQUEST = "reason of a refused request"
+    ERROR = "reason of an error"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -356,5 +360,20 @@ REQUESTS = (
         "Correct the path under `parameters`, or what the sender sends.",
     ),
 )
-REASONS: tuple[Reason, ...] = (*DUE_TIMES, *CONDITIONS, *EVENTS, *REQUESTS)
+
+
+def _reasons(rows: Iterable[Row], subject: Subject) -> Iterator[Reason]:
+    for code, summary, meaning, remedy, page in rows:
+        yield Reason(code=code, subject=subject, summary=summary, meaning=meaning, remedy=remedy, page=page)
+
+
+REASONS: tuple[Reason, ...] = (
+    *DUE_TIMES,
+    *CONDITIONS,
+    *_reasons(recorded_reasons.CONDITIONS, Subject.CONDITION),
+    *EVENTS,
+    *_reasons(recorded_reasons.EVENTS, Subject.EVENT),
+    *REQUESTS,
+    *_reasons(error_reasons.ERRORS, Subject.ERROR),
+)
 """All reasons that are explained."""
