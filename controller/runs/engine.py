@@ -72,18 +72,13 @@ class Engine:
         self._max_running = max_running
         self._on_tick = on_tick
         self._on_failure = on_failure
-        self._monitor = RunMonitor(store, clock, executors)
+        self._monitor = monitor = RunMonitor(store, clock, executors)
         self.statistics = self._monitor.statistics
         self._clock_monitor = ClockMonitor(store, clock)
         self._executor_conditions = ExecutorConditions(store, clock, executors)
         self._queue = Queue(store, clock, max_running)
         self._preparation = LaunchPreparation(
-            pinned_deployments,
-            self._queue,
-            executors,
-            self._monitor.failed_launches,
-            wake=self.wake,
-            refuse=self._monitor.refuse,
+            pinned_deployments, self._queue, executors, monitor.failed_launches, wake=self.wake, refuse=monitor.refuse
         )
         self._backfills = BackfillProgress(store, clock, admission, self.wake)
         self._upstreams = Upstreams(store, clock, admission)

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 from controller.backoff import Backoff
 from controller.clock import Clock
-from controller.model.runs import RunId
+from controller.model.runs import Run, RunId, RunOutcome, RunState
+from controller.runs.executors.executor import Handle
 from controller.time_format import in_utc
 
 MAX_LAUNCHES = 5
@@ -56,6 +57,18 @@ class FailedLaunches:
         ended = {run_id for run_id in self._pausing if not self._failures[run_id].remaining}
         self._pausing -= ended
         return ended
+
+    def outcome_of(self, run: Run, active: Handle) -> RunOutcome | None:
+        """Return the outcome of a run that was not started; None if the run can be launched again."""
+        # A run that is still `launching` has never received GO.
+        if run.state is not RunState.LAUNCHING and (why := active.why_uncertain()) is not None:
+            return RunOutcome(state=RunState.CRASHED, reason=f"outcome unknown: {why}")
+        if run.cancel_reason is not None:
+            return RunOutcome(state=RunState.CANCELLED, reason=run.cancel_reason)
+        if active.ended_on_its_own and self.is_last(run.id):
+            why = active.launch_failure or f"its supervisor exited {MAX_LAUNCHES} times without starting the flow"
+            return RunOutcome(state=RunState.FAILED, reason=f"not launched: {why}")
+        return None
 
     def forget(self, run_id: RunId) -> None:
         """Remove a run that was started, or that has ended."""

@@ -21,7 +21,7 @@ from controller.runs import task_reports
 from controller.runs.away_runs import AwayRuns
 from controller.runs.executors.executor import Alive, Handle, Launchable, NotStarted, Phase, Uncertain
 from controller.runs.executors.executor_set import ExecutorSet
-from controller.runs.failed_launches import MAX_LAUNCHES, FailedLaunches
+from controller.runs.failed_launches import FailedLaunches
 from controller.runs.launch_phases import is_job_without_flow, is_starting, waits_for_node
 from controller.runs.outcomes import log_observations, log_outcome, queue_again, record_outcomes
 from controller.runs.run_statistics import RunStatistics
@@ -347,7 +347,7 @@ class RunMonitor:
                 tx.after_commit(partial(log_observations, run, status))
                 continue
             run = runs.find(tx, run.id) or run
-            if (outcome := self._outcome_without_start(run, active)) is not None:
+            if (outcome := self.failed_launches.outcome_of(run, active)) is not None:
                 outcomes.append((run, outcome))
                 continue
             if active.ended_on_its_own:
@@ -355,18 +355,6 @@ class RunMonitor:
                 tx.after_commit(partial(self.failed_launches.record, run.id, pause, active.launch_failure))
             requeued.append(replace(queue_again(tx, run), reason=active.launch_failure))
         return requeued + record_outcomes(tx, outcomes, now)
-
-    def _outcome_without_start(self, run: Run, active: Handle) -> RunOutcome | None:
-        """Return the outcome of a run that was not started; None if the run can be launched again."""
-        # A run that is still `launching` has never received GO.
-        if run.state is not RunState.LAUNCHING and (why := active.why_uncertain()) is not None:
-            return RunOutcome(state=RunState.CRASHED, reason=f"outcome unknown: {why}")
-        if run.cancel_reason is not None:
-            return RunOutcome(state=RunState.CANCELLED, reason=run.cancel_reason)
-        if active.ended_on_its_own and self.failed_launches.is_last(run.id):
-            why = active.launch_failure or f"its supervisor exited {MAX_LAUNCHES} times without starting the flow"
-            return RunOutcome(state=RunState.FAILED, reason=f"not launched: {why}")
-        return None
 
     def _log_outcomes(self, changed: Sequence[Run]) -> None:
         for run in changed:
