@@ -7,6 +7,7 @@ module that `event_writer` reads.
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # typeshed has no stub of it
+import _thread
 import os
 import sys
 
@@ -30,8 +31,9 @@ class Stop:
     """The handler of SIGTERM in a flow's process: raises RunStopped, or cancels the main task of a running event loop.
 
     `finally` and `with` blocks and atexit functions run as usual. Threads are not waited for afterwards: they end with
-    the process. Child processes that the flow forks get the default handler back. If the flow installs a handler of its
-    own, that one replaces this one.
+    the process. Child processes that the flow forks get the default handler back. The signal is blocked during a fork,
+    because Python discards what a child receives before it runs. If the flow installs a handler of its own, that one
+    replaces this one.
     """
 
     def __init__(self, mark: types.ModuleType) -> None:
@@ -41,6 +43,7 @@ class Stop:
         self.number = _signal.SIGTERM
         self._hook = sys.unraisablehook
         self._before: dict[int, Any] = {}
+        self._masks: dict[int, Any] = {}  # by thread, during a fork
 
     def __repr__(self) -> str:
         return "<stops the run>"
@@ -58,7 +61,21 @@ class Stop:
         for number in (_signal.SIGTERM, _signal.SIGINT) if is_interactive else (_signal.SIGTERM,):
             if _signal.getsignal(number) in (_signal.SIG_DFL, _signal.default_int_handler):
                 self._before[number] = _signal.signal(number, self)
-        os.register_at_fork(after_in_child=self._uninstall)
+        os.register_at_fork(before=self._block, after_in_parent=self._unblock, after_in_child=self._begin_child)
+
+    def _block(self) -> None:
+        # The handler may raise at the end of each call: the mask must be known before the signals are blocked.
+        self._masks[_thread.get_ident()] = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, self._before)
+
+    def _unblock(self) -> None:
+        mask = self._masks.pop(_thread.get_ident(), None)
+        if mask is not None:
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+
+    def _begin_child(self) -> None:
+        self._uninstall()
+        self._unblock()
 
     def _uninstall(self) -> None:
         for number, before in self._before.items():
@@ -100,8 +117,6 @@ class Stop:
         if not isinstance(unraisable.exc_value, RunStopped | KeyboardInterrupt):
             self._hook(unraisable)
         elif not self.is_over:
-            import _thread
-
             self._was_lost = True
             _thread.start_new_thread(self._resend_signal, ())
 

@@ -219,6 +219,25 @@ def test_a_process_forked_by_a_flow_is_ended_by_the_signal(stop: Stop) -> None:
     assert stop(code) == (ENDED, ["up", LINE, "child -15", "atexit"])
 
 
+STOP_AT_ONCE = """
+import os, signal, time, types
+from controller.sdk.termination import Stop
+Stop(types.ModuleType("mark")).install(is_interactive=False)
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # a child runs only once this process waits
+for _ in range(50):
+    child = os.fork()
+    if not child:
+        time.sleep(5)
+        os._exit(0)
+    os.kill(child, signal.SIGTERM)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+"""
+
+
+def test_a_forked_process_is_ended_by_a_signal_that_arrives_before_it_runs() -> None:
+    subprocess.run([sys.executable, "-c", STOP_AT_ONCE], check=True)
+
+
 FINALIZER = "class Last:\n    def __del__(self):\n        say('up')\n        while not stopped():\n            pass\n"
 CALLBACK = "import weakref\nclass Last: ...\ndef gone(_):\n    say('up')\n    while not stopped():\n        pass\n"
 STOPPED = "def stopped():\n    return getattr(sys.modules['_controller_run'], 'is_stopped', False)\n"
