@@ -130,7 +130,7 @@ class DeploymentCache:
 
     def _refresh(self, tx: Transaction, now: datetime) -> None:
         moment = read_moment(tx, now)
-        changed = self._entries.refresh(tx, moment.source)
+        changed = self._entries.refresh(tx, moment.source, now)
         stale = changed | self._newest.refresh(tx, now, changed=changed)
         stale |= _differing(moment.holds, self._holds) | _differing(moment.missed, self._missed)
         stale |= _differing(moment.unwatched, self._unwatched)
@@ -162,13 +162,19 @@ class _Entries:
         self._build = build
         self._last_change: int | None = None
         self._key: tuple[SourceStatus | None, int | None] | None = None
+        self._read_at: datetime | None = None
 
-    def refresh(self, tx: Transaction, source: SourceStatus | None) -> set[str]:
-        """Read changes, and return the names of new, changed and removed deployments."""
-        key = (source, passes.last_number(tx))
+    def refresh(self, tx: Transaction, source: SourceStatus | None, now: datetime) -> set[str]:
+        """Read changes, and return the names of new, changed and removed deployments.
+
+        If the last read was so long ago that a deletion since then may not be recorded any more, all are read.
+        """
+        key, read_at, self._read_at = (source, passes.last_number(tx)), self._read_at, now
         if key == self._key:
             return set()
         changed, last = inventory.find_changed(tx, self._last_change)
+        if read_at is not None and now - read_at > inventory.TOMBSTONES / 2:
+            changed |= self.bases.keys()
         removed = set(changed)
         for group in batches(changed):  # entries have documents, which are needed for a moment only
             for entry in inventory.find_many(tx, group):

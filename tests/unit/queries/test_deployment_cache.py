@@ -310,6 +310,21 @@ def test_a_deployment_with_an_equal_entry_and_another_history_is_read_again(tmp_
     world.close()
 
 
+def test_a_deletion_that_is_not_recorded_any_more_is_noticed_after_a_long_time_without_reads(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    with world.reconcile_pass() as tx:
+        inventory.save(tx, [entry("a"), entry("b"), entry("c")])
+    assert len(world.cache.deployments()) == 3
+    with world.reconcile_pass() as tx:
+        inventory.remove(tx, ["a", "b"], world.clock.now())
+    world.clock.turn(inventory.TOMBSTONES + timedelta(days=1))
+    with world.reconcile_pass() as tx:
+        inventory.remove(tx, ["c"], world.clock.now())
+        inventory.delete_removed(tx, world.clock.now() - inventory.TOMBSTONES)
+    assert world.cache.deployments() == []
+    world.close()
+
+
 def test_only_changed_deployments_are_read_again(tmp_path: Path) -> None:
     world = World(tmp_path)
     with world.reconcile_pass() as tx:
