@@ -167,7 +167,7 @@ class _Entries:
     def refresh(self, tx: Transaction, source: SourceStatus | None, now: datetime) -> set[str]:
         """Read changes, and return the names of new, changed and removed deployments.
 
-        If the last read was so long ago that a deletion since then may not be recorded any more, all are read.
+        A deletion is recorded for a time only: after half of it without a read, all are read.
         """
         key, read_at, self._read_at = (source, passes.last_number(tx)), self._read_at, now
         if key == self._key:

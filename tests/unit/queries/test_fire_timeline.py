@@ -47,7 +47,7 @@ def test_a_row_that_changes_while_its_day_waits_to_be_computed_again_keeps_its_n
 ) -> None:
     monkeypatch.setattr(fire_timeline, "_FEW", 1)
     monkeypatch.setattr(fire_timeline, "_DEPLOYMENTS_BETWEEN_PAUSES", 1)
-    monkeypatch.setattr(fire_timeline, "_PAUSE_SECONDS", 0.2)  # the second day waits so long
+    monkeypatch.setattr(fire_timeline, "_PAUSE_SECONDS", 0.2)  # until the second day is computed
     clock = ManualClock()
     timeline = Timeline(clock)
     daily: dict[str, FireSource] = {
