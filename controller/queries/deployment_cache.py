@@ -167,13 +167,16 @@ class _Entries:
     def refresh(self, tx: Transaction, source: SourceStatus | None, now: datetime) -> set[str]:
         """Read changes, and return the names of new, changed and removed deployments.
 
-        A deletion is recorded for a time only: after half of it without a read, all are read.
+        All are read if the state is an older one, such as a backup, which numbers its changes again. A deletion is
+        recorded for a time only: after half of it without a read, all are read too.
         """
-        key, read_at, self._read_at = (source, passes.last_number(tx)), self._read_at, now
-        if key == self._key:
+        key, before = (source, passes.last_number(tx)), self._key
+        read_at, self._read_at = self._read_at, now
+        if key == before:
             return set()
-        changed, last = inventory.find_changed(tx, self._last_change)
-        if read_at is not None and now - read_at > inventory.TOMBSTONES / 2:
+        is_older = before is not None and (key[1] or 0) < (before[1] or 0)
+        changed, last = inventory.find_changed(tx, None if is_older else self._last_change)
+        if is_older or (read_at is not None and now - read_at > inventory.TOMBSTONES / 2):
             changed |= self.bases.keys()
         removed = set(changed)
         for group in batches(changed):  # entries have documents, which are needed for a moment only

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from controller.manifests import active_deployments
 from controller.manifests.active_deployments import ActiveDeployments
@@ -322,6 +322,23 @@ def test_a_deletion_that_is_not_recorded_any_more_is_noticed_after_a_long_time_w
         inventory.remove(tx, ["c"], world.clock.now())
         inventory.delete_removed(tx, world.clock.now() - inventory.TOMBSTONES)
     assert world.cache.deployments() == []
+    world.close()
+
+
+def test_a_standby_notices_that_the_database_was_restored_from_a_backup(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    with world.reconcile_pass() as tx:
+        inventory.save(tx, [entry("a")])
+    for generation in (2, 3):
+        with world.reconcile_pass() as tx:
+            inventory.save(tx, [entry("b", generation=generation)])
+    assert len(world.cache.deployments()) == 2
+    with world.store.write() as tx:  # the backup has the first pass; the next controller then takes another one
+        tx.connection.execute(text("DELETE FROM passes"))
+        tx.connection.execute(text("DELETE FROM inventory WHERE name = 'b'"))
+    with world.reconcile_pass() as tx:
+        inventory.save(tx, [entry("c")])
+    assert [view.name for view in world.cache.deployments()] == ["a", "c"]
     world.close()
 
 
