@@ -53,6 +53,7 @@ class DeploymentCache:
         self._clock = clock
         self._lock = threading.Lock()
         self._stamp: int | None = None
+        self._is_complete = True
         self._at = self._until = datetime.min.replace(tzinfo=UTC)
         self._entries = _Entries(build)
         self._newest = _NewestRuns()
@@ -123,12 +124,16 @@ class DeploymentCache:
     def _current_rows(self) -> list[DeploymentView]:
         now, stamp = self._clock.now(), self._changes.stamp()
         if stamp != self._stamp or not self._at <= now < self._until:
+            was_complete, self._is_complete = self._is_complete, False
             with self._store.read() as tx:
-                self._refresh(tx, now)
-            self._stamp, self._at = stamp, now
+                self._refresh(tx, now, everything=not was_complete)
+            self._stamp, self._at, self._is_complete = stamp, now, True
         return self._rows.in_order
 
-    def _refresh(self, tx: Transaction, now: datetime) -> None:
+    def _refresh(self, tx: Transaction, now: datetime, *, everything: bool) -> None:
+        """Read what has changed and make its rows again; with `everything` all, because the last read failed."""
+        if everything:
+            self._newest = _NewestRuns()
         moment = read_moment(tx, now)
         changed = self._entries.refresh(tx, moment.source, now)
         stale = changed | self._newest.refresh(tx, now, changed=changed)
@@ -138,7 +143,7 @@ class DeploymentCache:
         bases = self._entries.bases
         if self._executors != moment.executors.keys():
             stale |= {name for name, base in bases.items() if base.executor is not None}
-        if not depends_on_same_source(self._source, moment.source) or now < self._at:
+        if everything or not depends_on_same_source(self._source, moment.source) or now < self._at:
             stale = {*bases, *self._rows.names()}
         if self._source != moment.source:
             stale |= self._never_valid

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import event, text
 
+from controller.errors import StateError
 from controller.manifests import active_deployments
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.manifests.build import build_deployment
@@ -339,6 +340,30 @@ def test_a_standby_notices_that_the_database_was_restored_from_a_backup(tmp_path
     with world.reconcile_pass() as tx:
         inventory.save(tx, [entry("c")])
     assert [view.name for view in world.cache.deployments()] == ["a", "c"]
+    world.close()
+
+
+def test_a_read_that_failed_after_it_had_read_changes_loses_none_of_them(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    with world.reconcile_pass() as tx:
+        inventory.save(tx, [entry("a"), entry("b")])
+    world.cache.deployments()
+    with world.reconcile_pass() as tx:
+        inventory.save(tx, [entry("a", generation=2)])
+        inventory.remove(tx, ["b"], NOW)
+
+    def fail(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if "FROM runs" in statement:
+            raise StateError("the connection is lost")
+
+    with world.store.read() as tx:
+        engine = tx.connection.engine
+    event.listen(engine, "before_cursor_execute", fail)
+    with pytest.raises(StateError):
+        world.cache.deployments()
+    event.remove(engine, "before_cursor_execute", fail)
+    with world.store.read() as tx:
+        assert world.cache.deployments() == list_deployments(tx, NOW)
     world.close()
 
 
