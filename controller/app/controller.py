@@ -63,7 +63,6 @@ log = logging.getLogger(__name__)
 
 LONGEST_RETRY = timedelta(minutes=15)
 """The longest interval between attempts to read a remote source that keeps failing, to spare a server that is down."""
-
 PASS_DEADLINE = timedelta(minutes=2)
 """After this long a pass is reported as overdue. Git commands and Python specs that hang time out sooner."""
 FETCH_DEADLINE = timedelta(minutes=20)

@@ -142,10 +142,12 @@ def peer_user(connection: socket.socket) -> int:
 def _wait(connection: socket.socket) -> int | None:
     """Wait for the exit code. None if the command was not started."""
     connection.settimeout(None)
+    answer = b""
     try:
         if connection.recv(16) != STARTED:
             return None
-        answer = connection.recv(16)
+        with suppress(OSError):  # it was started, so it must not run again
+            answer = connection.recv(16)
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except OSError:

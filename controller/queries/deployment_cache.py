@@ -53,6 +53,7 @@ class DeploymentCache:
         self._clock = clock
         self._lock = threading.Lock()
         self._stamp: int | None = None
+        self._is_complete = True
         self._at = self._until = datetime.min.replace(tzinfo=UTC)
         self._entries = _Entries(build)
         self._newest = _NewestRuns()
@@ -123,14 +124,18 @@ class DeploymentCache:
     def _current_rows(self) -> list[DeploymentView]:
         now, stamp = self._clock.now(), self._changes.stamp()
         if stamp != self._stamp or not self._at <= now < self._until:
+            was_complete, self._is_complete = self._is_complete, False
             with self._store.read() as tx:
-                self._refresh(tx, now)
-            self._stamp, self._at = stamp, now
+                self._refresh(tx, now, everything=not was_complete)
+            self._stamp, self._at, self._is_complete = stamp, now, True
         return self._rows.in_order
 
-    def _refresh(self, tx: Transaction, now: datetime) -> None:
+    def _refresh(self, tx: Transaction, now: datetime, *, everything: bool) -> None:
+        """Read what has changed and make its rows again; with `everything` all, because the last read failed."""
+        if everything:
+            self._newest = _NewestRuns()
         moment = read_moment(tx, now)
-        changed = self._entries.refresh(tx, moment.source)
+        changed = self._entries.refresh(tx, moment.source, now)
         stale = changed | self._newest.refresh(tx, now, changed=changed)
         stale |= _differing(moment.holds, self._holds) | _differing(moment.missed, self._missed)
         stale |= _differing(moment.unwatched, self._unwatched)
@@ -138,7 +143,7 @@ class DeploymentCache:
         bases = self._entries.bases
         if self._executors != moment.executors.keys():
             stale |= {name for name, base in bases.items() if base.executor is not None}
-        if not depends_on_same_source(self._source, moment.source) or now < self._at:
+        if everything or not depends_on_same_source(self._source, moment.source) or now < self._at:
             stale = {*bases, *self._rows.names()}
         if self._source != moment.source:
             stale |= self._never_valid
@@ -162,13 +167,22 @@ class _Entries:
         self._build = build
         self._last_change: int | None = None
         self._key: tuple[SourceStatus | None, int | None] | None = None
+        self._read_at: datetime | None = None
 
-    def refresh(self, tx: Transaction, source: SourceStatus | None) -> set[str]:
-        """Read changes, and return the names of new, changed and removed deployments."""
-        key = (source, passes.last_number(tx))
-        if key == self._key:
+    def refresh(self, tx: Transaction, source: SourceStatus | None, now: datetime) -> set[str]:
+        """Read changes, and return the names of new, changed and removed deployments.
+
+        All are read if the state is an older one, such as a backup, which numbers its changes again. A deletion is
+        recorded for a time only: after half of it without a read, all are read too.
+        """
+        key, before = (source, passes.last_number(tx)), self._key
+        read_at, self._read_at = self._read_at, now
+        if key == before:
             return set()
-        changed, last = inventory.find_changed(tx, self._last_change)
+        is_older = before is not None and (key[1] or 0) < (before[1] or 0)
+        changed, last = inventory.find_changed(tx, None if is_older else self._last_change)
+        if is_older or (read_at is not None and now - read_at > inventory.TOMBSTONES / 2):
+            changed |= self.bases.keys()
         removed = set(changed)
         for group in batches(changed):  # entries have documents, which are needed for a moment only
             for entry in inventory.find_many(tx, group):

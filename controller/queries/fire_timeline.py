@@ -189,10 +189,10 @@ class Timeline:
         with self._queue_lock:
             changes, self._queue = self._queue, {}
         for name, source in changes.items():
-            self._pending.pop(name, None)
             if source is None:
+                self._pending.pop(name, None)
                 self._days.remove(name)
-            elif not self._days.has(name, source):
+            elif name in self._pending or not self._days.has(name, source):  # a day that waits may be incomplete
                 self._pending[name] = source
         self._pending = self._days.take_outdated(now) | self._pending
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
 from controller.model.deployments import Deployment
@@ -15,9 +15,6 @@ from controller.reconcile.holiday_upgrade import record_holidays
 from controller.reconcile.plan import Kept, Plan, Update
 from controller.records import dataclass
 from controller.store import Transaction, events, inventory, source_status, webhooks
-
-TOMBSTONES = timedelta(days=30)
-"""How long a deleted deployment can be restored."""
 
 
 class Settle(Protocol):
@@ -66,7 +63,7 @@ def apply(
     dependants = record_dependencies(tx, plan, now) if plan.changes_anything else []
     holidays = record_holidays(tx, plan, now)
     if plan.delete:
-        inventory.delete_removed(tx, now - TOMBSTONES)
+        inventory.delete_removed(tx, now - inventory.TOMBSTONES)
     new = _status(plan, before, now)
     source_status.save(tx, new)  # first: events have its environment
     events.append(tx, status.plan_events(plan, now))

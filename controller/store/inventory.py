@@ -1,7 +1,7 @@
 """The table of active deployments, one row per deployment. Rows of deleted ones stay as tombstones for a time."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -32,6 +32,8 @@ from controller.store.sql_functions import elements, json_kind
 from controller.store.store import Transaction
 from controller.store.trigger_tables import finished_upstreams, gates, releases, seen_files, watch_problems
 
+TOMBSTONES = timedelta(days=30)
+"""How long a deleted deployment can be restored."""
 _BATCH = 500
 _IS_LISTED = (inventory.c.project == bindparam("of_project"), inventory.c.name.in_(listed("names")))
 _FIND_MANY = Prepared(select(inventory).where(*_IS_LISTED, inventory.c.removed_at.is_(None)))

@@ -2,16 +2,19 @@
 
 import json
 import os
+import select
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from controller import __version__
-from controller.cli.command_client import SOCKET, run_in_server
+from controller.cli.command_client import SOCKET, STARTED, _wait, run_in_server
 from controller.cli.command_server import _read_request
 from controller.cli.forwarded_commands import is_forwarded
 from controller.cli.main import GROUPS
+from tests.conftest import wait_until
 from tests.generated.option_tables import leaves
 
 READING = {
@@ -69,6 +72,17 @@ def test_a_server_of_another_user_is_not_used_and_gets_no_request(
         assert run_in_server(["status"]) is None
         with listener.accept()[0] as connection:
             assert connection.recv(1 << 20) == b""
+
+
+def test_a_command_that_was_started_does_not_run_again_if_the_connection_fails() -> None:
+    client, server = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with client, server, ThreadPoolExecutor() as pool:
+        client.send(b"unread, so that closing the other end resets the connection")
+        server.send(STARTED)
+        answer = pool.submit(_wait, client)
+        wait_until(lambda: not select.select([client], [], [], 0)[0])
+        server.close()
+        assert answer.result() == 2
 
 
 def test_a_request_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

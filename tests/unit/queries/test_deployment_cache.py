@@ -13,8 +13,9 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from sqlalchemy import event
+from sqlalchemy import event, text
 
+from controller.errors import StateError
 from controller.manifests import active_deployments
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.manifests.build import build_deployment
@@ -307,6 +308,62 @@ def test_a_deployment_with_an_equal_entry_and_another_history_is_read_again(tmp_
         inventory.save(tx, [entry("a")])
     rows = {view.name: view.last_run is None for view in world.cache.deployments()}
     assert rows == {"a": True, "b": True, "c": False}
+    world.close()
+
+
+def test_a_deletion_that_is_not_recorded_any_more_is_noticed_after_a_long_time_without_reads(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    with world.reconcile_pass() as tx:
+        inventory.save(tx, [entry("a"), entry("b"), entry("c")])
+    assert len(world.cache.deployments()) == 3
+    with world.reconcile_pass() as tx:
+        inventory.remove(tx, ["a", "b"], world.clock.now())
+    world.clock.turn(inventory.TOMBSTONES + timedelta(days=1))
+    with world.reconcile_pass() as tx:
+        inventory.remove(tx, ["c"], world.clock.now())
+        inventory.delete_removed(tx, world.clock.now() - inventory.TOMBSTONES)
+    assert world.cache.deployments() == []
+    world.close()
+
+
+def test_a_standby_notices_that_the_database_was_restored_from_a_backup(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    with world.reconcile_pass() as tx:
+        inventory.save(tx, [entry("a")])
+    for generation in (2, 3):
+        with world.reconcile_pass() as tx:
+            inventory.save(tx, [entry("b", generation=generation)])
+    assert len(world.cache.deployments()) == 2
+    with world.store.write() as tx:  # the backup has the first pass; the next controller then takes another one
+        tx.connection.execute(text("DELETE FROM passes"))
+        tx.connection.execute(text("DELETE FROM inventory WHERE name = 'b'"))
+    with world.reconcile_pass() as tx:
+        inventory.save(tx, [entry("c")])
+    assert [view.name for view in world.cache.deployments()] == ["a", "c"]
+    world.close()
+
+
+def test_a_read_that_failed_after_it_had_read_changes_loses_none_of_them(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    with world.reconcile_pass() as tx:
+        inventory.save(tx, [entry("a"), entry("b")])
+    world.cache.deployments()
+    with world.reconcile_pass() as tx:
+        inventory.save(tx, [entry("a", generation=2)])
+        inventory.remove(tx, ["b"], NOW)
+
+    def fail(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if "FROM runs" in statement:
+            raise StateError("the connection is lost")
+
+    with world.store.read() as tx:
+        engine = tx.connection.engine
+    event.listen(engine, "before_cursor_execute", fail)
+    with pytest.raises(StateError):
+        world.cache.deployments()
+    event.remove(engine, "before_cursor_execute", fail)
+    with world.store.read() as tx:
+        assert world.cache.deployments() == list_deployments(tx, NOW)
     world.close()
 
 

@@ -42,6 +42,27 @@ def test_many_changes_are_computed_in_one_background_thread_while_the_last_times
     wait_until(lambda: not running())
 
 
+def test_a_row_that_changes_while_its_day_waits_to_be_computed_again_keeps_its_next_fire_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fire_timeline, "_FEW", 1)
+    monkeypatch.setattr(fire_timeline, "_DEPLOYMENTS_BETWEEN_PAUSES", 1)
+    monkeypatch.setattr(fire_timeline, "_PAUSE_SECONDS", 0.2)  # until the second day is computed
+    clock = ManualClock()
+    timeline = Timeline(clock)
+    daily: dict[str, FireSource] = {
+        name: ((Schedule(id=name, rule=Cron(expression="0 13 * * *")),), None) for name in ("a", "b", "c")
+    }
+    timeline.change(daily)
+    timeline.upcoming()
+    clock.turn(HOUR)  # all fire now
+    timeline.upcoming()
+    timeline.change(daily)  # their runs have started
+    timeline.upcoming()
+    wait_until(lambda: not running())
+    assert timeline.upcoming() == find_upcoming(daily.items(), clock.now())
+
+
 def mixed() -> dict[str, FireSource]:
     """Deployments that fire once, daily, weekly, on few days, and often."""
     crons = [f"{7 * number % 60} {number % 24} * * *" for number in range(30)]
