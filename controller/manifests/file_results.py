@@ -1,7 +1,6 @@
 """The result for one version of one manifest on its own. `reader` reads each changed file with `read_file`. Pure."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from controller.manifests.build import BuildResult
@@ -13,6 +12,7 @@ from controller.manifests.yaml.nodes import Position, Problem
 from controller.model.findings import Finding, Severity, by_place
 from controller.model.shared_values import share
 from controller.model.snapshots import ManifestFile
+from controller.records import dataclass
 
 MAX_FINDINGS_PER_FILE = 200
 MAX_PER_FILE = 10_000

@@ -8,7 +8,7 @@ that a commit always gives the same documents.
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -116,9 +116,9 @@ class RenderedSource:
         """Return whether `checkout` would return immediately."""
         return self._source.has_checkout(revision)
 
-    def collect(self, keep: Collection[str]) -> None:
+    def collect(self, find_needed: Callable[[], Collection[str]]) -> None:
         """Remove the checkouts of all other revisions."""
-        self._source.collect(keep)
+        self._source.collect(find_needed)
 
     def interrupt(self) -> None:
         """Interrupt a long `observe` or the execution of a spec. No spec is executed from now on."""

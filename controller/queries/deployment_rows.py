@@ -3,11 +3,11 @@
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from controller.queries.attention import may_need_attention
 from controller.queries.deployments import DeploymentState, DeploymentView, sort_key
+from controller.records import dataclass
 
 Start = tuple[datetime, str]
 """The time at which the next run of a deployment starts, and its name."""

@@ -324,10 +324,12 @@ class Reconciler:
         The code of a last valid version is exported before that, so that it survives even if git loses the commit.
         """
         pinned = {entry.pinned for entry in self._recorded.values() if entry.pinned}
-        with self._store.read() as tx:
-            keep = runs.active_revisions(tx) | pinned
-        if self._status.last_applied_revision is not None:
-            keep.add(self._status.last_applied_revision)
+        kept = {*pinned, *filter(None, [self._status.last_applied_revision])}
+
+        def find_needed() -> set[str]:
+            with self._store.read() as tx:
+                return runs.active_revisions(tx) | kept
+
         for revision in pinned:
             try:
                 self._source.checkout(revision)
@@ -335,7 +337,7 @@ class Reconciler:
                 fields = {"revision": revision, "error": str(error)}
                 log.warning("The code of a last valid version can't be exported", extra=fields)
         try:
-            self._source.collect(keep)
+            self._source.collect(find_needed)
         except (SourceError, OSError) as error:
             log.warning("Garbage collection of old exports failed", extra={"error": str(error)})
 

@@ -24,7 +24,7 @@ import secrets
 import shutil
 import tempfile
 import threading
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -140,18 +140,30 @@ class Exports:
             ) from error
         return self.root(commit)
 
-    def collect(self, keep: Collection[str]) -> None:
-        """Remove all exports except `keep`, and incomplete ones that a crashed controller left. Raises SourceError.
+    def collect(self, find_needed: Callable[[], Collection[str]]) -> None:
+        """Remove all exports except the needed ones, and incomplete ones that a crashed controller left.
 
-        Exports that a run still executes are not removed.
+        Exports that a run still executes are not removed. No export is verified between `find_needed` and the removal,
+        so an export that was verified for a run is not removed if `find_needed` includes waiting runs.
+
+        Raises:
+            SourceError: an export could not be removed.
         """
         failed: OSError | None = None
-        for child in self._directory.iterdir() if self._directory.is_dir() else ():
-            if child.name in keep or child.name.startswith(self._own_prefix) or _is_used(child, keep):
-                continue
-            self._verified.pop(child.name, None)
+        discarded: list[Path] = []
+        with self._lock:
+            needed = find_needed()
+            for child in self._directory.iterdir() if self._directory.is_dir() else ():
+                if child.name in needed or child.name.startswith(self._own_prefix) or _is_used(child, needed):
+                    continue
+                self._verified.pop(child.name, None)
+                try:
+                    discarded.append(self._set_aside(child))
+                except OSError as error:
+                    failed = error
+        for path in discarded:
             try:
-                self._discard(child)
+                _remove(path)
             except OSError as error:
                 failed = error
         if failed is not None:
@@ -192,13 +204,11 @@ class Exports:
         for replaced in self._directory.glob(f"{_REPLACED}{commit}-*"):
             if not _is_used(replaced, (commit,)):
                 with contextlib.suppress(OSError):
-                    self._discard(replaced)
+                    _remove(self._set_aside(replaced))
 
-    def _discard(self, child: Path) -> None:
-        # Renamed first, so that a removal that is interrupted leaves no incomplete tree under the name of an export.
-        discarded = child.with_name(f"{self._own_prefix}{child.name}")
-        child.rename(discarded)
-        _remove(discarded)
+    def _set_aside(self, child: Path) -> Path:
+        """Rename what will be removed, so that an interrupted removal leaves no incomplete tree with the old name."""
+        return child.rename(child.with_name(f"{self._own_prefix}{child.name}"))
 
     @contextmanager
     def _work_directory(self) -> Iterator[Path]:

@@ -1,7 +1,7 @@
 """The protocol of all sources. Other packages depend on this protocol, not on the kinds of sources."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import fields
 from datetime import datetime
 from enum import StrEnum
@@ -94,8 +94,8 @@ class Source(Protocol):
         """Whether `checkout` would return at once."""
         ...
 
-    def collect(self, keep: Collection[str]) -> None:
-        """Remove the exports of all revisions except `keep`."""
+    def collect(self, find_needed: Callable[[], Collection[str]]) -> None:
+        """Remove the exports of all revisions except the needed ones. Meanwhile, no checkout is returned to a run."""
         ...
 
     def interrupt(self) -> None:

@@ -121,7 +121,7 @@ class MemorySource:
     def interrupt(self) -> None:
         """Do nothing: no call blocks."""
 
-    def collect(self, keep: Collection[str]) -> None:
+    def collect(self, find_needed: Callable[[], Collection[str]]) -> None:
         """Do nothing: every revision is kept."""
 
     def watched_paths(self) -> tuple[WatchedPath, ...]:

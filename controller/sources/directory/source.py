@@ -7,7 +7,7 @@ they are when it starts: nothing is pinned.
 import errno
 import hashlib
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,7 +119,7 @@ class DirectorySource:
         """Return True, because the directory itself is the checkout."""
         return True
 
-    def collect(self, keep: Collection[str]) -> None:
+    def collect(self, find_needed: Callable[[], Collection[str]]) -> None:
         """Do nothing, because there are no exports."""
 
     def interrupt(self) -> None:

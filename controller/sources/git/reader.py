@@ -1,7 +1,7 @@
 """Reads, exports and compares commits. The base class of all git sources."""
 
 import contextlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import partial
@@ -142,9 +142,9 @@ class CommitReader:
         """Whether the export exists and has been verified."""
         return self._exports.is_ready(commit_of(revision))
 
-    def collect(self, keep: Collection[str]) -> None:
+    def collect(self, find_needed: Callable[[], Collection[str]]) -> None:
         """Remove the exports of all other commits."""
-        self._exports.collect({commit_of(revision) for revision in keep})
+        self._exports.collect(lambda: {commit_of(revision) for revision in find_needed()})
 
     def _open(self, commit: str | None = None) -> AbstractContextManager[OpenRepository]:  # noqa: ARG002
         """Open the repository to read `commit`, if that is known."""

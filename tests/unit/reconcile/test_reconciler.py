@@ -2,7 +2,7 @@
 
 import shutil
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -390,7 +390,7 @@ def test_an_unavailable_source_is_recorded_once_the_state_can_be_written(world: 
 
 def test_failed_garbage_collection_does_not_fail_the_pass(world: World, caplog: pytest.LogCaptureFixture) -> None:
     class Stuck(DirectorySource):
-        def collect(self, keep: Collection[str]) -> None:  # noqa: ARG002
+        def collect(self, find_needed: Callable[[], Collection[str]]) -> None:  # noqa: ARG002
             raise SourceError("It is stuck.")
 
     world.restart(source=Stuck(world.root, path="deployments"))

@@ -180,7 +180,7 @@ def test_the_depth_of_the_tree_is_limited(tmp_path: Path) -> None:
 
 def test_checkout_returns_the_directory_itself(tmp_path: Path) -> None:
     source = source_of(tmp_path)
-    source.collect([])
+    source.collect(lambda: [])
     assert source.has_checkout("dir@sha256:0")
     assert source.checkout("dir@sha256:0") == tmp_path
 

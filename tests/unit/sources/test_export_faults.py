@@ -207,7 +207,7 @@ def test_leftovers_of_a_crash_between_two_renames_are_collected(tmp_path: Path) 
     folder.rename(aside)
     (tmp_path / "exports" / ".0badf00d-half").mkdir()
     assert made_anew(exports)
-    exports.collect([COMMIT])
+    exports.collect(lambda: [COMMIT])
     assert [path.name for path in (tmp_path / "exports").iterdir()] == [COMMIT]
 
 
@@ -246,12 +246,12 @@ def test_a_replaced_export_stays_until_the_run_that_executes_it_has_ended(tmp_pa
     change_mode(root)
     exports = Exports(tmp_path / "exports")
     assert made_anew(exports)
-    exports.collect([COMMIT])
-    exports.collect([])
+    exports.collect(lambda: [COMMIT])
+    exports.collect(lambda: [])
     assert sorted(os.listdir(inside)) == ["a.py", "deep"]  # noqa: PTH208
     os.close(inside)
     os.close(held)
-    exports.collect([COMMIT])
+    exports.collect(lambda: [COMMIT])
     assert list((tmp_path / "exports").iterdir()) == []
 
 
@@ -261,10 +261,10 @@ def test_an_export_by_an_older_version_is_replaced_and_stays_while_its_commit_is
     (folder / "complete").unlink()
     (folder / "lock").unlink()
     assert made_anew(exports)
-    exports.collect([COMMIT])
+    exports.collect(lambda: [COMMIT])
     names = {path.name.partition("-")[0] for path in (tmp_path / "exports").iterdir()}
     assert names == {COMMIT, ".replaced"}
-    exports.collect([])
+    exports.collect(lambda: [])
     assert list((tmp_path / "exports").iterdir()) == []
 
 

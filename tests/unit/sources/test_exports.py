@@ -1,6 +1,7 @@
 """An export of a commit is complete, immutable, and has no link to the outside."""
 
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,7 @@ def test_an_incomplete_export_of_a_crashed_controller_is_ignored_and_collected(t
     half.chmod(0o555)
     exports = Exports(tmp_path / "exports")
     assert not exports.has(COMMIT)
-    exports.collect([COMMIT])
+    exports.collect(lambda: [COMMIT])
     assert list((tmp_path / "exports").iterdir()) == []
 
 
@@ -104,10 +105,25 @@ def test_unused_exports_are_removed_and_the_others_stay(tmp_path: Path) -> None:
     for commit in (COMMIT, other):
         root = exports.write(commit, [file("deep/down/a.py")])
         (root.parent / "pycache").mkdir()
-    exports.collect([other])
+    exports.collect(lambda: [other])
     assert [path.name for path in (tmp_path / "exports").iterdir()] == [other]
     assert exports.has(other)
     assert not exports.has(COMMIT)
+
+
+def test_no_export_is_verified_between_the_search_for_needed_ones_and_the_removal(tmp_path: Path) -> None:
+    exports = Exports(tmp_path / "exports")
+    exports.write(COMMIT, [file("a.py")])
+    verified: list[bool] = []
+    run = threading.Thread(target=lambda: verified.append(exports.verify(COMMIT)))
+
+    def find_needed() -> list[str]:
+        run.start()
+        return []
+
+    exports.collect(find_needed)
+    run.join()
+    assert verified == [exports.has(COMMIT)] == [False]
 
 
 def test_a_write_that_failed_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -122,12 +138,12 @@ def test_an_export_that_cannot_be_removed_is_reported_and_the_others_are_removed
     stuck = tmp_path / "exports" / ("s" * 255)
     stuck.mkdir()
     with pytest.raises(SourceError, match="could not be removed"):
-        exports.collect([])
+        exports.collect(lambda: [])
     assert list((tmp_path / "exports").iterdir()) == [stuck]
 
 
 def test_collect_does_nothing_before_the_first_export(tmp_path: Path) -> None:
-    Exports(tmp_path / "none").collect([])
+    Exports(tmp_path / "none").collect(lambda: [])
     assert not (tmp_path / "none").exists()
 
 

@@ -32,7 +32,7 @@ def test_the_repository_is_never_written_to(repository: GitRepository, follow: F
     source.read_file(revision, "flows/a.py")
     source.checkout(revision)
     source.watched_paths()
-    source.collect([])
+    source.collect(lambda: [])
     assert listing(repository.path) == before
 
 
