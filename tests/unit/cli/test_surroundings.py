@@ -91,6 +91,22 @@ def test_a_reader_that_has_closed_standard_output_is_no_finding(here: Path) -> N
     os.close(writing)
 
 
+def test_an_interrupt_while_the_program_is_imported_shows_no_traceback(here: Path) -> None:
+    script = """
+import sys
+from controller.__main__ import main
+class Interrupt:
+    def find_spec(self, name, path, target=None):
+        if name == "controller.cli.main":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+sys.argv[1:] = ["schema"]
+main()
+"""
+    process = subprocess.run([sys.executable, "-c", script], cwd=here, capture_output=True, check=False)
+    assert (process.returncode, process.stderr) == (128 + signal.SIGINT, b"")
+
+
 def test_an_unwritable_standard_error_changes_nothing(here: Path) -> None:
     assert _shell(here, '"$0" validate nowhere.yaml 2>/dev/full').returncode == 2
     answer = _shell(here, '"$0" schema 2>&-')
