@@ -17,6 +17,8 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     try:
         sys.exit(_run(sys.argv[1:]))
+    except KeyboardInterrupt:  # while the modules of the command line are imported
+        sys.exit(128 + signal.SIGINT)
     finally:
         gc.freeze()  # or Python would search all modules for garbage before it ends the process
 

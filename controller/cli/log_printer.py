@@ -3,12 +3,12 @@
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from controller.cli.log_output import LogWriter, MatchingLines
-from controller.records import dataclass
 
 if TYPE_CHECKING:
     from controller.runs.log_times import LogTimes

@@ -79,6 +79,9 @@ class _Output(io.FileIO):
     def write(self, data: "Buffer", /) -> int:
         try:
             return super().write(data)
+        except BrokenPipeError:
+            # Without an error number: click would exit with 1, as if there were findings.
+            raise BrokenPipeError("The reader of standard output has closed it.") from None
         except OSError as error:
             error.filename = STANDARD_OUTPUT
             raise

@@ -198,9 +198,13 @@ def counts(tx: Transaction) -> dict[RunState, int]:
 
 
 def count_in_progress(tx: Transaction) -> int:
-    """Return the number of runs whose flow was started, or is about to be started."""
-    by_state = counts(tx)
-    return by_state.get(RunState.RUNNING, 0) + by_state.get(RunState.LAUNCHING, 0)
+    """Return the number of runs whose flow was started, or is about to be started on this machine.
+
+    A job that has not started its flow can wait for a node of its cluster for long.
+    """
+    launching = select(runs.c.id).where(runs.c.project == tx.project, runs.c.state == RunState.LAUNCHING.value)
+    executors = executors_of(tx, [RunId(run_id) for run_id in tx.connection.execute(launching).scalars()])
+    return counts(tx).get(RunState.RUNNING, 0) + sum(name == "local" for name in executors.values())
 
 
 def move(tx: Transaction, run_id: RunId, *, expect: RunState, to: RunState, **changes: Any) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,32 @@ def test_a_full_disk_behind_standard_output_is_reported(here: Path) -> None:
     answer = _shell(here, '"$0" schema >/dev/full')
     assert answer.returncode == 2
     assert answer.stderr == b"error: Cannot write to standard output: No space left on device.\n"
+
+
+def test_a_reader_that_has_closed_standard_output_is_no_finding(here: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    program = str(Path(sys.executable).parent / "controller")
+    for arguments in (["schema"], ["trigger", "--help"], ["validate", "--help-all"], ["explain", "Applied"]):
+        process = subprocess.run([program, *arguments], cwd=here, stdout=writing, stderr=subprocess.PIPE, check=False)
+        assert (process.returncode, process.stderr) == (128 + signal.SIGPIPE, b"")
+    os.close(writing)
+
+
+def test_an_interrupt_while_the_program_is_imported_shows_no_traceback(here: Path) -> None:
+    script = """
+import sys
+from controller.__main__ import main
+class Interrupt:
+    def find_spec(self, name, path, target=None):
+        if name == "controller.cli.main":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+sys.argv[1:] = ["schema"]
+main()
+"""
+    process = subprocess.run([sys.executable, "-c", script], cwd=here, capture_output=True, check=False)
+    assert (process.returncode, process.stderr) == (128 + signal.SIGINT, b"")
 
 
 def test_an_unwritable_standard_error_changes_nothing(here: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from controller.model.runs import Run, RunState
 from controller.operations.cancel import cancel_run
 from controller.runs.executors.remote.seat import Stage
+from controller.store.runs import count_in_progress
 from tests.conftest import PATIENCE_SECONDS, wait_until
 from tests.process_engine import ProcessEngine
 from tests.remote_parts import AdvancedClock, RemoteController, free_port, passing_time
@@ -218,6 +219,8 @@ def test_draining_does_not_wait_for_a_job_that_has_not_started(cluster: Cluster)
     run = cluster.submit_while_full()
     assert cluster.world.engine is not None
     assert cluster.world.engine.drain(PATIENCE_SECONDS)
+    with cluster.world.store.read() as tx:
+        assert count_in_progress(tx) == 0
     cluster.stop()
     cluster.engine.set_full(False)
     cluster.start()
