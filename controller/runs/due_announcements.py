@@ -1,9 +1,9 @@
 """The deployments that may be due, in batches, so that the first of many runs start while the others are decided.
 
 Any thread adds names, and the engine takes a batch in each turn. The first batch has only `FIRST` names, because its
-runs start after the whole batch was decided. While their supervisors start, the second one is decided: it has at least
-`SMALLEST` names, or one for each free slot. Each further one is twice as large, up to `LARGEST`, which takes about as
-long to decide as a supervisor to start. So a few more transactions than one decide all of them.
+runs start after the whole batch was decided. The second one has at least `SMALLEST` names, or one for each free slot.
+Each further one is twice as large, up to `LARGEST`, which takes about as long to decide as a supervisor to start. So a
+few more transactions than one decide all of them.
 """
 
 from collections import deque
@@ -27,6 +27,11 @@ class DueAnnouncements:
 
     def __bool__(self) -> bool:
         return bool(self._waiting or self._added)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether only the first batch was taken, and others wait."""
+        return self._size == FIRST and bool(self)
 
     def add(self, name: str) -> None:
         """Add a deployment. May be called from any thread."""

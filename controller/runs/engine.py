@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 TICK_SECONDS = 10.0
 DECISION_SECONDS = 0.1
-"""How long due times wait after the last decision, at most, while attempts start in all slots."""
+"""How long due times wait after the last decision, at most, while attempts start in all slots, or the first ones do."""
 RETRY_SECONDS = 1.0
 LONGEST_RETRY_SECONDS = 10.0
 
@@ -305,7 +305,7 @@ class Engine:
     def _process_announcements(self) -> None:
         """Decide the due times of the next batch of deployments.
 
-        While attempts start in all slots, this waits a little: they would wait for it, and no further run can start.
+        While attempts start in all slots, or those of the first batch, this waits a little: they would wait for it.
         """
         if self._announcements and self._must_wait_to_decide():
             self._decide_at = self._decided_at + DECISION_SECONDS
@@ -323,8 +323,9 @@ class Engine:
             self.wake()
 
     def _must_wait_to_decide(self) -> bool:
-        """Return whether attempts start in all slots, and the last due times were decided only just now."""
-        is_starting = self._monitor.is_launching and len(self._monitor) >= self._max_running
+        """Return whether attempts start that must not wait, and the last due times were decided only just now."""
+        may_wait = len(self._monitor) < self._max_running and not self._announcements.has_begun
+        is_starting = self._monitor.is_launching and not may_wait
         return is_starting and self._clock.monotonic() < self._decided_at + DECISION_SECONDS
 
     def _process_batch(self, names: Iterable[str]) -> None:
