@@ -12,16 +12,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis.strategies import text
 
 from controller.model.runs import RunState
-from controller.runs.executors.local.fork_server_client import ForkServer
-from controller.runs.executors.local.supervisor import flow_call, flow_main
+from controller.runs.executors.local.supervisor import flow_main
 from controller.runs.executors.local.supervisor.cold_start import IMPORT
 from controller.runs.executors.local.supervisor.flow_events import FlowEvents
 from tests.conftest import PATIENCE_SECONDS
-from tests.unit.runs.conftest import Supervise, Supervised, World
+from tests.unit.runs.conftest import Supervised, World
 
 pytestmark = pytest.mark.integration
 
@@ -119,21 +116,7 @@ def test_a_flow_in_a_new_interpreter_loads_few_modules(tmp_path: Path) -> None:
     bare = subprocess.run([sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, check=True)
     ours = set(one.log().split()) - set(bare.stdout.decode().split())
     one.close()
-    assert ours == {"__future__", "_controller_run", "a", "atexit", "gc"}
-
-
-def test_a_flow_in_a_new_interpreter_searches_no_file_of_ours(shared_server: ForkServer, tmp_path: Path) -> None:
-    (tmp_path / "a.py").write_text("import sys\ndef f(x: int = 1):\n    return sorted(sys.path_importer_cache)\n")
-    one = Supervised(tmp_path / "run", shared_server)
-    call: dict[str, object] = {"root": str(tmp_path), "path": "a.py", "name": "f", "parameters": {}, "pycache": None}
-    command = [shared_server._executable, "-P", flow_main.__file__]
-    one.prepare(command, cwd=tmp_path, call=call, env={"PYTHONHASHSEED": "1"})
-    assert one.start()
-    one.say(b"GO\n")
-    searched = one.end()["result"]
-    one.close()
-    ours = str(Path(flow_main.__file__).parents[4])
-    assert [path for path in searched if path.startswith(f"{ours}/") and path != flow_main.__file__] == []
+    assert ours == {"__future__", "_json", "_controller_run", "a", "atexit", "gc"}
 
 
 def test_a_supervisor_in_a_new_interpreter_does_not_load_typing() -> None:
@@ -141,17 +124,3 @@ def test_a_supervisor_in_a_new_interpreter_does_not_load_typing() -> None:
     command = [sys.executable, "-I", "-S", "-c", script, str(Path(__file__).parents[3])]
     loaded = subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()
     assert {"typing", "dataclasses", "warnings", "subprocess"}.isdisjoint(loaded)
-
-
-@pytest.mark.parametrize("start", ["warm"])
-def test_a_command_reads_no_bytecode_after_its_call(supervise: Supervise, shared_server: ForkServer) -> None:
-    script = "import json; print(json.load(open(3)))"
-    one = supervise([shared_server._executable, "-c", script], call={"parameters": {"x": 1}})
-    one.say(b"GO\n")
-    assert (one.end()["outcome"], one.log()) == ("succeeded", "{'parameters': {'x': 1}}\n")
-
-
-@given(text())
-def test_a_report_is_the_json_of_the_standard_library(content: str) -> None:
-    for value in (content, {"result": content}, {"result": [content, None, {"a": 1.5}]}, {content: None}):
-        assert flow_call.encode(value) == json.dumps(value)

@@ -6,7 +6,7 @@ imports only the standard library, and little of it: a new interpreter pays for 
 `{"skipped": "…"}` at the end, and the events of `controller.sdk.event_writer`.
 
 The call contains `root`, `path` or `module`, `name`, `import_paths`, `parameters` and `pycache`. A new interpreter
-reads it from descriptor 3, in the format of `marshal`, which needs no module. The bytecode of our modules may follow.
+reads it from descriptor 3, in the format of `marshal`, which needs no module.
 
 It may run in another interpreter than the controller's, with its own packages: a Python environment. Then the call
 contains `sdk`, the folder with the copy of our SDK.
@@ -14,6 +14,8 @@ contains `sdk`, the folder with the copy of our SDK.
 
 from __future__ import annotations
 
+import _json
+import marshal
 import os
 import sys
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     import types
     from typing import Any
 
+CALL_FD = 3
 EVENTS_FD = 4
 MAX_RESULT_BYTES = 8192
 MAX_RESULT_DEPTH = 32
@@ -29,8 +32,6 @@ MAX_REASON_BYTES = 4096
 
 
 _MODULE = type(sys)
-_ESCAPES = {34: '\\"', 92: "\\\\", 10: "\\n", 13: "\\r", 9: "\\t", 12: "\\f", 8: "\\b"}
-"""How JSON writes these characters, by their codes."""
 LOADER = "controller.flow_loader"
 """The module `flow_loader` next to this file, as `load_own` finds it."""
 LOGGING = "controller.flow_logging"
@@ -47,8 +48,6 @@ MARK = "_controller_run"
 class OwnModules:
     """Our own modules in the process of a flow, loaded once before its modules and hidden from `sys.modules`."""
 
-    codes: dict[str, types.CodeType] = {}  # noqa: RUF012 - `typing`, which has `ClassVar`, takes long to load
-    """The bytecode of some of them, by the name that `load_own` gets."""
     folders: tuple[str, ...] = (PACKAGE,)
     """Where they and the SDK of the flow are: our package, and in a Python environment also the copy of the SDK."""
     root: str = ""
@@ -56,16 +55,17 @@ class OwnModules:
     mark = MARK
     coerce: Any = None
     exit: Any = None
-    fitting: Any = None
+    fits: Any = None
     foreign: Any = None
     loader: Any = None
     logging: Any = None
     stopping: Any = None
 
 
-def run_program(call: dict[str, Any], codes: dict[str, types.CodeType]) -> int:
-    """Run the flow, and end the process. Returns the exit code if the interpreter must shut down."""
-    OwnModules.codes = codes
+def run_program() -> int:
+    """Read the call, run the flow, and end the process. Returns the exit code if the interpreter must shut down."""
+    with open(CALL_FD, "rb") as stream:
+        call = marshal.load(stream)
     prepare_bytecode(call)
     if not OwnModules.exit.may_skip_shutdown():
         return run_and_report(call)
@@ -164,13 +164,8 @@ def prepare() -> None:
     if OwnModules.coerce is None:
         OwnModules.foreign, coercion = load_own("controller.sdk.prefect_flows", COERCION)
         OwnModules.coerce = coercion.coerce_call
-    prepare_fitting()
-
-
-def prepare_fitting() -> None:
-    """Load our module that decides whether arguments need no conversion."""
-    if OwnModules.fitting is None:
-        [OwnModules.fitting] = load_own(FITTING)
+    if OwnModules.fits is None:
+        OwnModules.fits = load_own(FITTING)[0].all_fit
 
 
 def prepare_loader() -> None:
@@ -190,8 +185,6 @@ def load_own(*names: str) -> list[types.ModuleType]:
 
     The repository of a flow may contain a `controller` package of its own.
     """
-    if all(name in OwnModules.codes for name in names):
-        return [make_module(name, OwnModules.codes[name]) for name in names]
     before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "controller"}
     package = sys.modules["controller"] = _MODULE("controller")
     package.__path__ = [PACKAGE, os.path.dirname(__file__)]
@@ -205,14 +198,6 @@ def load_own(*names: str) -> list[types.ModuleType]:
         sys.modules.update(before)
 
 
-def make_module(name: str, code: types.CodeType) -> types.ModuleType:
-    """Return a module of this bytecode, without searching for its file."""
-    module = _MODULE(name)
-    module.__file__ = code.co_filename
-    exec(code, vars(module))
-    return module
-
-
 def call_flow(flow: Any, parameters: dict[str, Any]) -> Any:
     """Call the flow. One made with our `@flow` checks its parameters itself; a Prefect flow runs without a server."""
     kind = type(flow).__module__
@@ -222,8 +207,9 @@ def call_flow(flow: Any, parameters: dict[str, Any]) -> Any:
     if not is_foreign and not has_annotations(flow):
         return flow(**parameters)
     if not is_foreign:
-        prepare_fitting()
-        if OwnModules.fitting.all_fit(flow, parameters):
+        if OwnModules.fits is None:
+            OwnModules.fits = load_own(FITTING)[0].all_fit
+        if OwnModules.fits(flow, parameters):
             return flow(**parameters)
     prepare()
     if not is_foreign:
@@ -263,31 +249,8 @@ def preview(value: Any) -> Any:
 
 def encode(value: Any) -> str:
     """Return a value as `json.dumps` does, which takes a new interpreter half of its start to load."""
-    if value is None:
-        return "null"
-    if type(value) is str:
-        return quote(value)
-    if type(value) is dict and len(value) == 1:  # what `report` sends
-        [(name, content)] = value.items()
-        if type(name) is str:
-            return f"{{{quote(name)}: {encode(content)}}}"
-    import _json  # a library to link, which most flows do without
-
     encoder = _json.make_encoder({}, refuse, _json.encode_basestring_ascii, None, ": ", ", ", False, False, False)
     return "".join(encoder(value, 0))
-
-
-def quote(text: str) -> str:
-    """Return a text as JSON in ASCII."""
-    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
-        return f'"{text}"'
-    units = text.encode("utf-16-be", "surrogatepass")
-    codes = [int.from_bytes(units[at : at + 2], "big") for at in range(0, len(units), 2)]
-    return (
-        '"'
-        + "".join(_ESCAPES.get(code) or (chr(code) if 32 <= code < 127 else f"\\u{code:04x}") for code in codes)
-        + '"'
-    )
 
 
 def refuse(value: Any) -> None:

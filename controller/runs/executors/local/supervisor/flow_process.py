@@ -44,11 +44,8 @@ class FlowRunner:
         self._main = -1
         self._output = self._events = -1
 
-    def start(self, env: dict[str, str], *, is_fork: bool, code: bytes = b"") -> int:
-        """Start the main process and return its id; 0 in that process itself if it is a fork. Raises OSError.
-
-        `code` is for a flow that is not a fork (see `spawn.start`).
-        """
+    def start(self, env: dict[str, str], *, is_fork: bool) -> int:
+        """Start the main process and return its id; 0 in that process itself if it is a fork. Raises OSError."""
         self._output, output = os.pipe2(os.O_CLOEXEC)
         self._events, events = os.pipe2(os.O_CLOEXEC)
         user = self._spec.get("user")
@@ -56,7 +53,7 @@ class FlowRunner:
             os.fchown(output, user["uid"], user["gid"])  # otherwise the flow could not open `/dev/stderr`
         pipes = spawn.Pipes(output=output, events=events)
         try:
-            self._main = spawn.start(self._spec, env, pipes, self._limits, self._group, is_fork=is_fork, code=code)
+            self._main = spawn.start(self._spec, env, pipes, self._limits, self._group, is_fork=is_fork)
         finally:
             if self._main != 0:
                 os.close(output)

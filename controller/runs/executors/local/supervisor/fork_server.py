@@ -26,14 +26,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any, NamedTuple, NoReturn
 
-from controller.runs.executors.local.supervisor import (
-    cold_start,
-    flow_call,
-    flow_main,
-    own_code,
-    process_title,
-    supervise,
-)
+from controller.runs.executors.local.supervisor import cold_start, flow_call, flow_main, process_title, supervise
 
 # Modules used by many flows. Not `asyncio`, which is large. Not `threading`, and therefore not `logging`: its handlers
 # make each fork 50 % slower. (`_socket` and `_signal` are those modules without their enums, for the same reason.)
@@ -49,14 +42,12 @@ class InitialState(NamedTuple):
     """The state of a new interpreter, as far as the request does not contain it.
 
     `path` is its sys.path. `coerced` are the variables that an interpreter sets itself at start (PEP 538: LC_CTYPE, if
-    no locale is configured). `preloaded` are the installed packages of which modules are loaded. `code` is the bytecode
-    of our modules.
+    no locale is configured). `preloaded` are the installed packages of which modules are loaded.
     """
 
     path: list[str]
     coerced: dict[str, str]
     preloaded: frozenset[str]
-    code: bytes
 
 
 class _UnusableError(Exception):
@@ -77,7 +68,6 @@ def main(path: list[str], sdk: str = "", preload: Sequence[str] = ()) -> int:
     area = process_title.find()
     process_title.show(area, "controller fork server")
     flow_call.prepare()
-    code = own_code.encode()
     # A new interpreter would not have loaded our modules, and preloaded modules must import the copy of our SDK.
     for name in [name for name in sys.modules if name.partition(".")[0] == "controller"]:
         del sys.modules[name]
@@ -87,8 +77,7 @@ def main(path: list[str], sdk: str = "", preload: Sequence[str] = ()) -> int:
         control.send(b"PROBLEM " + str(error).encode(errors="replace")[:4000])
         os._exit(0)
     control.send(b"READY")
-    preloaded = _installed() if preload else frozenset()
-    initial = InitialState(path=path, coerced=coerced, preloaded=preloaded, code=code)
+    initial = InitialState(path=path, coerced=coerced, preloaded=_installed() if preload else frozenset())
     gc.collect()
     gc.freeze()
     while True:
@@ -175,7 +164,7 @@ def _supervise(
         return int(own.exit.run_and_exit(lambda: flow_call.main(spec), spec["root"], own, initial.preloaded))
 
     has_preloaded = bool(initial.preloaded)
-    warm_start = supervise.WarmStart(call, began_with, sys.orig_argv[0], has_preloaded=has_preloaded, code=initial.code)
+    warm_start = supervise.WarmStart(call, began_with, sys.orig_argv[0], has_preloaded=has_preloaded)
     try:
         return supervise.main(directory, warm_start)
     except Exception:  # noqa: BLE001 - this is the only place where any error can be reported

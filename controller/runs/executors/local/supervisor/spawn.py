@@ -14,7 +14,6 @@ import marshal
 import os
 import re
 import signal
-import sys
 
 from controller.runs.executors.local.supervisor import process_tree
 from controller.runs.executors.local.supervisor.cgroup import ControlGroup
@@ -64,16 +63,10 @@ def start(
     group: ControlGroup | None,
     *,
     is_fork: bool,
-    code: bytes = b"",
 ) -> int:
-    """Fork and execute `argv`; with `is_fork`, return 0 in the child instead. Raises the child's OSError.
-
-    `code` is the bytecode of our modules for a flow in the interpreter of this process (see `own_code`).
-    """
+    """Fork and execute `argv`; with `is_fork`, return 0 in the child instead. Raises the child's OSError."""
     parent = os.getpid()
-    if "name" not in spec["call"]:
-        code = b""  # a command reads JSON
-    call = -1 if is_fork else _in_memory(encode_call(spec["call"], len(code)), code)
+    call = -1 if is_fork else _in_memory(spec["call"])
     null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     failure, report = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
@@ -154,25 +147,17 @@ def _candidates(program: str, path: str) -> list[str]:
     return [program] if "/" in program else [f"{directory}/{program}" for directory in path.split(":") if directory]
 
 
-def encode_call(call: dict[str, Any], code: int = 0) -> bytes:
-    """Return what a new interpreter or a command reads from `CALL_FD`. Only a command gets it as JSON.
-
-    `code` is the number of bytes of bytecode that follow. An interpreter of another version ignores them.
-    """
-    if "name" not in call:
-        return json.dumps(call).encode()
-    if code:
-        call = {**call, "python": sys.version, "code": code}
-    return marshal.dumps(call, MARSHAL_VERSION)
+def encode_call(call: dict[str, Any]) -> bytes:
+    """Return what a new interpreter or a command reads from `CALL_FD`. Only a command gets it as JSON."""
+    return marshal.dumps(call, MARSHAL_VERSION) if "name" in call else json.dumps(call).encode()
 
 
-def _in_memory(*parts: bytes) -> int:
-    """Return the descriptor of an unnamed file with this content, positioned at its start."""
+def _in_memory(call: dict[str, Any]) -> int:
+    """Return the descriptor of an unnamed file that contains the call, positioned at its start."""
     descriptor = os.memfd_create("call", os.MFD_CLOEXEC)
-    for part in parts:
-        rest = memoryview(part)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
+    rest = memoryview(encode_call(call))
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
 

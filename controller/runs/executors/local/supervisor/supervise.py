@@ -37,7 +37,7 @@ class WarmStart:
     """How a forked supervisor calls the flow in a fork of itself, and how its fork server was started.
 
     `environment` and `executable` are those that the fork server started with; `has_preloaded`: whether it has imported
-    installed packages. `code` is the bytecode of our modules for flows in new interpreters.
+    installed packages.
     """
 
     def __init__(
@@ -47,13 +47,11 @@ class WarmStart:
         executable: str,
         *,
         has_preloaded: bool,
-        code: bytes,
     ) -> None:
         self.call = call
         self.environment = environment
         self.executable = executable
         self.has_preloaded = has_preloaded
-        self.code = code
 
 
 class _Private:
@@ -136,11 +134,9 @@ def _supervise(
     mark("started", {"nonce": spec["nonce"], "at": started[0]})
     reach("started", spec)
     flow = FlowRunner(spec, wake, limits, group)
-    if warm_start is None or spec["argv"][0] != warm_start.executable:
-        warm_start = None  # this is not the interpreter of the flow
     is_fork = warm_start is not None and _may_fork(spec, env, warm_start)
     try:
-        pid = flow.start(env, is_fork=is_fork, code=b"" if warm_start is None else warm_start.code)
+        pid = flow.start(env, is_fork=is_fork)
     except OSError as error:
         outcome: dict[str, Any] = {"outcome": "failed", "reason": _start_failure(spec, error)}
     else:
@@ -157,7 +153,9 @@ def _supervise(
 
 
 def _may_fork(spec: dict[str, Any], env: dict[str, str], warm_start: WarmStart) -> bool:
-    """Return whether the flow may run in a fork of this process: the interpreter is in the right state."""
+    """Return whether the flow may run in a fork of this process: it is the right interpreter, in the right state."""
+    if spec["argv"][0] != warm_start.executable:
+        return False
     return spawn.may_fork(spec, env, warm_start.environment, has_preloaded=warm_start.has_preloaded)
 
 
