@@ -55,7 +55,7 @@ def _status(name: str, readiness: Readiness, before: ExecutorStatus | None, now:
 
 
 def _event(before: ExecutorStatus | None, after: ExecutorStatus, now: datetime) -> Event | None:
-    """Return the event for a cluster that has stopped to answer, or answers again."""
+    """Return the event for a cluster that no longer answers, or answers again."""
     ready, was_false = after.ready, before is not None and before.ready.status is ConditionStatus.FALSE
     is_false = ready.status is ConditionStatus.FALSE
     if is_false is was_false or not (is_false or ready.is_true):
