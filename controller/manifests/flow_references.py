@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from controller import flow_analysis
-from controller.manifests.parameter_references import parameter_places
 from controller.manifests.reference_spelling import find_near_misses
 from controller.manifests.reference_types import check_parameters, is_mapping_expected
 from controller.manifests.trigger_fields import parameter_path, trigger_calls
@@ -212,7 +211,7 @@ def _check_found(
 
 def check_spelling(context: ValidationContext, flow: flow_analysis.Flow | None) -> None:
     """Add a warning for each literal mapping that looks like a reference, unless the flow expects a mapping there."""
-    for place, parameters in parameter_places(context.value):
+    for place, parameters in context.parameters:
         for miss in find_near_misses(parameters):
             path = (*place, "parameters", *miss.path)
             literal = "if you mean a literal mapping, ignore this warning"
