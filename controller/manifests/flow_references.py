@@ -270,12 +270,11 @@ def _check_parameters(context: ValidationContext, flow: flow_analysis.Flow) -> N
 def _calls(context: ValidationContext) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     """Yield the path of each schedule with its own parameters, except for schedules whose parameters are invalid."""
     listed = context.value.get("schedules")
-    places: list[Path] = [("schedule",)]
-    places += [("schedules", index) for index in range(len(listed) if isinstance(listed, list) else 0)]
-    for path in places:
-        node = context.root.find(path)
-        if node is not None and isinstance(node.value, dict) and context.is_clean((*path, "parameters")):
-            yield path, node.value.get("parameters") or {}
+    schedules: list[tuple[Path, Any]] = [(("schedule",), context.value.get("schedule"))]
+    schedules += [(("schedules", index), item) for index, item in enumerate(listed if isinstance(listed, list) else ())]
+    for path, schedule in schedules:
+        if isinstance(schedule, dict) and context.is_clean((*path, "parameters")):
+            yield path, schedule.get("parameters") or {}
 
 
 def _parameters_path(context: ValidationContext) -> Path:
