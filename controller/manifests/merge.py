@@ -10,7 +10,6 @@ from controller.manifests.yaml.nodes import Node, Position
 
 def relocate(node: Node, *, file: str = "", within: tuple[str, ...] = ()) -> Node:
     """Return the node with positions that are in another `file` than the document, or `within` some keys."""
-
     value, (line, column, *_), text, fields, keys, items, removed = node
     if fields:
         fields = {name: relocate(field, file=file, within=within) for name, field in fields.items()}
