@@ -69,8 +69,8 @@ def read_manifests(
 
     `is_whole` is False if the targets are only some of the files of a repository. `render` executes Python specs and
     replaces them with the documents they declare; None leaves them unrendered. `processes` is their number for each
-    root; None for as many as the files and the processor suggest. If `is_stored` is False, the deployments have an
-    empty `document` and `spec_digest`, which a caller that only reports findings does not need.
+    root; None for as many as the files and the processor suggest. If `is_stored` is False, the deployments have only
+    what findings need.
     """
     targets_of: dict[Path, list[Target]] = {}
     for target in selected:

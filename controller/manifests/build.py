@@ -7,7 +7,7 @@ raises for invalid input.
 
 import posixpath
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import field
+from dataclasses import MISSING, field, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,10 @@ _NOT_STORED = ("environments", "enabled")
 _DEFAULTED = ("after", "catchup", "expect", "resources", "retention", "retries", "secrets")
 """Keys of the document that are also fields of a Deployment, with a default that is an object of its own."""
 _NOTHING: Mapping[str, Any] = {}
+_EMPTY = {"document": _NOTHING, "spec_digest": ""} | {
+    each.name: each.default_factory() for each in fields(Deployment) if each.default_factory is not MISSING
+}
+"""The fields of a deployment that is not stored: one object of each for all."""
 TARGET_KEYS = ("command", "flow", "flow_location", "flow_name", "skip_exit_code")
 SCHEDULE_KEYS = ("schedule", "schedules", "timezone", "calendars")
 SETTINGS_KEYS = (
@@ -97,8 +101,8 @@ def build(
 ) -> BuildResult:
     """Check everything that can be checked in one document, and build its deployment.
 
-    If the deployment is not used, the document is only checked, and the result has none. If it is not stored, it has an
-    empty `document` and `spec_digest`.
+    If the deployment is not used, the document is only checked, and the result has none. If it is not stored, it has
+    only what findings need: its name, target, place and rules of notifications.
 
     Without `now`, schedules that never fire are not reported; without `queues`, unknown queues are not; without
     `flows`, missing flows and wrong parameters are not.
@@ -115,12 +119,13 @@ def build(
     identity = context.get("name")
     is_enabled = context.get("enabled") is not False
     valid = fields if is_enabled else None
+    make = _deployment if is_stored else _unstored_deployment
     return BuildResult(
         name=name if isinstance(name, str) else None,
         identity=identity if isinstance(identity, str) else None,
         place=share(root.at(("name",)).place),
         renamed=share(root.at(("renamed_from",)).place),
-        deployment=None if valid is None or not is_used else _deployment(context, file, valid, is_stored=is_stored),
+        deployment=None if valid is None or not is_used else make(context, file, valid),
         problems=tuple(context.problems if is_python(file) else (as_written(each, root) for each in context.problems)),
         webhooks=tuple(webhook_places(context)),
         python=python,
@@ -205,7 +210,12 @@ def _check(
     return {"target": target, **fields}, python
 
 
-def _deployment(context: ValidationContext, file: str, fields: dict[str, Any], *, is_stored: bool) -> Deployment:
+def _unstored_deployment(context: ValidationContext, file: str, fields: Mapping[str, Any]) -> Deployment:
+    own = {"target": fields["target"], "notify": fields["notify"]}
+    return Deployment(name=context.value["name"], file=file, line=_first_line(context.root), **own, **_EMPTY)
+
+
+def _deployment(context: ValidationContext, file: str, fields: dict[str, Any]) -> Deployment:
     document = {key: value for key, value in context.value.items() if key not in _NOT_STORED}
     fields |= {name: share(fields[name], name) for name in _DEFAULTED if name not in document}
     fields["target"] = share(fields["target"])
@@ -213,8 +223,8 @@ def _deployment(context: ValidationContext, file: str, fields: dict[str, Any], *
         name=document["name"],
         file=file,
         line=_first_line(context.root),
-        document=document if is_stored else _NOTHING,
-        spec_digest=digest(document) if is_stored else "",
+        document=document,
+        spec_digest=digest(document),
         description=document.get("description", ""),
         tags=tuple(dict.fromkeys(document.get("tags", ()))),
         version=document.get("version"),

@@ -7,7 +7,7 @@ import re
 import unicodedata
 
 from controller.manifests.command_checks import yaml_word
-from controller.manifests.parameter_references import find_errors, may_refer, parameter_places
+from controller.manifests.parameter_references import find_errors
 from controller.manifests.validation_context import ValidationContext
 from controller.model.findings import Severity
 from controller.text import shorten
@@ -62,8 +62,8 @@ def check_rules(context: ValidationContext) -> None:
 
 def _check_references(context: ValidationContext) -> None:
     """Add the errors of the references to the due time in the parameters of the deployment and of its schedules."""
-    for place, parameters in parameter_places(context.value):
-        for error in find_errors(parameters) if may_refer(parameters) else ():
+    for place, parameters in context.referring:
+        for error in find_errors(parameters):
             path = (*place, "parameters", *error.path)
             context.add("InvalidReference", error.message, path, hint=error.hint, at_key=error.at_key)
 

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from controller import flow_analysis
-from controller.manifests.parameter_references import parameter_places
 from controller.manifests.reference_spelling import find_near_misses
 from controller.manifests.reference_types import check_parameters, is_mapping_expected
 from controller.manifests.trigger_fields import parameter_path, trigger_calls
@@ -212,7 +211,7 @@ def _check_found(
 
 def check_spelling(context: ValidationContext, flow: flow_analysis.Flow | None) -> None:
     """Add a warning for each literal mapping that looks like a reference, unless the flow expects a mapping there."""
-    for place, parameters in parameter_places(context.value):
+    for place, parameters in context.parameters:
         for miss in find_near_misses(parameters):
             path = (*place, "parameters", *miss.path)
             literal = "if you mean a literal mapping, ignore this warning"
@@ -271,12 +270,11 @@ def _check_parameters(context: ValidationContext, flow: flow_analysis.Flow) -> N
 def _calls(context: ValidationContext) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     """Yield the path of each schedule with its own parameters, except for schedules whose parameters are invalid."""
     listed = context.value.get("schedules")
-    places: list[Path] = [("schedule",)]
-    places += [("schedules", index) for index in range(len(listed) if isinstance(listed, list) else 0)]
-    for path in places:
-        node = context.root.find(path)
-        if node is not None and isinstance(node.value, dict) and context.is_clean((*path, "parameters")):
-            yield path, node.value.get("parameters") or {}
+    schedules: list[tuple[Path, Any]] = [(("schedule",), context.value.get("schedule"))]
+    schedules += [(("schedules", index), item) for index, item in enumerate(listed if isinstance(listed, list) else ())]
+    for path, schedule in schedules:
+        if isinstance(schedule, dict) and context.is_clean((*path, "parameters")):
+            yield path, schedule.get("parameters") or {}
 
 
 def _parameters_path(context: ValidationContext) -> Path:

@@ -10,16 +10,13 @@ from controller.manifests.yaml.nodes import Node, Position
 
 def relocate(node: Node, *, file: str = "", within: tuple[str, ...] = ()) -> Node:
     """Return the node with positions that are in another `file` than the document, or `within` some keys."""
-
-    def shift(place: Position) -> Position:
-        return Position(place.line, place.column, file, within)
-
-    return node._replace(
-        place=shift(node.place),
-        fields={name: relocate(field, file=file, within=within) for name, field in node.fields.items()},
-        keys={name: shift(place) for name, place in node.keys.items()},
-        items=tuple(relocate(item, file=file, within=within) for item in node.items),
-    )
+    value, (line, column, *_), text, fields, keys, items, removed = node
+    if fields:
+        fields = {name: relocate(field, file=file, within=within) for name, field in fields.items()}
+        keys = {name: Position(place.line, place.column, file, within) for name, place in keys.items()}
+    if items:
+        items = tuple(relocate(item, file=file, within=within) for item in items)
+    return Node(value, Position(line, column, file, within), text, fields, keys, items, removed)
 
 
 def overlay(base: Node, patch: Node) -> Node:
@@ -75,6 +72,8 @@ def drop_null_keys(declared: Node, document: Node, *, values: Collection[str] = 
 
 def without_keys(node: Node, *names: str) -> Node:
     """Return a mapping without some of its keys."""
+    if not any(name in node.fields for name in names):
+        return node
     fields = {name: field for name, field in node.fields.items() if name not in names}
     keys = {name: place for name, place in node.keys.items() if name not in names}
     return _mapping(fields, keys, node.place, node.removed)

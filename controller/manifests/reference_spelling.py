@@ -72,6 +72,8 @@ def as_yaml(reference: Mapping[str, Any]) -> str:
 
 def _near_miss(mapping: Mapping[str, Any], path: Path) -> NearMiss | None:
     keys = {key: _closest_key(str(key)) for key in mapping} if len(mapping) <= len(KEYS) else {}
+    if "from" not in keys.values():  # the usual case
+        return None
     renamed = {near: mapping[key] for key, near in keys.items() if near is not None}
     source = renamed.get("from")
     if not isinstance(source, str) or len(renamed) != len(mapping):

@@ -10,7 +10,7 @@ from typing import Any
 
 from controller.errors import ControllerError
 from controller.manifests.after_fields import AFTER
-from controller.manifests.parameter_references import LISTS, MAPPINGS, SCALARS, may_refer, parameter_places
+from controller.manifests.parameter_references import LISTS, MAPPINGS, SCALARS
 from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Path
 from controller.model.findings import Severity
@@ -57,8 +57,8 @@ def check_upstream_references(context: ValidationContext, after: After) -> None:
     if not context.is_clean((AFTER,)):
         return
     names = [upstream.deployment for upstream in after.upstreams]
-    for place, parameters in parameter_places(context.value):
-        for path, mapping in _find(parameters, ()) if may_refer(parameters) else ():
+    for place, parameters in context.referring:
+        for path, mapping in _find(parameters, ()):
             if context.is_clean(full_path := (*place, "parameters", *path)):
                 _check(context, full_path, mapping, after, names)
 

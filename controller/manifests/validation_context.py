@@ -7,6 +7,7 @@ no rules of its own.
 from typing import Any
 
 from controller.errors import ScheduleError
+from controller.manifests.parameter_references import may_refer, parameter_places
 from controller.manifests.yaml.nodes import Node, Path, Problem
 from controller.model.findings import Severity
 from controller.text import shorten
@@ -20,6 +21,10 @@ class ValidationContext:
         self.problems = list(problems)
         self.value: dict[str, Any] = root.value if isinstance(root.value, dict) else {}
         """The document; empty if it is not a mapping."""
+        self.parameters = list(parameter_places(self.value))
+        """The parameters of the document and of its schedules, with the path of the mapping that contains them."""
+        self.referring = [(place, parameters) for place, parameters in self.parameters if may_refer(parameters)]
+        """Those that can contain references."""
 
     def get(self, key: str) -> Any:
         """Return the value of a top-level key; None if it is missing or invalid."""

@@ -9,7 +9,6 @@ import os
 import stat
 from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 
 from controller.sources.source import as_text, native
@@ -24,13 +23,9 @@ def open_inside(root: Path, path: str, *, follow_links: bool = True) -> int:
     Raises OSError: EXDEV if the path leads outside `root`, ENXIO if the file is not a regular one, and ELOOP for a link
     that is not followed.
     """
-    with ExitStack() as descriptors:
-
-        def hold(descriptor: int) -> int:
-            descriptors.callback(os.close, descriptor)
-            return descriptor
-
-        stack = [hold(os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))]
+    opened = [os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)]
+    try:
+        stack = opened.copy()
         steps = deque(path.split("/"))
         links = 0
         while steps:
@@ -40,7 +35,8 @@ def open_inside(root: Path, path: str, *, follow_links: bool = True) -> int:
             if step == "..":
                 _up(stack)
                 continue
-            entry = hold(os.open(native(step), _PATH_ONLY, dir_fd=stack[-1]))
+            entry = os.open(native(step), _PATH_ONLY, dir_fd=stack[-1])
+            opened.append(entry)
             mode = os.fstat(entry).st_mode
             if stat.S_ISLNK(mode):
                 links += 1
@@ -52,6 +48,9 @@ def open_inside(root: Path, path: str, *, follow_links: bool = True) -> int:
             else:
                 return _reopen(entry, mode, is_last=not steps)
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 def read_inside(root: Path, path: str, check_size: Callable[[str, int], None]) -> bytes | None:

@@ -72,7 +72,9 @@ class Frame:
         "use",
     )
 
-    def __init__(self, place: Position, anchor: str | None, mapping: bool, faults: int) -> None:
+    def __init__(
+        self, place: Position, anchor: str | None, mapping: bool, faults: int, nodes_before: int, text_before: int
+    ) -> None:
         self.place, self.anchor, self.mapping = place, anchor, mapping
         if mapping:
             self.fields: dict[str, Node] = {}
@@ -82,7 +84,7 @@ class Frame:
             self.items: list[Node] = []
         self.key: str | None = None
         self.use = _FIELD
-        self.nodes_before = self.text_before = 0
+        self.nodes_before, self.text_before = nodes_before, text_before
         self.height = 2  # an empty collection counts as one level above a scalar
         self.faults = faults
 
@@ -203,26 +205,21 @@ class TreeBuilder:
         self._count(1, 0, place)
         self._add_node(Node(None, place))
 
-    def _open(self, event: yaml.CollectionStartEvent, *, mapping: bool) -> None:
+    def _open(self, event: yaml.CollectionStartEvent) -> None:
+        mapping = event.__class__ is yaml.MappingStartEvent
         place, faults = place_of(event), len(self.problems)
         if event.tag is not None:
             self._refuse_tag(event.tag, place)
         if len(self._frames) >= MAX_DEPTH:
             self._check_depth(1, place)
-        frame = Frame(place, event.anchor, mapping, faults)
-        frame.nodes_before, frame.text_before = self.nodes, self.text
-        if event.anchor:
-            self._anchors[event.anchor] = frame
+        anchor = event.anchor
+        frame = Frame(place, anchor, mapping, faults, self.nodes, self.text)
+        if anchor:
+            self._anchors[anchor] = frame
         self._frames.append(frame)
         self.nodes += 1
         if self.nodes > MAX_NODES:
             self._count(0, 0, place)
-
-    def _open_list(self, event: yaml.SequenceStartEvent) -> None:
-        self._open(event, mapping=False)
-
-    def _open_mapping(self, event: yaml.MappingStartEvent) -> None:
-        self._open(event, mapping=True)
 
     def _close(self, _: yaml.Event) -> None:
         frame = self._frames.pop()
@@ -313,8 +310,8 @@ class TreeBuilder:
 
 HANDLERS: dict[type[yaml.Event], Callable[[TreeBuilder, Any], None]] = {
     yaml.AliasEvent: TreeBuilder._alias,
-    yaml.SequenceStartEvent: TreeBuilder._open_list,
-    yaml.MappingStartEvent: TreeBuilder._open_mapping,
+    yaml.SequenceStartEvent: TreeBuilder._open,
+    yaml.MappingStartEvent: TreeBuilder._open,
     yaml.SequenceEndEvent: TreeBuilder._close,
     yaml.MappingEndEvent: TreeBuilder._close,
 }

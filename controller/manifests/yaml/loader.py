@@ -104,6 +104,8 @@ def _forbidden_character(character: str, place: Position) -> Problem:
 
 
 def _check_directives(text: str) -> str | Problem:
+    if "%TAG" not in text:  # the usual case
+        return text
     for count, match in enumerate(re.finditer(r"^%TAG", text, re.MULTILINE)):
         if count == MAX_TAG_DIRECTIVES:
             place = _end_of(text[: match.start()])

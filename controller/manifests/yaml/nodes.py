@@ -46,7 +46,7 @@ class Node(NamedTuple):
         """Return the node at `path`, or its nearest ancestor that exists."""
         node = self
         for step in path:
-            child = node.child(step)
+            child = node.fields.get(step) if step.__class__ is str else node.child(step)
             if child is None:
                 break
             node = child

@@ -6,7 +6,6 @@ leave the same times. A file that changes while it is being read is rejected.
 
 import hashlib
 import os
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
@@ -71,9 +70,10 @@ class Files:
             if entry is not None and entry.stamp == stamp and entry.is_settled:
                 return entry.version
             content = self._content(stream, stamp)
-        version = FileVersion(digest=hashlib.sha256(content).hexdigest(), size=len(content))
+        digest, size = hashlib.sha256(content).hexdigest(), len(content)
+        version = FileVersion(digest=digest, size=size)
         self._cache[path] = _CacheEntry(stamp, self._is_settled(stamp), version)
-        return replace(version, content=content)
+        return FileVersion(digest=digest, size=size, content=content)
 
     def read(self, path: str) -> bytes:
         """Return the current content of the file at `path`. Raises the same errors as `check`."""

@@ -4,14 +4,16 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from controller.errors import StateError
-from controller.manifests.build import build_deployment
+from controller.manifests.build import build, build_deployment
 from controller.manifests.reader import DesiredState
+from controller.manifests.yaml.loader import load
 from controller.model.deployments import Deployment
 
 Read = Callable[..., DesiredState]
@@ -51,3 +53,19 @@ def test_valid_documents_do_not_load_the_schema_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_a_deployment_that_is_not_stored_has_only_what_findings_need(path: Path) -> None:
+    for document in load(path.read_bytes(), json=path.suffix == ".json").documents:
+        whole, checked = (build(document, path.name, None, is_stored=stored) for stored in (True, False))
+        assert replace(checked, deployment=None) == replace(whole, deployment=None)
+        assert needed(checked.deployment) == needed(whole.deployment)
+        assert checked.deployment is None or (checked.deployment.schedules, checked.deployment.document) == ((), {})
+
+
+def needed(deployment: Deployment | None) -> object:
+    """Return what the findings about a deployment need."""
+    if deployment is None:
+        return None
+    return deployment.name, deployment.target, deployment.file, deployment.line, deployment.notify
