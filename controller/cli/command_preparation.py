@@ -4,7 +4,6 @@ It loads modules, and runs the commands themselves with the state of the control
 fills the caches that do not depend on a request. Nothing stays open: a fork must not share a connection.
 """
 
-import gc
 import importlib
 import os
 from collections.abc import Iterable, Iterator
@@ -54,7 +53,6 @@ def prepare(location: Location) -> Iterator[float]:
         with suppress(Exception):
             run(arguments)
         yield 0.0
-    gc.collect()  # the forks have the automatic collection turned off
 
 
 def _load() -> None:
