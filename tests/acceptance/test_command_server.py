@@ -7,7 +7,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,36 +25,6 @@ FILES = {
     ),
     "deployments/wrong.yaml": "name: wrong\ncommand: 5\n",
 }
-PREPARED = """
-import os, sys, threading
-import controller.app.controller
-from controller.cli.command_preparation import prepare
-from controller.cli.main import run
-from controller.settings import locate
-from controller.store.databases.engines import _COMPILED
-from controller.store.prepared import Prepared
-
-def counts():
-    compiled = len(_COMPILED), sum(len(one._compiled) for one in Prepared._all)
-    return compiled, len(sys.modules), len(os.listdir("/proc/self/fd")), threading.active_count()
-
-location, report = locate(None, "deployments", None, None, None), os.dup(1)
-os.dup2(os.open(os.devnull, os.O_RDWR), 1)
-files, processes = os.listdir("/proc/self/fd"), []
-sys.addaudithook(lambda event, _: processes.append(event) if event in ("subprocess.Popen", "os.fork") else None)
-for _ in prepare(location):
-    assert os.listdir("/proc/self/fd") == files
-    assert threading.active_count() == 1
-    assert not processes  # the server waits for all of its children, whoever started them
-for line in sys.stdin.read().splitlines():
-    if os.fork() == 0:
-        before, code, after = counts(), run(line.split()), counts()
-        added = [new for new, old in zip(after, before) if new != old]
-        os.write(report, f"{line}: {code} {added}\\n".encode())
-        os._exit(0)
-    os.wait()
-"""
-"""Prepares itself as the command server does, runs the commands in standard input, and prints what each added."""
 LOOKS = [
     ("status",),
     ("status", "-o", "json"),
@@ -150,28 +119,6 @@ def test_a_trigger_is_forwarded_and_starts_one_run(repository: Repository) -> No
     unknown = [ask(repository, "trigger", "god", here=here)[:3] for here in (False, True)]
     assert unknown[0] == unknown[1]
     assert unknown[0][0] == 2
-
-
-@pytest.mark.usefixtures("controller")
-def test_a_prepared_process_compiles_no_statement_and_loads_no_module_for_a_command(repository: Repository) -> None:
-    looks = [
-        "status",
-        "status -o json",
-        "runs list",
-        "deployments list",
-        "deployments show good",
-        "next good",
-        "events",
-    ]
-    done = subprocess.run(
-        [sys.executable, "-c", PREPARED],
-        cwd=repository.root,
-        input="\n".join(looks).encode(),
-        capture_output=True,
-        check=True,
-        timeout=60,
-    )
-    assert done.stdout.decode().splitlines() == [f"{look}: 0 []" for look in looks]
 
 
 def test_the_time_of_commands_counts_as_that_of_the_server(repository: Repository, controller: Running) -> None:
