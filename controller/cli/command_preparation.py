@@ -1,4 +1,4 @@
-"""What the command server does before the commands come, so that their processes don't do it again for each.
+"""Prepares the command server, so that the processes of commands don't do again what is the same for all of them.
 
 It loads modules, and runs the commands themselves with the state of the controller: that compiles their statements and
 fills the caches that do not depend on a request. Nothing stays open: a fork must not share a connection.
@@ -45,7 +45,7 @@ def prepare(location: Location) -> Iterator[float]:
     """Prepare this process for the commands of this location, in steps that each take as long as a command.
 
     Yields the time in seconds before the next step: none, if there is no command to run.
-    The standard streams must lead nowhere. What fails here is left to the process of each command.
+    The standard streams must lead nowhere. The process of each command does what fails here.
     """
     _load()
     yield 0.0

@@ -1,4 +1,4 @@
-"""What the command server has done before commands come, their processes don't do again."""
+"""The processes of commands don't do again what the command server has prepared."""
 
 import subprocess
 import sys
