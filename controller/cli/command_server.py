@@ -7,7 +7,6 @@ does.
 
 import fcntl
 import gc
-import importlib
 import json
 import os
 import select
@@ -22,46 +21,27 @@ from typing import Any, NoReturn
 
 from controller import __version__
 from controller.cli.command_client import REFUSED, SOCKET, STARTED, peer_user
-from controller.cli.forwarded_commands import FORWARDED
+from controller.cli.command_preparation import prepare
 from controller.cli.main import run
+from controller.settings import Location
 
 _IDLE_SECONDS = 2.0
-"""After this long without a command, the server loads the modules of all commands."""
+"""After this long without a command, the server prepares for all commands."""
 _REQUEST_SECONDS = 1.0
 _LARGEST_REQUEST = 1 << 20
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _FILES = 4
 """The standard streams and the working directory."""
-_LOADED = (
-    "controller.cli.terminal.console",
-    "controller.cli.terminal.status_view",
-    "controller.cli.terminal.run_tables",
-    "controller.cli.terminal.deployment_tables",
-    "controller.cli.terminal.event_table",
-    "controller.cli.terminal.occurrence_table",
-    "controller.cli.terminal.backfill_tables",
-    "controller.queries.status",
-    "controller.queries.deployment_details",
-    "controller.queries.occurrences",
-    "controller.queries.fire_calendar",
-    "controller.queries.backfills",
-    "controller.queries.graph",
-    "controller.queries.python_environments",
-    "controller.client.client",
-    "controller.store.access_check",
-    "controller.project_names",
-    "cronsim",
-    "secrets",
-    "sqlalchemy.dialects.sqlite",
-)
-"""The modules that commands import in their functions."""
 
 
 class CommandServer:
     """The command server, as a child of this process. It ends when this object's socket is closed."""
 
-    def __init__(self) -> None:
-        """Fork the server. Call it while there is only one thread, after the controller's modules are loaded."""
+    def __init__(self, location: Location) -> None:
+        """Fork the server for the commands of this location.
+
+        Call it while there is only one thread, after the controller's modules are loaded.
+        """
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         self._control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -69,7 +49,7 @@ class CommandServer:
         self._pid = os.fork()
         if self._pid == 0:
             self._control.close()
-            _run_server(control)
+            _run_server(control, location)
         control.close()
 
     def listen(self, state: Path) -> None:
@@ -84,7 +64,7 @@ class CommandServer:
             os.waitpid(self._pid, 0)
 
 
-def _run_server(control: socket.socket) -> NoReturn:
+def _run_server(control: socket.socket, location: Location) -> NoReturn:
     """Serve until the controller closes its socket, or exits. Runs a command in a fork of this process."""
     os.setsid()
     gc.disable()
@@ -100,7 +80,7 @@ def _run_server(control: socket.socket) -> NoReturn:
             with _listen(state) as listener:
                 bound = os.lstat(f"{state}/{SOCKET}")
                 try:
-                    _serve(listener, control, state)
+                    _serve(listener, control, state, location)
                 finally:
                     _remove_socket(state, bound)
     except OSError:
@@ -136,17 +116,17 @@ def _remove_socket(state: str, bound: os.stat_result) -> None:
             os.unlink(f"{state}/{SOCKET}")
 
 
-def _serve(listener: socket.socket, control: socket.socket, state: str) -> None:
+def _serve(listener: socket.socket, control: socket.socket, state: str, location: Location) -> None:
     status = os.stat(state)
     own = [state, status.st_dev, status.st_ino]
-    is_loaded = False
+    preparation = prepare(location)
+    timeout: float | None = _IDLE_SECONDS
     while True:
-        readable = select.select([listener, control], [], [], None if is_loaded else _IDLE_SECONDS)[0]
+        readable = select.select([listener, control], [], [], timeout)[0]
         if control in readable:
             return
         if not readable:
-            _load()
-            is_loaded = True
+            timeout = next(preparation, None)
             continue
         with suppress(OSError):
             connection, _ = listener.accept()
@@ -172,16 +152,6 @@ def _start_command(connection: socket.socket, own: list[Any], sockets: Sequence[
     finally:
         for file in files:
             os.close(file)
-
-
-def _load() -> None:
-    """Load the modules that commands need, and the schema. If that fails, each command loads its own."""
-    with suppress(Exception):
-        from controller.manifests.schema_validation import accepts
-
-        for name in (*(f"controller.cli.{command}" for command in FORWARDED), *_LOADED):
-            importlib.import_module(name)
-        accepts({})
 
 
 def _read_request(message: bytes, connection: socket.socket, own: list[Any]) -> Any:

@@ -153,7 +153,7 @@ def run(location: Location, once: bool, log_format: Any, prebuild: bool, plain: 
     leave_reaper_behind()
     drop_git_variables()
     is_live = has_screen() and log_format is None and not once
-    server = None if once else CommandServer()
+    server = None if once else CommandServer(location)
     stop_signal = StopSignal(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     controller = _create(_settings(location, {**values, "once": once}), stop_signal, log_format)
     if controller is None:
