@@ -16,7 +16,7 @@ RESULTS = Path(__file__).parent / "results.json"
 RECORDED = Path(__file__).parent / "recorded.json"
 _PAGE = Path(__file__).parents[1] / FILE
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
-_QUIET_FORK_MS = 3.0
+_QUIET_FORK_MS = 5.0
 """A fork takes about 1 ms on a quiet machine, and longer if other programs use the cores."""
 _TIMED_UNITS = ("ms", "runs/s")
 """The units of delays and rates, which depend on what else the machine does. CPU times and memory hardly do."""
