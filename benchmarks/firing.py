@@ -9,10 +9,19 @@ from benchmarks.controllers import instant, log_of, query, running, states, tree
 from benchmarks.repositories import COUNTING, make_repository, started
 from benchmarks.rows import Goal, Row
 
-LEAD_SECONDS = 10
+HERDS = 3
+LEAD_SECONDS = 6
 """Time for the controller to start and to apply the deployments, before the first due time."""
 SPREAD_SECONDS = 60
 _ENDED = ("succeeded", "failed", "crashed", "timed_out", "cancelled", "skipped")
+
+
+def measure_herds(root: Path, count: int) -> Iterator[Row]:
+    """Measure several herds, and return the median of each value; of what must be 0, the largest value."""
+    herds = [list(measure_herd(root / str(number), count)) for number in range(HERDS)]
+    for rows in zip(*herds, strict=True):
+        in_order = sorted(rows, key=lambda row: row.value)
+        yield in_order[-1] if in_order[0].goal == _NONE else in_order[len(rows) // 2]
 
 
 def measure_herd(root: Path, count: int) -> Iterator[Row]:
@@ -37,12 +46,13 @@ def measure_herd(root: Path, count: int) -> Iterator[Row]:
     yield Row(what=f"{title}: rate", value=rate, unit="runs/s", goal=Goal(limit=0.75, is_ratio=True, is_least=True))
     yield Row(what=f"{title}: first one late by", value=first, unit="ms", goal=Goal(limit=50))
     failed = count - states(root).get("succeeded", 0)
-    yield Row(what=f"{title}: not succeeded", value=failed, unit="runs", goal=Goal(limit=0))
+    yield Row(what=f"{title}: not succeeded", value=failed, unit="runs", goal=_NONE)
     wrong = abs(count - len(lines)) + len(lines) - len({run_id for run_id, _ in lines})
-    yield Row(what=f"{title}: missing or repeated starts", value=wrong, unit="starts", goal=Goal(limit=0))
+    yield Row(what=f"{title}: missing or repeated starts", value=wrong, unit="starts", goal=_NONE)
 
 
 _RATIO_TO_PYTHON = Goal(limit=1.0, is_ratio=True)
+_NONE = Goal(limit=0)
 
 
 def measure_spread(root: Path, count: int) -> Iterator[Row]:
@@ -60,7 +70,7 @@ def measure_spread(root: Path, count: int) -> Iterator[Row]:
         yield Row(what=f"{title}: due time to {end}, median", value=middle * 1000, unit="ms")
         yield Row(what=f"{title}: due time to {end}, p99", value=late * 1000, unit="ms", goal=Goal(limit=limit))
     failed = count - states(root).get("succeeded", 0)
-    yield Row(what=f"{title}: not succeeded", value=failed, unit="runs", goal=Goal(limit=0))
+    yield Row(what=f"{title}: not succeeded", value=failed, unit="runs", goal=_NONE)
 
 
 def start_delays(root: Path) -> tuple[list[float], list[float]]:

@@ -24,7 +24,7 @@ def measure(work: Path) -> Iterator[Row]:
     for kind, goal in (("warm", 1.0), ("cold", 1.5), ("alone", 1.5)):
         script = commands.measure_script(files)
         yield from no_op_runs(work / kind, kind, scaled(NO_OPS[kind]), goal, script)
-    yield from firing.measure_herd(work / "herd", scaled(HERD))
+    yield from firing.measure_herds(work / "herd", scaled(HERD))
     yield from growth.measure_sizes(work / "sizes", [scaled(size) for size in SIZES])
     yield from firing.measure_spread(work / "spread", scaled(SPREAD))
 
