@@ -65,7 +65,7 @@ ray: $(VENV)/dev.stamp $(RAY)/ray.stamp  ## install Ray into .venv-ray, and run 
 faults: $(VENV)/dev.stamp  ## cut the power of a disk under the controller, and make system calls fail (needs root)
 	$(BIN)/python -m pytest -q -m faults tests/faults
 
-bench: $(VENV)/dev.stamp $(if $(QUICK),,browser)  ## measure everything, print a table, write benchmarks/results.json; QUICK=1 takes four minutes
+bench: $(VENV)/dev.stamp $(if $(QUICK),,browser)  ## measure everything, print a table, write benchmarks/results.json; QUICK=1 takes three minutes
 	$(BIN)/python -m benchmarks $(if $(QUICK),quick,full) databases
 
 PEERS := .bench-peers

@@ -16,7 +16,7 @@ RESULTS = Path(__file__).parent / "results.json"
 RECORDED = Path(__file__).parent / "recorded.json"
 _PAGE = Path(__file__).parents[1] / FILE
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
-_QUIET_FORK_MS = 5.0
+QUIET_FORK_MS = 5.0
 """A fork takes about 1 ms on a quiet machine, and longer if other programs use the cores."""
 _TIMED_UNITS = ("ms", "runs/s")
 """The units of delays and rates, which depend on what else the machine does. CPU times and memory hardly do."""
@@ -72,7 +72,7 @@ def table(part: str, recorded: dict[str, Any]) -> str:
 
 def _is_meaningful(row: dict[str, Any]) -> bool:
     """Return whether a row is neither a rate nor a delay, or the machine was quiet when it was measured."""
-    return row["unit"] not in _TIMED_UNITS or row["speed"]["fork"] <= _QUIET_FORK_MS
+    return row["unit"] not in _TIMED_UNITS or row["speed"]["fork"] <= QUIET_FORK_MS
 
 
 def _quick(rows: list[dict[str, Any]]) -> Iterator[str]:
