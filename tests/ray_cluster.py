@@ -24,6 +24,7 @@ BIN = Path(__file__).parents[1] / ".venv-ray" / "bin"
 TOKEN = "the-token-of-the-test-cluster"
 HEAD, NODE = "127.0.0.2", "127.0.0.3"
 START_SECONDS = 120.0
+STARTS = 3
 
 _SETTINGS = {
     "RAY_AUTH_MODE": "token",
@@ -71,15 +72,14 @@ class RayCluster:
 
     def start(self) -> None:
         """Start the nodes that are not running, and return when jobs can be placed on both."""
-        if self._head is None or self._head.poll() is not None:
+        if not _is_running(self._head):
             ports = {"": self._gcs_port, "dashboard-": self._dashboard_port, "ray-client-server-": free_port()}
             options = [f"--{name}port={port}" for name, port in ports.items()]
             options += ["--dashboard-host=127.0.0.1", f"--temp-dir={self.home}"]
-            self._head = self._start("head", HEAD, "--head", *options)
-            self._wait_for([HEAD])
-        if self._node is None or self._node.poll() is not None:
-            self._node = self._start("node", NODE, f"--address={HEAD}:{self._gcs_port}", '--resources={"second": 1}')
-            self._wait_for([HEAD, NODE])
+            self._head = self._bring_up([HEAD], "head", HEAD, "--head", *options)
+        if not _is_running(self._node):
+            options = [f"--address={HEAD}:{self._gcs_port}", '--resources={"second": 1}']
+            self._node = self._bring_up([HEAD, NODE], "node", NODE, *options)
 
     def kill_node(self) -> None:
         """End all processes of the second node with SIGKILL, as if its machine had lost its power."""
@@ -114,6 +114,19 @@ class RayCluster:
     def job_ids(self) -> set[str]:
         """Return the ids of all jobs in the cluster's list."""
         return {job["submission_id"] for job in self.get("/api/jobs/")}
+
+    def _bring_up(self, addresses: list[str], name: str, *options: str) -> subprocess.Popen[bytes]:
+        """Start a node, and return it when all of these are in the cluster.
+
+        On a busy machine, Ray gives up after 30 seconds: then start it again, twice at most.
+        """
+        for _ in range(STARTS):
+            process = self._start(name, *options)
+            wait_until(lambda: not _is_running(process) or self._alive() == addresses, within=START_SECONDS)  # noqa: B023
+            if _is_running(process):
+                return process
+            _kill(process)
+        raise AssertionError((self.home / f"{name}.log").read_text())
 
     def _start(self, name: str, address: str, *options: str) -> subprocess.Popen[bytes]:
         ports = ("dashboard-agent-listen", "dashboard-agent-grpc", "runtime-env-agent", "metrics-export")
@@ -155,12 +168,7 @@ class RayCluster:
                     found.append((process / "cmdline").read_text())
         return found
 
-    def _wait_for(self, addresses: list[str]) -> None:
-        wait_until(lambda: self._alive() == sorted(addresses), within=START_SECONDS)
-
     def _alive(self) -> list[str]:
-        for process, name in ((self._head, "head"), (self._node, "node")):
-            assert process is None or process.poll() is None, (self.home / f"{name}.log").read_text()
         try:
             found = self.get("/nodes?view=summary")["data"]["summary"]
             # The submission of a job needs the head's agent, which starts last.
@@ -170,6 +178,10 @@ class RayCluster:
         nodes = [node["raylet"] for node in found]
         alive = [node["nodeManagerAddress"] for node in nodes if node.get("state") == "ALIVE"]
         return sorted(alive) if agents else []
+
+
+def _is_running(process: subprocess.Popen[bytes] | None) -> bool:
+    return process is not None and process.poll() is None
 
 
 def _kill(process: subprocess.Popen[bytes] | None) -> None:
