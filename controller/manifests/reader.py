@@ -179,15 +179,15 @@ class ManifestReader:
         flows, paths = options.flows, [file.path for file in files]
         new = self._read_changed(files, now, options)
         is_same = paths == list(self._files)
-        if not is_same or self._unread is None:
-            self._other_projects = _other_projects(paths)
-        ignored = [] if flows is None else flows.existing_files(self._other_projects)
+        is_known = is_same and self._unread is not None
+        other_projects = self._other_projects if is_known else _other_projects(paths)
+        ignored = [] if flows is None else flows.existing_files(other_projects)
         is_same = is_same and (unread, ignored) == (self._unread, self._ignored)
         if is_same and not new:
             return self._state
         updated = self._update(new) if is_same else None
         self._files = {path: new.get(path) or self._files[path] for path in paths}
-        self._unread, self._ignored = unread, ignored
+        self._unread, self._ignored, self._other_projects = unread, ignored, other_projects
         self._state = updated or self._combine(self._files, unread)
         return self._state
 

@@ -1,5 +1,6 @@
 """`python`, `import_paths` and flows in modules are checked against the files of their revision."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -7,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from controller.errors import SourceError
 from controller.manifests.python_requests import check_size, read_request
 from controller.manifests.reader import DesiredState, ManifestReader
 from controller.manifests.requirements_files import logical_lines
 from controller.manifests.script_metadata import read_script_metadata
 from controller.model.python_environments import MAX_FILE_BYTES, PythonRequest, RequirementsSource
+from controller.model.snapshots import CodeFile
 from controller.sources.safe_open import read_inside
 from tests.unit.manifests.conftest import manifest
 from tests.written_code import WrittenCode
@@ -356,6 +359,22 @@ def test_a_project_file_that_is_not_at_the_root_is_a_warning() -> None:
     file = manifest("team-a/deployments/a.yaml", ETL)
     (finding,) = ManifestReader().read([file], NOW, code=code).findings
     assert (finding.code, finding.file, finding.severity) == ("ProjectFileIgnored", "team-a/controller.yaml", "warning")
+
+
+def test_a_revision_that_cannot_be_read_does_not_change_which_project_files_are_ignored() -> None:
+    class Unreachable(WrittenCode):
+        def find(self, paths: Iterable[str]) -> Mapping[str, CodeFile]:
+            wanted = list(paths)
+            if "team-b/controller.yaml" in wanted:
+                raise SourceError("It can't be read.")
+            return super().find(wanted)
+
+    reader, code = ManifestReader(), WrittenCode({**FILES, "team-a/controller.yaml": "defaults: {}\n"})
+    file = manifest("team-a/deployments/a.yaml", ETL)
+    before = reader.read([file], NOW, code=code)
+    with pytest.raises(SourceError):
+        reader.read([manifest("team-b/deployments/a.yaml", "name: b\ncommand: [x]\n")], NOW, code=Unreachable(FILES))
+    assert reader.read([file], NOW, code=code).findings == before.findings
 
 
 MISSING = "correct the path, or commit the file; a link that leads outside the repository does not count as a file"
