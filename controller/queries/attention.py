@@ -138,52 +138,33 @@ def _lacking_only_upstreams(source: SourceStatus | None) -> set[str | None]:
     return {finding.deployment for finding in errors} - others
 
 
-_OF_CONDITIONS = (
-    ConditionType.PYTHON_READY,
-    ConditionType.STALLED,
-    ConditionType.FILES_WATCHED,
-    ConditionType.EXECUTOR_READY,
-)
-"""The conditions that `_of_conditions` looks for."""
+_OF_CONDITIONS = {
+    ConditionType.PYTHON_READY: (AttentionCode.NO_PYTHON, "{name} waits for its Python environment"),
+    ConditionType.STALLED: (AttentionCode.NO_UPSTREAM, "{name} waits for a deployment that is not active"),
+    ConditionType.FILES_WATCHED: (AttentionCode.NO_FILES, "Files start no runs of {name}"),
+    ConditionType.EXECUTOR_READY: (
+        AttentionCode.NO_EXECUTOR,
+        "{name} waits for an executor that the controller does not have",
+    ),
+}
+"""The problems of deployments that are known from a condition, with their titles."""
+_WITH_REASON = (ConditionType.PYTHON_READY, ConditionType.FILES_WATCHED)
 
 
 def _of_conditions(view: DeploymentView) -> Iterator[Attention]:
     """Yield the problems that a condition of the deployment names."""
-    python = _condition(view, ConditionType.PYTHON_READY)
-    if python is not None and not python.is_true and python.reason != BUILDING:
+    for kind, (code, title) in _OF_CONDITIONS.items():
+        condition = _condition(view, kind)
+        if condition is None:
+            continue
+        if kind is ConditionType.PYTHON_READY and (condition.is_true or condition.reason == BUILDING):
+            continue
         yield _of_deployment(
             view,
-            code=AttentionCode.NO_PYTHON,
-            title=f"{view.name} waits for its Python environment",
-            message=f"{python.reason}: {python.message}",
-            since=python.last_transition_time,
-        )
-    stalled = _condition(view, ConditionType.STALLED)
-    if stalled is not None:
-        yield _of_deployment(
-            view,
-            code=AttentionCode.NO_UPSTREAM,
-            title=f"{view.name} waits for a deployment that is not active",
-            message=stalled.message,
-            since=stalled.last_transition_time,
-        )
-    unwatched = _condition(view, ConditionType.FILES_WATCHED)
-    if unwatched is not None:
-        yield _of_deployment(
-            view,
-            code=AttentionCode.NO_FILES,
-            title=f"Files start no runs of {view.name}",
-            message=f"{unwatched.reason}: {unwatched.message}",
-            since=unwatched.last_transition_time,
-        )
-    lacking = _condition(view, ConditionType.EXECUTOR_READY)
-    if lacking is not None:
-        yield _of_deployment(
-            view,
-            code=AttentionCode.NO_EXECUTOR,
-            title=f"{view.name} waits for an executor that the controller does not have",
-            message=lacking.message,
-            since=lacking.last_transition_time,
+            code=code,
+            title=title.format(name=view.name),
+            message=f"{condition.reason}: {condition.message}" if kind in _WITH_REASON else condition.message,
+            since=condition.last_transition_time,
         )
 
 

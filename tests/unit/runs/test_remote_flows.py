@@ -60,6 +60,14 @@ class Cluster:
         wait_until(lambda: self.engine.jobs)
         return run
 
+    def check_start_by_next_controller(self, run: Run) -> None:
+        """Start another controller, give the waiting job its node, and check that the flow starts once."""
+        self.stop()
+        self.engine.set_full(False)
+        self.start()
+        wait_until(lambda: self.flow_pid)
+        self.check_single_start(run)
+
     def check_single_start(self, run: Run) -> None:
         """Let the flow end, and check that it has succeeded and was started once."""
         self.open_gate()
@@ -208,11 +216,7 @@ def test_a_run_outlives_its_controller_and_its_output_is_complete(cluster: Clust
 
 def test_a_job_that_was_submitted_by_an_earlier_controller_starts_once(cluster: Cluster) -> None:
     run = cluster.submit_while_full()
-    cluster.stop()
-    cluster.engine.set_full(False)
-    cluster.start()
-    wait_until(lambda: cluster.flow_pid)
-    cluster.check_single_start(run)
+    cluster.check_start_by_next_controller(run)
 
 
 def test_draining_does_not_wait_for_a_job_that_has_not_started(cluster: Cluster) -> None:
@@ -221,11 +225,7 @@ def test_draining_does_not_wait_for_a_job_that_has_not_started(cluster: Cluster)
     assert cluster.world.engine.drain(PATIENCE_SECONDS)
     with cluster.world.store.read() as tx:
         assert count_in_progress(tx) == 0
-    cluster.stop()
-    cluster.engine.set_full(False)
-    cluster.start()
-    wait_until(lambda: cluster.flow_pid)
-    cluster.check_single_start(run)
+    cluster.check_start_by_next_controller(run)
 
 
 def test_a_job_that_gets_its_node_while_the_controller_drains_starts_with_the_next_controller(cluster: Cluster) -> None:

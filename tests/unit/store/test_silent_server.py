@@ -1,6 +1,5 @@
 """Sessions with a server that does not answer, and connections that end during a commit."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
@@ -19,14 +18,6 @@ from tests.postgresql import Server
 from tests.proxy import Cut, Proxy
 
 EVENT = Event(time=NOW, severity=EventSeverity.INFO, reason="Applied", message="done", about="source")
-
-
-@pytest.fixture
-def proxy(postgresql_server: Server) -> Iterator[Proxy]:
-    """A proxy in front of the server."""
-    found = Proxy(postgresql_server.socket)
-    yield found
-    found.close()
 
 
 @pytest.fixture

@@ -14,16 +14,7 @@ from controller.state_url import StateUrl
 from controller.store import Store
 from controller.store.state_directory import StateDirectory
 from tests.conftest import GitRepository, wait_until
-from tests.postgresql import Server
 from tests.proxy import Proxy
-
-
-@pytest.fixture
-def proxy(postgresql_server: Server) -> Iterator[Proxy]:
-    """A proxy in front of the server."""
-    opened = Proxy(postgresql_server.socket)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
