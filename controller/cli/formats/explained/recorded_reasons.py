@@ -212,6 +212,14 @@ EVENTS: tuple[Row, ...] = (
         _AGAIN,
     ),
     ("BackfillResumed", "a user resumed a backfill", "The backfill creates runs again.", _NOTHING, _AGAIN),
+    ("BackfillSucceeded", "a backfill has succeeded", "Runs of all its due times have succeeded.", _NOTHING, _AGAIN),
+    (
+        "BackfillFailed",
+        "a backfill has ended with failures",
+        "All its due times have finished, and at least one of them did not succeed.",
+        "Find the failed runs with `controller backfills show ID`. Retry them with `controller runs retry --backfill ID`.",
+        _AGAIN,
+    ),
     ("BackfillCancelled", "a user cancelled a backfill", "The backfill creates no more runs.", _NOTHING, _AGAIN),
     (
         "RunFailed",
