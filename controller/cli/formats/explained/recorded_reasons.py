@@ -217,7 +217,7 @@ EVENTS: tuple[Row, ...] = (
         "BackfillFailed",
         "a backfill has ended with failures",
         "All its due times have finished, and at least one of them did not succeed.",
-        "Find the failed runs with `controller backfills show ID`. Retry them with `controller runs retry --backfill ID`.",
+        "`controller backfills show ID` has the failed runs. `controller runs retry --backfill ID` retries them.",
         _AGAIN,
     ),
     ("BackfillCancelled", "a user cancelled a backfill", "The backfill creates no more runs.", _NOTHING, _AGAIN),
