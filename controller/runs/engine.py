@@ -384,7 +384,7 @@ class Engine:
         return self._take_turn_in(self._launches.remaining or None)
 
     def _take_turn_in(self, seconds: float | None) -> bool:
-        """Plan a turn in this many seconds, None for none, and return whether it is planned. Another wake-up may precede it."""
+        """Plan a turn in this many seconds, or none for None. Return whether one is planned."""
         self._launch_at = None if seconds is None else self._clock.monotonic() + seconds
         return seconds is not None
 

@@ -1,4 +1,4 @@
-"""The condition `ExecutorReady`: of an executor whose cluster does not answer, and of deployments without executor."""
+"""The condition `ExecutorReady`, for a cluster that does not answer and for deployments whose executor is missing."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
