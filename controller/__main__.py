@@ -20,7 +20,7 @@ def main() -> None:
     except KeyboardInterrupt:  # while the modules of the command line are imported
         sys.exit(128 + signal.SIGINT)
     finally:
-        gc.freeze()  # or Python would search all modules for garbage before it ends the process
+        gc.freeze()  # otherwise Python would collect garbage in all modules when the process exits
 
 
 def _run(arguments: list[str]) -> int:

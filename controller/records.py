@@ -1,8 +1,8 @@
-"""A quicker `dataclass` for immutable values: a command uses a few of the hundreds of classes that it loads.
+"""A faster `dataclass` for immutable values, because a command uses only a few of the hundreds of classes it loads.
 
-The decorator of the standard library compiles the methods of each class when its module is loaded, which takes most of
-the time to load many modules. This one compiles a method when it is first called. The methods do the same, and the
-functions of `dataclasses`, such as `replace`, take these objects too. Type checkers see the original.
+The decorator of the standard library compiles the methods of each class when its module is loaded, which is most of
+the load time of many modules. This one compiles a method when it is first called. The methods behave the same, and the
+functions of `dataclasses`, such as `replace`, accept these objects. Type checkers see the original decorator.
 """
 
 import dataclasses
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 else:
 
     def dataclass(*, kw_only: bool = False, eq: bool = True, frozen: bool, slots: bool) -> Callable[[type], type]:
-        """Make a class a frozen dataclass with slots. There is no other form."""
+        """Make a class a frozen dataclass with slots. Other forms are not supported."""
         assert frozen, "use the decorator of the standard library"
         assert slots, "use the decorator of the standard library"
         return lambda cls: _make_record(cls, kw_only=kw_only, eq=eq)
 
 
 Source = Callable[[Any], tuple[str, Mapping[str, Any]]]
-"""Returns the source of a method of a class, and the names that it uses."""
+"""A function that returns the source of one method of a class, and the globals that this source needs."""
 
 
 def _make_record(original: Any, *, kw_only: bool, eq: bool) -> Any:
-    """Return the class with slots. Methods that it defines itself stay."""
-    original.__doc__ = original.__doc__ or original.__name__  # or the decorator would write out its signature
+    """Return the class as a frozen dataclass with slots. Methods that it defines itself stay."""
+    original.__doc__ = original.__doc__ or original.__name__  # otherwise the decorator would compute a signature for it
     cls: Any = dataclasses.dataclass(init=False, repr=False, eq=False, slots=True, kw_only=kw_only)(original)
     methods: dict[str, Callable[..., Any]] = {**_COMMON, "__init__": _late(cls, "__init__", _init)}
     if eq:
@@ -40,7 +40,7 @@ def _make_record(original: Any, *, kw_only: bool, eq: bool) -> Any:
 
 
 def _late(cls: Any, name: str, source: Source) -> Callable[..., Any]:
-    """Return a method that compiles the one that replaces it. Thread-safe: compiled twice, it is the same."""
+    """Return a method that compiles its replacement when it is called. Compiling it in two threads does no harm."""
 
     def method(self: Any, /, *args: Any, **values: Any) -> Any:
         text, names = source(cls)
@@ -91,7 +91,7 @@ def _hash(cls: Any) -> tuple[str, Mapping[str, Any]]:
 
 
 def _values(owner: str, cls: Any) -> str:
-    """Return the source of a tuple of the values that comparisons use."""
+    """Return the source of a tuple of the compared fields."""
     return f"({''.join(f'{owner}.{field.name}, ' for field in dataclasses.fields(cls) if field.compare)})"
 
 
@@ -115,7 +115,7 @@ def _refuse_deleting(_self: Any, name: str) -> None:
 
 
 def _get_state(self: Any) -> list[Any]:
-    """Return what is pickled."""
+    """Return the values that pickle stores."""
     return [getattr(self, name) for name in self.__dataclass_fields__]
 
 

@@ -385,7 +385,7 @@ class Controller:
     def _project(self, agendas: Mapping[str, Agenda], removed: Iterable[str] | None) -> Iterable[str]:
         """Update the timetable, and wake the engine for runs that were created just before the change.
 
-        A single pass (`run_once`) starts no timetable, so that no fire times are computed.
+        A single pass (`run_once`) starts no timetable, because it needs no fire times.
         """
         if not self._timetable.is_started:
             return ()

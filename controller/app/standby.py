@@ -38,8 +38,8 @@ _RETRY_SECONDS = 5.0
 class Standby:
     """Serves requests from the first call of `serve` until `close`. Used from the main thread.
 
-    A thread of its own starts the server, because it waits for the database, and the main thread must not: it asks who
-    leads. `has_waited`: whether another controller was leading.
+    A separate thread starts the server, because this waits for the database. The main thread must not wait: it keeps
+    checking who leads. `has_waited`: whether another controller was leading.
     """
 
     has_waited = False
@@ -62,7 +62,7 @@ class Standby:
         )
 
     def serve(self) -> None:
-        """Start to serve as soon as that is possible. Called each time that the database was asked who leads.
+        """Start to serve as soon as possible. Called after each check of who leads.
 
         Returns at once.
         """
@@ -85,7 +85,7 @@ class Standby:
     def close(self) -> None:
         """Stop serving, and never start again. Does nothing if called again.
 
-        This waits for no answer of the database: a server that is being started closes its connections later.
+        Does not wait for the database: a server that is still starting closes its connections later.
         """
         with self._lock:
             self._is_closed = True

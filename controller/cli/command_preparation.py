@@ -1,7 +1,7 @@
-"""Prepares the command server, so that the processes of commands don't do again what is the same for all of them.
+"""Prepares the command server, so that its forks do not repeat the work that all commands have in common.
 
-It loads modules, and runs the commands themselves with the state of the controller: that compiles their statements and
-fills the caches that do not depend on a request. Nothing stays open: a fork must not share a connection.
+It loads modules, and runs commands with the state of the controller. That compiles their statements and fills the
+caches that do not depend on a request. It closes every connection, because a fork must not share one.
 """
 
 import importlib
@@ -37,16 +37,16 @@ _LOADED = (
     "secrets",
     "sqlalchemy.dialects.sqlite",
 )
-"""The modules that commands import in their functions."""
+"""Modules that commands import inside their functions."""
 _FEW = 200
-"""With more deployments, `status` takes many times as long as what its rehearsal saves."""
+"""With more deployments than this, rehearsing `status` takes much longer than it saves."""
 
 
 def prepare(location: Location) -> Iterator[float]:
     """Prepare this process for the commands of this location, in steps that each take as long as a command.
 
-    Yields the time in seconds before the next step: none, if there is no command to run.
-    The standard streams must lead nowhere. The process of each command does what fails here.
+    Yields after each step the seconds to wait before the next one, which are always 0. The standard streams must be
+    connected to `/dev/null`. Failures are ignored, because each command loads what is missing.
     """
     _load()
     yield 0.0
@@ -67,7 +67,7 @@ def _load() -> None:
 
 
 def _rehearsed(location: Location) -> Iterable[list[str]]:
-    """Return the arguments of commands that only read, and print what is in the state; none if it can't be read."""
+    """Return the arguments of commands that only read the state; none if the state can't be read."""
     if location.state_url is not None:  # the command line must not contain its password
         os.environ["CONTROLLER_STATE_URL"] = location.state_url.text
     options = [
@@ -88,7 +88,7 @@ def _rehearsed(location: Location) -> Iterable[list[str]]:
 
 
 def _commands(location: Location) -> Iterable[list[str]]:
-    """Yield commands without the options of the location. Raises StateError, UsageError."""
+    """Yield the arguments of commands, without the options of the location. Raises StateError, UsageError."""
     from controller.cli.state_access import read_state
     from controller.store import inventory, runs
     from controller.store.prepared import Prepared

@@ -1,6 +1,6 @@
 """The checks of `controller doctor` for executors on clusters, and for deployments whose executor is missing.
 
-They show what the controller has recorded last. `controller.cli.doctor_checks` calls them.
+They show what the controller recorded last. `controller.cli.doctor_checks` calls them.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _STATUSES = {ConditionStatus.TRUE: "ok", ConditionStatus.UNKNOWN: "ok", Conditio
 
 
 def check_executors(state: StateDirectory) -> list[Check]:
-    """Return the checks of executors. A state that can't be read gets no checks here: another check reports it."""
+    """Return the checks of executors. Returns none if the state can't be read, which another check reports."""
     try:
         store = Store.open_existing(state.database)
     except ControllerError:
@@ -52,7 +52,7 @@ def _cluster(executor: ExecutorStatus) -> Check:
         name=f"executor {executor.name}",
         status=_STATUSES[ready.status],
         message=f"{ready.reason} since {since}: {ready.message}",
-        hint="no new runs start there; the controller asks again every 10 seconds while it runs" if is_lost else None,
+        hint="check the cluster; a running controller asks it again every 10 seconds" if is_lost else None,
     )
 
 
@@ -64,5 +64,5 @@ def _missing(lacking: dict[str, str]) -> Iterator[Check]:
             name="executor",
             status="error",
             message=f"{message} Deployments: {join_first(names, _MOST_NAMES)}",
-            hint="`controller explain ExecutorMissing` says what to do",
+            hint="run `controller explain ExecutorMissing` for the remedy",
         )

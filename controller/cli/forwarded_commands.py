@@ -20,7 +20,7 @@ _WAITING = ("--watch", "--follow", "--wait", "--logs")
 
 
 def is_forwarded(arguments: list[str]) -> bool:
-    """Whether the arguments are those of a command that may be forwarded, and ends by itself."""
+    """Return whether the arguments are those of a command that may be forwarded and that ends by itself."""
     subcommands = FORWARDED.get(arguments[0]) if arguments else None
     if subcommands is None:
         return False
@@ -30,7 +30,7 @@ def is_forwarded(arguments: list[str]) -> bool:
 
 
 def _may_wait(argument: str) -> bool:
-    """Whether an argument is an option that waits, or short options that may contain -w or -f."""
+    """Return whether an argument is an option that waits, or short options that may contain -w or -f."""
     if argument.startswith("--"):
         return argument in _WAITING
     return argument.startswith("-") and ("w" in argument or "f" in argument)

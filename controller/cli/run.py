@@ -27,7 +27,7 @@ LIVE_SECONDS = 1.0
 STOP_SECONDS = 9.0
 """Time limit for `Controller.stop`, in seconds, so that the process exits within 10 seconds of the stop signal."""
 SWITCH_SECONDS = 0.001
-"""How long a thread that computes, such as a page, delays a statement of the engine. The default of Python is 5 ms."""
+"""Seconds that a computing thread, such as one that renders a page, can delay the engine. Python's default is 0.005."""
 
 
 @click.command(cls=Command)

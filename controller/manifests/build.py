@@ -52,7 +52,7 @@ _NOTHING: Mapping[str, Any] = {}
 _EMPTY = {"document": _NOTHING, "spec_digest": ""} | {
     each.name: each.default_factory() for each in fields(Deployment) if each.default_factory is not MISSING
 }
-"""The fields of a deployment that is not stored: one object of each for all."""
+"""The default values of a deployment that is not stored, shared by all of them."""
 TARGET_KEYS = ("command", "flow", "flow_location", "flow_name", "skip_exit_code")
 SCHEDULE_KEYS = ("schedule", "schedules", "timezone", "calendars")
 SETTINGS_KEYS = (

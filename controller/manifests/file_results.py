@@ -1,4 +1,4 @@
-"""The result for one version of one manifest on its own. `reader` reads each changed file with `read_file`. Pure."""
+"""The result for one version of one manifest on its own. `reader` calls `read_file` for each changed file. Pure."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -24,8 +24,8 @@ _NO_VARIANTS: Mapping[str, tuple[BuildResult, ...]] = {}
 class FileResult:
     """The result for one version of one file on its own.
 
-    `variants` has the documents in each other environment in which they relate to other documents in another way.
-    `dependencies` has the digests of the code files it was checked against. `unclear` is the reason why the file may
+    `variants` has the documents by environment, for those environments in which they declare or refer to other names.
+    `dependencies` has the digests of the code files that the file was checked against. `unclear` says why the file may
     declare names that can't be read.
     """
 
@@ -62,10 +62,10 @@ def read_file(
 
 
 def is_alike(old: FileResult, new: FileResult) -> bool:
-    """Return whether a file has the same findings in both versions, and relates to other files in the same way.
+    """Return whether a file has the same findings and relates to other files in the same way in both versions.
 
-    It declares the same names then, and its deployments may differ in anything that concerns no other file. This holds
-    only while no finding concerns several documents: such a finding contains lines of other files.
+    If so, it declares the same names, and its deployments differ only in what concerns no other file. The answer is
+    valid only while no finding concerns several documents, because such a finding contains lines of other files.
     """
     return (
         (old.findings, old.environments, old.is_broken, old.only_name, old.unclear)
@@ -99,7 +99,7 @@ def _build_documents(
 ) -> tuple[tuple[BuildResult, ...], Mapping[str, tuple[BuildResult, ...]]]:
     """Build the documents of a file, with those that matrices declare, up to the limit for them.
 
-    Also returns them for each other environment in which they relate to other documents in another way.
+    Also returns the documents for each environment in which they declare or refer to other names.
     """
     results: list[BuildResult] = []
     parts = []

@@ -98,7 +98,7 @@ class ManifestReader:
     `project_name` is the only one that `controller.yaml` may declare, None for any.
     `map_files` may read in other processes, unless another reader shares the cache. `is_stored` as for `build`.
     `parsed` counts the files that were not read from this reader's own cache, `built` the documents in them.
-    `updates` counts the revisions whose state was made from the last one and the files that changed alone.
+    `updates` counts the revisions whose state was made from the previous one and the changed files alone.
     """
 
     def __init__(
@@ -175,7 +175,7 @@ class ManifestReader:
     def _read_manifests(
         self, files: Sequence[ManifestFile], unread: list[str], now: datetime, options: BuildOptions
     ) -> DesiredState:
-        """Read those of these files that changed, and return the state. If only few things changed, update it."""
+        """Read those of these files that changed, and return the state: an update of the last one, if possible."""
         flows, paths = options.flows, [file.path for file in files]
         new = self._read_changed(files, now, options)
         is_same = paths == list(self._files)
@@ -215,7 +215,7 @@ class ManifestReader:
         return {id(result.dependencies): result.dependencies for result in self._files.values()}
 
     def _update(self, new: Mapping[str, FileResult]) -> DesiredState | None:
-        """Return the state after these files changed; None if more than the deployments in them may change with it."""
+        """Return the state after these files changed; None if deployments in other files may change, too."""
         state = self._state
         if (
             self._project.is_broken

@@ -83,7 +83,7 @@ def find_attention(
 ) -> Iterator[Attention]:
     """Yield the problems in the order of `rank`: those of the source, its files, executors and notifications first.
 
-    The deployments must be in the order of `sort_key`, problems first. Those that `may_need_attention` are enough.
+    The deployments must be in the order of `sort_key`, problems first. Those that `may_need_attention` suffice.
     """
     yield from _source(source)
     yield from map(_unreachable, (status for status in executors if status.ready.status is ConditionStatus.FALSE))

@@ -38,7 +38,7 @@ from controller.store.commit_counter import CommitCounter
 
 _FULL_REFRESH = timedelta(minutes=10)
 _MANY = 500
-"""From this number of changes on, reading all newest runs is faster than reading single ones."""
+"""With more changes than this, reading all newest runs is faster than reading single ones."""
 
 
 class DeploymentCache:
@@ -113,7 +113,7 @@ class DeploymentCache:
         return self._timeline.upcoming()
 
     def _fire_source(self, name: str) -> FireSource | None:
-        """Return what the fire times of this deployment depend on; None if it does not fire."""
+        """Return the schedules and the hold of this deployment; None if it does not fire."""
         row = self._rows.find(name)
         return None if row is None or row.next_fire_time is None else (self._entries.bases[name].schedules, row.hold)
 
@@ -131,7 +131,7 @@ class DeploymentCache:
         return self._rows.in_order
 
     def _refresh(self, tx: Transaction, now: datetime, *, everything: bool) -> None:
-        """Read what has changed and make its rows again; with `everything` all, because the last read failed."""
+        """Read what has changed, and replace its rows; with `everything`, all rows, because the last read failed."""
         if everything:
             self._newest = _NewestRuns()
         moment = read_moment(tx, now)
@@ -172,8 +172,8 @@ class _Entries:
     def refresh(self, tx: Transaction, source: SourceStatus | None, now: datetime) -> set[str]:
         """Read changes, and return the names of new, changed and removed deployments.
 
-        All are read if the state is an older one, such as a backup, which numbers its changes again. A deletion is
-        recorded for a time only: after half of it without a read, all are read too.
+        Reads all deployments if the state was replaced by an older one, such as a backup, which uses the numbers of
+        changes again. Deletions are recorded for a limited time, so it also reads all after half of it without a read.
         """
         key, before = (source, passes.last_number(tx)), self._key
         read_at, self._read_at = self._read_at, now

@@ -1,4 +1,4 @@
-"""The sorted rows of all deployments and what the overview counts in them, both updated for each changed row."""
+"""The sorted rows of all deployments, and what the overview counts in them. A changed row updates both."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
@@ -12,7 +12,7 @@ from controller.records import dataclass
 Start = tuple[datetime, str]
 """The time at which the next run of a deployment starts, and its name."""
 _MANY = 500
-"""From this number of changes on, rebuilding or sorting everything is faster than single updates."""
+"""With more changes than this, sorting everything again is faster than single updates."""
 _AFTER_NAMES = chr(0x10FFFF)
 
 
@@ -22,7 +22,7 @@ class DeploymentSummary:
 
     - `count`: how many there are. `states`: how many are in each state, including zeros.
     - `notable`: those that may need attention, in the order of `sort_key`. `starts`: the next starts, sorted.
-    - `has_triggers`: whether other deployments, files or webhooks start runs of one that is not suspended.
+    - `has_triggers`: whether other deployments, files or webhooks start runs of a deployment that is not suspended.
     """
 
     count: int
@@ -33,7 +33,7 @@ class DeploymentSummary:
 
 
 class DeploymentRows:
-    """The rows. The lists that it returns do not change later."""
+    """The rows of all deployments. Returned lists do not change later."""
 
     def __init__(self) -> None:
         self.in_order: list[DeploymentView] = []
@@ -60,7 +60,7 @@ class DeploymentRows:
         return [time for time, _ in self._starts[:1]]
 
     def summary(self) -> DeploymentSummary:
-        """Return what the overview shows of the rows."""
+        """Return the summary of the rows."""
         return DeploymentSummary(
             count=len(self._by_name),
             states={state: self._states[state] for state in DeploymentState},
@@ -70,7 +70,7 @@ class DeploymentRows:
         )
 
     def replace(self, stale: Iterable[str], new_rows: Mapping[str, DeploymentView]) -> None:
-        """Remove the `stale` rows and insert the new ones, in new lists: callers keep the old ones unchanged."""
+        """Remove the `stale` rows and insert the new ones. Makes new lists: callers keep the old ones unchanged."""
         removed = [self._by_name.pop(name) for name in stale if name in self._by_name]
         self._by_name |= new_rows
         added = list(new_rows.values())
@@ -95,7 +95,7 @@ class DeploymentRows:
 
 
 def summarize(views: Iterable[DeploymentView]) -> DeploymentSummary:
-    """Return what the overview shows of these deployments."""
+    """Return the summary of these deployments."""
     rows = DeploymentRows()
     rows.replace((), {view.name: view for view in views})
     return rows.summary()

@@ -1,4 +1,4 @@
-"""The condition `ExecutorReady`: of executors on clusters, and of deployments whose executor the controller lacks."""
+"""The condition `ExecutorReady` of executors on clusters, and of deployments whose executor is missing."""
 
 from collections.abc import Mapping
 
@@ -15,15 +15,15 @@ def list_cluster_executors(tx: Transaction) -> tuple[ExecutorStatus, ...]:
 
 
 def missing_executor_conditions(name: str | None, executors: Mapping[str, ExecutorStatus]) -> tuple[Condition, ...]:
-    """Return the condition `ExecutorReady=False` of a deployment that names an executor which the controller lacks.
+    """Return the condition `ExecutorReady=False` if a deployment names an executor that the controller does not have.
 
-    No condition while it is unknown which executors the controller has.
+    Returns nothing while it is unknown which executors the controller has.
     """
     local = executors.get(_LOCAL)
     if name is None or name in executors or local is None:
         return ()
     option = _OPTIONS.get(name)
-    remedy = "" if option is None else f" Start it with {option}, or remove `executor: {name}`."
+    remedy = "" if option is None else f" Start the controller with {option}, or remove `executor: {name}`."
     condition = Condition(
         type=ConditionType.EXECUTOR_READY,
         status=ConditionStatus.FALSE,

@@ -1,8 +1,8 @@
 """The fire times of the next 24 hours: by half hour, and the names of the deployments that fire often.
 
-A deployment that fires more than four times a day fires often. The fire times of each deployment are kept until its
-schedules change or another fire time comes within 24 hours. Then only its own ones are computed and replaced: in the
-background, if many deployments need that at once.
+A deployment that fires more than four times a day fires often. The fire times of a deployment stay valid until its
+schedules change, or another of its fire times is less than 24 hours away. Then they alone are computed again, in the
+background if many deployments need that at once.
 """
 
 import heapq
@@ -29,7 +29,7 @@ _PAUSE_SECONDS = 0.01
 _FEW = 500
 _AFTER_NAMES = chr(0x10FFFF)
 _OFTEN_FOR = timedelta(hours=1)
-"""For this long, a deployment that fires often is not computed again."""
+"""How long the fire times of a deployment that fires often stay valid."""
 
 FireSource = tuple[tuple[Schedule, ...], Hold | None]
 """The schedules and the hold of a deployment, on which its fire times depend."""
@@ -55,8 +55,8 @@ class Upcoming:
 class _NextDay:
     """The fire times of a deployment in the 24 hours after the time at which they were computed.
 
-    They are more than four only if it fires often, and then only the first of them. There are no others within 24 hours
-    of any time before `until`, None for ever.
+    If it fires often, `times` has only the first five. Until `until`, no other fire time is less than 24 hours away;
+    None: this does not change.
     """
 
     schedules: tuple[Schedule, ...]
@@ -74,7 +74,7 @@ NOTHING = Upcoming(rare={}, frequent=frozenset())
 
 
 class _Days:
-    """The next days of deployments, and their fire times by half hour. Each change costs what it changes."""
+    """The next days of deployments, and their fire times by half hour. An update touches only the changed days."""
 
     def __init__(self) -> None:
         self._days: dict[str, _NextDay] = {}
@@ -85,7 +85,7 @@ class _Days:
         self._at: datetime | None = None
 
     def has(self, name: str, source: FireSource) -> bool:
-        """Return whether the day of this deployment is there and that of these schedules."""
+        """Return whether the day of this deployment is present, and was computed from this source."""
         day = self._days.get(name)
         if day is None:
             return False
@@ -105,7 +105,7 @@ class _Days:
             insort(self._slots.setdefault(floor(time), []), (time, name))
 
     def remove(self, name: str) -> None:
-        """Remove the day of a deployment, if it is there."""
+        """Remove the day of a deployment, if there is one."""
         day = self._days.pop(name, None)
         if day is None:
             return
@@ -120,9 +120,9 @@ class _Days:
                 del fires[index]
 
     def take_outdated(self, now: datetime) -> dict[str, FireSource]:
-        """Return the deployments whose days have become incomplete since the last call. If the clock was set back: all.
+        """Return the deployments whose days must be computed again, because they became incomplete since the last call.
 
-        They must be computed again.
+        Returns all deployments if the clock was set back.
         """
         if self._at is not None and now < self._at:
             names = set(self._days)
@@ -163,15 +163,15 @@ class Timeline:
         self._has_counted = self._is_counting = False
 
     def change(self, changes: Mapping[str, FireSource | None]) -> None:
-        """Note what the fire times of new and changed deployments depend on; None for those that do not fire."""
+        """Announce the sources of new and changed deployments; None for those that do not fire."""
         with self._queue_lock:
             self._queue.update(changes)
 
     def upcoming(self) -> Upcoming:
         """Return the fire times.
 
-        If more than `_FEW` deployments have to be computed, and it is not the first time, this is done in the
-        background, and until then these have their last fire times.
+        If more than `_FEW` deployments must be computed, a thread does this in the background, except in the first
+        call. Until it has finished, these deployments keep their previous fire times.
         """
         with self._lock:
             now = self._clock.now()
@@ -211,7 +211,7 @@ class Timeline:
             raise
 
     def _compute(self, now: datetime, most: int) -> None:
-        """Compute the days of up to `most` of the deployments that wait for it."""
+        """Compute the days of up to `most` pending deployments."""
         names = list(islice(self._pending, most))
         for name, day in _read_next_days(((name, self._pending.pop(name)) for name in names), now):
             self._days.put(name, day)
@@ -233,7 +233,7 @@ def find_upcoming(deployments: Iterable[tuple[str, FireSource]], now: datetime) 
 def _read_next_days(deployments: Iterable[tuple[str, FireSource]], now: datetime) -> Iterator[tuple[str, _NextDay]]:
     """Yield the next day of each deployment.
 
-    It is computed once for deployments that share the object with their schedules, as most equal ones do.
+    Deployments that share one `schedules` object, as most with equal schedules do, share one computation.
     """
     shared: dict[tuple[int, Hold | None], _NextDay] = {}
     for name, (schedules, hold) in deployments:

@@ -122,7 +122,7 @@ def overview(
 
 
 def _next_fires(starts: Sequence[Start], upcoming: Upcoming, now: datetime) -> NextFires:
-    """Return the next fires. Reads the sorted starts only as far as needed."""
+    """Return the next fire times. Reads the sorted starts only as far as needed."""
     frequent: list[Start] = []
     rare: list[Fire] = []
     soon = 0

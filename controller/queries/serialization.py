@@ -24,8 +24,8 @@ def to_json(value: Any) -> Any:
 def json_bytes(value: Any) -> bytes:
     """Return the JSON of a value in UTF-8, as `json.dumps` formats it.
 
-    Fields and items of the two outer levels are converted one by one: the plain values of a long list would need many
-    times the memory of its text.
+    Fields and items of the two outer levels are converted one by one, because the plain values of a long list would
+    need many times the memory of its text.
     """
     return b"".join(_parts(value, 2, MAX_LEVELS))
 

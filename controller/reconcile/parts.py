@@ -14,10 +14,10 @@ class PythonEnvironments(Protocol):
     def ensure(
         self, requests: Iterable[PythonRequest], committed_at: datetime | None
     ) -> Mapping[str, PythonEnvironment]:
-        """Return the environment of each request, by its digest; one that is new will be built."""
+        """Return the environment of each request, by its digest. New environments are built in the background."""
 
     def collect(self, named: Collection[str], now: datetime) -> None:
-        """Remove environments that none of these requests, by digest, nor an unfinished run needs."""
+        """Remove environments that neither these requests, given by digest, nor unfinished runs need."""
 
 
 class Project(Protocol):

@@ -170,7 +170,7 @@ def make_plan(
 
 
 def settled_deployments(plan: Plan, desired: DesiredState) -> Mapping[str, Deployment]:
-    """Return the deployments that are recorded as they are declared, now that the plan is applied, by name."""
+    """Return, by name, the deployments whose record equals their declaration, once the plan is applied."""
     if plan.is_blocked:
         return {}
     kept = {kept.entry.name for kept in plan.keep}
@@ -246,9 +246,9 @@ def _waiting(entry: InventoryEntry, environment: PythonEnvironment) -> Kept:
 def _rebuilt(
     desired: DesiredState, recorded: Mapping[str, InventoryEntry], python: Collection[str], others: Collection[str]
 ) -> list[InventoryEntry]:
-    """Return the deployments that are declared as before and have a Python environment, or had one. Without `others`.
+    """Return the unchanged deployments that have or had a Python environment, without `others`.
 
-    `python` are the names of those that have one.
+    `python` has the names of those that have one.
     """
     names = {*python, *(name for name, entry in recorded.items() if entry.python)} & recorded.keys()
     return [recorded[name] for name in sorted(names) if name in desired.deployments and name not in others]

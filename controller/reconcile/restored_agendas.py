@@ -22,8 +22,8 @@ def read_recorded(
 ) -> Iterator[tuple[dict[str, InventoryEntry], dict[str, Agenda]]]:
     """Yield the recorded entries in batches, each with the agendas of those that have active schedules, by name.
 
-    The first batch is small and has the deployments that were due last, because those fire often: they need not wait
-    until the others are read. Stops early if `is_over`. `build` returns the agenda of an entry whose document this
+    The first batch is small, and has the deployments that were due most recently: they fire often, and do not have to
+    wait until the others are read. Stops early if `is_over`. `build` returns the agenda of an entry whose document this
     version may not be able to read, or None.
     """
     recorded = RecordedSchedules()

@@ -1,4 +1,4 @@
-"""Lets backfills continue when their runs have ended. Used by the engine's thread."""
+"""Continues backfills when their runs have ended. Used by the engine's thread."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -24,11 +24,11 @@ class BackfillProgress:
         self._has_changes = False
 
     def note_ended(self, ended: Iterable[Run]) -> None:
-        """Note that these runs have ended. `advance` continues their backfills, after an error with the next call."""
+        """Record that these runs have ended. `advance` continues their backfills; if it fails, its next call does."""
         self._has_changes = self._has_changes or any(run.backfill_id is not None for run in ended)
 
     def advance(self, *, everything: bool) -> None:
-        """Create further runs of backfills of which a run has ended, or with `everything` of all. Raises StateError."""
+        """Create further runs of backfills if one of their runs has ended, or if `everything`. Raises StateError."""
         if not everything and not self._has_changes:
             return
         with self._store.read() as tx:

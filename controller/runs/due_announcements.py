@@ -2,8 +2,8 @@
 
 Any thread adds names, and the engine takes a batch in each turn. The first batch has only `FIRST` names, because its
 runs start after the whole batch was decided. The second one has at least `SMALLEST` names, or one for each free slot.
-Each further one is twice as large, up to `LARGEST`, which takes about as long to decide as a supervisor to start. So a
-few more transactions than one decide all of them.
+Each further one is twice as large, up to `LARGEST`, which takes about as long to decide as a supervisor takes to start.
+So a few transactions decide all of them.
 """
 
 from collections import deque

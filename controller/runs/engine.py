@@ -258,7 +258,7 @@ class Engine:
             self._export_ahead()
 
     def _wake_for_changes(self, *, may_start: bool, can_decide: bool) -> None:
-        """Have another turn at once for what this one has changed, or what became due after it had examined the queue.
+        """Take another turn at once if this one made more possible, or if something became due after it read the queue.
 
         `may_start`: a slot is free, a run waits again, or a run was released.
         """
@@ -305,7 +305,7 @@ class Engine:
     def _process_announcements(self) -> None:
         """Decide the due times of the next batch of deployments.
 
-        While attempts start in all slots, or those of the first batch, this waits a little: they would wait for it.
+        While attempts start in all slots, or those of the first batch do, this waits a little, so as not to delay them.
         """
         if self._announcements and self._must_wait_to_decide():
             self._decide_at = self._decided_at + DECISION_SECONDS
@@ -323,7 +323,7 @@ class Engine:
             self.wake()
 
     def _must_wait_to_decide(self) -> bool:
-        """Return whether attempts start that must not wait, and the last due times were decided only just now."""
+        """Return whether attempts that must not be delayed are starting, and the last decision was only just now."""
         may_wait = len(self._monitor) < self._max_running and not self._announcements.has_begun
         is_starting = self._monitor.is_launching and not may_wait
         return is_starting and self._clock.monotonic() < self._decided_at + DECISION_SECONDS
@@ -380,11 +380,11 @@ class Engine:
         return prepared
 
     def _must_pause(self) -> bool:
-        """Return whether a shortage was met only just now. Then there is a turn at the end of the pause."""
+        """Return whether launches pause after a shortage. If so, take a turn at the end of the pause."""
         return self._take_turn_in(self._launches.remaining or None)
 
     def _take_turn_in(self, seconds: float | None) -> bool:
-        """Let the next turn begin after these seconds, if nothing wakes the thread before. None: not."""
+        """Plan a turn in this many seconds, or none for None. Return whether one is planned."""
         self._launch_at = None if seconds is None else self._clock.monotonic() + seconds
         return seconds is not None
 

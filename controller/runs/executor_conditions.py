@@ -1,6 +1,6 @@
 """Records the condition `ExecutorReady` of each executor, and an event when a cluster is lost or answers again.
 
-Used by the engine's thread. What is recorded follows from the requests that the executors send anyway.
+Used by the engine's thread. The conditions follow from requests that the executors send in any case.
 """
 
 from datetime import datetime
@@ -40,7 +40,7 @@ class ExecutorConditions:
 
 
 def _status(name: str, readiness: Readiness, before: ExecutorStatus | None, now: datetime) -> ExecutorStatus:
-    """Return the status of an executor. Before its cluster was asked, the one that was recorded last is kept."""
+    """Return the status of an executor: the recorded one, if there is one and the cluster has not been asked yet."""
     if before is not None and readiness.status is ConditionStatus.UNKNOWN:
         return before
     is_same = before is not None and before.ready.status is readiness.status

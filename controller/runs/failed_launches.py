@@ -1,6 +1,6 @@
-"""The pauses between launches of a run that failed although nothing was lacking. Used by the engine's thread.
+"""The pauses between the launches of a run whose last launch failed without a shortage. Used by the engine's thread.
 
-They are kept in memory: after a restart, the run is launched at once.
+The pauses are only in memory: after a restart, the run is launched at once.
 """
 
 from datetime import timedelta
@@ -25,14 +25,14 @@ class FailedLaunches:
         self._pausing: set[RunId] = set()
 
     def is_last(self, run_id: RunId) -> bool:
-        """Return whether the run is not launched again if its current launch fails."""
+        """Return whether the current launch of the run is the last one."""
         backoff = self._failures.get(run_id)
         return backoff is not None and backoff.failures + 1 >= MAX_LAUNCHES
 
     def record(self, run_id: RunId, pause: float, cause: str | None) -> None:
-        """Record a failed launch. The first pause takes `pause` seconds, each further one twice as long; 0: no pauses.
+        """Record a failed launch. The first pause takes `pause` seconds, each later one twice as long; 0: no pauses.
 
-        `cause`: why it failed, for people, if that is known.
+        `cause` is the cause of the failure as text for people, if it is known.
         """
         backoff = self._failures.setdefault(run_id, Backoff(self.clock, first=pause, longest=LONGEST_PAUSE))
         backoff.fail(cause or "")
@@ -43,13 +43,13 @@ class FailedLaunches:
         self._texts[run_id] = f"launch {backoff.failures + 1} of {MAX_LAUNCHES} at {at}{why}"
 
     def find_pause(self, run_id: RunId) -> str | None:
-        """Return what the run waits for during its pause, for people; None if it can be launched."""
+        """Return the text that describes the pause of the run to people; None if the run can be launched."""
         backoff = self._failures.get(run_id)
         return None if backoff is None or not backoff.remaining else self._texts[run_id]
 
     @property
     def remaining(self) -> float | None:
-        """The seconds until the first pause that `take_ended` has not returned ends; None if there is none."""
+        """The seconds until the next pause ends, as far as `take_ended` has not returned it; None without a pause."""
         return min((self._failures[run_id].remaining for run_id in self._pausing), default=None)
 
     def take_ended(self) -> set[RunId]:
@@ -59,7 +59,7 @@ class FailedLaunches:
         return ended
 
     def outcome_of(self, run: Run, active: Handle) -> RunOutcome | None:
-        """Return the outcome of a run that was not started; None if the run can be launched again."""
+        """Return the outcome of a run whose launch failed; None if the run can be launched again."""
         # A run that is still `launching` has never received GO.
         if run.state is not RunState.LAUNCHING and (why := active.why_uncertain()) is not None:
             return RunOutcome(state=RunState.CRASHED, reason=f"outcome unknown: {why}")

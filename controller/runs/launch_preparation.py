@@ -84,7 +84,7 @@ class LaunchPreparation:
             self._queue.forget()
 
     def has_room_again(self) -> bool:
-        """Return whether a job has got its node, or has ended, while runs wait for that. Then they try again."""
+        """Return whether a job has got its node or has ended while runs wait for that. If so, let them try again."""
         has_room = any((room := self._executors.get(name).room()) is None or room > 0 for name in self._full)
         if has_room:
             self._full.clear()
@@ -135,7 +135,7 @@ class LaunchPreparation:
         )
 
     def _find_executor(self, run: Run, deployment: Deployment, pause: str | None) -> Executor | None:
-        """Return the executor of a run; None if the run has to wait for one, or for the end of a `pause`."""
+        """Return the executor of a run; None if the run must wait for one, or for the end of a `pause`."""
         executor = self._executors.find(deployment.executor)
         obstacle = f"no executor {deployment.executor} here"
         if executor is not None:

@@ -32,7 +32,7 @@ class Stop:
 
     `finally` and `with` blocks and atexit functions run as usual. Threads are not waited for afterwards: they end with
     the process. Child processes that the flow forks get the default handler back. The signal is blocked during a fork,
-    because Python discards what a child receives before it runs. If the flow installs a handler of its own, that one
+    because Python discards signals that a child receives before it runs Python code. A handler that the flow installs
     replaces this one.
     """
 
@@ -64,7 +64,7 @@ class Stop:
         os.register_at_fork(before=self._block, after_in_parent=self._unblock, after_in_child=self._begin_child)
 
     def _block(self) -> None:
-        # The handler may raise at the end of each call: the mask must be known before the signals are blocked.
+        # The handler may raise after either call, so the old mask must be saved before the signals are blocked.
         self._masks[_thread.get_ident()] = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
         _signal.pthread_sigmask(_signal.SIG_BLOCK, self._before)
 

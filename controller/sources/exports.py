@@ -141,10 +141,10 @@ class Exports:
         return self.root(commit)
 
     def collect(self, find_needed: Callable[[], Collection[str]]) -> None:
-        """Remove all exports except the needed ones, and incomplete ones that a crashed controller left.
+        """Remove all exports except the needed ones, also incomplete ones that a crashed controller left.
 
-        Exports that a run still executes are not removed. No export is verified between `find_needed` and the removal,
-        so an export that was verified for a run is not removed if `find_needed` includes waiting runs.
+        Exports that a run still executes stay. No export is verified between the call of `find_needed` and the removal.
+        So an export that was verified for a run stays, provided that `find_needed` includes those of waiting runs.
 
         Raises:
             SourceError: an export could not be removed.
@@ -207,7 +207,7 @@ class Exports:
                     _remove(self._set_aside(replaced))
 
     def _set_aside(self, child: Path) -> Path:
-        """Rename what will be removed, so that an interrupted removal leaves no incomplete tree with the old name."""
+        """Rename an export before its removal: if that is interrupted, no incomplete tree has this name."""
         return child.rename(child.with_name(f"{self._own_prefix}{child.name}"))
 
     @contextmanager

@@ -92,10 +92,7 @@ def entries(tx: Transaction) -> dict[str, InventoryEntry]:
 
 
 def compact_entries(tx: Transaction, names: Collection[str] | None = None) -> dict[str, InventoryEntry]:
-    """Return the same as `entries`, with documents that are held as text: for code that keeps all of them.
-
-    With `names`, only those of these deployments.
-    """
+    """Return `entries`, with documents as text, which takes less memory. With `names`, only these deployments."""
     columns = [column for column in inventory.c if column is not inventory.c.document]
     text = cast(inventory.c.document, Text).label("document")
     query = select(*columns, text).where(inventory.c.project == tx.project, inventory.c.removed_at.is_(None))
@@ -115,9 +112,9 @@ def last_change(tx: Transaction) -> int:
 
 
 def find_changed(tx: Transaction, since: int | None) -> tuple[set[str], int]:
-    """Return the names of deployments that were changed, removed or renamed after the change `since`, and the last one.
+    """Return the names of deployments changed, removed or renamed after the change `since`, and the last number.
 
-    None for `since`: all of them. A new cursor is not a change.
+    None for `since`: all deployments. A new cursor is not a change.
     """
     rows = _FIND_CHANGED.fetch(tx, of_project=tx.project, since=-1 if since is None else since)
     return {row.name for row in rows}, max((row.change for row in rows), default=since or 0)
@@ -170,7 +167,7 @@ def tombstone_names(tx: Transaction) -> list[str]:
 def delete_removed(tx: Transaction, before: datetime) -> None:
     """Delete the tombstones of deployments that were deleted before this instant.
 
-    The number of the last change stays recorded, so that no later one gets it.
+    The number of the last change stays recorded, so that it is never used again.
     """
     is_old = (inventory.c.project == tx.project, inventory.c.removed_at < before)
     newest = select(inventory.c.name, inventory.c.change).where(*is_old).order_by(inventory.c.change.desc()).limit(1)

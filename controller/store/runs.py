@@ -200,7 +200,7 @@ def counts(tx: Transaction) -> dict[RunState, int]:
 def count_in_progress(tx: Transaction) -> int:
     """Return the number of runs whose flow was started, or is about to be started on this machine.
 
-    A job that has not started its flow can wait for a node of its cluster for long.
+    A job that has not started its flow can wait a long time for a node of its cluster.
     """
     launching = select(runs.c.id).where(runs.c.project == tx.project, runs.c.state == RunState.LAUNCHING.value)
     executors = executors_of(tx, [RunId(run_id) for run_id in tx.connection.execute(launching).scalars()])

@@ -62,7 +62,7 @@ class Instant(TypeDecorator[datetime]):
 def only_where(condition: str) -> dict[str, Any]:
     """Return the options of an index that contains only the rows for which the condition holds.
 
-    `databases.postgresql_tables` copies them for PostgreSQL: to name its option here would load its whole dialect.
+    `databases.postgresql_tables` copies them for PostgreSQL, because its option here would load the whole dialect.
     """
     return {"sqlite_where": text(condition)}
 

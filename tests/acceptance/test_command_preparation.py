@@ -1,4 +1,4 @@
-"""The processes of commands don't do again what the command server has prepared."""
+"""The forks of the command server do not repeat what it has prepared."""
 
 import subprocess
 import sys
@@ -46,7 +46,7 @@ for line in sys.stdin.read().splitlines():
         os._exit(0)
     os.wait()
 """
-"""Prepares itself as the command server does, runs the commands in standard input, and prints what each added."""
+"""Prepares itself as the command server does, runs the commands from standard input, and prints what each added."""
 LOOKS = ["status", "status -o json", "runs list", "deployments list", "deployments show good", "next good", "events"]
 
 

@@ -245,7 +245,7 @@ _NOT_BEFORE_A_REQUEST = {
 def test_a_running_controller_keeps_few_modules_in_memory(
     then: str, packages: set[str], own: int, absent: set[str], applied: Path
 ) -> None:
-    """Each module stays in memory: if a change adds one, load it on first use, or raise the limit knowingly."""
+    """Each module stays in memory: if a change adds one, load it on first use, or raise the limit on purpose."""
     loaded = loaded_by(_RUNNING.replace("{then}", then), applied)
     installed = {name.partition(".")[0] for name in loaded} - sys.stdlib_module_names - {"cython_runtime"}
     assert {name for name in installed if not name.startswith("_")} == packages

@@ -39,7 +39,7 @@ def check_conservation(engine: Engine, store: Store, *, can_decide: bool = True)
 
 
 def _find_startable(store: Store, now: datetime, at: datetime, *, can_decide: bool) -> set[RunId]:
-    """Return the runs that can start at this time, with the load and the holds of now."""
+    """Return the runs that can start at this time, given the current load and holds."""
     with store.read() as tx:
         load, waiting = queues.read_load(tx, now), queues.find_waiting(tx)
     if load.running.get(EVERYTHING, 0) >= load.limits[EVERYTHING]:

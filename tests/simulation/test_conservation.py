@@ -43,7 +43,7 @@ ASKED = ["free", "retried", "again", "serial", "serial", "narrow", "narrow", "re
 
 
 class Calm:
-    """A world without faults, whose engine never gets a tick. `boundaries` counts the places where others may commit.
+    """A world without faults, whose engine never gets a tick. `boundaries` counts the points where others may commit.
 
     `at` has what another thread does at some of these places, by number.
     """
@@ -66,7 +66,7 @@ class Calm:
         return [trigger_run(self.world.operations, name, {}, author="nobody").id for name in names]
 
     def _between(self) -> None:
-        """Let another thread commit, if it does so here."""
+        """Let another thread commit, if it is due to do so at this point."""
         self.world.between = lambda: None
         action = self.at.get(self.boundaries)
         self.boundaries += 1
@@ -85,7 +85,7 @@ class Calm:
             self.world.between = lambda: None
 
     def settle(self) -> None:
-        """Let time pass until all runs have ended. No tick helps."""
+        """Let time pass, without a tick, until all runs have ended."""
         for _ in range(MAX_STEPS):
             if not self.unfinished():
                 return
@@ -100,7 +100,7 @@ class Calm:
             return select_all(tx, RunFilter(states=ACTIVE))
 
     def write_event(self) -> None:
-        """Commit something that concerns no run, as the reconciler or the notifier does. Nobody is woken."""
+        """Commit something that concerns no run, as the reconciler or the notifier does. This wakes nothing."""
         now = self.world.clock.now()
         event = Event(time=now, severity=EventSeverity.INFO, reason="Else", message="else", about="source")
         with self.world.real_store.write() as tx:
@@ -149,7 +149,7 @@ Create = Callable[[], Path]
 
 
 def play(path: Path, seed: int, actions: dict[int, Callable[[Calm], None]]) -> int:
-    """Let all runs end while others act at these places. Return how many places there were."""
+    """Let all runs end while others act at these points. Return the number of points."""
     calm = Calm(path, seed)
     try:
         calm.at = {number: lambda action=action: action(calm) for number, action in actions.items()}  # type: ignore[misc]

@@ -283,7 +283,7 @@ class World:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the clock has not been set far ahead lately."""
+        """Whether the clock has not recently been set far ahead."""
         return self.clock.elapsed() >= self.engine._clock_monitor._unsettled_until
 
     def readable(self) -> list[Handle]:

@@ -1,4 +1,4 @@
-"""The quicker `dataclass` makes the same classes as that of the standard library, and compiles methods when needed."""
+"""The faster `dataclass` makes the same classes as that of the standard library, but compiles methods when needed."""
 
 import copy
 import dataclasses
@@ -33,7 +33,7 @@ class Place(Point):
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A value with positional fields, that compares in its own way."""
+    """A value with positional fields and its own comparison."""
 
     first: Any
     second: Any = None
@@ -125,7 +125,7 @@ print(loading, len(compiled))
 
 
 def test_loading_modules_compiles_hardly_any_methods_and_the_first_object_only_one() -> None:
-    """`controller validate` loads a hundred such classes. A few have objects that are defaults of others."""
+    """`controller validate` loads a hundred such classes. A few are compiled, whose objects are defaults of others."""
     done = subprocess.run([sys.executable, "-c", COUNT], capture_output=True, text=True, check=True)
     loading, created = map(int, done.stdout.split())
     assert (loading <= 10, created - loading) == (True, 1)

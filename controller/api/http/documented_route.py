@@ -1,7 +1,7 @@
 """Routes whose response models are built for the OpenAPI document only.
 
-`routers` makes `DocumentedRoute` the class of the routes of the API. Their endpoints return complete responses, so that
-no request needs the serializers of the models, which take three megabytes.
+`routers` makes `DocumentedRoute` the class of the routes of the API. Their endpoints return complete responses, so no
+request needs the serializers of the models, which take 3 MB of memory.
 """
 
 from collections.abc import Callable

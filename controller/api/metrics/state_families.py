@@ -63,7 +63,7 @@ def state_families(
     yield from _python_families(tx)
     yield from _source_families(source_status.find(tx), notices)
     ready = {status.name: int(status.ready.is_true) for status in list_cluster_executors(tx)}
-    text = "Executors that run flows on a cluster, 1 if the cluster has answered the last question."
+    text = "Executors that run flows on a cluster, 1 if the cluster answered the last request about its jobs."
     yield labelled("controller_executor_ready", text, "executor", ready)
     yield from _queue_families(tx, now)
     yield from _notification_families(tx, oldest_message, now)

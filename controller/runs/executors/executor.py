@@ -153,7 +153,7 @@ class Executor(Protocol):
 
     `name`: recorded with the attempts that it launches. `ready_seconds`: how long the monitor listens for an attempt to
     become ready until it abandons the launch; infinite if attempts wait for free nodes. `launch_pause`: the seconds
-    between the first failed launch of a run and the next one; 0: it is launched again at once. `builds_python`: a
+    between the first failed launch of a run and the next one; 0: no pause. `builds_python`: a
     launch needs the flow's Python environment on this machine: its interpreter, or the lock that it was built from.
     """
 
@@ -168,7 +168,7 @@ class Executor(Protocol):
 
     @property
     def readiness(self) -> Readiness:
-        """Whether it could start flows according to its last requests; it sends none for this."""
+        """Whether the executor can start flows, according to its last requests. Sends no request."""
 
     def open(self) -> None:
         """Prepare for launches."""

@@ -18,7 +18,7 @@ from controller.records import dataclass
 from controller.store.databases.engines import new_dialect, new_engine
 
 _READER_CACHE_KIB = 512
-"""The cache of each reading connection, of which a controller has a dozen. The kernel caches the file for all."""
+"""The cache of each reading connection. Small: a controller has a dozen, and the kernel caches the file for all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A change of a few files updates the state of the last revision, and gives what a new reader would read."""
+"""A change of a few files updates the state of the last revision, with the same result as that of a new reader."""
 
 from dataclasses import fields
 

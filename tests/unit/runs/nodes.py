@@ -1,4 +1,4 @@
-"""A `Node` on which a test starts jobs, with the peer that answers them."""
+"""A `Node` on which tests start jobs, with the peer that answers these jobs."""
 
 import subprocess
 import sys
@@ -114,7 +114,7 @@ class Node:
         return [path for path in self.cache.glob("attempts/*") if path.is_dir()]
 
     def entries(self, kind: str) -> list[str]:
-        """The names of what the cache has."""
+        """The names of the entries in the cache."""
         return sorted(path.name for path in self.cache.glob(f"{kind}/*") if path.is_dir())
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The condition `ExecutorReady`: of an executor whose cluster does not answer, and of deployments without executor."""
+"""The condition `ExecutorReady`, for a cluster that does not answer and for deployments whose executor is missing."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -120,7 +120,8 @@ def test_a_deployment_whose_executor_the_controller_lacks_says_so(world: World) 
     [lacking] = [each for each in train.conditions if each.type is ConditionType.EXECUTOR_READY]
     assert (lacking.is_true, lacking.reason) == (False, "ExecutorMissing")
     assert lacking.message == (
-        "The controller has no executor ray, so runs wait. Start it with --ray-address, or remove `executor: ray`."
+        "The controller has no executor ray, so runs wait."
+        " Start the controller with --ray-address, or remove `executor: ray`."
     )
     assert (train.health, train.state) == (Health.DEGRADED, DeploymentState.FAILING)
     assert (views["other"].health, views["other"].state) == (Health.HEALTHY, DeploymentState.OK)

@@ -258,7 +258,7 @@ def test_a_job_that_waits_too_long_is_repaired_and_reported(timetable: Timetable
 
 
 class Counting(ScheduleTrigger):
-    """Records for which times fire times are computed."""
+    """Records the times after which fire times are computed."""
 
     def __init__(self) -> None:
         super().__init__([schedule(every(3600))], NOW)

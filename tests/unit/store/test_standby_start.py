@@ -1,4 +1,4 @@
-"""A standby that starts to serve while the server of its state does not answer."""
+"""A standby that starts to serve while the database server does not respond."""
 
 import socket
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from tests.proxy import Proxy
 
 @pytest.fixture
 def state(tmp_path: Path, proxy: Proxy, postgresql_url: StateUrl) -> StateDirectory:
-    """The state directory of a standby whose database is behind the proxy, and exists."""
+    """The state directory of a standby whose existing database is behind the proxy."""
     Store.open(postgresql_url).close()
     directory = tmp_path / "standby"
     directory.mkdir(mode=0o700)

@@ -172,7 +172,7 @@ CONDITIONS = (
     ),
     _condition(
         "ExecutorMissing",
-        "the controller lacks the executor of the deployment",
+        "the controller does not have the executor of the deployment",
         "The deployment names an executor that the controller does not have, such as `executor: ray` without "
         "`--ray-address`. Its runs show `waiting: no executor ray here`, and do not start.",
         "Start the controller with `--ray-address`, or remove `executor` from the deployment.",
@@ -181,23 +181,23 @@ CONDITIONS = (
     _condition(
         "ClusterUnreachable",
         "the cluster of an executor does not answer",
-        "The controller has asked the cluster about its jobs and got no answer. Runs that need it do not start. Flows "
-        "that run there continue.",
+        "The controller has asked the cluster about its jobs, and got no answer. Runs that need it do not start. Flows "
+        "that are running there continue.",
         "Check `--ray-address`, and that the head of the cluster is running. The controller asks again by itself.",
         "docs/clusters.md, section Whether the cluster answers",
     ),
     _condition(
         "ClusterAnswers",
         "the cluster of an executor answers",
-        "The cluster has answered the last question about its jobs. As an event: it answers again.",
-        "Nothing has to be done.",
+        "The cluster answered when the controller last asked about its jobs. The event reports that it answers again.",
+        "You don't have to do anything.",
         "docs/clusters.md, section Whether the cluster answers",
     ),
     _condition(
         "NotAsked",
         "the cluster of an executor has not been asked yet",
-        "The controller asks the cluster within 10 seconds of its start.",
-        "Nothing has to be done.",
+        "The controller has just started. It asks the cluster within 10 seconds.",
+        "You don't have to do anything.",
         "docs/clusters.md, section Whether the cluster answers",
     ),
     _condition(
@@ -265,7 +265,7 @@ EVENTS = (
         "UpstreamsActive",
         "all upstream deployments are active again",
         "The condition `UpstreamMissing` of the deployment has ended.",
-        "Nothing has to be done.",
+        "You don't have to do anything.",
         "docs/triggers.md, section Changes of an upstream deployment",
     ),
     _event(
@@ -273,7 +273,7 @@ EVENTS = (
         "a due time runs again because an upstream deployment ran again",
         "An upstream run was retried or run again, and ended as required. So the due time that was skipped because of "
         "it gets another run, or with `on_redo: run` a due time that has run.",
-        "Nothing has to be done. Write `on_redo: ignore` if a redo must not repeat due times that have run.",
+        "You don't have to do anything. Write `on_redo: ignore` if a redo must not repeat due times that have run.",
         _GATES,
     ),
     _event(
@@ -287,7 +287,7 @@ EVENTS = (
         "FilesArrived",
         "new files have started runs",
         "New files in the folder of a file trigger have started runs.",
-        "Nothing has to be done.",
+        "You don't have to do anything.",
         "docs/triggers.md, section Files",
     ),
     _event(
@@ -301,7 +301,7 @@ EVENTS = (
         "FolderWatched",
         "the files of a folder start runs again",
         "The condition `FilesWatched=False` has ended.",
-        "Nothing has to be done.",
+        "You don't have to do anything.",
         _FILES,
     ),
     _event(

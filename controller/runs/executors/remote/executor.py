@@ -95,7 +95,7 @@ class RemoteExecutor:
 
     @property
     def readiness(self) -> Readiness:
-        """Whether the cluster has answered the last question about its jobs."""
+        """Whether the cluster answered the last request about its jobs."""
         return self._tracker.readiness
 
     def open(self) -> None:

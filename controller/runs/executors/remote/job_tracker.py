@@ -56,7 +56,7 @@ class TrackedJob:
 class JobTracker:
     """The jobs of one cluster. `is_over`: whether a job of this controller's project is recorded as ended.
 
-    `readiness` is whether the cluster has answered the last question about its jobs.
+    `readiness` says whether the cluster answered the last request about its jobs.
     """
 
     def __init__(self, engine: JobEngine, clock: Clock, is_over: Callable[[str], bool]) -> None:
@@ -143,9 +143,9 @@ class JobTracker:
         return self.readiness.status is ConditionStatus.TRUE
 
     def refresh(self) -> None:
-        """Ask the cluster about all jobs, and repeat submissions, unless the last question is not answered yet.
+        """Ask the cluster about all jobs, and repeat submissions, unless an earlier request is still in progress.
 
-        Without jobs, only a cluster that has not answered the last question is asked.
+        Without jobs, ask only if the cluster did not answer the last request.
         """
         with self._lock:
             is_idle = self._is_ready and not self._jobs and not self._ended

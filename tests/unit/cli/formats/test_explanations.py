@@ -21,6 +21,7 @@ from controller.cli.formats.explanations import (
 from controller.flow_analysis.flow_problems import FlowCode, ParameterCode
 from controller.manifests.reader import ManifestReader
 from controller.model import status
+from controller.model.backfills import BackfillState
 from controller.model.findings import Severity
 from controller.model.gates import UPSTREAM
 from controller.model.runs import FAILURES, RunState
@@ -114,10 +115,11 @@ def reasons_in(tree: ast.AST) -> Iterator[str]:
 
 
 def printed_reasons() -> set[str]:
-    """The reasons that any part of the program writes, and those of the events about runs."""
+    """The reasons that any part of the program writes, and those of the events about runs and ended backfills."""
     paths = [path for path in (ROOT / "controller").rglob("*.py") if path.parent.name != "explained"]
     found = {reason for path in paths for reason in reasons_in(ast.parse(path.read_text(encoding="utf-8")))}
     ends = {*FAILURES, RunState.CANCELLED, RunState.SKIPPED, RunState.RETRYING}
+    found |= {f"Backfill{state.value.title()}" for state in (BackfillState.SUCCEEDED, BackfillState.FAILED)}
     return found | {f"Run{state.value.title().replace('_', '')}" for state in ends}
 
 
