@@ -1,11 +1,11 @@
 """Prepares the command server, so that its forks do not repeat the work that all commands have in common.
 
 It loads modules, and runs commands with the state of the controller. That compiles their statements and fills the
-caches that do not depend on a request. It closes every connection, because a fork must not share one.
+caches that do not depend on a request. It closes every connection, because a fork must not share one. If the state is
+in a database on a server, it runs no commands: while it waited for the server, no command could start.
 """
 
 import importlib
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
@@ -67,9 +67,9 @@ def _load() -> None:
 
 
 def _rehearsed(location: Location) -> Iterable[list[str]]:
-    """Return the arguments of commands that only read the state; none if the state can't be read."""
-    if location.state_url is not None:  # the command line must not contain its password
-        os.environ["CONTROLLER_STATE_URL"] = location.state_url.text
+    """Return the arguments of commands that only read the state; none if it can't be read, or not without waiting."""
+    if location.state_url is not None:
+        return []
     options = [
         f"--{name}={value}"
         for name, value in (

@@ -1,27 +1,29 @@
 """The forks of the command server do not repeat what it has prepared."""
 
+import select
+import socket
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
-from controller.state_url import StateUrl
+from controller.cli.command_preparation import prepare
+from controller.settings import locate
+from controller.state_url import parse_state_url
 from tests.acceptance.conftest import Start
 from tests.acceptance.harness import Repository, until
-from tests.acceptance.several_controllers import each_a_process, new_database
+from tests.acceptance.several_controllers import each_a_process
 
 pytestmark = pytest.mark.acceptance
 commands = each_a_process
-url = new_database
 
 PREPARED = """
 import os, sys, threading
-from dataclasses import replace
 import controller.app.controller
 from controller.cli.command_preparation import prepare
 from controller.cli.main import run
 from controller.settings import locate
-from controller.state_url import parse_state_url
 from controller.store.databases.engines import _COMPILED
 from controller.store.prepared import Prepared
 
@@ -30,7 +32,6 @@ def counts():
     return compiled, len(sys.modules), len(os.listdir("/proc/self/fd")), threading.active_count()
 
 location, report = locate(None, "deployments", None, None, None), os.dup(1)
-location = replace(location, state_url=parse_state_url(sys.argv[1] if sys.argv[1:] else None))
 os.dup2(os.open(os.devnull, os.O_RDWR), 1)
 files, processes = os.listdir("/proc/self/fd"), []
 sys.addaudithook(lambda event, _: processes.append(event) if event in ("subprocess.Popen", "os.fork") else None)
@@ -58,10 +59,10 @@ def start_controller(repository: Repository, running: Start) -> None:
     repository.tell("trigger", "good")
 
 
-def look(repository: Repository, *arguments: str) -> list[str]:
+def look(repository: Repository) -> list[str]:
     """Run the commands in a process that has prepared itself, and return what each of them added."""
     done = subprocess.run(
-        [sys.executable, "-c", PREPARED, *arguments],
+        [sys.executable, "-c", PREPARED],
         cwd=repository.root,
         input="\n".join(LOOKS).encode(),
         capture_output=True,
@@ -78,9 +79,11 @@ def test_a_prepared_process_compiles_no_statement_and_loads_no_module_for_a_comm
     assert look(repository) == [f"{command}: 0 []" for command in LOOKS]
 
 
-def test_a_process_is_also_prepared_for_a_state_on_a_server(
-    repository: Repository, url: StateUrl, running: Start
-) -> None:
-    repository.machine.environment["CONTROLLER_STATE_URL"] = url.text
-    start_controller(repository, running)
-    assert look(repository, url.text) == [f"{command}: 0 []" for command in LOOKS]
+def test_the_preparation_does_not_wait_for_a_server(repository: Repository) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        url = parse_state_url(f"postgresql+psycopg://user@127.0.0.1:{port}/state")
+        location = locate(str(repository.root), "deployments", None, None, None)
+        for _ in prepare(replace(location, state_url=url)):
+            pass
+        assert not select.select([server], [], [], 0)[0]  # nothing has connected
