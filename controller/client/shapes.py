@@ -889,7 +889,7 @@ class LastRun(TypedDict):
 
 
 class Leader(TypedDict):
-    """The controller that leads, or led last. `leads`: whether it has shown within 6 seconds that it lives.
+    """The controller that leads, or led last. `leads`: whether it has renewed its lease in the last 6 seconds.
 
     `url` is the address to which standbys forward requests; None if the leader serves none.
     """

@@ -236,7 +236,7 @@ def test_it_is_uncertain_whether_an_attempt_without_any_trace_has_run(place: Pla
     handle = place.launch()
     handle.abandon()
     unknown = place.adopt(replace_nonce(handle))
-    assert unknown.read_status() == NotStarted()
+    assert wait_until_ended(unknown) == NotStarted()
     assert unknown.why_uncertain() is not None
 
 
@@ -246,7 +246,7 @@ def test_attempts_of_an_earlier_boot_cannot_be_proven_not_to_have_run(place: Pla
     handle.abandon()
     handle.attempt = replace(handle.attempt, boot_id="earlier")
     found = place.adopt(handle)
-    assert found.read_status() == NotStarted()
+    assert wait_until_ended(found) == NotStarted()
     assert found.why_uncertain() == "the machine was restarted while the run was being launched"
 
 

@@ -76,7 +76,7 @@ class LocalHandle:
         self._has_go = True
 
     def abandon(self) -> None:
-        """Make sure that the supervisor has ended: its directory shows whether anything ran."""
+        """Make sure that the supervisor ends without starting its flow: its directory shows when it has ended."""
         launch = self._launched()
         launch.terminate()
         launch.detach()
