@@ -40,18 +40,19 @@ browser:  ## install chromium, which the end-to-end tests drive; the headless on
 	  command -v chromium >/dev/null || \
 	  { echo "The end-to-end tests need chromium: install your distribution's package." >&2; exit 1; }
 
-check: $(VENV)/dev.stamp  ## formatting, lint, prose, types, import contracts
+check: $(VENV)/dev.stamp  ## formatting, lint, prose, types, import contracts, generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/python -m tests.prose
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/generated
 
 format: $(VENV)/dev.stamp  ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-generate: $(VENV)/dev.stamp  ## write the files that are generated from the code (a test checks that they are current)
+generate: $(VENV)/dev.stamp  ## write the files that are generated from the code
 	$(BIN)/python -m tests.generated
 
 prefect: $(VENV)/dev.stamp  ## install Prefect into .venv-prefect, and run its own flows with us
