@@ -32,7 +32,7 @@ settings.load_profile("controller")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 class ManualClock:

@@ -141,7 +141,7 @@ class Server:
         """Stop the server: at once, or with SIGINT after it has ended the sessions."""
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.wait(20)
+            self._process.wait(60)
             self._process = None
 
     def close(self) -> None:

@@ -108,7 +108,7 @@ class RayCluster:
     def get(self, path: str) -> Any:
         """Return the JSON of a request to the dashboard."""
         request = urllib.request.Request(self.address + path, headers={"Authorization": f"Bearer {TOKEN}"})
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
     def job_ids(self) -> set[str]:
@@ -189,4 +189,4 @@ def _kill(process: subprocess.Popen[bytes] | None) -> None:
     if process is not None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait(20)
+        process.wait(60)

@@ -107,13 +107,13 @@ class Controller:
     def kill(self) -> None:
         """Kill it with SIGKILL."""
         self.process.kill()
-        self.process.wait(30)
+        self.process.wait(60)
 
     def close(self) -> None:
         """Stop it, if it runs, and check that it has logged no internal error."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
-            assert self._process.wait(30) == 0, self.log.read_text()
+            assert self._process.wait(60) == 0, self.log.read_text()
         text = self.log.read_text()
         assert not re.search("Traceback|internal error|violates", text), text
 
@@ -212,7 +212,7 @@ class Client:
         port = self._chance.choice(self._site.controllers).port
         headers = {"Authorization": f"Bearer {TOKEN}", "Idempotency-Key": f"request-{number}"}
         content = json.dumps({"parameters": {"number": number}})
-        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
             try:
                 connection.request(
                     "POST",

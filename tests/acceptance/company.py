@@ -258,7 +258,7 @@ class World:
         """Send a signed request, and remember the run of the answer. A sender that is cut off reads no answer."""
         body = json.dumps({"order": delivery.order}).encode()
         signature = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         try:
             headers = {"X-Signature": signature, "Idempotency-Key": delivery.id}
             connection.request("POST", "/hooks/shop", body, headers)
@@ -315,7 +315,7 @@ class Killer:
             self._kill_one(_children(controller.pid))
         if target in ("controller", "everything"):
             controller.kill()
-            controller.wait(30)
+            controller.wait(60)
             self.kills += 1
         if target == "run":
             self._kill_one(processes(self._marks))

@@ -265,7 +265,7 @@ class Folder:
 
     def select(self, query: str, *values: str) -> list[Any]:
         """Look into the state."""
-        connection = sqlite3.connect(f"file:{self.state / 'state.db'}?mode=ro", uri=True, timeout=30)
+        connection = sqlite3.connect(f"file:{self.state / 'state.db'}?mode=ro", uri=True, timeout=60)
         try:
             return connection.execute(query, values).fetchall()
         finally:
@@ -344,7 +344,7 @@ class Running:
     def kill(self) -> None:
         """SIGKILL, and gone."""
         self.process.kill()
-        self.process.wait(30)
+        self.process.wait(60)
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """Ask it to end. It exits with an error if it takes longer than its own time limit of 9 seconds."""

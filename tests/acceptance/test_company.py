@@ -70,7 +70,7 @@ def report_refund(port: int) -> int:
     body = b'{"order": "A-1"}'
     signature = hmac.new(b"secret", body, hashlib.sha256).hexdigest()
     request = urllib.request.Request(f"http://127.0.0.1:{port}/hooks/shop", body, {"X-Signature": signature})
-    with urllib.request.urlopen(request, timeout=30) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         return int(response.status)
 
 

@@ -16,7 +16,7 @@ EVERY_SECOND = """
     command: [sh, -c, 'echo "$CONTROLLER_SCHEDULED_FOR" >> {starts}']
     schedules: [{{interval: 1s}}]
 """
-RESTING = "name: resting\ncommand: [sh, -c, 'echo up; sleep 60']\n"
+RESTING = "name: resting\ncommand: [sh, -c, 'echo up; sleep 600']\n"
 
 
 def starts(folder: Folder) -> Path:

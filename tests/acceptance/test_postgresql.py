@@ -136,7 +136,7 @@ def followed_events(shared: Repository, url: StateUrl) -> Iterator[Path]:
         yield output
     finally:
         process.kill()
-        process.wait(30)
+        process.wait(60)
 
 
 def stop_process(leader: Running, _url: StateUrl) -> None:

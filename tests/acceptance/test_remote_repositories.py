@@ -83,7 +83,7 @@ def test_a_stalled_server_does_not_keep_the_controller_from_stopping(
     remote.commit()
     server.behaviour.stall_at_refs = True
     controller = running(remote)
-    assert server.stalled.wait(20)
+    assert server.stalled.wait(60)
     controller.stop()
 
 
@@ -96,7 +96,7 @@ def test_after_a_restart_schedules_fire_while_the_server_stalls(
     controller.stop()
     server.behaviour.stall_at_refs = True
     controller = running(remote)
-    assert server.stalled.wait(20)
+    assert server.stalled.wait(60)
     remote.wait_for_run("tick", more=3)
     assert "Applied" not in controller.output
     controller.stop()

@@ -44,7 +44,7 @@ def test_a_command_that_waits_reports_that_its_controller_has_ended(
         assert watch.stdout.readline() == f"{run} running\n"
         end(controller)
         for process in (watch, wait):
-            error = process.communicate(timeout=30)[1]
+            error = process.communicate(timeout=60)[1]
             assert process.returncode == 2
             assert f"No controller is running, and run {run} is running; the next controller continues it" in error
     running(waiting)
@@ -52,7 +52,7 @@ def test_a_command_that_waits_reports_that_its_controller_has_ended(
         assert watch.stdout is not None
         assert watch.stdout.readline() == f"{run} running\n"
         waiting.write("go", "")
-        assert (watch.communicate(timeout=30)[0], watch.returncode) == (f"{run} succeeded\n", 0)
+        assert (watch.communicate(timeout=60)[0], watch.returncode) == (f"{run} succeeded\n", 0)
 
 
 def test_a_command_that_waits_reports_a_run_that_finishes_as_its_controller_stops(
@@ -66,5 +66,5 @@ def test_a_command_that_waits_reports_a_run_that_finishes_as_its_controller_stop
         controller.process.send_signal(signal.SIGTERM)
         until(lambda: "Waiting for running flows" in controller.output, "the controller to drain")
         waiting.write("go", "")
-        assert controller.process.wait(30) == 0
-        assert (wait.communicate(timeout=30)[0], wait.returncode) == (f"{run['id']} succeeded\n", 0)
+        assert controller.process.wait(60) == 0
+        assert (wait.communicate(timeout=60)[0], wait.returncode) == (f"{run['id']} succeeded\n", 0)

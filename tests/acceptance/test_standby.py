@@ -102,7 +102,7 @@ def leads_with_address(url: StateUrl) -> Any:
 
 def send(address: str, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any, HTTPResponse]:
     """Send a request with the token; return the status, the JSON or the text, and the response."""
-    connection = HTTPConnection(urlsplit(address).netloc, timeout=30)
+    connection = HTTPConnection(urlsplit(address).netloc, timeout=60)
     more = {} if body is None else {"Content-Type": "application/json"}
     content = None if body is None else json.dumps(body)
     connection.request(method, path, content, {"Authorization": f"Bearer {TOKEN}", **more, **headers})
@@ -184,7 +184,7 @@ def test_without_a_leader_changes_are_refused_until_the_standby_leads(
     run_id = trigger(other.address, "slow")[1]["run_id"]
     until(lambda: "begins" in str(send(other.address, "GET", f"/api/v1/runs/{run_id}/logs")[1]), "output of the run")
     leader.process.kill()
-    leader.process.wait(30)
+    leader.process.wait(60)
     answers = []
 
     def accepts_again() -> bool:

@@ -225,7 +225,7 @@ def test_events_can_be_followed_before_the_first_event(repository: Repository, r
         running(repository)
         told = [json.loads(following.stdout.readline()) for _ in range(2)]
         following.send_signal(signal.SIGINT)
-        assert (following.wait(30), following.stderr.read()) == (0, b"")
+        assert (following.wait(60), following.stderr.read()) == (0, b"")
     assert [(one["about"], one["reason"]) for one in told] == [("a", "Created"), ("source", "Applied")]
 
 
@@ -251,7 +251,7 @@ def test_events_are_read_once_while_the_controller_is_killed_and_restarted(
         while recorded[-1]["reason"] != "Held":
             recorded.append(json.loads(following.stdout.readline()))
         following.send_signal(signal.SIGINT)
-        assert (following.wait(30), following.stderr.read()) == (0, b"")
+        assert (following.wait(60), following.stderr.read()) == (0, b"")
     assert [event["id"] for event in recorded] == list(range(1, len(recorded) + 1))
     assert recorded == repository.tell("events")
     assert repository.tell("events", "--after-id", "1", "--limit", "2") == recorded[1:3]

@@ -82,7 +82,7 @@ def test_a_flow_file_named_controller_py_works_and_flows_can_be_pickled(reposito
                 return sum(pool.map(square, [1, 2, 3]))
         """,
     )
-    repository.write("deployments/a.yaml", "name: spawns\nflow: controller.py:flow\ntimeout: 20s\n")
+    repository.write("deployments/a.yaml", "name: spawns\nflow: controller.py:flow\ntimeout: 10m\n")
     repository.commit()
     running(repository)
     repository.wait_for_revision(None)

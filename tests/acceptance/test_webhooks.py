@@ -40,7 +40,7 @@ class Shop:
         signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
         headers = {"X-Signature": signature, "Idempotency-Key": order}
         try:
-            with urllib.request.urlopen(urllib.request.Request(self._url, body, headers), timeout=30) as response:
+            with urllib.request.urlopen(urllib.request.Request(self._url, body, headers), timeout=60) as response:
                 return response.status, json.load(response)
         except urllib.error.HTTPError as error:
             with error:

@@ -87,7 +87,7 @@ def test_the_first_alert_arrives_as_documented(tmp_path: Path) -> None:
     finally:
         for process in reversed(reader.started):
             process.terminate()
-            process.wait(30)
+            process.wait(60)
 
 
 def blocks(language: str) -> list[str]:

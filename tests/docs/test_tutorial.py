@@ -79,7 +79,7 @@ def test_the_tutorial_commands_print_the_documented_output(tmp_path: Path) -> No
     finally:
         if running is not None:
             running.terminate()
-            running.wait(30)
+            running.wait(60)
 
 
 def test_the_tutorial_files_match_the_original_flow_except_for_imports() -> None:

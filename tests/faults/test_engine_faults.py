@@ -168,7 +168,7 @@ def test_all_runs_succeed_with_few_file_descriptors(folder: Folder, tmp_path: Pa
         until(lambda: folder.count_runs("a", "succeeded") == len(run_ids), "all runs", 180)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
     assert process.returncode == 0
     assert "Traceback" not in log.read_text()
 

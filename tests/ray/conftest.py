@@ -91,13 +91,13 @@ class RemoteProject:
     def kill(self) -> None:
         """Kill the controller with SIGKILL."""
         self.process.kill()
-        self.process.wait(20)
+        self.process.wait(60)
 
     def close(self) -> None:
         """Stop the controller, if it runs, and check that it has logged no internal error."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
-            assert self._process.wait(30) == 0, self.log.read_text()
+            assert self._process.wait(60) == 0, self.log.read_text()
         assert not re.search("Traceback|internal error", self.log.read_text()), self.log.read_text()
 
     def _is_started(self) -> bool:

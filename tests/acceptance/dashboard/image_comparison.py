@@ -20,7 +20,7 @@ RADIUS = 5
 TOLERANCE = 19.0
 """The largest change of a blurred channel, of 255. Other hinting causes up to 15, a missing card with one line 29."""
 HEIGHT_TOLERANCE = 4
-PATIENCE_SECONDS = 2.0
+PATIENCE_SECONDS = 20.0
 _COMPARE = (Path(__file__).parent / "compare_images.js").read_text(encoding="utf-8")
 
 Pixel = bytes

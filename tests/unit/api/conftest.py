@@ -108,7 +108,7 @@ class Served:
         if data is not None and not isinstance(body, bytes):
             defaults["Content-Type"] = "application/json"
         all_headers = {**defaults, **(headers or {})}
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
             connection.putrequest(method, path, skip_host="Host" in all_headers, skip_accept_encoding=True)
             for name, value in all_headers.items():
                 connection.putheader(name, value)
@@ -216,7 +216,7 @@ def fresh(tmp_path: Path, committed: Path) -> Iterator[Served]:
 
 def messages(served: Served, path: str, **headers: str) -> Any:
     """Yield the messages of a stream as (event, id, data)."""
-    with closing(http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)) as connection:
         extra = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request("GET", path, headers={"Authorization": f"Bearer {served.token}", **extra})
         answer = connection.getresponse()

@@ -239,7 +239,7 @@ def test_a_browser_request_forwarded_to_the_socket_is_rejected(
 
 
 def test_a_header_cannot_fake_the_peer_of_the_socket(served: Served) -> None:
-    with closing(http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)) as connection:
         connection.request("GET", "/api/v1/status", headers={"Peer": "root", "X-Peer": "root"})
         assert connection.getresponse().status == 401
 

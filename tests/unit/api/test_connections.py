@@ -47,7 +47,7 @@ def stack() -> Iterator[ExitStack]:
 
 
 def connect(stack: ExitStack, served: Served, sent: str = "") -> socket.socket:
-    found = stack.enter_context(closing(socket.create_connection(("127.0.0.1", served.port), timeout=20)))
+    found = stack.enter_context(closing(socket.create_connection(("127.0.0.1", served.port), timeout=60)))
     found.sendall(sent.encode())
     return found
 
@@ -118,13 +118,13 @@ def test_a_missing_tls_handshake_times_out(tmp_path: Path, clock: ManualClock, m
 
     found = HttpServer(tmp_path / "control.sock", listen, Credentials(tmp_path, clock), lambda _: empty)
     found.start()
-    with closing(socket.create_connection(("127.0.0.1", found.port), timeout=20)) as silent:
+    with closing(socket.create_connection(("127.0.0.1", found.port), timeout=60)) as silent:
         assert silent.recv(1) == b""
     found.close()
 
 
 def test_responses_are_sent_with_tcp_nodelay(idle: Served) -> None:
-    with closing(http.client.HTTPConnection("127.0.0.1", idle.port, timeout=20)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", idle.port, timeout=60)) as connection:
         connection.request("GET", "/healthz")
         connection.getresponse().read()
         mine = connection.sock.getsockname()

@@ -74,7 +74,7 @@ def test_a_download_supports_etags_and_head(served: Served) -> None:
 def test_a_download_stops_when_the_client_disconnects(served: Served) -> None:
     run = with_attempts(served, *SIZES)
     request = f"GET /api/v1/runs/{run}/logs/raw HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n"
-    with closing(socket.create_connection(("127.0.0.1", served.port), timeout=20)) as connection:
+    with closing(socket.create_connection(("127.0.0.1", served.port), timeout=60)) as connection:
         connection.sendall(f"{request}Authorization: Bearer {served.token}\r\n\r\n".encode())
         assert connection.recv(1000).startswith(b"HTTP/1.1 200")
     wait_until(lambda: not served.server_state.tasks)

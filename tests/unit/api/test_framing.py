@@ -16,7 +16,7 @@ def exchange(served: Served, head: str, body: str, *, path: str = "/api/v1/recon
     """Return the lines of all data received until the server closes the connection."""
     first = f"Host: 127.0.0.1:{served.port}\r\nAuthorization: Bearer {served.token}\r\n"
     version, *headers = head.split("\n")
-    with closing(socket.create_connection(("127.0.0.1", served.port), timeout=20)) as connection:
+    with closing(socket.create_connection(("127.0.0.1", served.port), timeout=60)) as connection:
         lines = "".join(f"{line}\r\n" for line in headers)
         connection.sendall(f"POST {path} {version}\r\n{first}{lines}\r\n{body}".encode())
         with connection.makefile("rb") as answer:
@@ -67,7 +67,7 @@ def test_an_unambiguous_request_is_accepted(served: Served) -> None:
     ],
 )
 def test_invalid_http_gets_problem_details(served: Served, sent: bytes, status: int, reason: str) -> None:
-    with closing(socket.create_connection(("127.0.0.1", served.port), timeout=20)) as connection:
+    with closing(socket.create_connection(("127.0.0.1", served.port), timeout=60)) as connection:
         connection.sendall(sent)
         answer = HTTPResponse(connection)
         answer.begin()
@@ -119,7 +119,7 @@ def test_a_head_within_the_limit_is_accepted(served: Served) -> None:
 
 
 def _status_of(served: Served, request: str) -> bytes:
-    with closing(socket.create_connection(("127.0.0.1", served.port), timeout=20)) as connection:
+    with closing(socket.create_connection(("127.0.0.1", served.port), timeout=60)) as connection:
         connection.sendall(request.encode())
         with connection.makefile("rb") as answer:
             return answer.readline().split()[1]

@@ -14,7 +14,7 @@ from tests.unit.api.test_security_middleware import CHANGES, READS, filled
 def received(served: Served, path: str, *headers: str, method: str = "HEAD") -> tuple[list[str], bytes]:
     """Return the lines of the head, and all data after it until the server closes the connection."""
     lines = (f"Host: 127.0.0.1:{served.port}", "Connection: close", *headers)
-    with closing(socket.create_connection(("127.0.0.1", served.port), timeout=20)) as connection:
+    with closing(socket.create_connection(("127.0.0.1", served.port), timeout=60)) as connection:
         connection.sendall("\r\n".join((f"{method} {path} HTTP/1.1", *lines, "", "")).encode())
         with connection.makefile("rb") as answer:
             head, _, body = answer.read().partition(b"\r\n\r\n")

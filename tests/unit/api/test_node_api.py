@@ -38,7 +38,7 @@ class NodeApi:
         """Send a request with these headers, and without those that are None."""
         content = body if isinstance(body, bytes) else json.dumps(body or {}).encode()
         sent = {name.replace("_", "-"): value for name, value in headers.items() if value is not None}
-        with closing(http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=20)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=60)) as connection:
             with suppress(BrokenPipeError):  # the server has answered before it has read everything
                 connection.request(method, path, content if method == "POST" else None, sent)
             response = connection.getresponse()

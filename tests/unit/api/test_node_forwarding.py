@@ -84,7 +84,7 @@ class Cluster:
         content = body if isinstance(body, bytes) else json.dumps(body or {}).encode()
         headers = {"X-Instance": ONE} | ({"Authorization": f"Bearer {ticket}"} if ticket else {})
         port = (to or self.standby).port
-        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
             connection.request(method, path, content if method == "POST" else None, headers)
             response = connection.getresponse()
             return Answer(status=response.status, headers=dict(response.headers.items()), body=response.read())

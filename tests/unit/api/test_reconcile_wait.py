@@ -32,7 +32,7 @@ def test_a_disconnected_client_no_longer_waits_for_the_pass(served: Served) -> N
         served.repository.commit({"deployments/newer.yaml": "name: newer\ncommand: [echo]\n"})
         headers = {"Authorization": f"Bearer {served.token}", "Content-Type": "application/json"}
         for _ in range(5):
-            connection = stack.enter_context(closing(http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)))
+            connection = stack.enter_context(closing(http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)))
             connection.request("POST", "/api/v1/reconcile", b'{"wait": true}', headers)
         wait_until(lambda: len(served.controller._loop._requests) == 5)
         stack.close()

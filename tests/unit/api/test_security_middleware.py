@@ -191,7 +191,7 @@ def test_a_chunked_body_that_becomes_too_large_is_rejected(served: Served) -> No
     head = (
         f"POST /api/v1/reconcile HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nAuthorization: Bearer {served.token}\r\n"
     )
-    with closing(socket.create_connection(("127.0.0.1", served.port), timeout=20)) as connection:
+    with closing(socket.create_connection(("127.0.0.1", served.port), timeout=60)) as connection:
         connection.sendall(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n" + piece * 17)
         assert connection.recv(1000).startswith(b"HTTP/1.1 413")
 
@@ -242,9 +242,9 @@ def test_no_request_can_contain_code_a_command_a_path_or_an_environment(served: 
 
 def test_a_connection_without_a_request_times_out(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TimeoutProtocol, "head_seconds", 0.2)
-    with closing(socket.create_connection(("127.0.0.1", served.port), timeout=20)) as silent:
+    with closing(socket.create_connection(("127.0.0.1", served.port), timeout=60)) as silent:
         assert silent.recv(100) == b""
-    with closing(socket.create_connection(("127.0.0.1", served.port), timeout=20)) as half:
+    with closing(socket.create_connection(("127.0.0.1", served.port), timeout=60)) as half:
         half.sendall(b"GET /healthz HTTP/1.1\r\nHost: a")
         assert half.recv(100) == b""
 
@@ -254,7 +254,7 @@ def test_a_missing_body_times_out(served: Served, monkeypatch: pytest.MonkeyPatc
     head = (
         f"POST /api/v1/reconcile HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nAuthorization: Bearer {served.token}\r\n"
     )
-    with closing(socket.create_connection(("127.0.0.1", served.port), timeout=20)) as slow:
+    with closing(socket.create_connection(("127.0.0.1", served.port), timeout=60)) as slow:
         slow.sendall(head.encode() + b"Content-Length: 100\r\n\r\n{")
         assert slow.recv(1000).startswith(b"HTTP/1.1 408")
 

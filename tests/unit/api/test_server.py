@@ -68,7 +68,7 @@ def test_tls_is_served_with_secure_cookies(tmp_path: Path, clock: ManualClock) -
     assert found.url.startswith("https://127.0.0.1:")
     trusting = ssl.create_default_context(cafile=str(CERTIFICATE))
     trusting.check_hostname = False
-    with closing(http.client.HTTPSConnection("127.0.0.1", found.port, timeout=20, context=trusting)) as connection:
+    with closing(http.client.HTTPSConnection("127.0.0.1", found.port, timeout=60, context=trusting)) as connection:
         connection.request("GET", "/")
         assert connection.getresponse().status == 204
     found.close()

@@ -22,7 +22,7 @@ def idle(served: Served) -> Served:
 
 
 def connect(served: Served) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", served.port), timeout=20)
+    return socket.create_connection(("127.0.0.1", served.port), timeout=60)
 
 
 def request(served: Served, path: str, *more: str, method: str = "GET") -> bytes:

@@ -10,7 +10,7 @@ from controller.client import Client
 from tests.conftest import wait_until
 from tests.unit.cli.conftest import OWN_CONTROLLER, Followed
 
-SLOW = "name: slow\ncommand: [sleep, '60']\noverlap: allow\nschedules: [{interval: 1h}]\n"
+SLOW = "name: slow\ncommand: [sleep, '600']\noverlap: allow\nschedules: [{interval: 1h}]\n"
 RANGE = ("--from", "2026-06-01T00:00:00Z", "--to", "2026-06-03T00:00:00Z")
 
 

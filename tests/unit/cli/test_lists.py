@@ -132,4 +132,4 @@ def test_a_watched_list_prints_the_rows_that_change(followed: Followed, start_co
                 assert not line.startswith("RUN")
                 assert output == "text" or json.loads(line)["deployment"] == "watched"
             watching.process.send_signal(signal.SIGINT)
-            assert (watching.process.wait(30), watching.err.read()) == (0, "")
+            assert (watching.process.wait(60), watching.err.read()) == (0, "")

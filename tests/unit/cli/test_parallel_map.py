@@ -108,7 +108,7 @@ def test_an_interrupted_command_leaves_no_process_and_prints_no_traceback(tmp_pa
             os.killpg(process.pid, stop)  # as a terminal does
         else:
             process.send_signal(stop)
-        code = process.wait(30)
+        code = process.wait(60)
     finally:
         os.close(write)
         os.close(read)

@@ -151,7 +151,7 @@ def test_two_builds_at_once_build_an_environment_once(
 ) -> None:
     assert controller("python", "list").code == 2
     processes = [start(repository, "python", "build") for _ in range(2)]
-    assert [process.wait(3 * PATIENCE_SECONDS) for process in processes] == [0, 0]
+    assert [process.wait(PATIENCE_SECONDS) for process in processes] == [0, 0]
     assert uv.count("pip sync") == 1
 
 
@@ -173,9 +173,9 @@ def test_an_interrupted_build_waits_to_be_built_again(
 ) -> None:
     index.is_stalled = True
     process = start(repository, *arguments)
-    assert index.stalled.wait(3 * PATIENCE_SECONDS)
+    assert index.stalled.wait(PATIENCE_SECONDS)
     process.send_signal(number)
-    assert process.wait(3 * PATIENCE_SECONDS) == code
+    assert process.wait(PATIENCE_SECONDS) == code
     [row] = controller("python", "list", "-o", "json").json
     assert (row["state"], row["message"]) == ("waiting", "Its build was interrupted.")
 

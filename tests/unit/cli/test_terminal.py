@@ -120,7 +120,7 @@ def test_the_live_view_restores_the_terminal_while_it_is_stopped(
             terminal.read_until(lambda text: ENTER in text and b"controller" in text)
         os.kill(terminal.process.pid, signal.SIGINT)
         terminal.read_until(lambda text: LEAVE in text)
-        assert terminal.process.wait(30) == 0
+        assert terminal.process.wait(60) == 0
 
 
 def test_controller_run_shows_the_live_view_and_says_goodbye(repository: GitRepository) -> None:
@@ -135,7 +135,7 @@ def test_controller_run_shows_the_live_view_and_says_goodbye(repository: GitRepo
         terminal.type(b"qy")
         end = terminal.read_until(lambda text: b"taken over" in text or b"No flows are running." in text)
         assert LEAVE in end
-        assert terminal.process.wait(30) == 0
+        assert terminal.process.wait(60) == 0
         assert terminal.is_restored()
 
 
@@ -175,7 +175,7 @@ def test_ctrl_z_stops_the_controller_and_a_killed_view_is_replaced_by_log_lines(
         os.killpg(terminal.process.pid, signal.SIGINT)
         end = terminal.read_until(lambda text: b"Controller stopped. No flows are running." in text)
         assert LEAVE not in end
-        assert terminal.process.wait(30) == 0
+        assert terminal.process.wait(60) == 0
 
 
 def test_the_view_restores_the_terminal_when_the_controller_is_killed(

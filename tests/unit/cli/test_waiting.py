@@ -50,7 +50,7 @@ def test_the_id_and_the_output_are_printed_while_the_run_is_in_progress(
         gate.touch()
         assert started.out.read() == f'{run_id} succeeded\nresult: "done"\n'
         assert started.err.read() == ""
-        assert started.process.wait(30) == 0
+        assert started.process.wait(60) == 0
 
 
 @pytest.mark.parametrize("verb", ["trigger", "watch"])
@@ -69,7 +69,7 @@ def test_a_terminal_shows_the_tasks_of_a_run_in_progress(
         assert b"reason" not in seen
         gate.touch()
         terminal.read_until(lambda text: b"succeeded" in text)
-        assert terminal.process.wait(30) == 0
+        assert terminal.process.wait(60) == 0
 
 
 def test_a_finished_run_is_watched_with_its_reason(commands: CommandServer, followed: Followed) -> None:
@@ -78,7 +78,7 @@ def test_a_finished_run_is_watched_with_its_reason(commands: CommandServer, foll
     script = ["runs", "watch", run_id, "--repo", str(followed.repository.path)]
     with on_terminal(commands, followed.repository.path, *script, term="xterm") as terminal:
         terminal.read_until(lambda text: b"reason: exit code 3" in text)
-        assert terminal.process.wait(30) == 1
+        assert terminal.process.wait(60) == 1
 
 
 def test_a_retry_prints_its_id_at_once(followed: Followed) -> None:

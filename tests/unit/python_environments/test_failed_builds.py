@@ -273,7 +273,7 @@ def test_a_stop_kills_the_build(environments: PythonEnvironments, index: Package
     index.is_stalled = True
     environments.start()
     environments.ensure([requirements("acme")])
-    assert index.stalled.wait(20)
+    assert index.stalled.wait(60)
     environments.stop()
     assert processes_with(str(tmp_path)) == []
 

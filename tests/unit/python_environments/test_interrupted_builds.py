@@ -38,7 +38,7 @@ def test_a_killed_controller_leaves_no_half_environment(
     index.is_stalled = True
     arguments = [str(tmp_path), str(uv.program), index.url, pin]
     process = subprocess.Popen([sys.executable, "-c", _BUILD, *arguments], cwd=Path(__file__).parents[3])
-    assert index.stalled.wait(20)
+    assert index.stalled.wait(60)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     wait_until(lambda: not processes_with(f"HOME={tmp_path}\0"))

@@ -25,7 +25,7 @@ def test_a_controller_builds_while_it_runs_and_not_after(
         wait_until(lambda: controller.python.find_runtime(ready) is not None)
         index.is_stalled = True
         controller.python.ensure([stalled])
-        assert index.stalled.wait(20)
+        assert index.stalled.wait(60)
     finally:
         controller.stop()
     wait_until(lambda: not processes_with(f"UV_CACHE_DIR={state}/python/cache\0"))

@@ -16,12 +16,12 @@ from controller.manifests.reader import DesiredState, ManifestReader
 from controller.model.snapshots import RENDERED
 from controller.python_specs import RenderedSource, Renderer
 from controller.sources.directory.source import DirectorySource
-from tests.conftest import GitRepository, wait_until
+from tests.conftest import PATIENCE_SECONDS, GitRepository, wait_until
 
 pytestmark = pytest.mark.integration
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
-RENDERER = Renderer(environment={"PATH": "/usr/bin:/bin"}, timeout=20)
+RENDERER = Renderer(environment={"PATH": "/usr/bin:/bin"}, timeout=PATIENCE_SECONDS)
 IMPORTS = "from controller import CronSchedule, DeploymentSpec, IntervalSchedule, RRuleSchedule\n"
 FLOW = (
     "from typing import List\nfrom controller import flow\n@flow\ndef calculator(nums: List[int]): return sum(nums)\n"
@@ -188,7 +188,7 @@ def test_processes_in_another_session_are_killed_with_the_spec(root: Path, text:
         "    os._exit(0)\n"
         f"while not os.path.exists('pid'): pass\n{text}\n",
     )
-    read(source_of(root, Renderer(environment={"PATH": "/usr/bin:/bin"}, timeout=3)))
+    read(source_of(root, replace(RENDERER, timeout=8)))
     assert has_ended((root / "pid").read_text(encoding="utf-8"))
 
 
@@ -219,9 +219,9 @@ def test_a_spec_that_times_out_is_killed_with_its_children(root: Path) -> None:
         "child = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'])\n"
         "open('pid', 'w').write(str(child.pid))\nchild.wait()\n",
     )
-    found = read(source_of(root, Renderer(environment={"PATH": "/usr/bin:/bin"}, timeout=3)))
+    found = read(source_of(root, replace(RENDERER, timeout=8)))
     [finding] = found.findings
-    assert (finding.message, finding.line) == ("the file could not be executed: timed out after 3 seconds", 4)
+    assert (finding.message, finding.line) == ("the file could not be executed: timed out after 8 seconds", 4)
     assert has_ended((root / "pid").read_text(encoding="utf-8"))
 
 
@@ -286,7 +286,7 @@ def test_a_failure_is_cached_until_a_file_it_depends_on_changes(root: Path, name
     counts = f"import os, signal\nopen('count', 'a').write('x')\n{imported}\n{then}\n"
     write(root, "common.py", f"{common}\n")
     write(root, "deployments/spec.py", IMPORTS + counts + "DeploymentSpec(name='a', command=['ls'])\n")
-    source = source_of(root, Renderer(environment={"PATH": "/usr/bin:/bin"}, timeout=1))
+    source = source_of(root, replace(RENDERER, timeout=8 if "too long" in name else RENDERER.timeout))
     messages = [[one.message for one in read(source).findings] for _ in range(2)]
     assert messages[0] == messages[1] != []
     write(root, "other.py", "pass\n")

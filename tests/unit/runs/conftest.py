@@ -141,6 +141,22 @@ class Supervised:
 
 
 Supervise = Callable[..., Supervised]
+
+
+def end_by_timeout(start: Callable[[float], Supervised]) -> tuple[Supervised, dict[str, Any]]:
+    """Let a flow time out, and return its supervisor and how it ended.
+
+    The timeout is longer until the flow has printed `up` before: on a busy machine, a short one may end before that.
+    """
+    for timeout in (0.5, 5.0, PATIENCE_SECONDS):
+        one = start(timeout)
+        one.say(b"GO\n")
+        found = one.end()
+        if (one.directory / "log").exists() and "up\n" in one.log():
+            break
+    return one, found
+
+
 RunFlow = Callable[..., tuple[dict[str, Any], str]]
 
 

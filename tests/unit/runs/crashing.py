@@ -119,7 +119,7 @@ def left_running(state: Path) -> list[str]:
         return names
 
     try:
-        wait_until(lambda: not found(), within=5)
+        wait_until(lambda: not found())
     except AssertionError:
         return found()
     return []

@@ -10,7 +10,7 @@ import pytest
 
 from controller.runs.executors.node.bootstrap import job_argv
 from controller.runs.executors.node.cache import delete
-from tests.conftest import PATIENCE_SECONDS, wait_until
+from tests.conftest import wait_until
 from tests.node_peer import JOB, ROOT, TICKET, NodePeer, digest_of, order_of, runner_zip, zip_of
 
 WAITS = "echo $$ > pid; echo begin; while [ ! -e gate ]; do sleep 0.02; done; echo end; exit $(cat gate)"
@@ -79,10 +79,10 @@ class Node:
         self._jobs.append(job)
         return job
 
-    def run(self, within: float = PATIENCE_SECONDS, **variables: str) -> dict[str, Any]:
+    def run(self, **variables: str) -> dict[str, Any]:
         """Run the job to its end; return how the flow ended."""
         job = self.start(**variables)
-        wait_until(lambda: job.poll() is not None, within=within)
+        wait_until(lambda: job.poll() is not None)
         assert job.stderr is not None
         assert (job.returncode, job.stderr.read()) == (0, b"")
         assert self.peer.ending is not None

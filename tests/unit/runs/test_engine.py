@@ -133,7 +133,7 @@ def test_a_failure_is_final_and_recorded_as_an_event(world: World, script: str, 
 
 
 def test_a_run_that_exceeds_its_timeout_is_killed(world: World) -> None:
-    world.declare(a=command("a", "sleep 60", "timeout: 1s\n"))
+    world.declare(a=command("a", "sleep 600", "timeout: 1s\n"))
     world.start()
     run = world.run("a")
     assert (run.state, run.reason, run.signal) == (RunState.TIMED_OUT, "it ran longer than its timeout", 15)

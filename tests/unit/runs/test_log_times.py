@@ -136,7 +136,7 @@ def test_any_content_of_the_file_is_read(tmp_path_factory: pytest.TempPathFactor
 
 @pytest.mark.integration
 def test_a_killed_supervisor_leaves_the_log_and_its_times(supervise: Supervise) -> None:
-    supervised = supervise(sh("echo one; sleep 0.05; echo two; exec sleep 60"))
+    supervised = supervise(sh("echo one; sleep 0.05; echo two; exec sleep 600"))
     supervised.say(b"GO\n")
     wait_until(lambda: (supervised.directory / "log").exists() and supervised.log() == "one\ntwo\n")
     os.kill(supervised.pid, signal.SIGKILL)

@@ -81,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
         answer = self.dashboard.answers.get(f"{self.command} {self.path}", (404, "404: Not Found"))
         if answer is None:
             if self.dashboard.gate is not None:
-                self.dashboard.gate.wait(20)
+                self.dashboard.gate.wait(60)
             return
         self.send_response(answer[0])
         if answer[0] == 302:

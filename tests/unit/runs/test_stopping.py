@@ -15,7 +15,7 @@ from controller.operations.cancel import cancel_run
 from controller.runs.executors.local.supervisor import flow_main
 from controller.store import task_trees
 from tests.conftest import PATIENCE_SECONDS, wait_until
-from tests.unit.runs.conftest import Supervise, Supervised, World, one_start
+from tests.unit.runs.conftest import Supervise, Supervised, World, end_by_timeout, one_start
 
 pytestmark = pytest.mark.integration
 
@@ -50,8 +50,8 @@ Stop = Callable[..., tuple[dict[str, Any], list[str]]]
 
 
 @pytest.fixture
-def begin(tmp_path: Path, supervise: Supervise) -> Callable[..., Supervised]:
-    """`begin(code)` starts the flow `f` of this code, and returns its supervisor once the flow has said `up`."""
+def prepare(tmp_path: Path, supervise: Supervise) -> Callable[..., Supervised]:
+    """`prepare(code)` starts a supervisor for the flow `f` of this code."""
 
     def start(code: str, *, grace: float = PATIENCE_SECONDS, **more: Any) -> Supervised:
         root = tmp_path / "code"
@@ -59,7 +59,17 @@ def begin(tmp_path: Path, supervise: Supervise) -> Callable[..., Supervised]:
         (root / "a.py").write_text(HEAD + code, encoding="utf-8")
         call: dict[str, Any] = {"root": str(root), "path": "a.py", "name": "f", "parameters": {}, "pycache": None}
         argv = [sys.executable, "-P", flow_main.__file__]
-        one = supervise(argv, cwd=root, call=call, env={"PYTHONUNBUFFERED": "1"}, grace=grace, **more)
+        return supervise(argv, cwd=root, call=call, env={"PYTHONUNBUFFERED": "1"}, grace=grace, **more)
+
+    return start
+
+
+@pytest.fixture
+def begin(prepare: Callable[..., Supervised]) -> Callable[..., Supervised]:
+    """`begin(code)` starts the flow `f` of this code, and returns its supervisor once the flow has said `up`."""
+
+    def start(code: str, **more: Any) -> Supervised:
+        one = prepare(code, **more)
         one.say(b"GO\n")
         wait_until(lambda: (one.directory / "log").exists() and "up\n" in one.log())
         return one
@@ -87,9 +97,9 @@ def test_a_cancelled_flow_cleans_up(stop: Stop) -> None:
     assert stop(PLAIN) == (ENDED, ["up", LINE, "released", "cleaned up", "atexit"])
 
 
-def test_a_timed_out_flow_cleans_up(begin: Callable[..., Supervised]) -> None:
-    one = begin(PLAIN, timeout=1.5)
-    assert one.end() == {**ENDED, "outcome": "timed_out"}
+def test_a_timed_out_flow_cleans_up(prepare: Callable[..., Supervised]) -> None:
+    one, found = end_by_timeout(lambda timeout: prepare(PLAIN, timeout=timeout))
+    assert found == {**ENDED, "outcome": "timed_out"}
     assert one.log().splitlines() == ["up", LINE, "released", "cleaned up", "atexit"]
 
 

@@ -10,7 +10,7 @@ import pytest
 from controller.runs.executors.local.cgroup_parent import own_group
 from controller.runs.executors.local.supervisor.process_tree import children_by_list
 from tests.conftest import wait_until
-from tests.unit.runs.conftest import Supervise
+from tests.unit.runs.conftest import Supervise, end_by_timeout
 from tests.unit.runs.test_supervisor import is_gone, sh
 
 pytestmark = pytest.mark.integration
@@ -87,10 +87,8 @@ def test_a_daemon_in_another_session_ends_with_the_flow(
 def test_a_timeout_kills_the_whole_process_tree_including_processes_that_ignore_sigterm(
     supervise: Supervise, group: str | None
 ) -> None:
-    script = f"import os, sys, time\n{DAEMON}\ntime.sleep(900)"
-    one = supervise([sys.executable, "-I", "-S", "-c", script], cgroup=group, timeout=1.0)
-    one.say(b"GO\n")
-    ending = one.end()
+    argv = [sys.executable, "-I", "-S", "-c", f"{DAEMON}\nprint('up', flush=True)\ntime.sleep(900)"]
+    one, ending = end_by_timeout(lambda timeout: supervise(argv, cgroup=group, timeout=timeout))
     assert (ending["outcome"], ending["signal"]) == ("timed_out", 15)
     assert is_gone(int((one.directory / "daemon").read_text()))
 

@@ -148,9 +148,9 @@ def test_waiting_for_a_server_can_be_interrupted(repository: GitRepository, foll
 
     thread = threading.Thread(target=wait)
     thread.start()
-    assert server.stalled.wait(20)
+    assert server.stalled.wait(60)
     source.interrupt()
-    thread.join(20)
+    thread.join(60)
     assert len(ended) == 1
     with pytest.raises(StoppingError):
         source.observe()
