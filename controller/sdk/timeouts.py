@@ -101,11 +101,17 @@ class _ThreadTimer:
                 _set_async_exception(self._thread, _TimeUp)
 
     def stop(self) -> bool:
-        """Stop the timer, and clear an exception that was not raised yet. Return whether the timer has expired."""
-        with self._lock:
-            self._is_stopped = True
-            if self._has_expired:
-                _set_async_exception(self._thread, None)
+        """Stop the timer, and catch an exception that was not raised yet. Return whether the timer has expired."""
+        try:
+            with self._lock:
+                self._is_stopped = True
+            # The block may have caught the exception already, so it is set again and raised here. If it were cleared
+            # instead, CPython 3.11 and 3.12 would go on looking for it, and would hang in the next traced call.
+            while self._has_expired:
+                _set_async_exception(self._thread, _TimeUp)
+        except _TimeUp:
+            if not self._has_expired:  # that of an enclosing timer
+                raise
         self._timer.cancel()
         return self._has_expired
 
@@ -149,9 +155,8 @@ class AsyncTimeout:
         return self._has_expired
 
 
-def _set_async_exception(thread: int, error: type[BaseException] | None) -> None:
-    """Raise an exception in another thread at its next bytecode instruction; None clears a pending one."""
+def _set_async_exception(thread: int, error: type[BaseException]) -> None:
+    """Raise an exception in another thread at its next bytecode instruction."""
     import ctypes
 
-    exception = None if error is None else ctypes.py_object(error)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), exception)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))

@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import subprocess
+import sys
 import threading
 from datetime import timedelta
 from typing import Any
@@ -12,6 +14,7 @@ from controller import flow, get_run_context, tags, task, task_input_hash, unmap
 from controller.sdk.futures import Future
 from controller.sdk.run_states import MissingContextError, TasksFailedError, TimedOutError, UpstreamFailedError
 from controller.sdk.timeouts import AsyncTimeout
+from tests.conftest import PATIENCE_SECONDS
 
 
 @task
@@ -188,6 +191,35 @@ def test_a_timeout_ends_the_main_thread_and_others() -> None:
         return future.state.name
 
     assert main() == "timed_out"
+
+
+PROFILED = """
+import sys, threading, time
+from controller.sdk.run_states import TimedOutError
+from controller.sdk.timeouts import Deadline
+
+def limited():
+    try:
+        with Deadline(0.05, "a"):
+            BODY
+    except TimedOutError:
+        print("timed out")
+
+thread = threading.Thread(target=limited)
+thread.start()
+thread.join()
+sys.setprofile(lambda *_: None)
+(lambda: None)()
+"""
+
+
+SWALLOWS = "exec('try:\\n while True: 1\\nexcept BaseException: 1')"
+
+
+@pytest.mark.parametrize("body", ["while True: time.sleep(0.001)", "time.sleep(0.2)", SWALLOWS])
+def test_code_can_be_profiled_after_a_timeout_in_a_thread(body: str) -> None:
+    argv = [sys.executable, "-c", PROFILED.replace("BODY", body)]
+    assert subprocess.run(argv, capture_output=True, timeout=PATIENCE_SECONDS, check=True).stdout == b"timed out\n"
 
 
 def test_a_result_is_cached_for_equal_input_until_it_expires() -> None:
