@@ -106,7 +106,7 @@ class _ThreadTimer:
             with self._lock:
                 self._is_stopped = True
             # The block may have caught the exception already, so it is set again and raised here. If it were cleared
-            # instead, CPython 3.11 and 3.12 would go on looking for it, and would hang in the next traced call.
+            # instead, CPython 3.11 and 3.12 would look for it for ever, and would hang in the next traced call.
             while self._has_expired:
                 _set_async_exception(self._thread, _TimeUp)
         except _TimeUp:
