@@ -30,7 +30,7 @@ $(RAY)/ray.stamp: requirements/ray.txt $(VENV)/run.stamp
 	@touch $@
 
 test: $(VENV)/dev.stamp browser  ## install, and pass the tests
-	$(BIN)/python -m pytest -n 3 --dist worksteal -q
+	$(BIN)/python -m pytest -n 3 --dist worksteal -q -o faulthandler_timeout=600
 
 APT_INSTALL := apt-get install -qq -y --no-install-recommends -o DPkg::Lock::Timeout=300
 browser:  ## install chromium, which the end-to-end tests drive; the headless one needs half of the CPU time
