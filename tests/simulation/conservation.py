@@ -27,7 +27,7 @@ def check_conservation(engine: Engine, store: Store, *, can_decide: bool = True)
     `can_decide`: the engine's clock is settled, so that it skips late runs and queues retries.
     """
     seconds = sleeps_for(engine)
-    is_pausing = engine._draining.is_set() or engine._launches.remaining >= seconds
+    is_pausing = engine.is_stopping or engine._launches.remaining >= seconds
     if seconds <= 0 or is_pausing or len(engine._monitor) >= engine._max_running:
         return
     now = engine._clock.now()
