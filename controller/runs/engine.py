@@ -102,7 +102,7 @@ class Engine:
 
     def start(self) -> None:
         """Take over the runs of an earlier controller, then start the thread."""
-        self._executors.open()
+        self._executors.open(self.wake)
         self._clock_monitor.repair()
         self._queue.record_limit()
         with contextlib.suppress(ResourceError):  # later turns retry it
@@ -239,6 +239,7 @@ class Engine:
             self._upstreams.process(everything=is_tick)
         if is_tick:
             self._tick()
+        self._executor_conditions.record()
         ended = self._monitor.find_ended(ready, everything=is_tick)
         final = [active for active, status in ended if isinstance(status, RunOutcome) and is_final(active.run, status)]
         for active in final:
@@ -273,7 +274,6 @@ class Engine:
         """Do the periodic work. A failure in it delays no run."""
         self.python.notify()
         self._executors.maintain()
-        self._executor_conditions.record()
         try:
             self._on_tick()
         except ControllerError:
