@@ -38,6 +38,23 @@ def check_conservation(engine: Engine, store: Store, *, can_decide: bool = True)
     assert not later, f"the engine sleeps for {seconds:.3f} s, but these runs can start before: {sorted(later)}"
 
 
+def check_deadlines(engine: Engine, store: Store) -> None:
+    """Check that the engine does not sleep past a deadline of a waiting run, nor past a retry that becomes due.
+
+    This also applies while all slots are in use, when the engine starts no run and selects none. Only for an engine
+    whose clock is settled.
+    """
+    seconds = sleeps_for(engine)
+    if seconds <= 0:
+        return
+    now = engine._clock.now()
+    with store.read() as tx:
+        is_late, change = queues.has_due_changes(tx, now), queues.next_change(tx, now)
+    assert not is_late, f"the engine sleeps for {seconds:.3f} s, but a deadline has passed"
+    until = seconds if change is None else (change - now).total_seconds()
+    assert seconds <= until, f"the engine sleeps for {seconds:.3f} s, but a deadline is in {until:.3f} s"
+
+
 def _find_startable(store: Store, now: datetime, at: datetime, *, can_decide: bool) -> set[RunId]:
     """Return the runs that can start at this time, given the current load and holds."""
     with store.read() as tx:
