@@ -228,7 +228,7 @@ class Engine:
 
     def _take_turn(self, ready: Sequence[Handle], *, is_tick: bool) -> None:
         self._decide_at = self._launch_at = None
-        if is_tick:
+        if is_tick or self._queue.is_due:
             self._announce_expired_holds()
             self._queue.forget()
         self._queue.refresh()

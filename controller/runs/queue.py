@@ -49,6 +49,11 @@ class Queue:
         self._waiting = None
 
     @property
+    def is_due(self) -> bool:
+        """Whether the time `next_change` has come."""
+        return self.next_change is not None and self.next_change <= self._clock.now()
+
+    @property
     def is_current(self) -> bool:
         """Whether nothing has changed since the waiting runs were read, as far as this process has changed it."""
         return self._waiting is not None and self._commits == self._store.commits
@@ -60,11 +65,9 @@ class Queue:
 
     def refresh(self) -> bool:
         """Read the waiting runs again if they may have changed. Return whether they were read."""
-        now = self._clock.now()
-        is_due = self.next_change is not None and self.next_change <= now
-        if self.is_current and not is_due:
+        if self.is_current and not self.is_due:
             return False
-        self._read(now)
+        self._read(self._clock.now())
         return True
 
     def confirm(self, number: int | None) -> None:

@@ -17,6 +17,7 @@ from controller.model.runs import ACTIVE, Run, RunId, RunState
 from controller.model.status import Event, EventSeverity
 from controller.operations.backfills import BackfillRequest, create_backfill
 from controller.operations.cancel import cancel_run
+from controller.operations.holds import hold_deployment
 from controller.operations.trigger import trigger_run
 from controller.runs.engine import TICK_SECONDS
 from controller.store import backfills, events, runs
@@ -258,6 +259,34 @@ def test_deadlines_that_pass_while_all_slots_are_in_use_are_recorded_without_a_t
         "late": due + timedelta(seconds=5),
         "gated": due + timedelta(seconds=7),
     }
+
+
+def test_a_due_time_missed_during_a_hold_runs_at_the_end_of_the_hold_without_a_tick(calm: Calm) -> None:
+    world = calm.world
+    until = world.clock.now() + timedelta(minutes=90)
+    hold_deployment(world.operations, "hourly", "repairs", until, author="nobody")
+    world.pass_time(timedelta(hours=1))
+    world.engine.notify_due("hourly")
+    while (seconds := sleeps_for(world.engine)) < TICK_SECONDS:
+        world.pass_time(timedelta(seconds=seconds))
+        calm.turn()
+    assert calm.unfinished() == []
+    world.pass_time(until - world.clock.now() - timedelta(seconds=3))
+    assert sleeps_for(world.engine) == 3.0
+    world.pass_time(timedelta(seconds=3))
+    calm.turn()
+    calm.turn()
+    assert [run.deployment for run in calm.unfinished()] == ["hourly"]
+
+
+def test_a_hold_wakes_the_engine_so_that_it_knows_when_the_hold_ends(calm: Calm) -> None:
+    while sleeps_for(calm.world.engine) <= 0:
+        calm.turn()
+    until = calm.world.clock.now() + timedelta(seconds=4)
+    hold_deployment(calm.world.operations, "hourly", "repairs", until, author="nobody")
+    assert sleeps_for(calm.world.engine) == 0
+    calm.turn()
+    assert sleeps_for(calm.world.engine) == 4.0
 
 
 def test_a_run_waits_for_no_tick_once_a_job_has_got_its_node(database: Create) -> None:
