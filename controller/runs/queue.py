@@ -96,15 +96,15 @@ class Queue:
         for run in skipped:
             log_outcome(run)
 
-    def take_ready(self, free: int, except_for: Collection[RunId] = ()) -> list[Run]:
+    def take_ready(self, free: int, except_for: Collection[RunId] = (), exporting: Collection[str] = ()) -> list[Run]:
         """Return up to `free` runs that can start now. From now on they are treated as started.
 
-        The runs of `except_for` keep their places.
+        The runs of `except_for`, and those of the revisions `exporting`, keep their places until the next read.
         """
         while True:
             self.refresh()
             assert self._waiting is not None
-            taken = self._waiting.take(min(free, self._slots - self._waiting.running), except_for)
+            taken = self._waiting.take(min(free, self._slots - self._waiting.running), except_for, exporting)
             if not taken:
                 return []
             with self._store.read() as tx:
