@@ -169,6 +169,7 @@ class Controller:
             request_pass=self._loop.request_pass,
             test_channel=self._notifications.test_channel,
             notify_settings=self._notifications.settings,
+            is_stopping=lambda: self._engine.is_stopping,
         )
         parts = running_parts(
             self._loop,

@@ -90,12 +90,13 @@ def _rehearsed(location: Location) -> Iterable[list[str]]:
 def _commands(location: Location) -> Iterable[list[str]]:
     """Yield the arguments of commands, without the options of the location. Raises StateError, UsageError."""
     from controller.cli.state_access import read_state
-    from controller.store import inventory, runs
+    from controller.store import runs
+    from controller.store.inventory_changes import find_changed
     from controller.store.prepared import Prepared
 
     with read_state(location) as tx:
         Prepared.compile_all(tx)
-        deployments, _ = inventory.find_changed(tx, None)
+        deployments = find_changed(tx, None).names
         run_id = runs.newest_id(tx)
     yield from (["runs", "list"], ["events"], ["backfills"], ["python"])
     if len(deployments) <= _FEW:

@@ -3,6 +3,10 @@
 `controller run` forks it while it is still single-threaded. When the controller has started, the server listens at a
 socket in the state directory, and forks for each command that `cli.command_client` sends. It ends when the controller
 does.
+
+A command has the umask and the resource limits of the controller, not those of its client. They can't matter to the
+client, because no forwarded command creates a file: commands read, or send one request. The two files that SQLite opens
+beside the database exist while the controller runs.
 """
 
 import fcntl

@@ -14,7 +14,8 @@ FORWARDED = {
 }
 """The commands that may be forwarded, each with those of its subcommands that only read.
 
-`trigger` changes something, but sends only one request, unless it waits for the run.
+`trigger` changes something, but sends only one request, unless it waits for the run. None of them creates a file: a
+forwarded command does not have the umask of its client.
 """
 _WAITING = ("--watch", "--follow", "--wait", "--logs")
 

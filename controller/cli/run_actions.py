@@ -65,6 +65,7 @@ def retry(
     finished_id = _full_id(location, str(run_id))
     with state_access.connected_client(location) as client:
         answer = client.retry(finished_id, latest=latest, idempotency_key=secrets.token_hex(16))
+    print_note(answer)
     if not wait:
         print_answer(answer, output)
         return 0
@@ -92,6 +93,12 @@ def print_answer(answer: Mapping[str, Any], output: str) -> None:
         print_json(answer)
     else:
         click.echo(f"{answer['run_id']} {answer['state']}")
+
+
+def print_note(answer: Mapping[str, Any]) -> None:
+    """Print on standard error when the run in a response starts, if this controller will not start it."""
+    if answer["note"] is not None:
+        click.echo(answer["note"], err=True)
 
 
 def _watch(location: Location, run_id: str, output: str, *, print_changes: bool) -> int:

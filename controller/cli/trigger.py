@@ -10,7 +10,7 @@ import click
 from controller.cli import complete, options, state_access
 from controller.cli.help_pages import Command
 from controller.cli.parameter_arguments import read_parameters
-from controller.cli.run_actions import print_answer
+from controller.cli.run_actions import print_answer, print_note
 from controller.model.python_environments import WAITING
 from controller.settings import Location
 from controller.text import visible_lines
@@ -56,6 +56,7 @@ def trigger(  # noqa: PLR0913
     key = secrets.token_hex(16) if idempotency_key is None else idempotency_key
     with state_access.connected_client(location) as client:
         answer = client.trigger(name, parameters, due_time=instant, idempotency_key=key)
+    print_note(answer)
     if not (wait or logs):
         print_answer(answer, output)
         return 0

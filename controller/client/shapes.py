@@ -1522,10 +1522,11 @@ class TaskRun(TypedDict):
 
 
 class Triggered(TypedDict):
-    """The new run."""
+    """The new run. `note` says when it starts, if this controller will not start it."""
 
     run_id: str
     state: str
+    note: str | None
 
 
 class Unread(TypedDict):

@@ -74,6 +74,7 @@ class QueuedRun:
     is_paused: bool = False
     waits_for: str | None = None
     upstreams: str = ""
+    revision: str = ""
 
     @property
     def is_redo(self) -> bool:

@@ -7,7 +7,8 @@ from controller.errors import ControllerError
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.model.deployments import Deployment
 from controller.model.status import SourceStatus
-from controller.store import inventory, passes, source_status
+from controller.store import inventory, inventory_changes, passes, source_status
+from controller.store.inventory_changes import Changes
 from controller.store.store import Transaction
 
 _Stamp = tuple[SourceStatus | None, int | None]
@@ -32,13 +33,14 @@ class DeclaredDeployments:
         stamp = _stamp(tx)
         if stamp == self._stamp and not reload:
             return False
-        if reload or self._last_change is None:
-            declared, last = {}, inventory.last_change(tx)
+        changes = None if reload else self._find_changes(tx)
+        if changes is None:
+            declared, last = {}, inventory_changes.last_change(tx)
             digests = inventory.digests_with_key(tx, self._key)
         else:
-            changed, last = inventory.find_changed(tx, self._last_change)
-            declared = {name: old for name, old in self.deployments.items() if name not in changed}
-            digests = inventory.digests_with_key(tx, self._key, changed)
+            last = changes.number
+            declared = {name: old for name, old in self.deployments.items() if name not in changes.names}
+            digests = inventory.digests_with_key(tx, self._key, changes.names)
         unchanged = {name for name, digest in digests.items() if self._digest(name) == digest}
         declared |= {name: self.deployments[name] for name in unchanged}
         for entry in inventory.find_many(tx, digests.keys() - unchanged):
@@ -48,6 +50,11 @@ class DeclaredDeployments:
                 continue
         self.deployments, self._stamp, self._last_change = declared, stamp, last
         return True
+
+    def _find_changes(self, tx: Transaction) -> Changes | None:
+        """Return what changed since the last read; None if everything must be read."""
+        changes = None if self._last_change is None else inventory_changes.find_changed(tx, self._last_change)
+        return changes if changes is not None and changes.is_complete else None
 
     def _digest(self, name: str) -> str | None:
         deployment = self.deployments.get(name)

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from controller.clock import Clock
 from controller.errors import NotFoundError, UsageError
 from controller.model.notifications import Message, NotifySettings
-from controller.model.runs import Run, RunId
+from controller.model.runs import Run, RunId, RunState
 from controller.model.status import Event, EventSeverity, InventoryEntry
 from controller.operations.parameter_check import Parameters
 from controller.reconcile.reconciler import PassResult
@@ -17,6 +17,7 @@ from controller.store.name_lookup import not_active
 
 MAX_REASON = 500
 _MAX_MESSAGE = 1000
+_STARTS_LATER = "The controller is stopping and starts no more runs; the next controller will start this run."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,8 @@ class OperationContext:
 
     `wake` wakes the engine, and `notify_due` also tells it that a deployment may have due runs. `request_pass` requests
     a reconcile pass. `test_channel` sends a test message to a channel, and returns a future with its result.
-    `notify_settings` returns the channels and rules of the operator.
+    `notify_settings` returns the channels and rules of the operator. `is_stopping` returns whether the engine starts no
+    more runs.
     """
 
     store: Store
@@ -37,6 +39,11 @@ class OperationContext:
     request_pass: Callable[[], Future[PassResult]]
     test_channel: Callable[[str], Future[Message]]
     notify_settings: Callable[[], NotifySettings] = NotifySettings
+    is_stopping: Callable[[], bool] = lambda: False
+
+    def find_delay(self, run: Run) -> str | None:
+        """Return a sentence that says when a run starts, if this controller will not start it; otherwise None."""
+        return _STARTS_LATER if run.state is RunState.PENDING and self.is_stopping() else None
 
     def record_event(
         self,

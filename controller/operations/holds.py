@@ -23,6 +23,7 @@ def hold_deployment(context: OperationContext, name: str, reason: str, until: da
         limit = "" if until is None else f" until {in_utc(until)}"
         message = f"{author} held {_what_starts(entry)}{limit}: {reason}"
         context.record_event(tx, "Held", message, name, EventSeverity.WARNING)
+    context.wake()  # so that the engine knows when the hold ends
 
 
 def resume_deployment(context: OperationContext, name: str, *, author: str) -> None:

@@ -35,6 +35,7 @@ from controller.store import Store, Transaction, inventory, last_runs, passes
 from controller.store import runs as stored_runs
 from controller.store.batches import batches
 from controller.store.commit_counter import CommitCounter
+from controller.store.inventory_changes import find_changed
 
 _FULL_REFRESH = timedelta(minutes=10)
 _MANY = 500
@@ -173,15 +174,16 @@ class _Entries:
         """Read changes, and return the names of new, changed and removed deployments.
 
         Reads all deployments if the state was replaced by an older one, such as a backup, which uses the numbers of
-        changes again. Deletions are recorded for a limited time, so it also reads all after half of it without a read.
+        changes again. Deletions are recorded for a limited time, so it also reads all after half of it without a read,
+        and if old names are missing.
         """
         key, before = (source, passes.last_number(tx)), self._key
         read_at, self._read_at = self._read_at, now
         if key == before:
             return set()
         is_older = before is not None and (key[1] or 0) < (before[1] or 0)
-        changed, last = inventory.find_changed(tx, None if is_older else self._last_change)
-        if is_older or (read_at is not None and now - read_at > inventory.TOMBSTONES / 2):
+        changed, last, is_complete = find_changed(tx, None if is_older else self._last_change)
+        if is_older or not is_complete or (read_at is not None and now - read_at > inventory.TOMBSTONES / 2):
             changed |= self.bases.keys()
         removed = set(changed)
         for group in batches(changed):  # entries have documents, which are needed for a moment only

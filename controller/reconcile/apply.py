@@ -62,7 +62,7 @@ def apply(
     rebuilt = [entry for old in plan.rebuilt if (entry := _mark_python(tx, old, plan, now)) is not None]
     dependants = record_dependencies(tx, plan, now) if plan.changes_anything else []
     holidays = record_holidays(tx, plan, now)
-    if plan.delete:
+    if plan.delete or any(update.is_renamed for update in plan.update):
         inventory.delete_removed(tx, now - inventory.TOMBSTONES)
     new = _status(plan, before, now)
     source_status.save(tx, new)  # first: events have its environment

@@ -94,7 +94,6 @@ class Engine:
         self._has_launched = False
         self._shortage: str | None = None
         self._stopping = threading.Event()
-        self._draining = threading.Event()
         self._needs_code = threading.Event()
         self._wakeups = WakeSignal()
         weakref.finalize(self, self._wakeups.close).atexit = False  # the end of the process closes it
@@ -103,7 +102,7 @@ class Engine:
 
     def start(self) -> None:
         """Take over the runs of an earlier controller, then start the thread."""
-        self._executors.open()
+        self._executors.open(self.wake)
         self._clock_monitor.repair()
         self._queue.record_limit()
         with contextlib.suppress(ResourceError):  # later turns retry it
@@ -114,7 +113,6 @@ class Engine:
 
     def drain(self, seconds: float) -> bool:
         """Start no more flows, and wait up to `seconds` for running ones; return whether all have ended."""
-        self._draining.set()
         self._monitor.is_draining = True
         self.wake()
         self._thread.join(seconds)
@@ -128,6 +126,11 @@ class Engine:
             self._thread.join()
         self._preparation.close()
         self._monitor.release()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the engine launches nothing more, because `drain` or `stop` was called."""
+        return self._monitor.is_draining or self._stopping.is_set()
 
     def wake(self) -> None:
         """Start a turn now."""
@@ -188,7 +191,7 @@ class Engine:
         return ready
 
     def _is_drained(self) -> bool:
-        return self._draining.is_set() and not self._monitor.has_flows
+        return self._monitor.is_draining and not self._monitor.has_flows
 
     def _pause(self, next_tick: float) -> float:
         """Return the seconds to wait for a wake-up: until the next tick, or until a run may start."""
@@ -225,7 +228,7 @@ class Engine:
 
     def _take_turn(self, ready: Sequence[Handle], *, is_tick: bool) -> None:
         self._decide_at = self._launch_at = None
-        if is_tick:
+        if is_tick or self._queue.is_due:
             self._announce_expired_holds()
             self._queue.forget()
         self._queue.refresh()
@@ -236,6 +239,7 @@ class Engine:
             self._upstreams.process(everything=is_tick)
         if is_tick:
             self._tick()
+        self._executor_conditions.record()
         ended = self._monitor.find_ended(ready, everything=is_tick)
         final = [active for active, status in ended if isinstance(status, RunOutcome) and is_final(active.run, status)]
         for active in final:
@@ -270,7 +274,6 @@ class Engine:
         """Do the periodic work. A failure in it delays no run."""
         self.python.notify()
         self._executors.maintain()
-        self._executor_conditions.record()
         try:
             self._on_tick()
         except ControllerError:
@@ -364,7 +367,7 @@ class Engine:
     def _next_launches(self, used: int) -> list[Launchable]:
         """Return the runs to launch now, while `used` slots are in use."""
         free = self._max_running - used
-        if free <= 0 or self._draining.is_set() or self._must_pause():
+        if free <= 0 or self.is_stopping or self._must_pause():
             return []
         self._preparation.refresh()
         self._take_turn_in(self._monitor.failed_launches.remaining)

@@ -51,6 +51,7 @@ class LaunchPreparation:
         self._taken: Counter[str] = Counter()
         self._full: set[str] = set()
         self._exports = CodeExports(self._source, wake)
+        self._exporting: set[str] = set()
         self.python = PythonRuntimes(None, self._source)
         self.shortage: str | None = None
 
@@ -63,11 +64,11 @@ class LaunchPreparation:
         self._taken.clear()
         set_aside = len(self.python.waiting)
         try:
-            waiting = self._queue.take_ready(most, self.python.waiting)
+            waiting = self._queue.take_ready(most, self.python.waiting, self._exporting)
             return [launchable for run in waiting if (launchable := self._prepare_or_return(run)) is not None]
         finally:
             self._exports.forget(exported)
-            if len(self.python.waiting) > set_aside:
+            if len(self.python.waiting) > set_aside or self._exports.in_progress - self._exporting:
                 self._wake()
 
     def export(self, revision: str) -> None:
@@ -77,10 +78,11 @@ class LaunchPreparation:
                 self._exports.prepare(revision)
 
     def refresh(self) -> None:
-        """Let runs try again that wait for the end of a pause, or for a Python environment that has changed."""
+        """Let runs try again that wait for the end of a pause, for a changed Python environment, or for an export."""
         ended = self._failed_launches.take_ended()
         self.python.waiting -= ended
-        if self.python.refresh() or ended:
+        before, self._exporting = self._exporting, self._exports.in_progress
+        if self.python.refresh() or ended or before - self._exporting:
             self._queue.forget()
 
     def has_room_again(self) -> bool:

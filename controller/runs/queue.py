@@ -49,6 +49,11 @@ class Queue:
         self._waiting = None
 
     @property
+    def is_due(self) -> bool:
+        """Whether the time `next_change` has come."""
+        return self.next_change is not None and self.next_change <= self._clock.now()
+
+    @property
     def is_current(self) -> bool:
         """Whether nothing has changed since the waiting runs were read, as far as this process has changed it."""
         return self._waiting is not None and self._commits == self._store.commits
@@ -60,11 +65,9 @@ class Queue:
 
     def refresh(self) -> bool:
         """Read the waiting runs again if they may have changed. Return whether they were read."""
-        now = self._clock.now()
-        is_due = self.next_change is not None and self.next_change <= now
-        if self.is_current and not is_due:
+        if self.is_current and not self.is_due:
             return False
-        self._read(now)
+        self._read(self._clock.now())
         return True
 
     def confirm(self, number: int | None) -> None:
@@ -93,15 +96,15 @@ class Queue:
         for run in skipped:
             log_outcome(run)
 
-    def take_ready(self, free: int, except_for: Collection[RunId] = ()) -> list[Run]:
+    def take_ready(self, free: int, except_for: Collection[RunId] = (), exporting: Collection[str] = ()) -> list[Run]:
         """Return up to `free` runs that can start now. From now on they are treated as started.
 
-        The runs of `except_for` keep their places.
+        The runs of `except_for`, and those of the revisions `exporting`, keep their places until the next read.
         """
         while True:
             self.refresh()
             assert self._waiting is not None
-            taken = self._waiting.take(min(free, self._slots - self._waiting.running), except_for)
+            taken = self._waiting.take(min(free, self._slots - self._waiting.running), except_for, exporting)
             if not taken:
                 return []
             with self._store.read() as tx:

@@ -5,7 +5,8 @@ of `model.queues`: a run with a higher priority comes first; at equal priority t
 deployment the oldest run comes first, redo runs after all others.
 
 A run that can't start is examined again only when what it waits for has changed: a run of its deployment or its
-backfill has ended, or there is a free slot. Holds and times are read again with the whole queue.
+backfill has ended, or there is a free slot. Holds and times are read again with the whole queue, and so are the runs
+whose code was being exported.
 """
 
 import heapq
@@ -99,15 +100,19 @@ class WaitingRuns:
         self._parked: dict[_Place, set[_Group]] = defaultdict(set)
         self._taken: dict[RunId, QueuedRun] = {}
         self._aside: Collection[RunId] = ()
+        self._exporting: Collection[str] = ()
         self.examined = 0
         for run in sorted(waiting, key=_by_id):
             self._add(run)
         for group in self._lines:
             self._push(group)
 
-    def take(self, most: int, except_for: Collection[RunId] = ()) -> list[QueuedRun]:
-        """Return up to `most` runs that can start, in order, and treat them as started. Those of `except_for` stay."""
-        self._aside = except_for
+    def take(self, most: int, except_for: Collection[RunId] = (), exporting: Collection[str] = ()) -> list[QueuedRun]:
+        """Return up to `most` runs that can start, in order, and treat them as started. Those of `except_for` stay.
+
+        Runs of the revisions `exporting` stay too, and so do later runs of their deployment, which keep their order.
+        """
+        self._aside, self._exporting = except_for, exporting
         taken: list[QueuedRun] = []
         while len(taken) < most and not self._is_full(EVERYTHING):
             group = self._pop()
@@ -221,6 +226,8 @@ class WaitingRuns:
         heads = [self._head(line) for line in self._lines[group].values()]
         places = []
         for run in sorted((run for run in heads if run is not None), key=lambda run: (run.is_redo, run.id)):
+            if run.revision in self._exporting:
+                break
             reason = self._reason(run)
             if reason is None:
                 return run, []

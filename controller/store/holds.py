@@ -1,6 +1,8 @@
 """The table of holds: at most one per deployment, whether the deployment is active or not."""
 
-from sqlalchemy import bindparam, delete, insert, select
+from typing import Any
+
+from sqlalchemy import BindParameter, ScalarSelect, bindparam, delete, func, insert, select
 
 from controller.model.status import Hold
 from controller.store.prepared import Prepared
@@ -9,6 +11,11 @@ from controller.store.schema import holds
 from controller.store.store import Transaction
 
 _FIND_ALL = Prepared(select(holds).where(holds.c.project == bindparam("project")).order_by(holds.c.deployment))
+
+
+def next_end(project: BindParameter[Any], now: BindParameter[Any]) -> ScalarSelect[Any]:
+    """Return the first end of a hold after `now`, as part of a statement; NULL if there is none."""
+    return select(func.min(holds.c.until)).where(holds.c.project == project, holds.c.until > now).scalar_subquery()
 
 
 def save(tx: Transaction, hold: Hold) -> None:

@@ -15,7 +15,6 @@ from sqlalchemy import (
     insert,
     or_,
     select,
-    union_all,
     update,
 )
 
@@ -24,10 +23,11 @@ from controller.model.status import InventoryEntry
 from controller.model.stored_documents import StoredDocument, plain_document
 from controller.store import incidents, json_columns
 from controller.store.batches import batches, groups
+from controller.store.inventory_changes import delete_old_names, last_change, record_old_name
 from controller.store.notification_tables import deadlines, heartbeats, messages
 from controller.store.prepared import Prepared, listed
 from controller.store.rows import from_row, to_row
-from controller.store.schema import backfills, events, holds, inventory, occurrences, renames, runs
+from controller.store.schema import backfills, events, holds, inventory, occurrences, runs
 from controller.store.sql_functions import elements, json_kind
 from controller.store.store import Transaction
 from controller.store.trigger_tables import finished_upstreams, gates, releases, seen_files, watch_problems
@@ -41,19 +41,6 @@ _FIND_TAGS = Prepared(select(inventory.c.name, inventory.c.document["tags"].labe
 _FIND_SUSPENDED = Prepared(
     select(inventory.c.name, json_kind(inventory.c.document, "suspend").label("suspend")).where(
         *_IS_LISTED, inventory.c.removed_at.is_(None)
-    )
-)
-_FIND_CHANGED = Prepared(
-    union_all(
-        *(
-            select(name.label("name"), change.label("change")).where(
-                project == bindparam("of_project"), change > bindparam("since")
-            )
-            for project, name, change in (
-                (inventory.c.project, inventory.c.name, inventory.c.change),
-                (renames.c.project, renames.c.old_name, renames.c.change),
-            )
-        )
     )
 )
 _FURTHEST_CURSOR = Prepared(
@@ -102,24 +89,6 @@ def compact_entries(tx: Transaction, names: Collection[str] | None = None) -> di
     return {row.name: _from_row(row, document=StoredDocument(row.document)) for row in rows}
 
 
-def last_change(tx: Transaction) -> int:
-    """Return the number of the last change of the inventory; 0 without one."""
-    last = [
-        select(func.max(table.c.change)).where(table.c.project == tx.project).scalar_subquery()
-        for table in (inventory, renames)
-    ]
-    return max(number or 0 for number in tx.connection.execute(select(*last)).one())
-
-
-def find_changed(tx: Transaction, since: int | None) -> tuple[set[str], int]:
-    """Return the names of deployments changed, removed or renamed after the change `since`, and the last number.
-
-    None for `since`: all deployments. A new cursor is not a change.
-    """
-    rows = _FIND_CHANGED.fetch(tx, of_project=tx.project, since=-1 if since is None else since)
-    return {row.name for row in rows}, max((row.change for row in rows), default=since or 0)
-
-
 def find_many(tx: Transaction, names: Collection[str]) -> Iterator[InventoryEntry]:
     """Yield the entries of the active deployments with these names."""
     yield from map(_from_row, _FIND_MANY.fetch(tx, of_project=tx.project, names=sorted(names)))
@@ -165,15 +134,16 @@ def tombstone_names(tx: Transaction) -> list[str]:
 
 
 def delete_removed(tx: Transaction, before: datetime) -> None:
-    """Delete the tombstones of deployments that were deleted before this instant.
+    """Delete the tombstones of deployments that were deleted before this instant, and the old names.
 
-    The number of the last change stays recorded, so that it is never used again.
+    The number of the last change stays recorded, so that it is never used again. Recent old names stay too.
     """
     is_old = (inventory.c.project == tx.project, inventory.c.removed_at < before)
     newest = select(inventory.c.name, inventory.c.change).where(*is_old).order_by(inventory.c.change.desc()).limit(1)
     for row in tx.connection.execute(newest).all():
-        _record_old_name(tx, row.name, row.change)
+        record_old_name(tx, row.name, row.change)
     tx.connection.execute(delete(inventory).where(*is_old))
+    delete_old_names(tx)
 
 
 def rename(tx: Transaction, old: str, new: str) -> None:
@@ -185,7 +155,7 @@ def rename(tx: Transaction, old: str, new: str) -> None:
     tx.connection.execute(delete(inventory).where(inventory.c.project == tx.project, inventory.c.name == new))
     is_old = (inventory.c.project == tx.project, inventory.c.name == old)
     tx.connection.execute(update(inventory).where(*is_old).values(name=new, change=change))
-    _record_old_name(tx, old, change)
+    record_old_name(tx, old, change)
     old_hold = holds.alias()
     has_old_hold = exists().where(old_hold.c.project == tx.project, old_hold.c.deployment == old)
     tx.connection.execute(delete(holds).where(holds.c.project == tx.project, holds.c.deployment == new, has_old_hold))
@@ -361,12 +331,6 @@ def rewind_cursors(tx: Transaction, now: datetime, since: datetime) -> None:
         .where(inventory.c.project == tx.project, inventory.c.removed_at.is_(None), inventory.c.cursor > now)
         .values(cursor=since)
     )
-
-
-def _record_old_name(tx: Transaction, name: str, change: int) -> None:
-    """Record the last change of a name that has no row any more."""
-    tx.connection.execute(delete(renames).where(renames.c.project == tx.project, renames.c.old_name == name))
-    tx.connection.execute(insert(renames).values(project=tx.project, old_name=name, change=change))
 
 
 def _has_key(tx: Transaction, key: str) -> tuple[ColumnElement[bool], ...]:

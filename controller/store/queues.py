@@ -81,6 +81,7 @@ _NEXT_CHANGE = Prepared(
         .scalar_subquery()
         .label("start_by"),
         gates.next_deadline(bindparam("project"), _NOW).label("deadline"),
+        holds.next_end(bindparam("project"), _NOW).label("hold_end"),
     )
 )
 _HAS_DUE_CHANGES = Prepared(
@@ -173,7 +174,10 @@ def _converted(row: Any) -> dict[str, Any]:
 
 
 def next_change(tx: Transaction, now: datetime) -> datetime | None:
-    """Return the first instant after `now` at which a waiting run may start, or expires; None if there is none."""
+    """Return the first instant after `now` at which a waiting run may start, or expires, or at which a hold ends.
+
+    None if there is none.
+    """
     [row] = _NEXT_CHANGE.fetch(tx, project=tx.project, now=now)
     return min((instant for instant in row if instant is not None), default=None)
 

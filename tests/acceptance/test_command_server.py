@@ -121,6 +121,21 @@ def test_a_trigger_is_forwarded_and_starts_one_run(repository: Repository) -> No
     assert unknown[0][0] == 2
 
 
+@pytest.mark.usefixtures("controller")
+def test_a_forwarded_command_creates_no_file_for_its_client(repository: Repository) -> None:
+    """The process of the command does not have the client's umask."""
+    trigger = ("trigger", "good", "--idempotency-key", "once")
+    repository.wait_for_end(ask(repository, *trigger)[1].split()[0].decode())
+
+    def modes() -> dict[Path, int]:
+        return {path: path.lstat().st_mode for path in repository.root.rglob("*")}
+
+    before = modes()
+    for arguments in (*LOOKS, trigger, ("runs", "show", "no-such-run"), ("python",)):
+        ask(repository, *arguments)
+    assert modes() == before
+
+
 def test_the_time_of_commands_counts_as_that_of_the_server(repository: Repository, controller: Running) -> None:
     """The benchmarks read it from there."""
     ticks = f"/proc/{server_of(controller)}/stat"

@@ -33,11 +33,14 @@ def test_draining_waits_for_running_flows_and_launches_nothing(waiting: Reposito
     controller.process.send_signal(signal.SIGTERM)
     until(lambda: "Waiting for running flows" in controller.output, "the controller to drain")
     assert controller.process.poll() is None
+    late = waiting.ask("trigger", "other")
+    assert (late.code, late.out.split()[1]) == (0, "pending")
+    assert late.err == "The controller is stopping and starts no more runs; the next controller will start this run.\n"
     waiting.write("go", "")
     until(lambda: controller.process.poll() is not None, "the controller to end")
     assert controller.process.returncode == 0
     states = {run["id"]: run["state"] for run in waiting.tell("runs", "list")}
-    assert states == {first: "succeeded", second: "pending"}
+    assert states == {first: "succeeded", second: "pending", late.out.split()[0]: "pending"}
 
 
 def test_a_second_signal_ends_the_controller_without_waiting(waiting: Repository, running: Start) -> None:

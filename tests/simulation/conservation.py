@@ -27,7 +27,7 @@ def check_conservation(engine: Engine, store: Store, *, can_decide: bool = True)
     `can_decide`: the engine's clock is settled, so that it skips late runs and queues retries.
     """
     seconds = sleeps_for(engine)
-    is_pausing = engine._draining.is_set() or engine._launches.remaining >= seconds
+    is_pausing = engine.is_stopping or engine._launches.remaining >= seconds
     if seconds <= 0 or is_pausing or len(engine._monitor) >= engine._max_running:
         return
     now = engine._clock.now()
@@ -36,6 +36,23 @@ def check_conservation(engine: Engine, store: Store, *, can_decide: bool = True)
     before_end = now + timedelta(seconds=seconds) - _INSTANT
     later = _find_startable(store, now, before_end, can_decide=can_decide) - engine.python.waiting
     assert not later, f"the engine sleeps for {seconds:.3f} s, but these runs can start before: {sorted(later)}"
+
+
+def check_deadlines(engine: Engine, store: Store) -> None:
+    """Check that the engine does not sleep past a deadline of a waiting run, nor past a retry that becomes due.
+
+    This also applies while all slots are in use, when the engine starts no run and selects none. Only for an engine
+    whose clock is settled.
+    """
+    seconds = sleeps_for(engine)
+    if seconds <= 0:
+        return
+    now = engine._clock.now()
+    with store.read() as tx:
+        is_late, change = queues.has_due_changes(tx, now), queues.next_change(tx, now)
+    assert not is_late, f"the engine sleeps for {seconds:.3f} s, but a deadline has passed"
+    until = seconds if change is None else (change - now).total_seconds()
+    assert seconds <= until, f"the engine sleeps for {seconds:.3f} s, but a deadline is in {until:.3f} s"
 
 
 def _find_startable(store: Store, now: datetime, at: datetime, *, can_decide: bool) -> set[RunId]:

@@ -210,7 +210,7 @@ class SimulatedExecutor:
         self.fault = fault
         self._handles: list[SimulatedHandle] = []
 
-    def open(self) -> None:
+    def open(self, on_change: Callable[[], None]) -> None:
         """Do nothing: there is nothing that launches use."""
 
     def close(self) -> None:

@@ -17,7 +17,9 @@ from controller.model.runs import ACTIVE, Run, RunId, RunState
 from controller.model.status import Event, EventSeverity
 from controller.operations.backfills import BackfillRequest, create_backfill
 from controller.operations.cancel import cancel_run
+from controller.operations.holds import hold_deployment
 from controller.operations.trigger import trigger_run
+from controller.runs.engine import TICK_SECONDS
 from controller.store import backfills, events, runs
 from controller.store.run_search import RunFilter, select_all
 from tests.simulation.cluster import ClusterExecutor
@@ -38,6 +40,8 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
     "after": {"after": "free"},
     "hourly": {"schedules": [{"cron": "0 * * * *"}]},
     "other": {"schedules": [{"cron": "0 * * * *"}]},
+    "late": {"schedules": [{"cron": "0 * * * *"}], "start_deadline": "5s"},
+    "gated": {"schedules": [{"cron": "0 * * * *"}], "start_deadline": "7s", "after": "hourly"},
 }
 ASKED = ["free", "retried", "again", "serial", "serial", "narrow", "narrow", "retried", "again"]
 
@@ -233,6 +237,56 @@ def test_a_retry_that_becomes_due_during_a_turn_is_not_left_until_the_tick(datab
         place, is_inside = place + 1, place < calm.boundaries
         calm.settle()
         calm.world.close()
+
+
+def test_deadlines_that_pass_while_all_slots_are_in_use_are_recorded_without_a_tick(calm: Calm) -> None:
+    world = calm.world
+    calm.ask(*["free"] * MAX_RUNNING)
+    calm.turn()
+    world.pass_time(timedelta(hours=1))
+    due = world.clock.now()
+    for name in ("late", "gated", "hourly"):
+        world.engine.notify_due(name)
+    while world.clock.now() < due + timedelta(seconds=TICK_SECONDS):
+        world.pass_time(timedelta(seconds=min(sleeps_for(world.engine), 1.0)))
+        if sleeps_for(world.engine) <= 0:
+            world.engine._wakeups.clear()
+            world.engine._turn([], is_tick=False)  # no attempt becomes ready or ends
+        assert len(world.engine._monitor) == MAX_RUNNING
+    with world.real_store.read() as tx:
+        skipped = {run.deployment: run for run in select_all(tx, RunFilter(states=(RunState.SKIPPED,)))}
+    assert {name: run.finished_at for name, run in skipped.items()} == {
+        "late": due + timedelta(seconds=5),
+        "gated": due + timedelta(seconds=7),
+    }
+
+
+def test_a_due_time_missed_during_a_hold_runs_at_the_end_of_the_hold_without_a_tick(calm: Calm) -> None:
+    world = calm.world
+    until = world.clock.now() + timedelta(minutes=90)
+    hold_deployment(world.operations, "hourly", "repairs", until, author="nobody")
+    world.pass_time(timedelta(hours=1))
+    world.engine.notify_due("hourly")
+    while (seconds := sleeps_for(world.engine)) < TICK_SECONDS:
+        world.pass_time(timedelta(seconds=seconds))
+        calm.turn()
+    assert calm.unfinished() == []
+    world.pass_time(until - world.clock.now() - timedelta(seconds=3))
+    assert sleeps_for(world.engine) == 3.0
+    world.pass_time(timedelta(seconds=3))
+    calm.turn()
+    calm.turn()
+    assert [run.deployment for run in calm.unfinished()] == ["hourly"]
+
+
+def test_a_hold_wakes_the_engine_so_that_it_knows_when_the_hold_ends(calm: Calm) -> None:
+    while sleeps_for(calm.world.engine) <= 0:
+        calm.turn()
+    until = calm.world.clock.now() + timedelta(seconds=4)
+    hold_deployment(calm.world.operations, "hourly", "repairs", until, author="nobody")
+    assert sleeps_for(calm.world.engine) == 0
+    calm.turn()
+    assert sleeps_for(calm.world.engine) == 4.0
 
 
 def test_a_run_waits_for_no_tick_once_a_job_has_got_its_node(database: Create) -> None:

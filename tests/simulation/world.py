@@ -35,7 +35,7 @@ from controller.store import Store, Transaction
 from tests.conftest import ManualClock
 from tests.simulation.arrivals import Inbox, Sender
 from tests.simulation.cluster import ClusterExecutor
-from tests.simulation.conservation import check_conservation
+from tests.simulation.conservation import check_conservation, check_deadlines
 from tests.simulation.machine import Machine, SimulatedExecutor
 
 MAX_RUNNING = 3
@@ -280,6 +280,8 @@ class World:
         self.engine._turn(self.readable(), is_tick=is_tick)
         if not self.readable():
             check_conservation(self.engine, self.real_store, can_decide=self.is_settled)
+            if self.is_settled:
+                check_deadlines(self.engine, self.real_store)
 
     @property
     def is_settled(self) -> bool:

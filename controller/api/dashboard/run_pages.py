@@ -134,6 +134,7 @@ def run(
         started_attempts=sum(attempt.started_at is not None for attempt in view.history),
         steps=steps(view),
         due_runs=due_runs,
+        delay=dependencies.operations.find_delay(view) if view.started_at is None else None,
         filter_problems=filters.problems,
         zone_of=view.deployment,
         **values,

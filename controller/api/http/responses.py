@@ -102,15 +102,16 @@ RunIdText = Annotated[str, full_id("run"), ID_PATH]
 
 
 class Triggered(ResponseModel):
-    """The new run."""
+    """The new run. `note` says when it starts, if this controller will not start it."""
 
     run_id: str
     state: str
+    note: str | None
 
 
-def triggered_json(run: Run) -> dict[str, Any]:
+def triggered_json(run: Run, operations: OperationContext) -> dict[str, Any]:
     """Return the JSON of a `Triggered` response."""
-    return {"run_id": run.id, "state": run.state.public.value}
+    return {"run_id": run.id, "state": run.state.public.value, "note": operations.find_delay(run)}
 
 
 def decode_header(header: str | None) -> str | None:

@@ -66,9 +66,7 @@ def _ask_parameters(view: OpenView, name: str, fields: Sequence[Mapping[str, Any
     if not fields:
         shown = " ".join(f"{key}={json.dumps(value)}" for key, value in values.items())
         text = f"Run {name} now with {shown}?" if values else f"Run {name} now?"
-        _ask(
-            view, text, lambda client: client.trigger(name, values), lambda run: f"Triggered run {run['run_id'][-12:]}."
-        )
+        _ask(view, text, lambda client: client.trigger(name, values), _describe_run)
         return
     first, kind = fields[0], fields[0]["kind"]
 
@@ -82,6 +80,10 @@ def _ask_parameters(view: OpenView, name: str, fields: Sequence[Mapping[str, Any
 
     choices = " or ".join(json.dumps(choice) for choice in first["choices"])
     view.prompt = Prompt(label=f"{name}: {first['name']} ({choices or first['type'] or kind}) = ", submit=submit)
+
+
+def _describe_run(run: Mapping[str, Any]) -> str:
+    return " ".join(filter(None, (f"Triggered run {run['run_id'][-12:]}.", run["note"])))
 
 
 def _parse_value(text: str, kind: str) -> Any:

@@ -5,6 +5,7 @@ executor. Only the database decides whether a flow may start: the monitor sends 
 """
 
 import enum
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -170,8 +171,11 @@ class Executor(Protocol):
     def readiness(self) -> Readiness:
         """Whether the executor can start flows, according to its last requests. Sends no request."""
 
-    def open(self) -> None:
-        """Prepare for launches."""
+    def open(self, on_change: Callable[[], None]) -> None:
+        """Prepare for launches, and find out whether this executor is ready.
+
+        `on_change` is called, from any thread, when `readiness` has changed.
+        """
 
     def close(self) -> None:
         """Close what launches use, since it may be broken or the controller stops. A later launch opens it again."""

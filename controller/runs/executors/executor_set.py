@@ -1,6 +1,6 @@
 """The executors of a controller, by their names. `app` creates the set; the engine and the monitor use it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from controller.model.runs import Attempt, Run, RunState
 from controller.runs.executors.executor import Executor, Readiness
@@ -50,10 +50,10 @@ class ExecutorSet:
         """Whether each executor can start flows, by its name."""
         return {name: executor.readiness for name, executor in self._executors.items()}
 
-    def open(self) -> None:
-        """Prepare all for launches."""
+    def open(self, on_change: Callable[[], None]) -> None:
+        """Prepare all for launches. `on_change` is called, from any thread, when `readiness` has changed."""
         for executor in self._executors.values():
-            executor.open()
+            executor.open(on_change)
 
     def close(self) -> None:
         """Close what launches use. A later launch opens it again."""

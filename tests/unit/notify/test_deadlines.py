@@ -13,7 +13,7 @@ from controller.model.notifications import DeadlineKind, Trouble
 from controller.model.runs import RunState
 from controller.model.status import EventSeverity
 from controller.notify.deadlines import DeadlineChange
-from controller.store import Store, deadlines, inventory
+from controller.store import Store, deadlines, inventory, inventory_changes
 from tests.conftest import NOW, ManualClock
 from tests.unit.notify.deadline_world import DeadlineWorld
 
@@ -225,6 +225,22 @@ def test_a_renamed_deployment_keeps_its_miss(world: DeadlineWorld) -> None:
     assert [miss.deployment for miss in world.missed()] == ["z"]
     world.start(name="z")
     assert world.check().met == [("z", Trouble.LATE)]
+
+
+def test_a_deployment_renamed_more_often_than_old_names_are_kept_keeps_its_miss(
+    world: DeadlineWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inventory_changes, "OLD_NAMES", 1)
+    declare(world, start_within="10m")
+    world.pass_time(HOUR, world.admit)
+    assert len(world.pass_time(10 * MINUTE).missed) == 1
+    for old, new in (("a", "b"), ("b", "c")):
+        (world.root / "deployments" / f"{old}.yaml").unlink()
+        world.write(new, renamed_from=old, schedules=[{"cron": HOURLY}], expect={"start_within": "10m"})
+        world.apply()
+    assert world.check() == NOTHING
+    assert [miss.deployment for miss in world.missed()] == ["c"]
+    assert [record.deployment for record in world.records()] == ["c"]
 
 
 def test_a_new_deadline_does_not_apply_to_earlier_due_times(world: DeadlineWorld) -> None:

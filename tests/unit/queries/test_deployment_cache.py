@@ -50,7 +50,17 @@ from controller.queries.deployments import (
 from controller.queries.fire_timeline import find_upcoming
 from controller.queries.graph import read_graph
 from controller.runs.ids import RunIds
-from controller.store import Store, Transaction, deadlines, holds, inventory, passes, runs, source_status
+from controller.store import (
+    Store,
+    Transaction,
+    deadlines,
+    holds,
+    inventory,
+    inventory_changes,
+    passes,
+    runs,
+    source_status,
+)
 from controller.store.commit_counter import CommitCounter
 from controller.store.prepared import Prepared
 from tests.conftest import NOW, ManualClock
@@ -59,6 +69,14 @@ from tests.thoroughness import scaled
 NAMES = st.sampled_from(["a", "b", "c", "d"])
 SCHEDULES = st.sampled_from([[], [{"interval": "20s"}], [{"cron": "*/5 * * * *"}], [{"at": "2026-06-01T12:01:00Z"}]])
 SOON = st.integers(1, 400).map(lambda seconds: timedelta(seconds=seconds))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_old_names() -> Iterator[None]:
+    """Keep 3 old names instead of 1,000, so that tests need few renames."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inventory_changes, "OLD_NAMES", 3)
+        yield
 
 
 def entry(name: str, *, reason: str = "Applied", generation: int = 1, **document: object) -> InventoryEntry:
@@ -185,6 +203,7 @@ class CacheMachine(RuleBasedStateMachine):
         with self.world.reconcile_pass() as tx:
             if old != new and inventory.find(tx, old) is not None and inventory.find(tx, new) is None:
                 inventory.rename(tx, old, new)
+                inventory.delete_removed(tx, NOW - inventory.TOMBSTONES)
 
     @rule(attempted=st.sampled_from(["r1", "r2"]), broken=st.sets(NAMES))
     def find_errors(self, attempted: str, broken: set[str]) -> None:
@@ -442,14 +461,36 @@ def test_the_number_of_a_change_is_never_used_again(tmp_path: Path) -> None:
     with world.reconcile_pass() as tx:
         inventory.remove(tx, ["a"], NOW)
     with world.store.write() as tx:
-        last = inventory.last_change(tx)
+        last = inventory_changes.last_change(tx)
         inventory.delete_removed(tx, NOW + timedelta(days=1))
         assert inventory.find_removed(tx, "a") is None
-        assert inventory.last_change(tx) == last
+        assert inventory_changes.last_change(tx) == last
         inventory.save(tx, [entry("c")])
-        assert inventory.find_changed(tx, last) == ({"c"}, last + 1)
+        assert inventory_changes.find_changed(tx, last) == ({"c"}, last + 1, True)
         inventory.rename(tx, "b", "d")
-        assert inventory.find_changed(tx, last + 1) == ({"b", "d"}, last + 2)
+        assert inventory_changes.find_changed(tx, last + 1) == ({"b", "d"}, last + 2, True)
+    world.close()
+
+
+def test_old_names_go_and_a_reader_that_missed_some_reads_everything(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    with world.reconcile_pass() as tx:
+        inventory.save(tx, [entry("a0"), entry("b")])
+    assert [view.name for view in world.cache.deployments()] == ["a0", "b"]
+    for number in range(5):
+        with world.reconcile_pass() as tx:
+            inventory.rename(tx, f"a{number}", f"a{number + 1}")
+            inventory.delete_removed(tx, NOW - inventory.TOMBSTONES)
+    with world.store.read() as tx:
+        last = inventory_changes.last_change(tx)
+        assert tx.connection.execute(text("SELECT old_name FROM renames ORDER BY old_name")).scalars().all() == [
+            "a2",
+            "a3",
+            "a4",
+        ]
+        assert inventory_changes.find_changed(tx, last - 2) == ({"a3", "a4", "a5"}, last, True)
+        assert inventory_changes.find_changed(tx, last - 3) == ({"a2", "a3", "a4", "a5", "b"}, last, False)
+    assert [view.name for view in world.cache.deployments()] == ["a5", "b"]
     world.close()
 
 

@@ -80,7 +80,7 @@ class LocalInstallation:
                 place=f"here:{self._directory}",
             )
         )
-        executor.open()
+        executor.open(lambda: None)
         if server is not None:
             wait_until(lambda: _is_ready(server))
         return executor

@@ -13,15 +13,27 @@ from controller.queries.attention import AttentionCode, find_attention
 from controller.queries.deployments import DeploymentState, Health, list_deployments
 from controller.queries.doctor import Check
 from controller.queries.executor_conditions import list_cluster_executors
+from controller.runs import engine
 from controller.runs.executor_conditions import ExecutorConditions
 from controller.runs.executors.executor_set import ExecutorSet
 from controller.runs.executors.remote.executor import RemoteExecutor
+from controller.runs.executors.remote.job_engine import JobList
 from controller.store import Store, events, executor_records
 from controller.store.state_directory import StateDirectory
 from tests.conftest import ManualClock, wait_until
 from tests.process_engine import ProcessEngine
 from tests.remote_parts import RemoteController
 from tests.unit.runs.conftest import GRACE, PATH, World
+
+
+class CountingEngine(ProcessEngine):
+    """A cluster that counts the questions about its jobs."""
+
+    questions = 0
+
+    def list_jobs(self) -> JobList:
+        self.questions += 1
+        return super().list_jobs()
 
 
 @dataclass(slots=True)
@@ -78,6 +90,41 @@ def test_a_cluster_that_does_not_answer_is_recorded_until_it_answers_again(site:
     assert site.ask(ConditionStatus.TRUE).reason == "ClusterAnswers"
     assert site.recorded.last_transition_time == began + timedelta(minutes=5)
     assert site.reasons == ["ClusterUnreachable", "ClusterAnswers"]
+
+
+def test_a_cluster_is_asked_at_the_start_and_its_answer_is_recorded_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "TICK_SECONDS", 3600.0)
+    cluster = ProcessEngine(world.state / "cluster", PATH)
+    controller = RemoteController(world.state, world.store, world.clock, cluster, 0, GRACE)
+
+    def reason() -> str:
+        with world.store.read() as tx:
+            return executor_records.find_all(tx)["process"].ready.reason
+
+    world.start(remote=controller.open())
+    wait_until(lambda: reason() == "ClusterAnswers")
+    world.stop()
+    controller.close()
+
+
+def test_a_cluster_without_jobs_is_asked_once_a_minute(tmp_path: Path, store: Store, clock: ManualClock) -> None:
+    cluster = CountingEngine(tmp_path / "cluster", PATH)
+    controller = RemoteController(tmp_path, store, clock, cluster, 0, GRACE)
+    executor = controller.open()
+    executor.open(lambda: None)
+    wait_until(lambda: executor.readiness.status is ConditionStatus.TRUE)
+    cluster.set_reachable(False)
+    for _ in range(6):
+        executor.maintain()
+        clock.turn(timedelta(seconds=10))
+    assert cluster.questions == 1
+    executor.maintain()
+    wait_until(lambda: executor.readiness.reason == "ClusterUnreachable")
+    assert cluster.questions == 2
+    executor.close()
+    controller.close()
 
 
 def test_a_condition_that_has_not_changed_is_not_written_again(site: Site) -> None:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -12,7 +13,7 @@ from controller.model.runs import RunState
 from controller.runs.export_protection import Protection, find_protection
 from controller.sources.git import GitSource
 from tests.conftest import GitRepository, wait_until
-from tests.unit.runs.conftest import PATH, Supervise, World, command, one_start
+from tests.unit.runs.conftest import PATH, Supervise, World, command, gated, one_start
 
 pytestmark = pytest.mark.integration
 
@@ -200,3 +201,45 @@ def test_code_that_was_exported_ahead_is_compared_again_if_a_run_has_changed_it(
     (export(pinned) / "tree/flows/data.txt").write_text("changed")
     (export(pinned) / "doubt").touch()
     assert pinned.run("flow").result == "good"
+
+
+class HeldSource(GitSource):
+    """A source whose export of one revision takes until `release` is set."""
+
+    held: str | None = None
+    release: Event
+
+    def checkout(self, revision: str) -> Path:
+        if revision == self.held:
+            self.release.wait()
+        return super().checkout(revision)
+
+
+@one_start
+@pytest.mark.parametrize("must_compare", [False, True])
+def test_a_run_whose_code_is_exported_does_not_wait_for_the_export_of_another_revision(
+    pinned: World, *, must_compare: bool
+) -> None:
+    pinned.source = source = HeldSource(pinned.root, ref=None, path="deployments", exports=pinned.state / "exports")
+    source.release = Event()
+    gate = gated(pinned)
+    GitRepository(pinned.root).commit()
+    pinned.declare()
+    pinned.start(max_running=1)
+    slow = pinned.wait(pinned.trigger("slow"), RunState.RUNNING)
+    earlier = pinned.trigger("flow")
+    pinned.write("deployments/command.yaml", command("command", "cat flows/data.txt", "priority: 9\n"))
+    GitRepository(pinned.root).commit()
+    pinned.declare()
+    source.held = source.observe()
+    later = [pinned.trigger("command"), pinned.trigger("command")]
+    if must_compare:
+        (export(pinned) / "doubt").touch()
+    gate.touch()
+    try:
+        assert pinned.wait(earlier).state is RunState.SUCCEEDED
+        assert {pinned.find(run).state for run in later} == {RunState.PENDING}
+    finally:
+        source.release.set()
+    assert earlier.revision == slow.revision
+    assert [pinned.wait(run).revision for run in later] == [source.held] * 2

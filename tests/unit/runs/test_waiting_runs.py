@@ -69,6 +69,14 @@ def test_runs_that_wait_for_something_else_are_left_out_but_not_what_follows() -
     assert numbers(made.take(9, except_for={RunId("run-000000000001")})) == [2]
 
 
+def test_a_run_whose_code_is_being_exported_holds_back_only_later_runs_of_its_deployment() -> None:
+    waiting = [queued(1, revision="new"), queued(2, "b", revision="new"), queued(3, "c"), queued(4)]
+    made = line(waiting)
+    assert numbers(made.take(9, exporting={"new"})) == [3]
+    assert not made.has_candidates
+    assert numbers(line(waiting).take(9)) == [1, 2, 3, 4]
+
+
 def test_a_redo_run_starts_once_the_run_before_it_has_started_if_the_limit_allows_it() -> None:
     made = line([redo(1, overlap_limit=2), queued(2, serial=True, overlap_limit=2)])
     assert numbers(made.take(9)) == [2, 1]

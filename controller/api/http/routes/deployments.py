@@ -241,15 +241,16 @@ def trigger(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """The same `Idempotency-Key` returns the same run. 422 for parameters that the flow does not accept."""
+    operations = dependencies_of(request).operations
     run = trigger_run(
-        dependencies_of(request).operations,
+        operations,
         name,
         call.parameters,
         due_time=aware(call.due_time),
         key=decode_header(idempotency_key),
         author=author_of(request),
     )
-    return json_response(request, triggered_json(run), status=201)
+    return json_response(request, triggered_json(run, operations), status=201)
 
 
 @router.post("/{name}/backfill", response_model=backfills.Backfilled, summary="Run the due times of a past range")

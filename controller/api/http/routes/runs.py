@@ -218,7 +218,7 @@ def cancel(request: Request, run_id: RunIdText, cancellation: Cancellation) -> R
     """A waiting run ends at once, a running one as soon as its flow has stopped. 409 if the run has finished."""
     operations = dependencies_of(request).operations
     run = cancel_run(operations, run_id, cancellation.reason, author=author_of(request))
-    return json_response(request, triggered_json(run))
+    return json_response(request, triggered_json(run, operations))
 
 
 @router.post("/{run_id}/retry", response_model=Triggered, status_code=201, summary="Retry a finished run")
@@ -235,7 +235,7 @@ def retry(
     operations, key = dependencies_of(request).operations, decode_header(idempotency_key)
     latest = body is not None and body.latest
     run = retry_run(operations, run_id, latest=latest, key=key, author=author_of(request))
-    return json_response(request, triggered_json(run), status=201)
+    return json_response(request, triggered_json(run, operations), status=201)
 
 
 def code_between(dependencies: Dependencies, run: Run, changes: RunDiff) -> tuple[CommitRange | None, FileChanges]:

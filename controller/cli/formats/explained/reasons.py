@@ -196,7 +196,7 @@ CONDITIONS = (
     _condition(
         "NotAsked",
         "the cluster of an executor has not been asked yet",
-        "The controller has just started. It asks the cluster within 10 seconds.",
+        "The controller has just started. It is asking the cluster.",
         "You don't have to do anything.",
         "docs/clusters.md, section Whether the cluster answers",
     ),

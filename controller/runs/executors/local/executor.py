@@ -1,5 +1,6 @@
 """The local executor: each attempt is a supervisor process on this machine. Created by `app`, used by the monitor."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from controller.model.deployments import Deployment
@@ -37,7 +38,7 @@ class LocalExecutor:
         """Return that it is always ready."""
         return _READY
 
-    def open(self) -> None:
+    def open(self, on_change: Callable[[], None]) -> None:  # noqa: ARG002
         """Start the fork server."""
         self._launcher.open()
 

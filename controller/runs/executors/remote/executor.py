@@ -98,8 +98,10 @@ class RemoteExecutor:
         """Whether the cluster answered the last request about its jobs."""
         return self._tracker.readiness
 
-    def open(self) -> None:
-        """Do nothing: threads start when they are needed."""
+    def open(self, on_change: Callable[[], None]) -> None:
+        """Ask the cluster whether it answers. Threads start when they are needed."""
+        self._tracker.on_change = on_change
+        self._tracker.refresh()
 
     def close(self) -> None:
         """Let the threads end. Jobs keep running; a later call starts the threads again."""

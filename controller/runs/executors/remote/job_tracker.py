@@ -4,6 +4,7 @@ The engine's thread only starts calls here; what they find out is stored, and th
 """
 
 import logging
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from controller.runs.wake_signal import WakeSignal
 log = logging.getLogger(__name__)
 
 THREADS = 4
+IDLE_SECONDS = 60.0
+"""How often to ask a cluster that has no jobs of this controller, as long as it answers."""
 _UNREACHABLE = "ClusterUnreachable"
 _ANSWERS = {
     JobPhase.WAITING: JobAnswer.WAITING,
@@ -56,7 +59,8 @@ class TrackedJob:
 class JobTracker:
     """The jobs of one cluster. `is_over`: whether a job of this controller's project is recorded as ended.
 
-    `readiness` says whether the cluster answered the last request about its jobs.
+    `readiness` says whether the cluster answered the last request about its jobs. `on_change` is called from a thread
+    when it has changed.
     """
 
     def __init__(self, engine: JobEngine, clock: Clock, is_over: Callable[[str], bool]) -> None:
@@ -68,6 +72,8 @@ class JobTracker:
         self._jobs: dict[str, TrackedJob] = {}
         self._ended: dict[str, bool] = {}
         self._is_listing = False
+        self._idle_until = -math.inf
+        self.on_change: Callable[[], None] = lambda: None
         self.readiness = Readiness(
             status=ConditionStatus.UNKNOWN, reason="NotAsked", message="The cluster has not been asked yet."
         )
@@ -145,13 +151,15 @@ class JobTracker:
     def refresh(self) -> None:
         """Ask the cluster about all jobs, and repeat submissions, unless an earlier request is still in progress.
 
-        Without jobs, ask only if the cluster did not answer the last request.
+        Without jobs, ask a cluster that answers only every `IDLE_SECONDS`.
         """
+        now = self._clock.elapsed()
         with self._lock:
             is_idle = self._is_ready and not self._jobs and not self._ended
-            if self._is_listing or is_idle:
+            if self._is_listing or (is_idle and now < self._idle_until):
                 return
             self._is_listing = True
+            self._idle_until = now + IDLE_SECONDS
             waiting = [tracked for tracked in self._jobs.values() if tracked.job and tracked.submitted_at is None]
         self._workers.submit(self._list)
         for tracked in waiting:
@@ -177,17 +185,19 @@ class JobTracker:
             fields = {"executor": self._engine.name, "error": error.message, "hint": error.hint}
             log.warning("The cluster does not answer", extra=fields)
         message = " ".join(filter(None, (error.message, error.hint)))
-        self.readiness = Readiness(status=ConditionStatus.FALSE, reason=_UNREACHABLE, message=message)
+        self._set_readiness(ConditionStatus.FALSE, _UNREACHABLE, message)
         for tracked in self._submitted():
             self._see(tracked, JobAnswer.UNREACHABLE, asked_at, error.message)
+
+    def _set_readiness(self, status: ConditionStatus, reason: str, message: str) -> None:
+        before, self.readiness = self.readiness, Readiness(status=status, reason=reason, message=message)
+        if self.readiness != before:
+            self.on_change()
 
     def _note_jobs(self, asked_at: float, found: JobList) -> None:
         if self.readiness.reason == _UNREACHABLE:
             log.info("The cluster answers again", extra={"executor": self._engine.name})
-        if not self._is_ready:
-            self.readiness = Readiness(
-                status=ConditionStatus.TRUE, reason="ClusterAnswers", message="The cluster answers."
-            )
+        self._set_readiness(ConditionStatus.TRUE, "ClusterAnswers", "The cluster answers.")
         for tracked in self._submitted():
             if tracked.submitted_at is None or tracked.submitted_at > asked_at:
                 continue
