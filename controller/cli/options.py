@@ -170,12 +170,20 @@ def location(command: Callable[..., Any], *, needs_project: bool = True) -> Call
 
         from controller.settings import locate  # not for --help and completion
 
+        _refuse_empty({"--repo": repo, "--path": path, "--state-dir": state_dir})
         place = locate(repo, path, ref, state_dir, environment)
         name = _find_project(project or None, place.repo, is_required=needs_project)
         url = None if state_url is None else state_url.of_project(name)
         return command(location=replace(place, state_url=url, project=name), **arguments)
 
     return with_location
+
+
+def _refuse_empty(values: dict[str, str | None]) -> None:
+    """Raise UsageError for an option with an empty path, which Python would read as the current directory."""
+    for option, value in values.items():
+        if value == "":
+            raise UsageError(f"{option} is empty.", hint=f"Pass a path, or leave {option} out to use its default.")
 
 
 def _find_project(name: str | None, repo: "Path | RemoteUrl", *, is_required: bool) -> str | None:
