@@ -22,7 +22,7 @@ def check_python(location: Location, state: StateDirectory, settings: UvSettings
     """Return the checks. Those of interpreters are made if deployments have Python environments of their own."""
     requests = _requests(location, state)
     results = [_uv(settings, is_needed=bool(requests)), *_interpreters(requests, settings)]
-    if state.python.is_dir():
+    if os.path.isdir(state.python):  # False if this user may not look
         results.append(_directory(state))
     return results
 
