@@ -179,14 +179,14 @@ def _merge(states: list[DesiredState]) -> DesiredState:
 
 
 def _source(target: Target, location: Location) -> Source:
-    if location.ref is None and not _is_bare(target.root):
+    if location.ref is None and not is_bare(target.root):
         return DirectorySource(target.root, path=target.path, follow_links=not is_git_repository(target.root))
     from controller.sources.git import GitSource
 
     return GitSource(target.root, ref=location.ref, path=target.path, exports=location.state_dir / "exports")
 
 
-def _is_bare(root: Path) -> bool:
+def is_bare(root: Path) -> bool:
     """Whether this is a bare repository, which has no files on disk; its branch is read instead."""
     return is_git_repository(root) and not (root / ".git").exists()
 
