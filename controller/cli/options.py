@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -233,6 +233,17 @@ def uv(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_uv
 
 
+def parse_duration_option(option: str, text: str) -> timedelta:
+    """Parse the value of an option such as --interval. Raises UsageError, which names the option."""
+    from controller.errors import ScheduleError
+    from controller.schedules import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ScheduleError as error:
+        raise UsageError(f"{option}: {error.message}.", hint=error.hint) from error
+
+
 def parse_time_option(option: str, text: str, now: datetime, zone: tzinfo | None = None, *, sign: int = -1) -> datetime:
     """Parse the value of a time option, such as `now`, `yesterday`, `2h` or a date, into an instant.
 
@@ -256,4 +267,4 @@ def parse_time_option(option: str, text: str, now: datetime, zone: tzinfo | None
         raise UsageError(message, hint=error.hint) from error
 
 
-__all__ = ["ListByDefault", "NearChoice", "location", "output", "parse_time_option", "uv"]
+__all__ = ["ListByDefault", "NearChoice", "location", "output", "parse_duration_option", "parse_time_option", "uv"]

@@ -53,8 +53,8 @@ def too_many_due_times(name: str) -> UsageError:
 def schedule_at(tx: Transaction, deployment: Deployment, due_time: datetime, now: datetime) -> Schedule | None:
     """Return the active schedule to which a due time belongs; None if there is none.
 
-    Raises UsageError with the next past due time, else the last one before it, if the deployment has schedules, but none
-    of them is due at this time, and the ledger has no due time of an older schedule.
+    Raises UsageError with the next past due time, else the last one before it, if the deployment has schedules, but
+    none of them is due at this time, and the ledger has no due time of an older schedule.
     """
     schedule = find_schedule(tx, deployment, due_time)
     if schedule is not None or not deployment.schedules:

@@ -118,7 +118,7 @@ def _hint(message: str) -> str:
     if "disk I/O" in message or "full" in message:
         return "Check the disk of the state directory, and free some space if it is full."
     if "readonly" in message or "unable to open" in message:
-        return "Check the permissions of the state directory and of state.db in it: this user must be able to write both."
+        return "Check the permissions of the state directory and of its state.db: this user must be able to write both."
     if "locked" in message:
         return "Another process, such as a backup tool, has locked the database. Wait until it is done."
     if "QueuePool" in message:

@@ -57,6 +57,14 @@ def test_an_empty_path_is_an_error(option: str, capsys: pytest.CaptureFixture[st
     assert f"{option} is empty" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--interval", "--lost-after"])
+def test_an_invalid_duration_is_reported_with_its_option(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["run", "--once", "--repo", str(tmp_path), option, "10ms"]) == 2
+    assert f"error: {option}: '10ms' is not a duration." in capsys.readouterr().err
+
+
 def test_the_top_of_a_repository_is_not_a_state_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     top = tmp_path / "flows"
     (top / ".git").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Commands of a user who lacks permissions for the state directory say so, and `doctor` reports it as a failed check."""
+"""Commands without permissions for the state directory say so, and `doctor` reports it as a failed check."""
 
 import os
 import sqlite3
@@ -70,7 +70,7 @@ def test_doctor_finds_that_the_state_directory_can_t_be_created(place: Location)
     place.directory.chmod(0o555)
     check = state_check(missing)
     assert check.status == "error"
-    assert check.message.endswith(f"can't be created: {place.directory} is not a directory in which this user can write")
+    assert f"can't be created: {place.directory} is not a directory in which this user can write" in check.message
 
 
 @pytest.mark.parametrize("message", ["attempt to write a readonly database", "unable to open database file"])
