@@ -43,11 +43,18 @@ def resolve_targets(arguments: Iterable[Path], location: Location) -> Iterator[T
         full = argument.absolute()
         if not full.exists():
             raise UsageError(f"There is no file or directory {argument}.")
-        full = full.resolve()
+        full = _resolve(full)
         if location.path and (full / location.path).is_dir():
             full = full / location.path
         root = _root(full, location)
         yield Target(root, full.relative_to(root).as_posix().removeprefix("."))
+
+
+def _resolve(full: Path) -> Path:
+    """Follow symbolic links, except one to a file in a git repository: as in a commit, it is a finding of its own."""
+    directory = full.parent.resolve()
+    is_kept = full.is_symlink() and full.is_file() and (enclosing_repository(directory) / ".git").exists()
+    return directory / full.name if is_kept else full.resolve()
 
 
 def read_desired_state(selected: Iterable[Target], location: Location) -> DesiredState:
