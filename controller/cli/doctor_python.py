@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 
 from controller.app.python_builds import read_declared
 from controller.clock import SystemClock
@@ -22,8 +23,9 @@ def check_python(location: Location, state: StateDirectory, settings: UvSettings
     """Return the checks. Those of interpreters are made if deployments have Python environments of their own."""
     requests = _requests(location, state)
     results = [_uv(settings, is_needed=bool(requests)), *_interpreters(requests, settings)]
-    if state.python.is_dir():
-        results.append(_directory(state))
+    with suppress(PermissionError):  # the check of the state reports this error
+        if state.python.is_dir():
+            results.append(_directory(state))
     return results
 
 

@@ -2,6 +2,7 @@
 
 EXAMPLES: dict[str, tuple[str, str]] = {
     "status": ("controller status", "controller status --watch"),
+    "top": ("controller top", "controller top --plain"),
     "deployments list": (
         "controller deployments list --tag etl --health degraded",
         "controller deployments list --sort next --limit 10 -o wide",

@@ -50,6 +50,7 @@ def execute(
     Python environment of the deployment, which is built first if necessary. Its output goes to standard error, its
     result to standard output. Exit 0 if it succeeds or skips, else 1.
     """
+    from controller.cli.manifest_files import is_bare
     from controller.manifests.parameter_references import find_errors
     from controller.manifests.parameter_references import resolve as resolve_references
     from controller.runs.execute import execute as run
@@ -57,6 +58,9 @@ def execute(
 
     if location.ref is not None:
         raise UsageError("execute runs the files on disk; remove --ref.")
+    if is_bare(location.directory):
+        message = f"execute runs the files on disk, but {location.repo} is a bare repository, which has none."
+        raise UsageError(message, hint=f"Clone it, and run execute in the clone: git clone {location.repo}")
     overrides = read_parameters(pairs, params)
     is_flow = is_flow_file(flow) and not (is_name(flow) and _flow_file(location, flow) is None)
     deployment = _flow_deployment(location, flow) if is_flow else _declared_deployment(location, flow, render_python)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from controller.cli.options import parse_duration_option
+
 if TYPE_CHECKING:
     from controller.executor_settings import ExecutorSettings
 
@@ -73,7 +75,6 @@ def _take_settings(arguments: dict[str, Any]) -> "ExecutorSettings":
     """Remove the values of these options from `arguments`, and return the settings. Raises UsageError."""
     from controller.executor_settings import ExecutorSettings
     from controller.listen_settings import parse_listen
-    from controller.schedules import parse_duration
 
     own = {name: arguments.pop(name) for name in _NAMES}
     address = None
@@ -90,7 +91,7 @@ def _take_settings(arguments: dict[str, Any]) -> "ExecutorSettings":
         default=own["executor"],
         ray_address=own["ray_address"] or None,
         ray_token_file=_path(own["ray_token_file"]),
-        lost_after=None if lost_after in ("0", "0s") else parse_duration(lost_after),
+        lost_after=None if lost_after in ("0", "0s") else parse_duration_option("--lost-after", lost_after),
         node_url=(own["node_url"] or "").rstrip("/") or None,
         node_listen=address,
         node_secret_file=_path(own["node_secret_file"]),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 GROUPS = {
     "Look": {
         "status": ("status:status", "Show the source, deployments, recent runs and events."),
+        "top": ("status:top", "Open the live view: same as status --watch."),
         "deployments": ("deployments:deployments", "List deployments, or show one in detail."),
         "runs": ("runs:runs", "List, show, follow, cancel or retry runs, or print logs."),
         "events": ("events:events", "Show events: changes, failures, recoveries, holds."),

@@ -43,11 +43,18 @@ def resolve_targets(arguments: Iterable[Path], location: Location) -> Iterator[T
         full = argument.absolute()
         if not full.exists():
             raise UsageError(f"There is no file or directory {argument}.")
-        full = full.resolve()
+        full = _resolve(full)
         if location.path and (full / location.path).is_dir():
             full = full / location.path
         root = _root(full, location)
         yield Target(root, full.relative_to(root).as_posix().removeprefix("."))
+
+
+def _resolve(full: Path) -> Path:
+    """Follow symbolic links, except one to a file in a git repository: as in a commit, it is a finding of its own."""
+    directory = full.parent.resolve()
+    is_kept = full.is_symlink() and full.is_file() and (enclosing_repository(directory) / ".git").exists()
+    return directory / full.name if is_kept else full.resolve()
 
 
 def read_desired_state(selected: Iterable[Target], location: Location) -> DesiredState:
@@ -179,14 +186,14 @@ def _merge(states: list[DesiredState]) -> DesiredState:
 
 
 def _source(target: Target, location: Location) -> Source:
-    if location.ref is None and not _is_bare(target.root):
+    if location.ref is None and not is_bare(target.root):
         return DirectorySource(target.root, path=target.path, follow_links=not is_git_repository(target.root))
     from controller.sources.git import GitSource
 
     return GitSource(target.root, ref=location.ref, path=target.path, exports=location.state_dir / "exports")
 
 
-def _is_bare(root: Path) -> bool:
+def is_bare(root: Path) -> bool:
     """Whether this is a bare repository, which has no files on disk; its branch is read instead."""
     return is_git_repository(root) and not (root / ".git").exists()
 

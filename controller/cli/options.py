@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -170,12 +170,20 @@ def location(command: Callable[..., Any], *, needs_project: bool = True) -> Call
 
         from controller.settings import locate  # not for --help and completion
 
+        _refuse_empty({"--repo": repo, "--path": path, "--state-dir": state_dir})
         place = locate(repo, path, ref, state_dir, environment)
         name = _find_project(project or None, place.repo, is_required=needs_project)
         url = None if state_url is None else state_url.of_project(name)
         return command(location=replace(place, state_url=url, project=name), **arguments)
 
     return with_location
+
+
+def _refuse_empty(values: dict[str, str | None]) -> None:
+    """Raise UsageError for an option with an empty path, which Python would read as the current directory."""
+    for option, value in values.items():
+        if value == "":
+            raise UsageError(f"{option} is empty.", hint=f"Pass a path, or leave {option} out to use its default.")
 
 
 def _find_project(name: str | None, repo: "Path | RemoteUrl", *, is_required: bool) -> str | None:
@@ -225,6 +233,17 @@ def uv(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_uv
 
 
+def parse_duration_option(option: str, text: str) -> timedelta:
+    """Parse the value of an option such as --interval. Raises UsageError, which names the option."""
+    from controller.errors import ScheduleError
+    from controller.schedules import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ScheduleError as error:
+        raise UsageError(f"{option}: {error.message}.", hint=error.hint) from error
+
+
 def parse_time_option(option: str, text: str, now: datetime, zone: tzinfo | None = None, *, sign: int = -1) -> datetime:
     """Parse the value of a time option, such as `now`, `yesterday`, `2h` or a date, into an instant.
 
@@ -248,4 +267,4 @@ def parse_time_option(option: str, text: str, now: datetime, zone: tzinfo | None
         raise UsageError(message, hint=error.hint) from error
 
 
-__all__ = ["ListByDefault", "NearChoice", "location", "output", "parse_time_option", "uv"]
+__all__ = ["ListByDefault", "NearChoice", "location", "output", "parse_duration_option", "parse_time_option", "uv"]

@@ -53,7 +53,7 @@ def _between(location: Location, base: str, head: str | None, now: datetime) -> 
     """Plan the change from one commit of the repository to another."""
     from controller.reconcile.commit_comparison import plan_between
 
-    after = _commit(location, head or location.ref or "HEAD")
+    after = _commit(location, head if head is not None else location.ref or "HEAD")
     before = _commit(location, base)
     return plan_between(before, after, location.environment, now, open_commit=lambda name: _commit(location, name))
 

@@ -252,7 +252,6 @@ def _settings(location: Location, values: dict[str, Any]) -> Any:
     from controller.executor_settings import check_executors
     from controller.listen_settings import parse_listen
     from controller.remotes import check_web_url_template
-    from controller.schedules import parse_duration
     from controller.settings import Settings
 
     limits = {"max_running": values["max_running"]} if values["max_running"] is not None else {}
@@ -270,7 +269,7 @@ def _settings(location: Location, values: dict[str, Any]) -> Any:
         is_atomic=values["apply_policy"] == "atomic",
         adopt_state=values["adopt_state"],
         drain=values["drain"],
-        interval=parse_duration(values["interval"]),
+        interval=options.parse_duration_option("--interval", values["interval"]),
         flow_user=values["flow_user"],
         web_url_template=check_web_url_template(values["web_url_template"]),
         uv=values["uv"],

@@ -1,4 +1,4 @@
-"""`controller status`: show the state of everything, once or live."""
+"""`controller status` and `controller top`: show the state of everything, once or live."""
 
 import json
 import sys
@@ -34,11 +34,8 @@ def status(location: Location, watch: bool, plain: bool, output: str) -> None:
     Deployments with problems come first. On a terminal, --watch opens the live view, which takes keys.
     """
     clock = SystemClock()
-    if watch and output == "text" and has_screen():
-        _watch_on_terminal(location, clock, is_plain=plain)
-        return
     if watch:
-        _print_changes(lambda: _read(location, clock), clock, output)
+        _watch(location, clock, output, is_plain=plain)
         return
     view = _read(location, clock)
     if output == "json":
@@ -48,6 +45,25 @@ def status(location: Location, watch: bool, plain: bool, output: str) -> None:
     from controller.cli.terminal.status_view import render_status
 
     show(render_status(view, clock.now()))
+
+
+@click.command(cls=Command)
+@click.option("--plain", is_flag=True, help="Redraw the report instead of opening the live view.")
+@options.output
+@options.location
+def top(location: Location, plain: bool, output: str) -> None:
+    """Open the live view: same as status --watch.
+
+    In a pipe, it prints the status after each change.
+    """
+    _watch(location, SystemClock(), output, is_plain=plain)
+
+
+def _watch(location: Location, clock: Clock, output: str, *, is_plain: bool) -> None:
+    if output == "text" and has_screen():
+        _watch_on_terminal(location, clock, is_plain=is_plain)
+    else:
+        _print_changes(lambda: _read(location, clock), clock, output)
 
 
 def _read(location: Location, clock: Clock) -> "StatusView":

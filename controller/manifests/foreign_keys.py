@@ -85,6 +85,7 @@ _REMOVAL_HINTS = {
     "persistent": "remove it, or write catchup: {policy: latest}",
     "accuracy_sec": "remove it: a run starts at its due time",
     "prefect_version definitions": "remove it",
+    "environment": "remove it: --environment chooses the environment. Write what differs there under environments",
     "shell": "remove it: no shell runs a command; if you need one, write command: [bash, -c, …]",
     "cwd workdir working_dir dir": "remove it, or set working_directory to a path relative to the repository root",
 }
@@ -109,7 +110,7 @@ def foreign_key_hint(path: Path, key: str, value: Any, document: Any) -> str | N
         return "write except: [NAME] here, and calendars: {NAME: {holidays: DE}} at the top"
     table = _INSIDE.get(str(place), {})
     entry = table.get(word)
-    return None if entry is None else _entry_hint(*entry, value)
+    return None if entry is None else entry_hint(*entry, value)
 
 
 def default_hint(key: str, document: Mapping[str, Any], defaults: Collection[str]) -> str | None:
@@ -121,7 +122,7 @@ def default_hint(key: str, document: Mapping[str, Any], defaults: Collection[str
     if "defaults" in document:
         return f"write {own} under defaults"
     builder = _same if own == key else _TOP[plain_key(key)][1]
-    hint = _entry_hint(own, builder, value) if own not in _PRIVATE else None
+    hint = entry_hint(own, builder, value) if own not in _PRIVATE else None
     return f"write defaults: {{{hint.removeprefix('write ') if hint else f'{own}: …'}}}"
 
 
@@ -149,9 +150,9 @@ def foreign_type_hint(path: Path, value: Any) -> str | None:
     if path[0] in ("after", "on") or "windows" in path:
         return trigger_type_hint(path, value)
     if path[-1:] in (("interval",), ("timeout",), ("start_deadline",), ("delay",), ("max_delay",), ("jitter",)):
-        return _entry_hint(str(path[-1]), duration_of, value)
+        return entry_hint(str(path[-1]), duration_of, value)
     builder = _TYPES.get(str(path[-1])) if len(path) == 1 else None
-    hint = None if builder is None else _entry_hint(str(path[0]), builder, value)
+    hint = None if builder is None else entry_hint(str(path[0]), builder, value)
     return hint or (_number_hint(value) if path == ("schedule",) else None)
 
 
@@ -175,15 +176,15 @@ def _deployment_hint(word: str, value: Any, document: Any) -> str | None:
     if word in RULES or word in _SCHEDULE_WORDS:
         return _schedule_hint(word, value, document)
     if word in ("retrydelay", "retrydelayseconds"):
-        return _entry_hint("retries", lambda delay: {"limit": _retry_limit(document), **delay_of(delay)}, value)
+        return entry_hint("retries", lambda delay: {"limit": _retry_limit(document), **delay_of(delay)}, value)
     if word in ("webhook", "files") and isinstance(value, dict):
         return f"write on: [{{{word}: …}}]"
     entry = _TOP.get(word)
     if entry is not None and entry[0] == "suspend" and word in ("disabled", "disable", "active", "isactive"):
-        hint = _entry_hint(*entry, value)
+        hint = entry_hint(*entry, value)
         return f"{hint}, or enabled: false to leave it out of an environment" if hint == "write suspend: true" else hint
     if entry is not None:
-        return _unless_set(word, entry[0], _entry_hint(*entry, value), document) or _REMOVAL_HINT_BY_KEY.get(word)
+        return _unless_set(word, entry[0], entry_hint(*entry, value), document) or _REMOVAL_HINT_BY_KEY.get(word)
     if word in SCHEDULE_KEYS or (word in _INSIDE["schedule"] and word not in _REMOVAL_HINT_BY_KEY):
         return _schedule_key_hint(word, value, document)
     return _REMOVAL_HINT_BY_KEY.get(word)
@@ -243,7 +244,8 @@ def _schedule_key_hint(word: str, value: Any, document: Any) -> str | None:
     return _if_short(f"it belongs in a schedule: write {key}: {_yaml(inner)} beside its cron, interval, rrule or at")
 
 
-def _entry_hint(key: str, builder: Builder, value: Any) -> str | None:
+def entry_hint(key: str, builder: Builder, value: Any) -> str | None:
+    """Return the hint to write `key` with the value that `builder` makes of `value`; None if it makes none."""
     try:
         inner = builder(value)
     except (TypeError, ValueError, AttributeError, KeyError):

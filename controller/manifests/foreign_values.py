@@ -23,6 +23,7 @@ _OVERLAPS = {"forbid": "skip", "replace": "replace", "allow": "allow", "enqueue"
 SCHEDULE_KEYS = {"timezone": "timezone", "start": "start", "end": "end", "jitter": "jitter", "dst": "dst"} | {
     "anchordate": "anchor_date",
     "dayor": "day_or",
+    **{key: key for key in ("except", "only", "shift", "windows", "outside")},
 }
 NO_SCHEDULE = frozenset({"", "none", "null", "never", "@once", "@never", "@none"})
 _COUNTS = frozenset({"limit", "max", "attempts", "maxattempts", "maxretries", "count"})
@@ -190,7 +191,10 @@ def variables_of(value: Any) -> dict[str, str] | None:
 
 
 def secrets_of(value: Any) -> dict[str, Any] | None:
-    """Return the `secrets` for a name, or several names, of environment variables."""
+    """Return the `secrets` for a name, or several names, of environment variables; for a mapping, with its sources."""
+    if isinstance(value, dict):
+        sources = {key: item for key, item in value.items() if isinstance(item, dict) and set(item) <= {"env", "file"}}
+        return {**(secrets_of(list(value)) or {}), **sources} or None
     names = [value] if isinstance(value, str) else [str(name) for name in value]
     names = [name for name in names if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII)]
     return {name: {"env": name} for name in names} or None

@@ -11,6 +11,7 @@ from typing import Any
 
 from controller.manifests.command_checks import as_list, yaml_word
 from controller.manifests.foreign_keys import default_hint, foreign_key_hint, foreign_type_hint, stands_for
+from controller.manifests.misplaced_keys import misplaced_key_hint
 from controller.manifests.yaml.nodes import Node, Path, Position, Problem, kind_of
 from controller.model.names import NAME_PATTERN, name_hint
 from controller.records import dataclass
@@ -148,6 +149,8 @@ def _key_hint(key: str, fault: SchemaFault, root: Node, path: Path) -> str:
             return hint
     is_allowed = key.lower().replace("-", "_") in allowed_keys
     foreign = None if is_allowed else foreign_key_hint(path, key, fault.instance[key], root.value)
+    if not path and not is_allowed and "flow" in allowed_keys:
+        foreign = foreign or misplaced_key_hint(key, fault.instance, allowed_keys)
     return foreign or did_you_mean(key, allowed_keys) or f"valid keys: {', '.join(sorted(allowed_keys))}"
 
 

@@ -67,6 +67,6 @@ def _create(
     schedule = None
     if due_time is not None:
         deployment = context.admission.deployment(get_entry(tx, name))
-        schedule = schedule_at(tx, deployment, due_time)
+        schedule = schedule_at(tx, deployment, due_time, context.clock.now())
         check_finished(tx, name, due_time)
     return context.admission.create_run(tx, name, parameters, key, due_time=due_time, schedule=schedule)

@@ -139,17 +139,20 @@ def _open_files(max_running: int) -> Check:
 def _state(state: StateDirectory) -> Iterator[Check]:
     path = state.path
     if not path.exists():
-        yield Check(name="state", status="ok", message=f"none yet at {path}")
+        yield _no_state(path)
         return
     status = path.stat()
+    mode = f"{status.st_mode & 0o777:03o}"
     if status.st_mode & 0o077:
-        mode = f"{status.st_mode & 0o777:o}"
         yield Check(name="state", status="error", message=f"{path} has mode {mode}", hint=f"chmod 700 {path}")
     elif status.st_uid != os.geteuid() and os.geteuid() != 0:
         yield Check(name="state", status="error", message=f"{path} belongs to user {status.st_uid}")
         pid = state.find_holder_pid()
         message = "unknown: only that user can check" if pid is None else f"pid {pid}, of user {status.st_uid}"
         yield Check(name="controller", status="ok", message=message)
+        return
+    elif not os.access(path, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
+        yield Check(name="state", status="error", message=f"{path} has mode {mode}", hint=f"chmod 700 {path}")
         return
     else:
         yield Check(name="state", status="ok", message=str(path))
@@ -166,6 +169,16 @@ def _state(state: StateDirectory) -> Iterator[Check]:
     holder = state.holder()
     message = "not running" if holder is None else f"pid {holder.pid}, version {holder.version}"
     yield Check(name="controller", status="ok", message=message)
+
+
+def _no_state(path: Path) -> Check:
+    """Check that the controller can create its state directory."""
+    parent = next(directory for directory in path.parents if directory.exists())
+    if os.access(parent, os.W_OK | os.X_OK, effective_ids=True):
+        return Check(name="state", status="ok", message=f"none yet at {path}")
+    message = f"{path} can't be created: {parent} is not a directory in which this user can write"
+    hint = "let the user of the controller write there, or choose another --state-dir"
+    return Check(name="state", status="error", message=message, hint=hint)
 
 
 def _space(state: StateDirectory) -> Check:

@@ -6,6 +6,7 @@ If a controller followed another repository with the same state, it would prune 
 
 import os
 import pwd
+import shlex
 import sqlite3
 from contextlib import closing
 from urllib.parse import quote
@@ -41,6 +42,12 @@ def check_access(location: Location) -> None:
             " --state-dir.",
         )
     if not os.access(state.path, os.R_OK | os.X_OK, effective_ids=True):
+        if status.st_uid == os.geteuid():
+            mode = f"{status.st_mode & 0o777:03o}"
+            raise StateError(
+                f"The state directory {state.path} can't be read: it has mode {mode}.",
+                hint=f"Run: chmod 700 {shlex.quote(str(state.path))}",
+            )
         user = _user_name(status.st_uid)
         pid = state.find_holder_pid()
         raise StateError(

@@ -220,6 +220,19 @@ def test_a_bare_repository_is_validated_at_its_branch(repository: Repository) ->
     assert not (bare / ".controller").exists()
 
 
+def test_a_link_is_the_same_finding_if_it_is_named(repository: Repository) -> None:
+    repository.write("deployments/a.yaml", GOOD)
+    (repository.root / "deployments/b.yaml").symlink_to("a.yaml")
+    (repository.root / "other").symlink_to("deployments")
+    for path, codes in (
+        ("deployments/b.yaml", ["RefusedFile"]),
+        ("other/b.yaml", ["RefusedFile"]),
+        ("other/a.yaml", []),
+    ):
+        report = repository.ask("validate", "-o", "json", str(repository.root / path)).json()
+        assert [finding["code"] for finding in report["findings"]] == codes, path
+
+
 def test_findings_are_sorted_by_file(repository: Repository) -> None:
     for name in ("a", "c"):
         repository.write(f"deployments/{name}.yaml", BAD)

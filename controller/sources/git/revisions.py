@@ -23,13 +23,18 @@ def revision_of(label: str, commit: str) -> str:
 
 
 def check_ref(ref: str | None) -> str | None:
-    """Return `ref` if it can be the name of a branch, a tag or a commit. Raises SourceError, before git gets it."""
-    if ref is not None and not is_ref_name(ref):
+    """Return the short name of a branch, a tag or a commit; None for HEAD, the branch that is followed by default.
+
+    Raises SourceError if it can't be the name of one, before git gets it.
+    """
+    if ref is None or ref == "HEAD":
+        return None
+    if not is_ref_name(ref):
         raise SourceError(
             f"--ref {ref!r} can't be the name of a branch, a tag or a commit.",
             hint="See `git help check-ref-format` for the allowed names.",
         )
-    return ref
+    return ref.removeprefix("refs/heads/")
 
 
 def is_ref_name(name: str) -> bool:

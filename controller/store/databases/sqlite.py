@@ -28,8 +28,11 @@ class SqliteDatabase:
     path: Path
 
     def exists(self) -> bool:
-        """Return whether there is a file."""
-        return self.path.exists()
+        """Return whether there is a file. Raises StateError if this user may not look."""
+        try:
+            return self.path.exists()
+        except OSError as error:
+            raise StateError(f"{self.path} can't be read: {error.strerror}.") from error
 
     def writer(self) -> Engine:
         """Return an engine with exactly one connection, on which every transaction begins with the write lock."""
@@ -114,6 +117,8 @@ def _is_full(error: BaseException) -> bool:
 def _hint(message: str) -> str:
     if "disk I/O" in message or "full" in message:
         return "Check the disk of the state directory, and free some space if it is full."
+    if "readonly" in message or "unable to open" in message:
+        return "Check the permissions of the state directory and of its state.db: this user must be able to write both."
     if "locked" in message:
         return "Another process, such as a backup tool, has locked the database. Wait until it is done."
     if "QueuePool" in message:

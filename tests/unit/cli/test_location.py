@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.cli.main import run
 from controller.errors import UsageError
 from controller.remotes import RemoteUrl
 from controller.settings import git_access, locate
@@ -48,6 +49,32 @@ def test_a_command_that_reads_files_says_that_it_needs_a_clone() -> None:
     with pytest.raises(UsageError, match="reads files on disk"):
         _ = locate(URL, "", None, "s").directory
     assert locate(".", "", None, "s").directory == Path.cwd()
+
+
+@pytest.mark.parametrize("option", ["--repo", "--path", "--state-dir"])
+def test_an_empty_path_is_an_error(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["validate", option, ""]) == 2
+    assert f"{option} is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--interval", "--lost-after"])
+def test_an_invalid_duration_is_reported_with_its_option(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["run", "--once", "--repo", str(tmp_path), option, "10ms"]) == 2
+    assert f"error: {option}: '10ms' is not a duration." in capsys.readouterr().err
+
+
+def test_the_top_of_a_repository_is_not_a_state_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    top = tmp_path / "flows"
+    (top / ".git").mkdir(parents=True)
+    monkeypatch.chdir(top)
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    for repo, state in ((top, "."), (top, f"{top}/"), (plain, f"{plain}/x/.."), (plain, str(top))):
+        with pytest.raises(UsageError, match="top of a repository"):
+            locate(str(repo), "", None, state)
+    assert locate(str(top), "", None, "state").state_dir == top / "state"
 
 
 def test_credentials_come_from_environment_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

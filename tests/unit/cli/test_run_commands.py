@@ -1,5 +1,6 @@
 """The commands that change runs and look at the ledger, with a running controller; and `execute` without one."""
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -160,6 +161,15 @@ def test_execute_reports_a_skip(command: Command, tmp_path: Path, name: str, rea
     found = command("execute", name, "--repo", str(tmp_path), "-o", "json")
     assert (found.code, found.json["skipped"], found.json["error"]) == (0, True, None)
     assert found.json["exit_code"] == (99 if name == "command" else 0)
+
+
+def test_execute_needs_files_on_disk(command: Command, tmp_path: Path) -> None:
+    bare = tmp_path / "flows.git"
+    subprocess.run(["git", "init", "--quiet", "--bare", bare], check=True)
+    answer = command("execute", "a", "--repo", str(bare))
+    assert answer.code == 2
+    assert "is a bare repository" in answer.err
+    assert f"git clone {bare}" in answer.err
 
 
 def test_execute_runs_a_flow_by_its_file(execute: Execute, tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def on_terminal(commands: CommandServer | None, cwd: Path, *arguments: str, term
             os.close(screen)
 
 
-@pytest.mark.parametrize("arguments", [("status", "--watch"), ("status", "--watch", "--plain")])
+@pytest.mark.parametrize("arguments", [("status", "--watch"), ("top",), ("status", "--watch", "--plain")])
 def test_the_live_view_restores_the_terminal_while_it_is_stopped(
     commands: CommandServer, repository: GitRepository, arguments: tuple[str, ...]
 ) -> None:

@@ -706,6 +706,11 @@ def test_a_due_time_that_is_not_one_or_not_yet_is_refused(world: World) -> None:
     with pytest.raises(UsageError, match="2026-06-01 11:30:00 UTC is not a due time of a, and was") as refusal:
         trigger_run(world.operations, "a", {}, due_time=NOW - HOUR / 2, author="me")
     assert refusal.value.hint == "The next due time after it is 2026-06-01 12:00:00 UTC."
+    world.clock.turn(HOUR / 2)
+    with pytest.raises(UsageError, match="is not a due time of a, and was") as refusal:
+        trigger_run(world.operations, "a", {}, due_time=NOW + HOUR / 4, author="me")
+    assert refusal.value.hint == "The last due time before it is 2026-06-01 12:00:00 UTC."
+    world.clock.turn(-HOUR / 2)
     with pytest.raises(UsageError, match="in the future"):
         trigger_run(world.operations, "a", {}, due_time=NOW + HOUR, author="me")
     run = trigger_run(world.operations, "b", {}, due_time=NOW - HOUR / 2, author="me")

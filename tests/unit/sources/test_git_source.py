@@ -44,6 +44,19 @@ def test_a_branch_a_tag_and_a_commit_can_be_followed(repository: GitRepository, 
     assert follow(ref="v1").read(f"v1@sha1:{first}").files[0].content == b"1"
 
 
+def test_head_is_the_checked_out_branch_and_a_full_name_of_a_branch_its_short_one(
+    repository: GitRepository, follow: Follow
+) -> None:
+    commit = repository.commit({"deployments/a.yaml": "1"})
+    source = follow(ref="HEAD")
+    assert source.observe() == f"main@sha1:{commit}"
+    repository.git("checkout", "--quiet", "-b", "next/1")
+    assert source.observe() == f"next/1@sha1:{commit}"
+    assert follow(ref="refs/heads/next/1").observe() == f"next/1@sha1:{commit}"
+    repository.git("checkout", "--quiet", "--detach")
+    assert source.observe() == f"sha1:{commit}"
+
+
 def test_a_moved_branch_is_a_new_revision(repository: GitRepository, follow: Follow) -> None:
     repository.commit({"deployments/a.yaml": "1"})
     source = follow(ref="main")
@@ -98,7 +111,7 @@ def test_an_invalid_ref_is_rejected_before_git_gets_it(follow: Follow, ref: str)
 
 def test_a_missing_ref_is_not_found(repository: GitRepository, follow: Follow) -> None:
     repository.commit({"deployments/a.yaml": "1"})
-    for ref in ("nope", "deadbeef", "HEAD", "main@x"):
+    for ref in ("nope", "deadbeef", "head", "main@x"):
         with pytest.raises(SourceError, match=f"no branch, tag or commit {ref}"):
             follow(ref=ref).observe()
 

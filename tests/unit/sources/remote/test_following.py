@@ -27,6 +27,8 @@ def test_a_remote_repository_is_followed_by_every_transport(
     assert source.observe() == f"main@sha1:{second}"
     assert contents(source) == [b"2"]
     assert source.is_descendant(f"sha1:{second}", revision) is True
+    assert follow(url, ref="HEAD").observe() == f"main@sha1:{second}"
+    assert follow(url, ref="refs/heads/main").observe() == f"main@sha1:{second}"
     assert follow(url, ref="v1").observe() == f"v1@sha1:{first}"
     assert follow(url, ref=first).observe() == f"sha1:{first}"
     assert contents(follow(url, ref=first)) == [b"1"]
