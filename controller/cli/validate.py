@@ -83,7 +83,7 @@ def validate(
     selected = list(resolve_targets(paths, location)) if paths else [Target(location.directory, location.path)]
     render, every = execute_python_specs if render_python else None, location.environment is None
     reading = read_manifests(
-        selected, location, is_whole=not paths, all_environments=every, render=render, is_stored=verbose
+        selected, location, is_whole=not paths, all_environments=every, render=render, is_stored=verbose or resolve
     )
     more = find_undeclared(reading, location.environment, notify_config)
     if resolve:

@@ -31,6 +31,7 @@ from controller.manifests.trigger_fields import read_triggers, webhook_places
 from controller.manifests.upstream_references import check_upstream_references
 from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Document, Node, Path, Position, Problem
+from controller.manifests.yaml.values import ValueNode
 from controller.model.deployments import CommandTarget, Deployment, FlowTarget, Target
 from controller.model.findings import Severity
 from controller.model.python_environments import PythonRequest
@@ -259,5 +260,7 @@ def _check_code(
 
 def _first_line(root: Node) -> int:
     """Return the first line of the document itself, ignoring keys that were merged into it."""
+    if isinstance(root, ValueNode):
+        return root.place.line
     lines = [line for line, _, file, within in root.keys.values() if not file and not within]
     return min(lines, default=root.place.line)
