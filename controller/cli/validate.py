@@ -15,7 +15,6 @@ import click
 
 from controller.cli import options
 from controller.cli.help_pages import Command
-from controller.cli.json_output import print_json
 from controller.clock import SystemClock
 from controller.errors import UsageError
 from controller.settings import Location, UvSettings
@@ -112,6 +111,8 @@ def validate(
 
         _print(github.render(findings), findings, counts)
     elif output == "json":
+        from controller.cli.json_output import print_json
+
         report = {"valid": is_valid, **counts, "findings": [_finding_fields(finding, base) for finding in findings]}
         print_json({**report, "declared": _declarations(reading, base)} if verbose else report)
     else:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from controller.errors import StateError
 from controller.manifests.after_fields import UpstreamPlace, read_after, upstream_places
 from controller.manifests.canonical_json import digest
-from controller.manifests.command_checks import check_command_files
 from controller.manifests.deadline_warnings import warn_about_deadlines
 from controller.manifests.field_rules import check_rules
 from controller.manifests.matrix import combination_of
@@ -250,6 +249,8 @@ def _check_code(
     if isinstance(target, FlowTarget):
         flow = check_flow(context, target, import_paths, flows, has_packages=settings is not None)
     elif isinstance(target, CommandTarget):
+        from controller.manifests.command_checks import check_command_files
+
         check_command_files(context, target, directory, flows)
     if target is not None:
         check_spelling(context, flow)

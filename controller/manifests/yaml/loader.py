@@ -15,7 +15,6 @@ import yaml
 from controller.flow_analysis import Cause, cause_of
 from controller.manifests.yaml.builder import HANDLERS, LimitError, TreeBuilder
 from controller.manifests.yaml.nodes import Document, Position, Problem
-from controller.manifests.yaml.syntax_errors import explain
 from controller.manifests.yaml.values import MAX_BYTES, UnusualError, read_values, value_node
 from controller.records import dataclass
 
@@ -63,6 +62,8 @@ def load(content: bytes, *, json: bool = False) -> Loaded:
     except LimitError as error:
         return Loaded(problems=(error.problem,))
     except yaml.YAMLError as error:
+        from controller.manifests.yaml.syntax_errors import explain  # most files have none
+
         return Loaded(problems=(explain(error, text),), only_name=_only_name(error, text, builders))
     return Loaded(documents=documents)
 
