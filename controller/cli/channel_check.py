@@ -10,8 +10,6 @@ import click
 from controller.cli.manifest_files import Reading
 from controller.clock import SystemClock
 from controller.errors import UsageError
-from controller.manifests.channel_findings import undeclared_channels
-from controller.manifests.notify_file import describe_errors, read_notify_file
 from controller.model.findings import Finding, Severity
 from controller.notification_settings import CONFIG
 from controller.settings import configuration_directory
@@ -30,6 +28,10 @@ def find_undeclared(reading: Reading, environment: str | None, config: Path | No
     file = configuration_directory() / CONFIG if config is None else config
     if config is None and not (deployments and file.is_file()):
         return []
+    # Imported here because most deployments have no rules of notifications.
+    from controller.manifests.channel_findings import undeclared_channels
+    from controller.manifests.notify_file import describe_errors, read_notify_file
+
     try:
         settings, findings = read_notify_file(file.read_bytes(), str(file))
     except OSError as error:

@@ -15,7 +15,6 @@ import click
 
 from controller.cli import options
 from controller.cli.help_pages import Command
-from controller.cli.json_output import print_json
 from controller.clock import SystemClock
 from controller.errors import UsageError
 from controller.settings import Location, UvSettings
@@ -83,7 +82,7 @@ def validate(
     selected = list(resolve_targets(paths, location)) if paths else [Target(location.directory, location.path)]
     render, every = execute_python_specs if render_python else None, location.environment is None
     reading = read_manifests(
-        selected, location, is_whole=not paths, all_environments=every, render=render, is_stored=verbose
+        selected, location, is_whole=not paths, all_environments=every, render=render, is_stored=verbose or resolve
     )
     more = find_undeclared(reading, location.environment, notify_config)
     if resolve:
@@ -112,6 +111,8 @@ def validate(
 
         _print(github.render(findings), findings, counts)
     elif output == "json":
+        from controller.cli.json_output import print_json
+
         report = {"valid": is_valid, **counts, "findings": [_finding_fields(finding, base) for finding in findings]}
         print_json({**report, "declared": _declarations(reading, base)} if verbose else report)
     else:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from controller.errors import StateError
 from controller.manifests.after_fields import UpstreamPlace, read_after, upstream_places
 from controller.manifests.canonical_json import digest
-from controller.manifests.command_checks import check_command_files
 from controller.manifests.deadline_warnings import warn_about_deadlines
 from controller.manifests.field_rules import check_rules
 from controller.manifests.matrix import combination_of
@@ -31,6 +30,7 @@ from controller.manifests.trigger_fields import read_triggers, webhook_places
 from controller.manifests.upstream_references import check_upstream_references
 from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Document, Node, Path, Position, Problem
+from controller.manifests.yaml.values import ValueNode
 from controller.model.deployments import CommandTarget, Deployment, FlowTarget, Target
 from controller.model.findings import Severity
 from controller.model.python_environments import PythonRequest
@@ -249,6 +249,8 @@ def _check_code(
     if isinstance(target, FlowTarget):
         flow = check_flow(context, target, import_paths, flows, has_packages=settings is not None)
     elif isinstance(target, CommandTarget):
+        from controller.manifests.command_checks import check_command_files
+
         check_command_files(context, target, directory, flows)
     if target is not None:
         check_spelling(context, flow)
@@ -259,5 +261,7 @@ def _check_code(
 
 def _first_line(root: Node) -> int:
     """Return the first line of the document itself, ignoring keys that were merged into it."""
+    if isinstance(root, ValueNode):
+        return root.place.line
     lines = [line for line, _, file, within in root.keys.values() if not file and not within]
     return min(lines, default=root.place.line)

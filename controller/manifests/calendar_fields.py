@@ -81,7 +81,7 @@ def with_calendars(document: Node, calendars: Mapping[str, Node]) -> Node:
 
     If it uses one that does not exist, it gets all of them, for the hint of the problem.
     """
-    own = document.fields.get(CALENDARS)
+    own = document.child(CALENDARS) if calendars else None
     if not calendars or (own is not None and not isinstance(own.value, dict)):
         return document
     names = _used_names(document) - (own.fields.keys() if own else set())

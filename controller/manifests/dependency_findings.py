@@ -12,7 +12,6 @@ from controller.manifests.after_fields import UpstreamPlace
 from controller.manifests.build import BuildResult
 from controller.manifests.yaml.nodes import Problem
 from controller.model.findings import Finding
-from controller.model.graph import find_cyclic_groups
 from controller.text import did_you_mean, shorten
 
 _MOST_NAMES = 10
@@ -76,6 +75,10 @@ def _cycles(declared: Mapping[str, _Declaration]) -> Iterator[Finding]:
         for name, (_, document) in declared.items()
         if document.upstreams
     }
+    if not edges:
+        return
+    from controller.model.graph import find_cyclic_groups
+
     for group in find_cyclic_groups(edges):
         cycles: dict[str, list[str]] = {}
         for name in sorted(group):

@@ -6,7 +6,6 @@
 import re
 import unicodedata
 
-from controller.manifests.command_checks import yaml_word
 from controller.manifests.parameter_references import find_errors
 from controller.manifests.validation_context import ValidationContext
 from controller.model.findings import Severity
@@ -108,6 +107,8 @@ def _check_variable(context: ValidationContext, path: tuple[str, str], value: ob
 
 def _forbidden_hint(context: ValidationContext, name: str, value: object) -> str:
     """Return the hint for a forbidden variable: another way to get the same effect."""
+    from controller.manifests.command_checks import yaml_word  # most documents have no command and no such problem
+
     if name.startswith("CONTROLLER_"):
         return "choose another name: the controller sets the CONTROLLER_ variables itself"
     if name == "PATH":

@@ -17,6 +17,7 @@ from controller.records import dataclass
 MAX_FINDINGS_PER_FILE = 200
 MAX_PER_FILE = 10_000
 """Limit for the deployments that the matrices of one file declare together."""
+_MOST_REPEATED = 10
 _NO_VARIANTS: Mapping[str, tuple[BuildResult, ...]] = {}
 
 
@@ -44,8 +45,40 @@ def read_file(
     file: ManifestFile, load: Callable[[ManifestFile], Loaded], now: datetime, options: BuildOptions
 ) -> FileResult:
     """Return the result of a file that `load` parses. Raises SourceError if the code of the flows can't be read."""
+    return _result(file, load(file), now, options)
+
+
+class QuickReader:
+    """Reads files without positions, and those that have findings once more with positions, by `read_file`.
+
+    The results of files without findings have no positions. Where many files have findings, it soon reads only once.
+    """
+
+    def __init__(
+        self,
+        load_values: Callable[[ManifestFile], Loaded | None],
+        read: Callable[[ManifestFile], FileResult],
+        now: datetime,
+        options: BuildOptions,
+    ) -> None:
+        self._load_values, self._read = load_values, read
+        self._now, self._options = now, options
+        self._quick = self._repeated = 0
+
+    def read(self, file: ManifestFile) -> FileResult:
+        """Return the result of a file. Raises SourceError if the code of the flows can't be read."""
+        if self._repeated <= _MOST_REPEATED + self._quick // 4:
+            loaded = self._load_values(file)
+            result = None if loaded is None else _result(file, loaded, self._now, self._options)
+            if result is not None and not result.findings:
+                self._quick += 1
+                return result
+            self._repeated += 1
+        return self._read(file)
+
+
+def _result(file: ManifestFile, loaded: Loaded, now: datetime, options: BuildOptions) -> FileResult:
     flows = options.flows
-    loaded = load(file)
     documents, variants = _build_documents(loaded, file.path, now, options)
     findings = tuple(_findings(file.path, loaded, documents))
     return FileResult(

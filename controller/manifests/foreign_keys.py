@@ -39,7 +39,7 @@ from controller.manifests.foreign_values import (
 )
 from controller.manifests.yaml.nodes import Path
 from controller.model.names import name_from_title
-from controller.schedules import parse_natural_schedule
+from controller.schedules.natural_language import parse_natural_schedule
 
 _MAX_HINT = 300
 _CHANNEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")

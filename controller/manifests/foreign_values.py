@@ -12,7 +12,8 @@ from typing import Any
 from controller.errors import ScheduleError
 from controller.manifests.command_checks import command_words
 from controller.model.schedules import Cron
-from controller.schedules import find_suspicious_steps, parse_duration, parse_natural_duration, parse_natural_schedule
+from controller.schedules import find_suspicious_steps, parse_duration
+from controller.schedules.natural_language import parse_natural_duration, parse_natural_schedule
 
 _MOST_RUNS = 1000
 """The greatest limit of `overlap`."""

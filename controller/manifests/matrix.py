@@ -49,7 +49,7 @@ class Expansion:
 
 def expand(root: Node, limit: int = MAX_COMBINATIONS) -> Expansion:
     """Return the documents of all combinations, at most `limit`, in the order of the values. Never raises."""
-    matrix = root.fields.get(MATRIX)
+    matrix = root.child(MATRIX)
     if matrix is None:
         return Expansion(roots=(root,))
     problems = list(_check_shape(root, matrix)) or list(_check_size(root, matrix, limit))

@@ -4,23 +4,30 @@
 """
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from controller.manifests.yaml.nodes import Node, Position
+from controller.manifests.yaml.values import ValueNode, value_node
 
 
 def relocate(node: Node, *, file: str = "", within: tuple[str, ...] = ()) -> Node:
     """Return the node with positions that are in another `file` than the document, or `within` some keys."""
-    value, (line, column, *_), text, fields, keys, items, removed = node
+    if isinstance(node, ValueNode):
+        return node
+    fields, keys, items = node.fields, node.keys, node.items
     if fields:
         fields = {name: relocate(field, file=file, within=within) for name, field in fields.items()}
         keys = {name: Position(place.line, place.column, file, within) for name, place in keys.items()}
     if items:
         items = tuple(relocate(item, file=file, within=within) for item in items)
-    return Node(value, Position(line, column, file, within), text, fields, keys, items, removed)
+    line, column, *_ = node.place
+    return Node(node.value, Position(line, column, file, within), node.text, fields, keys, items, node.removed)
 
 
 def overlay(base: Node, patch: Node) -> Node:
     """Apply `patch` to `base`: mappings are merged, everything else is replaced, and null removes a key."""
+    if isinstance(base, ValueNode) and isinstance(patch, ValueNode):
+        return value_node(_patch_value(base.value, patch.value))
     return _patch(base, patch)
 
 
@@ -72,8 +79,11 @@ def drop_null_keys(declared: Node, document: Node, *, values: Collection[str] = 
 
 def without_keys(node: Node, *names: str) -> Node:
     """Return a mapping without some of its keys."""
-    if not any(name in node.fields for name in names):
+    value = node.value
+    if not isinstance(value, dict) or not any(name in value for name in names):
         return node
+    if isinstance(node, ValueNode):
+        return value_node({key: each for key, each in value.items() if key not in names})
     fields = {name: field for name, field in node.fields.items() if name not in names}
     keys = {name: place for name, place in node.keys.items() if name not in names}
     return _mapping(fields, keys, node.place, node.removed)
@@ -89,6 +99,19 @@ def with_field(node: Node, path: tuple[str, ...], field: Node) -> Node:
         field = with_field(node.fields.get(name) or Node({}, field.place), below, field)
     keys = {**node.keys, name: node.keys.get(name, field.place)}
     return _mapping({**node.fields, name: field}, keys, node.place, node.removed)
+
+
+def _patch_value(base: Any, patch: Any) -> Any:
+    """Do the same as `_patch` with the values of nodes that have no positions."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(base) if isinstance(base, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = _patch_value(merged.get(name), value)
+    return merged
 
 
 def _patch(base: Node | None, patch: Node) -> Node:

@@ -90,7 +90,7 @@ def build_in_environments(
 
 def declared_environments(root: Node) -> Iterable[str]:
     """Return the environments for which the document declares an overlay."""
-    overlays = root.fields.get(ENVIRONMENTS)
+    overlays = root.child(ENVIRONMENTS)
     return overlays.fields if overlays else ()
 
 
@@ -98,17 +98,17 @@ def render(root: Node, project: Project, environment: str | None) -> Node:
     """Return the document as it is in this environment. It keeps `environments`, so that its shape can be checked."""
     if not isinstance(root.value, dict):
         return root
-    overlays = root.fields.get(ENVIRONMENTS)
+    overlays = root.child(ENVIRONMENTS)
     defaults = project.defaults_in(environment)
     document = with_long_forms(root) if defaults is None else merge_defaults(defaults, root)
     if project.removable is not None:
         document = drop_null_keys(project.removable, document, values=_VALUES)
-    patch = overlays.fields.get(environment) if overlays and environment is not None else None
+    patch = overlays.child(environment) if overlays and environment is not None else None
     if environment is not None and patch is not None and isinstance(patch.value, dict):
         document = merge_overlay(document, without_keys(relocate(patch, within=(ENVIRONMENTS, environment)), *_FIXED))
     document = shorten_overlap(document)
-    is_default = _OF_COMMANDS in document.fields and document.keys[_OF_COMMANDS].file
-    return without_keys(document, _OF_COMMANDS) if is_default and "command" not in document.fields else document
+    is_default = _OF_COMMANDS in document.value and document.keys[_OF_COMMANDS].file
+    return without_keys(document, _OF_COMMANDS) if is_default and "command" not in document.value else document
 
 
 def find_rendered(documents: Iterable[Document], name: str, project: Project, environment: str | None) -> Node | None:
@@ -198,7 +198,7 @@ def _with_names(problem: Problem, names: Sequence[str | None], indexes: Sequence
 
 def _invalid_overlays(root: Node) -> Iterator[Problem]:
     """Yield a problem for each overlay key that must be the same in every environment."""
-    overlays = root.fields.get(ENVIRONMENTS)
+    overlays = root.child(ENVIRONMENTS)
     for name, patch in overlays.fields.items() if overlays else ():
         for key in _FIXED:
             if key in patch.fields:

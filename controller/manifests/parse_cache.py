@@ -6,7 +6,7 @@ from dataclasses import replace
 from controller.manifests.flow_references import ModuleCache
 from controller.manifests.rendered_specs import load_rendered
 from controller.manifests.short_forms import is_ignored
-from controller.manifests.yaml.loader import Loaded, load
+from controller.manifests.yaml.loader import Loaded, load, load_values
 from controller.model.snapshots import ManifestFile, is_json, is_python
 
 MAX_BYTES = 4 << 20
@@ -50,6 +50,15 @@ def load_file(file: ManifestFile) -> Loaded:
     """
     if is_python(file.path):
         return load_rendered(file.content)
-    loaded = load(file.content, json=is_json(file.path))
+    return _without_ignored(load(file.content, json=is_json(file.path)))
+
+
+def load_file_values(file: ManifestFile) -> Loaded | None:
+    """Return the contents of the file without positions; None if only `load_file` can read it."""
+    loaded = None if is_python(file.path) else load_values(file.content, json=is_json(file.path))
+    return None if loaded is None else _without_ignored(loaded)
+
+
+def _without_ignored(loaded: Loaded) -> Loaded:
     documents = tuple(each for each in loaded.documents if each.problems or not is_ignored(each.root.value))
     return loaded if len(documents) == len(loaded.documents) else replace(loaded, documents=documents)

@@ -17,11 +17,11 @@ from controller.errors import UsageError
 from controller.manifests.build import BuildResult
 from controller.manifests.calendar_files import CalendarFiles
 from controller.manifests.document_findings import document_findings
-from controller.manifests.file_results import FileResult, is_alike, read_file
+from controller.manifests.file_results import FileResult, QuickReader, is_alike, read_file
 from controller.manifests.flow_references import Flows, ModuleCache
 from controller.manifests.name_findings import with_free_names
 from controller.manifests.overlays import BuildOptions
-from controller.manifests.parse_cache import ParsedFiles, load_file
+from controller.manifests.parse_cache import ParsedFiles, load_file, load_file_values
 from controller.manifests.project_file import Project, find_calendar_files, read_project, unknown_environment
 from controller.manifests.yaml.nodes import Position, Problem
 from controller.model.deployments import Deployment
@@ -96,7 +96,8 @@ class ManifestReader:
     other one. If `is_whole` is False, the files are only a part of the repository, so an undeclared environment is not
     reported; if `is_rooted` is False, missing code files are not. `files` is a cache that several readers can share.
     `project_name` is the only one that `controller.yaml` may declare, None for any.
-    `map_files` may read in other processes, unless another reader shares the cache. `is_stored` as for `build`.
+    `map_files` may read in other processes, unless another reader shares the cache. `is_stored` as for `build`; the
+    results of what is not stored have no positions, unless a finding needs them.
     `parsed` counts the files that were not read from this reader's own cache, `built` the documents in them.
     `updates` counts the revisions whose state was made from the previous one and the changed files alone.
     """
@@ -120,6 +121,7 @@ class ManifestReader:
         self._all_environments = all_environments
         self._is_whole = is_whole
         self._is_rooted, self._is_stored = is_rooted, is_stored
+        self._needs_places = is_stored
         self._project_file: ManifestFile | RefusedFile | None = None
         self._calendar_files: CalendarFiles | None = None
         self._project, self._project_name = Project(), project_name
@@ -170,7 +172,11 @@ class ManifestReader:
         if modules:
             manifests = [file for file in manifests if id(file) not in modules]
         unread = [file.path for file in manifests[MAX_FILES:]]
-        return self._read_manifests(manifests[:MAX_FILES], unread, now, options)
+        state = self._read_manifests(manifests[:MAX_FILES], unread, now, options)
+        if not self._needs_places and any(finding.code in _ACROSS_FILES for finding in state.findings):
+            self._needs_places, self._files, self._unread = True, {}, []
+            state = self._read_manifests(manifests[:MAX_FILES], unread, now, options)
+        return state
 
     def _read_manifests(
         self, files: Sequence[ManifestFile], unread: list[str], now: datetime, options: BuildOptions
@@ -205,7 +211,10 @@ class ManifestReader:
             or result.digest != file.digest
             or id(result.dependencies) not in current
         ]
-        results = list(self._map_files(partial(read_file, load=self._load, now=now, options=options), changed))
+        read: Callable[[ManifestFile], FileResult] = partial(read_file, load=self._load, now=now, options=options)
+        if not self._needs_places:
+            read = QuickReader(load_file_values, read, now, options).read
+        results = list(self._map_files(read, changed))
         self.parsed += len(results)
         self.built += sum(len(result.documents) for result in results)
         return dict(zip((file.path for file in changed), results, strict=True))

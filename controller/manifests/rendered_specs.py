@@ -8,7 +8,6 @@ import json
 import re
 from typing import Any
 
-from controller.manifests.foreign_keys import foreign_key_hint
 from controller.manifests.yaml.loader import Loaded, load
 from controller.manifests.yaml.nodes import Document, Node, Position, Problem
 from controller.model.findings import Severity
@@ -51,7 +50,11 @@ def _hint(message: str) -> str | None:
     if re.search(r"No module named '(prefect|airflow|dagster)\b", message):
         return "write: from controller import DeploymentSpec, CronSchedule, IntervalSchedule, RRuleSchedule, flow, task"
     match = re.match(r"TypeError: (\w+): .* can't be written as JSON", message)
-    return foreign_key_hint((), match[1], None, {}) if match else None
+    if match is None:
+        return None
+    from controller.manifests.foreign_keys import foreign_key_hint  # only problems need it
+
+    return foreign_key_hint((), match[1], None, {})
 
 
 def _document(part: dict[str, Any]) -> Loaded:

@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
-from string import Formatter
 from typing import Any
 
 from controller.manifests.matrix import MATRIX
@@ -103,6 +102,8 @@ def _check(context: ValidationContext, path: Path, template: str, parameters: Co
 
 def _parse(template: str) -> Pieces:
     """Return the pieces of a template. Raises ValueError."""
+    from string import Formatter  # most deployments have no template
+
     pieces: Pieces = []
     try:
         parsed = list(Formatter().parse(template))

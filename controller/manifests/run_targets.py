@@ -5,7 +5,6 @@
 
 import posixpath
 
-from controller.manifests.command_checks import check_words
 from controller.manifests.field_rules import has_control
 from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Path
@@ -51,6 +50,8 @@ def _command(context: ValidationContext, command: list[str]) -> CommandTarget | 
             context.add("ControlCharacter", "an argument can't contain the character U+0000", ("command", index))
     if not context.is_clean(("command",)):
         return None
+    from controller.manifests.command_checks import check_words  # many repositories have only flows
+
     check_words(context, command)
     skip_exit_code = context.get("skip_exit_code")
     return CommandTarget(argv=tuple(command), skip_exit_code=None if skip_exit_code is None else int(skip_exit_code))

@@ -15,7 +15,6 @@ from controller.errors import ScheduleError
 from controller.manifests.calendar_fields import CalendarRules, read_calendars, read_rules
 from controller.manifests.canonical_json import canonical_json
 from controller.manifests.dst_warnings import warn_about_clock_changes
-from controller.manifests.foreign_keys import SHORT_SCHEDULE_HINT, foreign_type_hint
 from controller.manifests.schedule_warnings import (
     warn_about_end,
     warn_about_fixed_zone,
@@ -103,6 +102,8 @@ def _declarations(context: ValidationContext) -> Iterator[tuple[Path, dict[str, 
 
 def _invalid_short_form(context: ValidationContext, path: Path, text: str) -> None:
     """Add the problem of a string that `short_forms` could not expand to a schedule."""
+    from controller.manifests.foreign_keys import SHORT_SCHEDULE_HINT, foreign_type_hint  # only problems need it
+
     message, hint = f"{quote(text)} is neither a cron expression nor an interval", foreign_type_hint(path, text)
     try:
         if re.fullmatch(r"\d\S*[A-Za-z]", text):

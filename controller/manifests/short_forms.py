@@ -15,6 +15,7 @@ from typing import Any
 from controller.errors import ScheduleError
 from controller.manifests.merge import overlay, with_defaults, without_keys
 from controller.manifests.yaml.nodes import Node, Problem
+from controller.manifests.yaml.values import ValueNode, value_node
 from controller.model.policies import Overlap
 from controller.model.schedules import Cron
 from controller.schedules import find_suspicious_steps, parse_duration
@@ -36,7 +37,7 @@ def with_long_forms(node: Node) -> Node:
         node = without_keys(node, *ignored)
     changed = {}
     for key, expand in _EXPANSIONS.items():
-        field = node.fields.get(key)
+        field = node.child(key)
         if field is not None and (expanded := expand(field)) is not field:
             changed[key] = expanded
     return _with_fields(node, changed)
@@ -44,7 +45,7 @@ def with_long_forms(node: Node) -> Node:
 
 def ignored_keys(node: Node) -> list[str]:
     """Return the keys of a mapping that begin with `x-`."""
-    return [key for key in node.fields if key[:2] == IGNORED]
+    return [key for key in node.value if key[:2] == IGNORED] if isinstance(node.value, dict) else []
 
 
 def merge_defaults(defaults: Node, document: Node) -> Node:
@@ -69,7 +70,7 @@ def is_ignored(value: Any) -> bool:
 
 def shorten_overlap(node: Node) -> Node:
     """Return the document with `overlap: queue` in place of `overlap: {policy: queue}`, which has the same meaning."""
-    overlap = node.fields.get("overlap")
+    overlap = node.child("overlap")
     if overlap is None or overlap.fields.keys() != {"policy"} or overlap.fields["policy"].value not in _POLICIES:
         return node
     return _with_fields(node, {"overlap": overlap.fields["policy"]})
@@ -134,15 +135,15 @@ def _make_room(base: Node, patch: Node, expanded: Node) -> Node:
     another rule.
     """
     fields = {}
-    ours, theirs = base.fields.get("overlap"), patch.fields.get("overlap")
+    ours, theirs = base.child("overlap"), patch.child("overlap")
     if ours is not None and theirs is not None and isinstance(theirs.value, dict) and ours.value in _POLICIES:
         fields["overlap"] = _only_key("policy", ours)
-    ours, theirs = base.fields.get("schedule"), expanded.fields.get("schedule")
+    ours, theirs = base.child("schedule"), expanded.child("schedule")
     if (
         ours is not None
         and theirs is not None
         and isinstance(ours.value, dict)
-        and theirs is not patch.fields["schedule"]
+        and theirs.value is not patch.fields["schedule"].value
     ):
         replaced = [key for rule, keys in _OF_RULES.items() if rule not in theirs.fields for key in keys]
         fields["schedule"] = without_keys(ours, *replaced)
@@ -158,4 +159,6 @@ def _with_fields(node: Node, fields: Mapping[str, Node]) -> Node:
     if not fields:
         return node
     values = {**node.value, **{key: field.value for key, field in fields.items()}}
+    if isinstance(node, ValueNode):
+        return value_node(values)
     return node._replace(value=values, fields={**node.fields, **fields})

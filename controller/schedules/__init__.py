@@ -27,7 +27,6 @@ from controller.schedules.exclusions import (
 from controller.schedules.fire_time_search import check_schedule, fire_times, next_fire_times
 from controller.schedules.instants import parse_moment
 from controller.schedules.jitter import jitter_offset
-from controller.schedules.natural_language import parse_natural_duration, parse_natural_schedule
 from controller.schedules.parsing import parse_time, shared_zone, zone
 from controller.schedules.shadowing import find_shadowed
 from controller.schedules.windows import parse_clock, parse_weekdays
@@ -59,8 +58,6 @@ __all__ = [
     "parse_clock",
     "parse_duration",
     "parse_moment",
-    "parse_natural_duration",
-    "parse_natural_schedule",
     "parse_time",
     "parse_weekdays",
     "shared_zone",

@@ -11,7 +11,6 @@ from datetime import timedelta
 
 from controller.errors import AmbiguousDurationError, ScheduleError
 from controller.schedules.messages import quote
-from controller.schedules.natural_language import parse_natural_duration
 
 LONGEST = timedelta(days=3653)
 """Ten years."""
@@ -72,8 +71,15 @@ def _seconds(value: str | int | float) -> float:
                     float((part or "0").replace(",", ".")) * factor
                     for part, factor in zip(match.groups(), _FACTORS, strict=True)
                 )
+    raise ScheduleError(f"{quote(value)} is not a duration", hint=_suggest(text) or _HINT)
+
+
+def _suggest(text: str) -> str | None:
+    """Return what to write instead of a text that is no duration, such as `5 minutes`; None if it is not understood."""
+    from controller.schedules.natural_language import parse_natural_duration  # only texts that are no durations need it
+
     suggestion = parse_natural_duration(text) if len(text) <= _MAX_TEXT else None
-    raise ScheduleError(f"{quote(value)} is not a duration", hint=f"write {suggestion}" if suggestion else _HINT)
+    return f"write {suggestion}" if suggestion else None
 
 
 def _refuse_capital_m(text: str) -> None:

@@ -26,8 +26,8 @@ Tuple = TypeVar("Tuple")
 _MAX_REMEMBERED, _MAX_REMEMBERED_BYTES = 4096, 1024
 Resolved = tuple[Any, str, int]
 """The value of a scalar, its text, and its size in bytes."""
-_PLAIN: dict[str, Resolved] = {}
-_QUOTED: dict[str, Resolved] = {}
+UNQUOTED: dict[str, Resolved] = {}
+QUOTED: dict[str, Resolved] = {}
 """Unquoted and other scalars by text, without those that have problems. Documents share most of their keys and values,
 so that this saves most of the time to resolve them, and keeps one copy of each in memory."""
 _NONE: Mapping[str, Any] = {}
@@ -35,6 +35,28 @@ _FIELD, _MERGE, _DROP = range(3)
 """How the value of a mapping key is used. It is dropped if the key is invalid."""
 new = cast("Callable[[type[Tuple], Any], Tuple]", tuple.__new__)
 """Creates a named tuple in half the time that its class takes."""
+
+
+def resolve(text: str, *, plain: bool) -> Resolved | None:
+    """Return the value of a scalar, or None if it has a problem. Remember it if it is short."""
+    size = size_of(text)
+    if size > MAX_SCALAR_BYTES:
+        return None
+    value: Any = plain_scalar(text) if plain else text
+    if value.__class__ is BadNumber or (not plain and size > len(text) and has_surrogate(text)):
+        return None
+    resolved = (value, text, size)
+    if size <= _MAX_REMEMBERED_BYTES:
+        known = UNQUOTED if plain else QUOTED
+        if len(known) >= _MAX_REMEMBERED:
+            known.clear()
+        known[text] = resolved
+    return resolved
+
+
+def size_of(text: str) -> int:
+    """Return the size of a text in bytes."""
+    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
 
 
 class LimitError(Exception):
@@ -135,7 +157,7 @@ class TreeBuilder:
         text, anchor, plain = event.value, event.anchor, event.implicit[0]
         place = new(Position, (mark.line + 1, mark.column + 1, "", ()))
         faults = len(self.problems)
-        known = _PLAIN.get(text) if plain else _QUOTED.get(text)
+        known = UNQUOTED.get(text) if plain else QUOTED.get(text)
         if known is None or event.tag is not None:
             known = self._resolve(event, text, place, plain=plain)
         value, text, size = known
@@ -159,28 +181,21 @@ class TreeBuilder:
             self._add_node(new(Node, (value, place, text, _NONE, _NONE, (), _NONE)), is_merge=plain and text == "<<")
 
     def _resolve(self, event: yaml.ScalarEvent, text: str, place: Position, *, plain: bool) -> Resolved:
-        """Return the value of a scalar, or a value in its place after adding a problem. Remember it if it is short."""
-        faults = len(self.problems)
+        """Return the value of a scalar, or a value in its place after adding a problem."""
         if event.tag is not None:
             self._refuse_tag(event.tag, place, text)
-        ascii_only = text.isascii()
-        size = len(text) if ascii_only else len(text.encode(errors="surrogatepass"))
+        resolved = resolve(text, plain=plain)
+        if resolved is not None:
+            return resolved
+        size = size_of(text)
         if size > MAX_SCALAR_BYTES:
             raise self._over("ScalarTooLong", f"the value has {size} bytes; the limit is {MAX_SCALAR_BYTES}", place)
-        value: Any = plain_scalar(text) if plain else text
-        if value.__class__ is BadNumber:
+        value = plain_scalar(text) if plain else text
+        if isinstance(value, BadNumber):
             self._problem(value.code, value.message, place, hint=value.hint)
-            value = 0
-        if not plain and not ascii_only and has_surrogate(text):
-            self._problem("InvalidCharacter", "half of a surrogate pair is not a character", place)
-            value = ""
-        resolved = (value, text, size)
-        if len(self.problems) == faults and size <= _MAX_REMEMBERED_BYTES:
-            known = _PLAIN if plain else _QUOTED
-            if len(known) >= _MAX_REMEMBERED:
-                known.clear()
-            known[text] = resolved
-        return resolved
+            return 0, text, size
+        self._problem("InvalidCharacter", "half of a surrogate pair is not a character", place)
+        return "", text, size
 
     def _alias(self, event: yaml.AliasEvent) -> None:
         place, name = place_of(event), event.anchor or ""

@@ -6,13 +6,14 @@ leave the same times. A file that changes while it is being read is rejected.
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO
 
 from controller.clock import Clock
 from controller.records import dataclass
-from controller.sources.safe_open import open_inside
+from controller.sources.safe_open import Folder, open_inside
 
 _SETTLED_AFTER = timedelta(seconds=2)
 
@@ -56,20 +57,34 @@ class Files:
         self._clock = clock
         self._limit = limit
         self._follow_links = follow_links
+        self._folder: Folder | None = None
         self._cache: dict[str, _CacheEntry] = {}
         self.reads = 0
+
+    @contextmanager
+    def scan(self) -> Iterator[None]:
+        """Keep the folder of the last file open meanwhile, so that the next file in it is opened with fewer steps."""
+        self._folder = Folder(self._root, follow_links=self._follow_links)
+        try:
+            yield
+        finally:
+            self._folder.close()
+            self._folder = None
 
     def check(self, path: str) -> FileVersion:
         """Return the current version of the file at `path`; its content is set if the file had to be read.
 
         Raises OSError like `open_inside`, UnstableError and TooLargeError.
         """
-        with self._open(path) as stream:
-            stamp = _stamp(stream)
+        descriptor = self._open(path)
+        try:
+            stamp = _stamp(descriptor)
             entry = self._cache.get(path)
             if entry is not None and entry.stamp == stamp and entry.is_settled:
                 return entry.version
-            content = self._content(stream, stamp)
+            content = self._content(descriptor, stamp)
+        finally:
+            os.close(descriptor)
         digest, size = hashlib.sha256(content).hexdigest(), len(content)
         version = FileVersion(digest=digest, size=size)
         self._cache[path] = _CacheEntry(stamp, self._is_settled(stamp), version)
@@ -77,8 +92,11 @@ class Files:
 
     def read(self, path: str) -> bytes:
         """Return the current content of the file at `path`. Raises the same errors as `check`."""
-        with self._open(path) as stream:
-            return self._content(stream, _stamp(stream))
+        descriptor = self._open(path)
+        try:
+            return self._content(descriptor, _stamp(descriptor))
+        finally:
+            os.close(descriptor)
 
     def last_version(self, path: str) -> FileVersion | None:
         """Return the version that `check` returned last for this file, without its content."""
@@ -94,16 +112,20 @@ class Files:
         for path in set(self._cache) - paths:
             self.invalidate(path)
 
-    def _open(self, path: str) -> BinaryIO:
-        return os.fdopen(open_inside(self._root, path, follow_links=self._follow_links), "rb")
+    def _open(self, path: str) -> int:
+        if self._folder is not None:
+            return self._folder.open(path)
+        return open_inside(self._root, path, follow_links=self._follow_links)
 
-    def _content(self, stream: BinaryIO, stamp: Stamp) -> bytes:
+    def _content(self, descriptor: int, stamp: Stamp) -> bytes:
         size = stamp[0]
         if size > self._limit:
             raise TooLargeError(size, stamp)
         self.reads += 1
-        content = stream.read(size + 1)
-        if len(content) != size or _stamp(stream) != stamp:
+        content = os.read(descriptor, size + 1)
+        while len(content) < size and (more := os.read(descriptor, size + 1 - len(content))):
+            content += more
+        if len(content) != size or _stamp(descriptor) != stamp:
             raise UnstableError
         return content
 
@@ -112,6 +134,6 @@ class Files:
         return changed < self._clock.now().timestamp() - _SETTLED_AFTER.total_seconds()
 
 
-def _stamp(stream: BinaryIO) -> Stamp:
-    status = os.fstat(stream.fileno())
+def _stamp(descriptor: int) -> Stamp:
+    status = os.fstat(descriptor)
     return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)

@@ -149,7 +149,8 @@ class DirectorySource:
             raise SourceError(f"There is no directory {top}.", hint="Create it, or set --path to another one.")
         try:
             single = [] if self._path == PROJECT_FILE else [self._path]
-            entries = [self._manifest(path) for path in (sorted(self._walk(top, 0)) if top.is_dir() else single)]
+            with self._files.scan():
+                entries = [self._manifest(path) for path in (sorted(self._walk(top, 0)) if top.is_dir() else single)]
             project = self._project()
         except OSError as error:
             raise SourceError(f"{error.filename or top} can't be read: {error.strerror}.") from error
@@ -193,8 +194,6 @@ class DirectorySource:
     def _manifest(self, path: str) -> ManifestFile | RefusedFile:
         if not is_text(path):
             return RefusedFile(path=printable(path), message="The file name of a manifest must be UTF-8.")
-        if not self._follow_links and os.path.islink(f"{self._root}/{native(path)}"):  # noqa: PTH114, faster than a Path
-            return RefusedFile(path=path, message=_LINK)
         previous = self._manifests.get(path)
         try:
             version = self._files.check(path)
@@ -202,6 +201,8 @@ class DirectorySource:
                 self._files.invalidate(path)
                 version = self._files.check(path)
         except OSError as error:
+            if not self._follow_links and os.path.islink(f"{self._root}/{native(path)}"):  # noqa: PTH114, never raises
+                return RefusedFile(path=path, message=_LINK)
             if (missing_resource := shortage(error, with_disk=False)) is not None:
                 raise SourceError(f"{path} can't be read: {missing_resource}.") from error
             return RefusedFile(path=path, message=_refusal(error))

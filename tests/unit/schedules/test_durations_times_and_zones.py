@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.errors import ScheduleError
-from controller.schedules import parse_duration, parse_natural_duration, parse_natural_schedule, parse_time, zone
+from controller.schedules import parse_duration, parse_time, zone
+from controller.schedules.natural_language import parse_natural_duration, parse_natural_schedule
 from controller.schedules.parsing import zone as cached_zone
 
 

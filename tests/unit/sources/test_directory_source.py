@@ -359,3 +359,30 @@ def test_each_observation_releases_its_files(tmp_path: Path) -> None:
     for _ in range(20):
         source.read(source.observe())
     assert open_files() <= before
+
+
+def test_a_scan_opens_a_folder_once_for_all_of_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {f"deployments/{folder}/{index}.yaml": "1" for folder in "ab" for index in range(5)})
+    (tmp_path / "deployments/a/link.yaml").symlink_to("../b/0.yaml")
+    opened: list[str] = []
+    open_file = os.open
+
+    def count(path: str, *arguments: int, **options: int) -> int:
+        opened.append(str(path))
+        return open_file(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", count)
+    assert len(paths(source_of(tmp_path))) == 11
+    own = [path for path in opened if not path.startswith("/proc/")]
+    through_the_link = [str(tmp_path), "deployments", "a", "link.yaml", "b", "0.yaml"]
+    folders = [str(tmp_path), "deployments", "a", str(tmp_path), "deployments", "b"]
+    assert len(own) <= 10 + len(folders) + len(through_the_link) + 1
+    assert not {path for _, path in open_files() if path.startswith(str(tmp_path))}
+
+
+def test_a_folder_below_a_link_is_read_where_links_are_followed(tmp_path: Path) -> None:
+    write(tmp_path, {"real/a.yaml": "1", "real/b.yaml": "2"})
+    (tmp_path / "deployments").symlink_to("real")
+    assert paths(source_of(tmp_path)) == ["deployments/a.yaml", "deployments/b.yaml"]
+    source = DirectorySource(tmp_path, path="deployments", follow_links=False)
+    assert list(refusals(source)) == ["deployments"]
