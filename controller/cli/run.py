@@ -144,13 +144,14 @@ def run(location: Location, once: bool, log_format: Any, prebuild: bool, plain: 
     It follows a repository. Ctrl-C or SIGTERM stops it; flows that are running continue, and the next controller takes
     them over.
     """
-    from controller import logs
+    from controller import c_heap, logs
     from controller.app.stop_signal import StopSignal
     from controller.cli.command_server import CommandServer
     from controller.runs.orphan_reaper import leave_reaper_behind
     from controller.settings import drop_git_variables, is_debugging
 
     leave_reaper_behind()
+    c_heap.share_one_heap()
     drop_git_variables()
     is_live = has_screen() and log_format is None and not once
     server = None if once else CommandServer(location)

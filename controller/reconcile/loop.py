@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import datetime, timedelta
 
+from controller import c_heap
 from controller.backoff import Backoff
 from controller.clock import Clock
 from controller.errors import ControllerError, ResourceError, StateLostError, StoppingError
@@ -179,6 +180,7 @@ class Loop:
         with self._lock:
             served, self._requests = self._requests[:count], self._requests[count:]
         _resolve(served, outcome)
+        c_heap.return_free_memory()
 
     def _record(self, outcome: PassResult | ControllerError, seconds: float) -> None:
         now = self._clock.now()

@@ -14,7 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from controller import c_heap
 from controller.api.http.credentials import Credentials
+from controller.api.http.lean_import import lean_import
 from controller.api.http.sockets import bind_address, bind_path
 from controller.errors import ControllerError, UsageError
 from controller.listen_settings import Listen
@@ -168,7 +170,9 @@ class HttpServer:
     def _serve(self) -> None:
         try:
             if self._wait_for_connection():
-                self._server = self._create_server()
+                with lean_import():
+                    self._server = self._create_server()
+                c_heap.return_free_memory()
                 asyncio.run(self._serve_requests())
         except ControllerError as error:
             log.error("The HTTP server did not start", extra={"reason": error.reason, "error": error.message})
