@@ -181,15 +181,8 @@ class Controller:
             has_deployment_series=self._settings.notifications.has_deployment_metrics,
         )
         standing = None if self._leading is None else Standing(role=Role.LEADER)
-        self._web = Web(
-            self._settings,
-            self.state,
-            self._source,
-            self._operations,
-            lambda: standing,
-            parts,
-            cluster=self._execution.cluster,
-        )
+        arguments = (self._settings, self.state, self._source, self._operations, lambda: standing, parts)
+        self._web = Web(*arguments, cluster=self._execution.cluster)
 
     def check(self) -> None:
         """Check the settings against the source before the controller starts.

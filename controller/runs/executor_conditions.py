@@ -1,8 +1,9 @@
 """Records the condition `ExecutorReady` of each executor, and an event when a cluster is lost or answers again.
 
-Used by the engine's thread. The conditions follow from requests that the executors send in any case.
+Used by the engine's thread. The executors say when they are ready: they send the requests.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from controller.clock import Clock
@@ -20,18 +21,28 @@ class ExecutorConditions:
         self._clock = clock
         self._executors = executors
         self._recorded: dict[str, ExecutorStatus] | None = None
+        self._readiness: dict[str, Readiness] = {}
 
     def record(self) -> None:
-        """Record the conditions that have changed since the last call. Raises StateError."""
+        """Record the conditions that have changed since the last call. The engine calls it in every turn.
+
+        Raises StateError.
+        """
+        readiness = self._executors.readiness
+        if readiness == self._readiness:
+            return
         if self._recorded is None:
             with self._store.read() as tx:
                 self._recorded = executor_records.find_all(tx)
-        before, readiness = self._recorded, self._executors.readiness
+        before = self._recorded
         known = before if before.keys() == readiness.keys() else {}  # a controller with other executors wrote them
         now = self._clock.now()
         after = {name: _status(name, each, known.get(name), now) for name, each in readiness.items()}
-        if after == before:
-            return
+        if after != before:
+            self._write(before, after, now)
+        self._readiness = readiness
+
+    def _write(self, before: Mapping[str, ExecutorStatus], after: dict[str, ExecutorStatus], now: datetime) -> None:
         changes = (_event(before.get(name), status, now) for name, status in after.items())
         with self._store.write() as tx:
             executor_records.replace_all(tx, after.values())

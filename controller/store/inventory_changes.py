@@ -5,7 +5,7 @@ Each transaction that changes the inventory uses the next number. Used by `inven
 
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, delete, func, insert, literal, select, union_all
+from sqlalchemy import Integer, bindparam, delete, func, insert, literal_column, select, union_all
 
 from controller.store.prepared import Prepared
 from controller.store.schema import inventory, renames
@@ -16,12 +16,12 @@ OLD_NAMES = 1000
 _FIND_CHANGED = Prepared(
     union_all(
         *(
-            select(name.label("name"), change.label("change"), literal(is_old).label("is_old_name")).where(
-                project == bindparam("of_project"), change > bindparam("since")
-            )
+            select(
+                name.label("name"), change.label("change"), literal_column(is_old, Integer).label("is_old_name")
+            ).where(project == bindparam("of_project"), change > bindparam("since"))
             for project, name, change, is_old in (
-                (inventory.c.project, inventory.c.name, inventory.c.change, 0),
-                (renames.c.project, renames.c.old_name, renames.c.change, 1),
+                (inventory.c.project, inventory.c.name, inventory.c.change, "0"),
+                (renames.c.project, renames.c.old_name, renames.c.change, "1"),
             )
         )
     )
