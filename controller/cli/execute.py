@@ -12,7 +12,7 @@ from controller.cli.help_pages import Command
 from controller.cli.json_output import json_text, print_json
 from controller.cli.parameter_arguments import read_parameters
 from controller.clock import SystemClock
-from controller.errors import ControllerError, UsageError, unknown_deployment
+from controller.errors import ControllerError, UsageError
 from controller.model.names import is_name
 from controller.settings import Location, UvSettings
 from controller.text import visible_lines
@@ -120,7 +120,7 @@ def _flow_deployment(location: Location, flow: str) -> "Deployment":
 
 
 def _declared_deployment(location: Location, name: str, render_python: bool) -> "Deployment":
-    from controller.cli.manifest_files import Target, read_manifests
+    from controller.cli.manifest_files import Target, read_manifests, unknown_name
     from controller.cli.validate import execute_python_specs
 
     targets = [Target(location.directory, location.path)]
@@ -131,7 +131,7 @@ def _declared_deployment(location: Location, name: str, render_python: bool) -> 
     if name not in desired.declared_names and is_flow_file(name):
         raise UsageError(f"There is no file and no deployment {name}.", hint=_FLOW_HINT)
     if name not in desired.declared_names:
-        raise unknown_deployment(name, desired.declared_names)
+        raise unknown_name(name, desired)
     error = next((finding for finding in desired.findings if finding.deployment == name), None)
     details = "" if error is None else f": {error}"
     raise UsageError(f"Deployment {name} is not valid{details}.", hint="See `controller validate`.")
