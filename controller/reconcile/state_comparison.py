@@ -69,7 +69,7 @@ def _project_of(store: Store, status: SourceStatus | None) -> str | None:
 def _with_specs(
     result: Preview, source: Source, applied: str | None, recorded: Mapping[str, InventoryEntry]
 ) -> Preview:
-    """Add the Python specs that change. The deployments of the others count as unchanged, and are not kept in doubt."""
+    """Add the Python specs that change. The deployments of unchanged specs are unchanged."""
     specs = unexecuted_specs(result.findings)
     if not specs:
         return result
