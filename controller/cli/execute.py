@@ -1,5 +1,6 @@
 """`controller execute`: run a flow in the foreground, without a controller. No run is recorded."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -60,7 +61,9 @@ def execute(
         raise UsageError("execute runs the files on disk; remove --ref.")
     if is_bare(location.directory):
         message = f"execute runs the files on disk, but {location.repo} is a bare repository, which has none."
-        raise UsageError(message, hint=f"Clone it, and run execute in the clone: git clone {location.repo}")
+        raise UsageError(
+            message, hint=f"Clone it, and run execute in the clone: git clone {shlex.quote(str(location.repo))}"
+        )
     overrides = read_parameters(pairs, params)
     is_flow = is_flow_file(flow) and not (is_name(flow) and _flow_file(location, flow) is None)
     deployment = _flow_deployment(location, flow) if is_flow else _declared_deployment(location, flow, render_python)
