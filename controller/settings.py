@@ -127,15 +127,15 @@ def locate(
         repo=root,
         path=_relative(path, root),
         ref=ref,
-        state_dir=_state_directory(state_dir, root) if state_dir is not None else default_state_directory(root),
+        state_dir=_state_directory(state_dir) if state_dir is not None else default_state_directory(root),
         environment=environment or None,
     )
 
 
-def _state_directory(path: str, root: Path | None) -> Path:
+def _state_directory(path: str) -> Path:
     """Return the path of `--state-dir`. Raises UsageError for the top of a repository: git would ignore all of it."""
     directory = Path(path).absolute()
-    if Path(os.path.normpath(directory)) == root or (directory / ".git").exists():
+    if (directory / ".git").exists():
         raise UsageError(
             f"--state-dir {directory} is the top of a repository.",
             hint="Choose a directory of its own for the state, or leave out --state-dir.",
@@ -170,7 +170,7 @@ def _locate_remote(
         repo=url,
         path=_relative(path, url),
         ref=ref,
-        state_dir=_state_directory(state_dir, None) if state_dir is not None else states / url.directory_name,
+        state_dir=_state_directory(state_dir) if state_dir is not None else states / url.directory_name,
         environment=environment,
     )
 

@@ -35,7 +35,8 @@ def create_deployment(location: Location, file: Path, *, replace: bool) -> int:
     if not path.is_file():
         raise UsageError(f"{file} does not exist or is not a file.")
     if not path.resolve().is_relative_to(root):
-        raise UsageError(f"{file} is not in the repository {root}.", hint="Use --repo to select another repository.")
+        hint = f"Copy it into the repository first: cp {shlex.quote(str(file))} {shlex.quote(f'{root}/')}"
+        raise UsageError(f"{file} is not in the repository {root}.", hint=hint)
     own = path.resolve().relative_to(root).as_posix()
     target = _target(own, location)
     manifest = _manifest(root, own)

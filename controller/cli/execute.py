@@ -1,5 +1,6 @@
 """`controller execute`: run a flow in the foreground, without a controller. No run is recorded."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from controller.cli.help_pages import Command
 from controller.cli.json_output import json_text, print_json
 from controller.cli.parameter_arguments import read_parameters
 from controller.clock import SystemClock
-from controller.errors import ControllerError, UsageError, unknown_deployment
+from controller.errors import ControllerError, UsageError
 from controller.model.names import is_name
 from controller.settings import Location, UvSettings
 from controller.text import visible_lines
@@ -60,7 +61,9 @@ def execute(
         raise UsageError("execute runs the files on disk; remove --ref.")
     if is_bare(location.directory):
         message = f"execute runs the files on disk, but {location.repo} is a bare repository, which has none."
-        raise UsageError(message, hint=f"Clone it, and run execute in the clone: git clone {location.repo}")
+        raise UsageError(
+            message, hint=f"Clone it, and run execute in the clone: git clone {shlex.quote(str(location.repo))}"
+        )
     overrides = read_parameters(pairs, params)
     is_flow = is_flow_file(flow) and not (is_name(flow) and _flow_file(location, flow) is None)
     deployment = _flow_deployment(location, flow) if is_flow else _declared_deployment(location, flow, render_python)
@@ -120,7 +123,7 @@ def _flow_deployment(location: Location, flow: str) -> "Deployment":
 
 
 def _declared_deployment(location: Location, name: str, render_python: bool) -> "Deployment":
-    from controller.cli.manifest_files import Target, read_manifests
+    from controller.cli.manifest_files import Target, read_manifests, unknown_name
     from controller.cli.validate import execute_python_specs
 
     targets = [Target(location.directory, location.path)]
@@ -131,7 +134,7 @@ def _declared_deployment(location: Location, name: str, render_python: bool) -> 
     if name not in desired.declared_names and is_flow_file(name):
         raise UsageError(f"There is no file and no deployment {name}.", hint=_FLOW_HINT)
     if name not in desired.declared_names:
-        raise unknown_deployment(name, desired.declared_names)
+        raise unknown_name(name, desired)
     error = next((finding for finding in desired.findings if finding.deployment == name), None)
     details = "" if error is None else f": {error}"
     raise UsageError(f"Deployment {name} is not valid{details}.", hint="See `controller validate`.")

@@ -9,7 +9,7 @@ from controller.cli import complete, options, state_access
 from controller.cli.help_pages import Command
 from controller.cli.json_output import print_json
 from controller.clock import SystemClock
-from controller.errors import NoStateError, unknown_deployment
+from controller.errors import NoStateError
 from controller.settings import Location
 
 if TYPE_CHECKING:
@@ -50,9 +50,9 @@ def _read(location: Location, name: str | None) -> "GraphView":
         with suppress(NoStateError), state_access.read_state_if_any(location) as tx:
             if tx is not None:
                 return read_graph(tx, SystemClock().now(), name)
-    from controller.cli.manifest_files import Target, read_desired_state
+    from controller.cli.manifest_files import Target, read_desired_state, unknown_name
 
     desired = read_desired_state([Target(location.directory, location.path)], location)
     if name is not None and name not in desired.deployments:
-        raise unknown_deployment(name, desired.declared_names)
+        raise unknown_name(name, desired)
     return declared_graph(desired.deployments.values(), name)

@@ -1,5 +1,6 @@
 """`controller init`: write a small example repository to start from."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -80,7 +81,7 @@ def init(directory: Path, output: str) -> None:
             (directory / name).write_text(content, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"Cannot write {error.filename}: {error.strerror}.") from error
-    is_new = not is_git_repository(enclosing_repository(directory.absolute()))
+    is_new = not is_git_repository(enclosing_repository(directory.resolve()))
     if is_new:
         _start_repository(directory, list(files))
     _print_result(directory, list(files), output, is_committed=is_new)
@@ -88,8 +89,6 @@ def init(directory: Path, output: str) -> None:
 
 def _start_repository(directory: Path, files: list[str]) -> None:
     """Commit the files to a new repository. Raises SourceError with the remaining steps as a hint; the files stay."""
-    import shlex
-
     from controller.settings import drop_git_variables
     from controller.sources.git import start_repository
 
@@ -114,4 +113,5 @@ def _print_result(directory: Path, files: list[str], output: str, *, is_committe
         click.echo(f"committed the files to a new git repository in {directory}")
     else:
         click.echo("commit the files to apply the deployment")
-    click.echo(f"\nNow:  controller run --repo {directory}\nThen: controller trigger hello --repo {directory} --wait")
+    repo = f"--repo {shlex.quote(str(directory))}"
+    click.echo(f"\nNow:  controller run {repo}\nThen: controller trigger hello {repo} --wait")

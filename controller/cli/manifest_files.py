@@ -8,15 +8,17 @@ from pathlib import Path
 
 from controller.cli.parallel_map import count_processes, parallel_map
 from controller.clock import SystemClock
-from controller.errors import UsageError
+from controller.errors import NotFoundError, UsageError, unknown_deployment
 from controller.git_directory import is_git_repository
 from controller.manifests.reader import DesiredState, ManifestReader
+from controller.manifests.rendered_specs import unexecuted_specs
 from controller.model.findings import Finding, by_place, refusal_finding
 from controller.model.snapshots import PROJECT_FILE, ManifestFile, Snapshot
 from controller.records import dataclass
 from controller.settings import Location, enclosing_repository
 from controller.sources.directory.source import DirectorySource
 from controller.sources.source import Source
+from controller.text import closest
 
 Render = Callable[[Source], Source]
 
@@ -97,6 +99,16 @@ def read_manifests(
         _merge([reading.desired for reading in readings]),
         {path: text for reading in readings for path, text in reading.contents.items() if counts[path] == 1},
     )
+
+
+def unknown_name(name: str, desired: DesiredState) -> NotFoundError:
+    """Return the error for a name that no manifest declares. Its hint names a Python spec that was not executed."""
+    error = unknown_deployment(name, desired.declared_names)
+    spec = min(unexecuted_specs(desired.findings), default=None)
+    if spec is None or closest(name, desired.declared_names):
+        return error
+    hint = f"{spec} was not executed: `controller execute` and `controller validate` do that with --render-python."
+    return NotFoundError(error.message, hint=hint)
 
 
 def _read_root(

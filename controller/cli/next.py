@@ -156,10 +156,12 @@ def _deployment_times(location: Location, name: str, after: str | None, timezone
                 start = _instant(after, local)
                 times = fire_times(tx, name, start, count)
                 return _fires(find_deployment(tx, name), start, times, local)
-    from controller.cli.manifest_files import Target, read_desired_state
+    from controller.cli.manifest_files import Target, read_desired_state, unknown_name
 
     desired = read_desired_state([Target(location.directory, location.path)], location)
     deployment = desired.deployments.get(name)
+    if name not in desired.declared_names:
+        raise unknown_name(name, desired)
     local = chosen or (None if deployment is None else common_zone(deployment))
     start = _instant(after, local)
     return _fires(deployment, start, declared_fire_times(desired, name, start, count), local)

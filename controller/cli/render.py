@@ -40,7 +40,7 @@ def render(location: Location, name: str | None, output: str) -> int:
 
 def _select(desired: "DesiredState", name: str | None) -> "tuple[list[Deployment], list[Finding]]":
     """Return the deployments to print and the errors to report. Raises NotFoundError for an undeclared name."""
-    from controller.errors import unknown_deployment
+    from controller.cli.manifest_files import unknown_name
     from controller.model.findings import Severity
 
     errors = [finding for finding in desired.findings if finding.severity is Severity.ERROR]
@@ -50,7 +50,7 @@ def _select(desired: "DesiredState", name: str | None) -> "tuple[list[Deployment
     if deployment is not None:
         return [deployment], []
     if name not in desired.declared_names:
-        raise unknown_deployment(name, desired.declared_names)
+        raise unknown_name(name, desired)
     return [], [finding for finding in errors if finding.deployment == name] or errors
 
 

@@ -1,6 +1,7 @@
 """`controller runs`: list runs, show one run, print its output; the actions on a run are in `cli.run_actions`."""
 
 import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -213,7 +214,7 @@ def _check_place(run: "RunDetail", directory: Path) -> None:
         return
     from controller.model.hosts import directory_of, host_of
 
-    state_dir = Path(directory_of(place)).parent
+    state_dir = shlex.quote(str(Path(directory_of(place)).parent))
     raise NotFoundError(
         f"The log of run {run.id} is not in {directory}.",
         hint=f"It is on host {host_of(place)}: use --state-dir {state_dir} there, or open the run in the dashboard.",

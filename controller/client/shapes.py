@@ -124,6 +124,7 @@ __all__ = [
     "SettingsProblem",
     "Severity",
     "Source",
+    "SpecChange",
     "StateUsage",
     "Status",
     "StatusSummary",
@@ -1131,7 +1132,8 @@ class Plan(TypedDict):
     not be read. `python` are the deployments whose packages change, as far as that is known without an index.
     `graph` are the dependencies between deployments, and on files and webhooks, that change. `holidays` are the
     deployments whose fire times move with the installed version of the `holidays` package. `commit` is that of the
-    head, None for a directory.
+    head, None for a directory. `specs` are the Python specs that change and were not executed, so that the plan
+    lacks the changes of their deployments.
     """
 
     base: str | None
@@ -1152,6 +1154,7 @@ class Plan(TypedDict):
     commit: Commit | None
     graph: list[EdgeChange]
     holidays: list[HolidayChange]
+    specs: list[SpecChange]
 
 
 class PythonChange(TypedDict):
@@ -1412,6 +1415,13 @@ class Source(TypedDict):
     watch_problem: str | None
     environment: str | None
     project: str | None
+
+
+class SpecChange(TypedDict):
+    """A Python spec that was not executed; `action` is `added`, `changed` or `removed`."""
+
+    action: str
+    file: str
 
 
 class StateUsage(TypedDict):

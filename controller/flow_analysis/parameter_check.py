@@ -81,9 +81,10 @@ class _Call:
         return problems
 
     def _unknown_parameter(self, name: str) -> ParameterProblem:
+        shown = shorten(name) or "''"
         return ParameterProblem(
             code=ParameterCode.UNKNOWN,
-            message=f"{shorten(self._name) or 'the flow'} has no parameter {shorten(name)}",
+            message=f"{shorten(self._name) or 'the flow'} has no parameter {shown}",
             path=(name,),
             hint=suggest_name(name, self._name or "the flow", list(self._ordinary)),
         )

@@ -9,6 +9,7 @@ import unicodedata
 from controller.manifests.parameter_references import find_errors
 from controller.manifests.validation_context import ValidationContext
 from controller.model.findings import Severity
+from controller.schedules.messages import quote
 from controller.text import shorten
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -93,7 +94,7 @@ def _check_secrets(context: ValidationContext) -> None:
 def _check_variable(context: ValidationContext, path: tuple[str, str], value: object) -> None:
     name = path[-1]
     if not _VARIABLE.fullmatch(name):
-        message = f"{shorten(name)} is not a valid environment variable name"
+        message = f"{quote(name)} is not a valid environment variable name"
         hint = "use letters, digits and underscores, starting with a letter or underscore"
         context.add("InvalidVariable", message, path, hint=hint, at_key=True)
     elif _FORBIDDEN.fullmatch(name):

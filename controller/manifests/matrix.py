@@ -260,7 +260,11 @@ def _check_names(root: Node, combinations: list[Combination], roots: tuple[Node,
         name = document.value.get("name")
         other = first.setdefault(fold_name(name), index) if isinstance(name, str) else index
         if other != index:
-            message = f"{_spell(combinations[other])} and {_spell(combinations[index])} both get the name {name}"
+            both = f"{_spell(combinations[other])} and {_spell(combinations[index])}"
+            earlier = roots[other].value["name"]
+            message = f"{both} both get the name {name}"
+            if earlier != name:
+                message = f"{both} get names that differ only in case: {earlier} and {name}"
             unused = [key for key in combinations[index] if f"{{{key}}}" not in str(root.value["name"])]
             differing = [key for key in unused if not _is_same_in(key, combinations[other], combinations[index])]
             hint = f"add {{{differing[0]}}} to the name" if differing else "change the name, or one of the values"

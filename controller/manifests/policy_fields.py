@@ -26,6 +26,7 @@ from controller.model.policies import (
 from controller.text import did_you_mean, shorten
 
 _SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,6})?)\s*(B|[KMGT]iB|[kKMGT]B)?", re.ASCII)
+_LOOSE_SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,6})?)\s*([kmgt])(i?b?|bytes)", re.ASCII | re.IGNORECASE)
 _UNITS = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _UNITS |= {"kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _MIN_SIZE, _MAX_SIZE = 2**20, 2**46
@@ -147,5 +148,15 @@ def _bytes(context: ValidationContext, path: Path, value: str | float) -> int | 
     if _MIN_SIZE <= size <= _MAX_SIZE:
         return size
     message = f"{shorten(str(value))} is not a size between 1MiB and 64TiB"
-    context.add("InvalidSize", message, path, hint="write a number of bytes, or a size such as 512MiB, 1GiB or 2GB")
+    context.add("InvalidSize", message, path, hint=_size_hint(str(value)))
     return None
+
+
+def _size_hint(text: str) -> str:
+    """Return the hint for a size; for one with a unit as in Kubernetes or in lower case, the same one with ours."""
+    match = _LOOSE_SIZE.fullmatch(text.strip())
+    if match is not None:
+        unit = f"{match[2].upper()}{'iB' if match[3].lower().startswith('i') else 'B'}"
+        if unit in _UNITS and _MIN_SIZE <= float(match[1]) * _UNITS[unit] <= _MAX_SIZE:
+            return f"write {match[1]}{unit}"
+    return "write a number of bytes, or a size such as 512MiB, 1GiB or 2GB"

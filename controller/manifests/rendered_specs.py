@@ -6,11 +6,12 @@ YAML apply, because the documents go through the same builder. Positions are tho
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from controller.manifests.yaml.loader import Loaded, load
 from controller.manifests.yaml.nodes import Document, Node, Position, Problem
-from controller.model.findings import Severity
+from controller.model.findings import Finding, Severity
 from controller.model.snapshots import RENDERED
 
 NOT_RENDERED = "PythonNotRendered"
@@ -25,7 +26,7 @@ def load_rendered(content: bytes) -> Loaded:
                     code="PythonNotRendered",
                     message="this Python spec was not executed, so its deployments are unknown",
                     place=Position(1, 1),
-                    hint="pass --render-python to execute it, if you trust it like any program that you run",
+                    hint="`controller validate --render-python` executes it, if you trust it like any other program",
                     severity=Severity.WARNING,
                 ),
             )
@@ -43,6 +44,11 @@ def load_rendered(content: bytes) -> Loaded:
         documents=tuple(document for part in parts for document in part.documents),
         problems=tuple(problem for part in parts for problem in part.problems),
     )
+
+
+def unexecuted_specs(findings: Iterable[Finding]) -> frozenset[str]:
+    """Return the Python specs that were not executed."""
+    return frozenset(finding.file for finding in findings if finding.code == NOT_RENDERED)
 
 
 def _hint(message: str) -> str | None:

@@ -5,6 +5,7 @@
 
 import posixpath
 
+from controller.manifests.command_checks import yaml_word
 from controller.manifests.field_rules import has_control
 from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Path
@@ -78,7 +79,9 @@ def path_inside(context: ValidationContext, place: Path, path: str, folder: str)
     """
     if "\\" in path or has_control(path) or path != path.strip():
         message = "a path must use `/` and must not have control characters or surrounding spaces"
-        context.add("InvalidFlow" if place[0] in ("flow", "flow_location") else "InvalidValue", message, place)
+        code = "InvalidFlow" if place[0] in ("flow", "flow_location") else "InvalidValue"
+        plain = path.replace("\\", "/").strip()
+        context.add(code, message, place, hint=None if has_control(plain) else f"write the path as {yaml_word(plain)}")
         return None
     if path.startswith("/"):
         base = "this file" if place[0] == "flow_location" else "the repository root"

@@ -12,6 +12,7 @@ from typing import Any
 from controller.manifests.command_checks import as_list, yaml_word
 from controller.manifests.foreign_keys import default_hint, foreign_key_hint, foreign_type_hint, stands_for
 from controller.manifests.misplaced_keys import misplaced_key_hint
+from controller.manifests.word_hints import word_hint
 from controller.manifests.yaml.nodes import Node, Path, Position, Problem, kind_of
 from controller.model.names import NAME_PATTERN, name_hint
 from controller.records import dataclass
@@ -50,32 +51,10 @@ _PATTERNS = {
 _BOUNDS = {"minimum": "at least", "maximum": "at most", "exclusiveMinimum": "more than"}
 _ABSOLUTE_PATHS = frozenset({"interpreter", "path"})
 _NO_PYTHON = "remove it: a deployment without `python` runs with the Python environment of the controller"
-_TROUBLES = {
-    "fail": "did you mean failed?",
-    "failure": "did you mean failed?",
-    "failures": "did you mean failed?",
-    "error": "did you mean failed?",
-    "timeout": "did you mean timed_out?",
-    "success": "successful runs are not reported: write recovered, or heartbeat: URL to report each run",
-    "succeeded": "successful runs are not reported: write recovered, or heartbeat: URL to report each run",
-    "all": "remove on: by default, all troubles of runs and deadlines are reported",
-}
-"""Hints for words in `on` of a notification rule."""
 _IGNORED = re.compile(r"(?:[._]|X-)([-\w]+)")
 """Keys that other programs ignore."""
 _OF_DOCUMENTS = frozenset({"name", "flow_location", "flow_name", "renamed_from", "environments"})
 """Keys of a deployment that defaults can't have."""
-_OUTCOMES = {
-    **dict.fromkeys(("success", "successful", "ok"), "did you mean succeeded?"),
-    **dict.fromkeys(("fail", "failure", "error", "crashed", "timed_out"), "did you mean failed?"),
-    **dict.fromkeys(("completed", "done", "ended", "always", "any", "all"), "did you mean finished?"),
-}
-"""Hints for words in `on` of an upstream deployment."""
-_SHIFTS = {
-    **dict.fromkeys(("previous", "prev", "before", "back", "backward", "backwards"), "write previous_business_day"),
-    **dict.fromkeys(("next", "after", "forward", "forwards", "following"), "write next_business_day"),
-}
-"""Hints for words in `shift` of a schedule."""
 _CONTEXT = "write letters, digits and punctuation, with single spaces between words"
 _DEPENDENCY_HINTS = {
     "skip_exit_code": 'remove it; a flow says that there is nothing to do with: raise Skip("reason")',
@@ -147,6 +126,8 @@ def _key_hint(key: str, fault: SchemaFault, root: Node, path: Path) -> str:
         hint = (is_mapping and did_you_mean(key, allowed_keys)) or default_hint(key, fault.instance, fault.defaults)
         if hint:
             return hint
+    if path[:1] == ("environments",) and set(allowed_keys) == {"defaults"}:
+        return "write the keys of a deployment under defaults"
     is_allowed = key.lower().replace("-", "_") in allowed_keys
     foreign = None if is_allowed else foreign_key_hint(path, key, fault.instance[key], root.value)
     if not path and not is_allowed and "flow" in allowed_keys:
@@ -184,9 +165,10 @@ def _choice(choices: list[str], expected: str, fault: SchemaFault, root: Node, p
         yield Problem(code="MissingKey", message=f"{expected} is required", place=place, path=path)
     for extra in present[1:]:
         message = f"{extra} conflicts with {present[0]}: use {expected}"
-        yield Problem(
-            code="ConflictingKeys", message=message, place=root.key_place((*path, extra)), path=(*path, extra)
-        )
+        place, first = root.key_place((*path, extra)), root.key_place((*path, present[0]))
+        is_inherited = (first.file, first.within) != (place.file, place.within)
+        hint = f"to replace {present[0]}, also write {present[0]}: null" if is_inherited else None
+        yield Problem(code="ConflictingKeys", message=message, place=place, path=(*path, extra), hint=hint)
 
 
 def _rank(place: Position) -> tuple[int, Position]:
@@ -319,12 +301,9 @@ def _not_in_enum(fault: SchemaFault, root: Node, path: Path) -> Iterator[Problem
     if not isinstance(fault.instance, str):
         return  # the wrong type is reported on its own
     words = list(fault.rule)
-    hints = _OUTCOMES if path[:1] == ("after",) else _TROUBLES
-    hint = did_you_mean(fault.instance, words) or hints.get(fault.instance.lower())
+    hint = word_hint(path, fault.instance) or did_you_mean(fault.instance, words)
     if path == ("on_silence",):
         hint = hint or _silence_hint(fault.instance)
-    if path[-1:] == ("shift",):
-        hint = _SHIFTS.get(fault.instance.lower(), hint)
     yield _invalid(root, path, f"{_label(path)} must be {join_or(words)}, not {quote(fault.instance)}", hint)
 
 

@@ -5,6 +5,7 @@ Checks change nothing. All of them are always made, even if some fail. `controll
 
 import os
 import resource
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -144,7 +145,9 @@ def _state(state: StateDirectory) -> Iterator[Check]:
     status = path.stat()
     mode = f"{status.st_mode & 0o777:03o}"
     if status.st_mode & 0o077:
-        yield Check(name="state", status="error", message=f"{path} has mode {mode}", hint=f"chmod 700 {path}")
+        yield Check(
+            name="state", status="error", message=f"{path} has mode {mode}", hint=f"chmod 700 {shlex.quote(str(path))}"
+        )
     elif status.st_uid != os.geteuid() and os.geteuid() != 0:
         yield Check(name="state", status="error", message=f"{path} belongs to user {status.st_uid}")
         pid = state.find_holder_pid()
@@ -152,7 +155,9 @@ def _state(state: StateDirectory) -> Iterator[Check]:
         yield Check(name="controller", status="ok", message=message)
         return
     elif not os.access(path, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
-        yield Check(name="state", status="error", message=f"{path} has mode {mode}", hint=f"chmod 700 {path}")
+        yield Check(
+            name="state", status="error", message=f"{path} has mode {mode}", hint=f"chmod 700 {shlex.quote(str(path))}"
+        )
         return
     else:
         yield Check(name="state", status="ok", message=str(path))

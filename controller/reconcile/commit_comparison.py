@@ -10,6 +10,7 @@ from datetime import datetime
 from controller.errors import PathNotFoundError, SourceError
 from controller.manifests.parse_cache import ParsedFiles
 from controller.manifests.reader import DesiredState, ManifestReader
+from controller.manifests.rendered_specs import unexecuted_specs
 from controller.model.deployments import Deployment
 from controller.model.names import fold_name
 from controller.model.snapshots import Code, ManifestFile, RefusedFile, Snapshot
@@ -20,6 +21,7 @@ from controller.reconcile.plan import make_plan
 from controller.reconcile.preview import EnvironmentPlan, Preview, preview
 from controller.reconcile.project_changes import declared_queues, project_changes, queue_changes
 from controller.reconcile.python_changes import PythonChange, python_changes
+from controller.reconcile.spec_changes import spec_changes
 from controller.records import dataclass
 from controller.sources.source import Source, find_commit
 
@@ -115,7 +117,7 @@ class _Commits:
         """Yield the plan for each environment that either commit declares, if the plan is not empty."""
         for name in sorted(self._declared):
             before, after = self._desired_states(name)
-            result = self._preview(before, after, name)
+            result = replace(self._preview(before, after, name), specs=())
             if not result.is_empty:
                 yield result.as_environment(name)
 
@@ -151,7 +153,9 @@ class _Commits:
         # A file that is invalid at both commits has no deployments in the inventory, but is not new either.
         earlier = () if self._base.snapshot is None else [file.path for file in self._base.snapshot.files]
         plan = make_plan(self._head.snapshot, after, recorded, earlier_files=earlier)
-        return preview(plan, base=self._base.revision, now=self._now, environment=environment)
+        specs = spec_changes(_specs(self._base, before), _specs(self._head, after))
+        result = preview(plan, base=self._base.revision, now=self._now, environment=environment)
+        return replace(result, specs=specs)
 
     def _without_case_renames(
         self, before: DesiredState, after: DesiredState, environment: str | None
@@ -179,6 +183,12 @@ class _Commits:
             del applied[refused.name]
             applied[active.name] = active
         return applied
+
+
+def _specs(commit: _Commit, state: DesiredState) -> dict[str, str]:
+    """Return the digests of the Python specs, which were not executed, by file."""
+    specs = unexecuted_specs(state.findings)
+    return {file.path: file.digest for file in (commit.snapshot.files if commit.snapshot else ()) if file.path in specs}
 
 
 def _same_files(base: _Commit, head: _Commit, changed: Collection[str] | None) -> frozenset[str]:

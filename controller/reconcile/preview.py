@@ -22,6 +22,7 @@ from controller.reconcile.holiday_changes import HolidayChange
 from controller.reconcile.plan import Plan, Update
 from controller.reconcile.project_changes import QueueChange
 from controller.reconcile.python_changes import PythonChange
+from controller.reconcile.spec_changes import SpecChange
 from controller.records import dataclass
 from controller.schedules import next_fire_times, zone
 
@@ -93,7 +94,8 @@ class Preview:
     `python` are the deployments whose packages change, as far as that is known without an index. `graph` are the
     dependencies between deployments, and on files and webhooks, that change. `holidays` are the deployments whose fire
     times move with the installed version of the `holidays` package.
-    `commit` is that of the head, None for a directory.
+    `commit` is that of the head, None for a directory. `specs` are the Python specs that change and were not executed,
+    so that the plan lacks the changes of their deployments.
     """
 
     base: str | None
@@ -114,12 +116,13 @@ class Preview:
     commit: Commit | None = None
     graph: tuple[EdgeChange, ...] = ()
     holidays: tuple[HolidayChange, ...] = ()
+    specs: tuple[SpecChange, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether the plan changes nothing in any environment, and nothing is invalid."""
         parts = (self.changes, self.environments, self.queues, self.project, self.code, self.python, self.holidays)
-        return not (any(parts) or self.summary.invalid)
+        return not (any(parts) or self.specs or self.summary.invalid)
 
     def as_environment(self, name: str) -> EnvironmentPlan:
         """Return the same plan as an entry of `environments`."""

@@ -9,6 +9,7 @@ from controller.manifests.build import build_deployment
 from controller.manifests.flow_references import Flows, ModuleCache
 from controller.manifests.python_requests import RequirementsError, read_request
 from controller.manifests.reader import DesiredState, ManifestReader
+from controller.manifests.rendered_specs import unexecuted_specs
 from controller.model.python_environments import PythonRequest
 from controller.model.queues import EVERYTHING
 from controller.model.snapshots import Code
@@ -19,6 +20,7 @@ from controller.reconcile.plan import make_plan
 from controller.reconcile.preview import Preview, preview
 from controller.reconcile.project_changes import project_changes, queue_changes
 from controller.reconcile.python_changes import PythonChange, python_changes
+from controller.reconcile.spec_changes import changed_specs
 from controller.sources.source import Source, find_commit
 from controller.state_url import StateUrl
 from controller.store import Store, holiday_records, inventory, queues, runs, source_status
@@ -49,6 +51,7 @@ def plan_against_state(store: Store, source: Source, environment: str | None, no
     staying = [entry for name, entry in recorded.items() if name not in deleted]
     moved = holiday_changes(holidays, staying, now)
     result = replace(result, commit=find_commit(source, revision), holidays=moved)
+    result = _with_specs(result, source, applied, recorded)
     if applied is None:
         return result
     if desired.limits is not None:
@@ -61,6 +64,27 @@ def _project_of(store: Store, status: SourceStatus | None) -> str | None:
     if isinstance(store.place, StateUrl):
         return store.place.project
     return None if status is None else status.project_name
+
+
+def _with_specs(
+    result: Preview, source: Source, applied: str | None, recorded: Mapping[str, InventoryEntry]
+) -> Preview:
+    """Add the Python specs that change. The deployments of unchanged specs are unchanged."""
+    specs = unexecuted_specs(result.findings)
+    if not specs:
+        return result
+    try:
+        is_same = applied is None or result.head == applied
+        changed = () if is_same else source.changed_files(result.head, str(applied))
+    except SourceError:
+        changed = None
+    changes = changed_specs(specs, None if applied is None else changed, {entry.file for entry in recorded.values()})
+    files = {name: entry.file for name, entry in recorded.items()}
+    kept = tuple(kept for kept in result.kept if files[kept.deployment] not in specs)
+    differing = {change.file for change in changes}
+    unchanged = sum(files[kept.deployment] in specs - differing for kept in result.kept)
+    summary = replace(result.summary, unchanged=result.summary.unchanged + unchanged)
+    return replace(result, specs=changes, kept=kept, summary=summary)
 
 
 def _with_code(

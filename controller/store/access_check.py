@@ -85,7 +85,8 @@ def check_repository(owner: str, location: Location) -> None:
     if not is_of_repository(owner, location) and not has_moved(owner, location):
         raise UsageError(
             f"The {name_state(location)} belongs to the repository {owner}, not to {location.repo}.",
-            hint=f"Add --repo {owner} to read the state of that one, or choose another {state_option(location)}.",
+            hint=f"Add --repo {shlex.quote(owner)} to read the state of that one, or choose another"
+            f" {state_option(location)}.",
         )
 
 

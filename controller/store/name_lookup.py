@@ -16,7 +16,7 @@ from controller.store import commits, events, inventory, source_status
 from controller.store.run_search import run_tags
 from controller.store.schema import events as events_table
 from controller.store.schema import inventory as inventory_table
-from controller.store.schema import occurrences, runs
+from controller.store.schema import occurrences, renames, runs
 from controller.store.store import Transaction
 from controller.text import closest
 from controller.time_format import format_time
@@ -109,10 +109,20 @@ def _finding(tx: Transaction, name: str) -> Finding | None:
     return next((finding for finding in errors if finding.deployment == name), None)
 
 
+def _was_renamed(tx: Transaction, name: str) -> bool:
+    is_name = (renames.c.project == tx.project, renames.c.old_name == name)
+    return tx.connection.execute(select(renames.c.old_name).where(*is_name)).first() is not None
+
+
 def _unknown_name_error(tx: Transaction, name: str, others: Iterable[str]) -> NotFoundError:
     source = source_status.find(tx)
     declared = () if source is None else (finding.deployment for finding in source.findings)
-    names = {*inventory.entries(tx), *filter(None, declared), *others}
+    entries = inventory.entries(tx)
+    successor = next((new for new, entry in entries.items() if entry.document.get("renamed_from") == name), None)
+    if successor is not None and _was_renamed(tx, name):
+        message = f"There is no deployment {name!r}: it was renamed to {successor}."
+        return NotFoundError(message, hint=f"Use {successor}, which has its history.")
+    names = {*entries, *filter(None, declared), *others}
     error = unknown_deployment(name, sorted(names))
     if error.hint is not None and error.hint.startswith("Did you mean"):
         return error

@@ -155,6 +155,10 @@ def _other_changes(view: Preview) -> Iterator[str]:
         yield f"~ code of {_name_list(names)} changed: {', '.join(files)}"
     yield from _python_lines(view.python)
     yield from holiday_lines(view.holidays)
+    yield from (
+        f"! Python spec {spec.file} {spec.action}: its deployments are not compared, because plan executes no specs"
+        for spec in view.specs
+    )
     yield from _graph_lines(view)
     yield from (f"! the imports of {unread.file} were not followed: {unread.reason}" for unread in view.unread)
 
@@ -299,6 +303,7 @@ def _all_counts(view: Preview) -> str:
             (view.code, "deployment's code", "deployments' code"),
             (view.python, "deployment's packages", "deployments' packages"),
             (view.holidays, "deployment's holidays", "deployments' holidays"),
+            (view.specs, "Python spec", "Python specs"),
             (view.graph, "dependency", "dependencies"),
         )
         if changes

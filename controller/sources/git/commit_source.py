@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from controller.errors import RefNotFoundError, SourceError
+from controller.errors import EmptyRepositoryError, RefNotFoundError, SourceError
 from controller.settings import default_state_directory
 from controller.sources.git.commands import GitError, GitTimeoutError, OpenRepository, repair_hint
 from controller.sources.git.reader import CommitReader
@@ -55,6 +55,8 @@ class NamedCommit(CommitReader):
             return SourceError(
                 f"git could not read {self._repo}: {self._name} is damaged.", hint=repair_hint(self._repo)
             )
+        elif not repo.run("for-each-ref", "--count=1"):
+            return EmptyRepositoryError(f"{self._repo} has no commits yet.", hint="Commit a deployment.")
         is_cut_off = (repo.common_dir / "shallow").exists()
         return RefNotFoundError(
             f"{self._repo} has no branch, tag or commit {self._name}.",

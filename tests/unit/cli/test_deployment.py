@@ -95,7 +95,7 @@ def test_an_invalid_document_is_not_written(
 def test_a_file_outside_of_the_repository_is_rejected(work: Path, command: Command, tmp_path: Path) -> None:
     (tmp_path / "spec.yaml").write_text("name: a\ncommand: [ls]\n", encoding="utf-8")
     for file, words in (
-        (tmp_path / "spec.yaml", "is not in the repository"),
+        (tmp_path / "spec.yaml", f"Copy it into the repository first: cp {tmp_path}/spec.yaml {work}/"),
         (tmp_path / "none.yaml", "does not exist"),
     ):
         answer = command("deployment", "create", str(file), "--repo", str(work))

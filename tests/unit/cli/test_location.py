@@ -69,11 +69,10 @@ def test_the_top_of_a_repository_is_not_a_state_directory(tmp_path: Path, monkey
     top = tmp_path / "flows"
     (top / ".git").mkdir(parents=True)
     monkeypatch.chdir(top)
-    plain = tmp_path / "plain"
-    plain.mkdir()
-    for repo, state in ((top, "."), (top, f"{top}/"), (plain, f"{plain}/x/.."), (plain, str(top))):
-        with pytest.raises(UsageError, match="top of a repository"):
-            locate(str(repo), "", None, state)
+    for repo in (str(top), str(tmp_path), URL):
+        for state in (".", f"{top}/", "../flows"):
+            with pytest.raises(UsageError, match="top of a repository"):
+                locate(repo, "", None, state)
     assert locate(str(top), "", None, "state").state_dir == top / "state"
 
 

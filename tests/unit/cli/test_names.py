@@ -191,3 +191,17 @@ def test_plan_compares_names_with_the_active_ones_however_many_commits_ago_one_w
     apply("roots", 5)
     plan = followed("plan", "-o", "json").json
     assert "CaseOnlyRename" not in [finding["code"] for finding in plan["findings"]]
+
+
+def test_the_old_name_of_a_renamed_deployment_names_the_new_one(followed: Followed) -> None:
+    followed.commit({"deployments/moved.yaml": NIGHTLY.replace("NAME", "before-it")})
+    renamed = NIGHTLY.replace("NAME", "after-it\nrenamed_from: before-it")
+    followed.commit(
+        {"deployments/moved.yaml": renamed, "deployments/new.yaml": "name: new\nrenamed_from: x\ncommand: [ls]\n"}
+    )
+    for arguments in (("deployments", "show"), ("runs", "list", "--deployment"), ("next",), ("trigger",)):
+        answer = followed(*arguments, "before-it")
+        assert answer.code == 2
+        assert "There is no deployment 'before-it': it was renamed to after-it." in answer.err
+        assert "hint: Use after-it" in answer.err
+    assert "renamed" not in followed("next", "x").err

@@ -2,7 +2,9 @@
 
 import pytest
 
-from tests.unit.manifests.conftest import Read
+from controller.manifests.reader import ManifestReader
+from controller.model.findings import Finding
+from tests.unit.manifests.conftest import NOW, Read, manifest
 
 BASE = "name: a\ncommand: ['true']\n"
 
@@ -68,3 +70,18 @@ def test_keys_of_a_schedule_are_moved_into_it(read: Read, written: str) -> None:
 
 def test_an_environment_is_chosen_by_the_operator(read: Read) -> None:
     assert "--environment chooses" in hint_of(read, f"{BASE}environment: prod\n", "environment")
+
+
+def test_what_an_overlay_replaces_must_be_removed_there(read: Read) -> None:
+    def everywhere(text: str) -> tuple[Finding, ...]:
+        reader = ManifestReader(all_environments=True)
+        return reader.read((manifest("deployments/a.yaml", text),), NOW).findings
+
+    base = f'{BASE}schedule: "0 9 * * *"\n'
+    text = f"{base}environments: {{prod: {{schedules: []}}}}\n"
+    [finding] = everywhere(text)
+    assert finding.hint == "to replace schedule, also write schedule: null"
+    right = text.replace("schedules: []", "schedules: [], schedule: null")
+    assert not everywhere(right)
+    [finding] = read(f"{base}schedules: []\n").findings
+    assert finding.hint is None

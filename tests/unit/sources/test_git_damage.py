@@ -76,6 +76,9 @@ def test_a_damaged_repository_is_unavailable_and_not_empty(
 def test_a_branch_without_a_commit_is_empty(repository: GitRepository, follow: Follow) -> None:
     with pytest.raises(EmptyRepositoryError):
         follow().observe()
+    for name in ("HEAD", "HEAD~1", "main", "deadbeef"):
+        with pytest.raises(EmptyRepositoryError, match="has no commits yet"):
+            NamedCommit(repository.path, name, path="").observe()
     repository.commit(FILES)
     repository.git("checkout", "--orphan", "new")
     with pytest.raises(EmptyRepositoryError):
