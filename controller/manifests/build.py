@@ -30,7 +30,7 @@ from controller.manifests.trigger_fields import read_triggers, webhook_places
 from controller.manifests.upstream_references import check_upstream_references
 from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Document, Node, Path, Position, Problem
-from controller.manifests.yaml.values import ValueNode
+from controller.manifests.yaml.value_nodes import ValueNode
 from controller.model.deployments import CommandTarget, Deployment, FlowTarget, Target
 from controller.model.findings import Severity
 from controller.model.python_environments import PythonRequest

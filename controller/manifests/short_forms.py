@@ -15,7 +15,7 @@ from typing import Any
 from controller.errors import ScheduleError
 from controller.manifests.merge import overlay, with_defaults, without_keys
 from controller.manifests.yaml.nodes import Node, Problem
-from controller.manifests.yaml.values import ValueNode, value_node
+from controller.manifests.yaml.value_nodes import ValueNode, value_node
 from controller.model.policies import Overlap
 from controller.model.schedules import Cron
 from controller.schedules import find_suspicious_steps, parse_duration

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from controller.manifests.merge import overlay
 from controller.manifests.reader import DesiredState, ManifestReader
 from controller.manifests.yaml.loader import load
-from controller.manifests.yaml.values import value_node
+from controller.manifests.yaml.value_nodes import value_node
 from controller.model.findings import Finding
 from controller.model.snapshots import ManifestFile, RefusedFile
 from tests.unit.manifests.conftest import manifest

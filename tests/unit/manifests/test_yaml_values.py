@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from controller.manifests.yaml.builder import MAX_DEPTH
 from controller.manifests.yaml.loader import Loaded, load, load_values
 from controller.manifests.yaml.nodes import Node
-from controller.manifests.yaml.values import MAX_BYTES, NOWHERE
+from controller.manifests.yaml.value_nodes import NOWHERE
+from controller.manifests.yaml.values import MAX_BYTES
 from tests.unit.manifests.test_yaml_loader import fragments, problems
 
 TEXT = """\
