@@ -141,7 +141,7 @@ def may_refer(parameters: Mapping[str, Any]) -> bool:
 
 
 def _has_mapping(value: Any) -> bool:
-    if isinstance(value, LISTS):  # checked first: a list is no mapping, which takes long to find out
+    if isinstance(value, LISTS):  # checked first: whether a list is a Mapping takes long to find out
         return any(_has_mapping(item) for item in value if item.__class__ not in SCALARS)
     return isinstance(value, MAPPINGS)
 

@@ -51,7 +51,7 @@ class NearMiss:
 
 def find_near_misses(value: Any, path: Path = ()) -> Iterator[NearMiss]:
     """Yield the mappings in this JSON value that look like references but are literal mappings."""
-    if isinstance(value, LISTS):  # checked first: a list is no mapping, which takes long to find out
+    if isinstance(value, LISTS):  # checked first: whether a list is a Mapping takes long to find out
         for index, item in enumerate(value):
             if item.__class__ not in SCALARS:
                 yield from find_near_misses(item, (*path, index))
