@@ -31,6 +31,7 @@ def _make_record(original: Any, *, kw_only: bool, eq: bool) -> Any:
     original.__doc__ = original.__doc__ or original.__name__  # otherwise the decorator would compute a signature for it
     cls: Any = dataclasses.dataclass(init=False, repr=False, eq=False, slots=True, kw_only=kw_only)(original)
     methods: dict[str, Callable[..., Any]] = {**_COMMON, "__init__": _late(cls, "__init__", _init)}
+    methods |= {"__getstate__": _late(cls, "__getstate__", _state), "__setstate__": _late(cls, "__setstate__", _set)}
     if eq:
         methods |= {"__eq__": _late(cls, "__eq__", _equal), "__hash__": _late(cls, "__hash__", _hash)}
     for name, method in methods.items():
@@ -90,6 +91,20 @@ def _hash(cls: Any) -> tuple[str, Mapping[str, Any]]:
     return f"def __hash__(self):\n    return hash({_values('self', cls)})", {}
 
 
+def _state(cls: Any) -> tuple[str, Mapping[str, Any]]:
+    """Return `__getstate__`: the values that pickle stores."""
+    values = ", ".join(f"self.{field.name}" for field in dataclasses.fields(cls))
+    return f"def __getstate__(self):\n    return [{values}]", {}
+
+
+def _set(cls: Any) -> tuple[str, Mapping[str, Any]]:
+    """Return `__setstate__`, which sets these values."""
+    names = [field.name for field in dataclasses.fields(cls)]
+    lines = ["def __setstate__(self, state):", f"    [{', '.join(names)}] = state"]
+    lines += [f"    set_{name}(self, {name})" for name in names]
+    return "\n".join(lines), {f"set_{name}": getattr(cls, name).__set__ for name in names}
+
+
 def _values(owner: str, cls: Any) -> str:
     """Return the source of a tuple of the compared fields."""
     return f"({''.join(f'{owner}.{field.name}, ' for field in dataclasses.fields(cls) if field.compare)})"
@@ -114,20 +129,8 @@ def _refuse_deleting(_self: Any, name: str) -> None:
     raise FrozenInstanceError(f"cannot delete field {name!r}")
 
 
-def _get_state(self: Any) -> list[Any]:
-    """Return the values that pickle stores."""
-    return [getattr(self, name) for name in self.__dataclass_fields__]
-
-
-def _set_state(self: Any, state: list[Any]) -> None:
-    for name, value in zip(self.__dataclass_fields__, state, strict=True):
-        object.__setattr__(self, name, value)
-
-
 _COMMON: Mapping[str, Callable[..., Any]] = {
     "__repr__": _repr,
     "__setattr__": _refuse_setting,
     "__delattr__": _refuse_deleting,
-    "__getstate__": _get_state,
-    "__setstate__": _set_state,
 }

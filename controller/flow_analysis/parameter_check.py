@@ -10,7 +10,7 @@ from typing import Any
 from controller.flow_analysis.flow_problems import ParameterCode, ParameterProblem
 from controller.flow_analysis.messages import advice_for, closest_name, join_names, suggest_name
 from controller.flow_analysis.signature import Flow, Kind, Parameter
-from controller.flow_analysis.type_check import check_type
+from controller.flow_analysis.type_check import accepts_simply, check_type
 from controller.sdk.messages import label, shorten, spell
 
 MAX_PROBLEMS = 100
@@ -33,7 +33,7 @@ def check(flow: Flow, parameters: Mapping[str, Any], *, partial: bool = False) -
         if len(_CALLS) >= _MAX_CALLS:
             _CALLS.clear()
         call = _CALLS[id(flow)] = _Call(flow, flow.parameters)
-    return list(islice(call.problems(parameters, partial), MAX_PROBLEMS))
+    return [] if call.accepts(parameters) else list(islice(call.problems(parameters, partial), MAX_PROBLEMS))
 
 
 class _Call:
@@ -51,7 +51,27 @@ class _Call:
         self._positional = {
             parameter.name: parameter for parameter in parameters if parameter.kind is Kind.POSITIONAL_ONLY
         }
+        self._required = {name for name, parameter in self._ordinary.items() if parameter.required}
         self._names = self._ordinary.keys() | self._positional.keys()
+
+    def accepts(self, values: Mapping[str, Any]) -> bool:
+        """Return True only if there is certainly no problem: quickly, for the values that most calls have."""
+        if self._positional or not self._required <= values.keys():
+            return False
+        for name, value in values.items():
+            parameter = self._ordinary.get(name)
+            if parameter is None or not (accepts_simply(parameter.hint, value) or self._is_known(parameter, value)):
+                return False
+        return True
+
+    def _is_known(self, parameter: Parameter, value: Any) -> bool:
+        """Return whether the value is an accepted null, or a list or mapping that was accepted before."""
+        if value.__class__ is not list and value.__class__ is not dict:
+            return value is None and parameter.nullable
+        try:
+            return (parameter.name, repr(value)) in self._accepted
+        except (ValueError, RecursionError):
+            return False
 
     def problems(self, values: Mapping[str, Any], partial: bool) -> Iterator[ParameterProblem]:
         unknown = [] if self._rest else [str(name) for name in values if name not in self._names]

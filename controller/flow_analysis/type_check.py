@@ -20,12 +20,17 @@ _JSON = (type(None), bool, int, float, str, list, tuple, Mapping)
 
 def check_type(hint: Any, value: Any, path: Path = ()) -> list[Fault]:
     """Return the faults, at most ten, of a value that is found at `path`."""
-    if hint is value.__class__ and hint in _SIMPLE:
+    if accepts_simply(hint, value):
         return []
     converter = _Converter()
     with contextlib.suppress(_TooManyStepsError):  # then the rest of the value is not checked
         converter.convert(hint, value, path)
     return converter.faults
+
+
+def accepts_simply(hint: Any, value: Any) -> bool:
+    """Return True only if the value is certainly of this type, which is simple."""
+    return hint is value.__class__ and hint in _SIMPLE
 
 
 class _TooManyStepsError(Exception):

@@ -30,7 +30,7 @@ from controller.manifests.trigger_fields import read_triggers, webhook_places
 from controller.manifests.upstream_references import check_upstream_references
 from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Document, Node, Path, Position, Problem
-from controller.manifests.yaml.values import ValueNode
+from controller.manifests.yaml.value_nodes import ValueNode
 from controller.model.deployments import CommandTarget, Deployment, FlowTarget, Target
 from controller.model.findings import Severity
 from controller.model.python_environments import PythonRequest
@@ -109,24 +109,24 @@ def build(
     """
     root = document.root
     context = ValidationContext(root, ())
-    reported = {problem.place[:3] for problem in document.problems}
-    shape = (problem for problem in check_shape(root) if problem.place[:3] not in reported)
-    context.problems += [*document.problems, *shape]
+    shape = check_shape(root)
+    if shape or document.problems:
+        reported = {problem.place[:3] for problem in document.problems}
+        context.problems += [*document.problems, *(each for each in shape if each.place[:3] not in reported)]
     if queues is not None:
         check_queue(context, queues)
     fields, python = _check(context, file, now, flows) if isinstance(root.value, dict) else (None, None)
-    name = context.value.get("name")
-    identity = context.get("name")
+    name, identity = context.value.get("name"), context.get("name")
     is_enabled = context.get("enabled") is not False
     valid = fields if is_enabled else None
     make = _deployment if is_stored else _unstored_deployment
     return BuildResult(
         name=name if isinstance(name, str) else None,
         identity=identity if isinstance(identity, str) else None,
-        place=share(root.at(("name",)).place),
-        renamed=share(root.at(("renamed_from",)).place),
+        place=_place_of(root, "name"),
+        renamed=_place_of(root, "renamed_from"),
         deployment=None if valid is None or not is_used else make(context, file, valid),
-        problems=tuple(context.problems if is_python(file) else (as_written(each, root) for each in context.problems)),
+        problems=_problems_as_written(context, file) if context.problems else (),
         webhooks=tuple(webhook_places(context)),
         python=python,
         upstreams=upstream_places(context),
@@ -134,6 +134,17 @@ def build(
         renamed_from=None if valid is None else valid["renamed_from"],
         matrix=_NOTHING if valid is None else combination_of(context.value) or _NOTHING,
     )
+
+
+def _place_of(root: Node, key: str) -> Position:
+    """Return the position of the value of a key, or of the document without it."""
+    field = root.child(key)
+    place = root.place if field is None else field.place
+    return place if isinstance(root, ValueNode) else share(place)
+
+
+def _problems_as_written(context: ValidationContext, file: str) -> tuple[Problem, ...]:
+    return tuple(context.problems if is_python(file) else (as_written(each, context.root) for each in context.problems))
 
 
 def unexpanded(root: Node, problems: tuple[Problem, ...]) -> BuildResult:
@@ -199,13 +210,13 @@ def _check(
 ) -> tuple[dict[str, Any] | None, PythonRequest | None]:
     """Return the fields of the Deployment that are converted, and its target. None if the document has an error."""
     target, fields = _read_fields(context, file, now)
-    triggers = (*fields.get("files", ()), *fields.get("webhooks", ()))
-    check_run_names(context, {name for trigger in triggers for name in trigger.parameter_names})
+    triggers = (*fields["files"], *fields["webhooks"])
+    check_run_names(context, {name for trigger in triggers for name in trigger.parameter_names} if triggers else ())
     check_upstream_references(context, fields["after"])
     if now is not None and fields["expect"]:
         warn_about_deadlines(context, fields["expect"], fields["schedules"], now)
     python = None if flows is None else _check_code(context, target, fields, file, flows)
-    if target is None or any(problem.severity is Severity.ERROR for problem in context.problems):
+    if target is None or (context.problems and any(problem.is_error for problem in context.problems)):
         return None, None
     return {"target": target, **fields}, python
 

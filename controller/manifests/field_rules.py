@@ -5,6 +5,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from controller.manifests.parameter_references import find_errors
 from controller.manifests.validation_context import ValidationContext
@@ -15,7 +16,7 @@ from controller.text import shorten
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FORBIDDEN = re.compile(r"PATH|PYTHONPATH|PYTHONHOME|LD_.*|GIT_.*|CONTROLLER_.*")
 
-_MAX_VALUE = 100
+_MAX_VALUE = _MAX_NAME = 100
 
 _SECRET_NAME = re.compile(
     r"(?i)(?:.*[_-])?(?:password|passwd|passphrase|secret|token|credentials?|(?:api|access|private|secret)[_-]?key)"
@@ -26,6 +27,8 @@ _SECRET_VALUE = re.compile(
 )
 """Prefixes by which the issuers of tokens make them recognizable, private keys, and URLs with a password."""
 
+_SHORTEST_SECRET = 4
+"""Also shorter than each form of `_SECRET_VALUE`."""
 _REFERENCE = re.compile(
     r"[A-Za-z]+(?:_[A-Za-z]+)*_[A-Za-z]+\d{0,2}"  # database_key, SALES_DB_PASSWORD
     r"|[a-z]+(?:[-.][a-z0-9]+)*[-.](?:secret|secrets|password|passwd|token|key|keys|credentials?|cert|ref|name|id)"
@@ -40,7 +43,8 @@ _REFERENCE = re.compile(
 
 def check_rules(context: ValidationContext) -> None:
     """Add the problems of tags, version, env, secrets and parameter references."""
-    for index, tag in enumerate(context.get("tags") or ()):
+    tags = context.get("tags") or ()
+    for index, tag in enumerate(tags if has_control("".join(tags)) else ()):
         if has_control(tag):
             context.add("ControlCharacter", "a tag can't contain control characters", ("tags", index))
     if has_control(context.get("version") or ""):
@@ -70,10 +74,16 @@ def _check_references(context: ValidationContext) -> None:
 
 def looks_secret(name: str, value: str) -> bool:
     """Return whether a string is probably a secret, by its name or by its form."""
+    if len(value) < _SHORTEST_SECRET:
+        return False
     if _SECRET_VALUE.fullmatch(value):
         return True
-    is_reference = value.startswith(("/", "$", "{", "<")) or len(value) < 4
-    return len(name) <= 100 and not is_reference and _SECRET_NAME.fullmatch(name) is not None
+    return len(name) <= _MAX_NAME and not value.startswith(("/", "$", "{", "<")) and _is_secret_name(name)
+
+
+@lru_cache(maxsize=1024)  # deployments share most names of their parameters and variables
+def _is_secret_name(name: str) -> bool:
+    return _SECRET_NAME.fullmatch(name) is not None
 
 
 def names_a_secret(value: str) -> bool:
@@ -82,7 +92,10 @@ def names_a_secret(value: str) -> bool:
 
 
 def _check_secrets(context: ValidationContext) -> None:
-    env, secrets = context.get("env") or {}, context.get("secrets") or {}
+    secrets = context.get("secrets")
+    if not secrets:
+        return
+    env = context.get("env") or {}
     for name in secrets.keys() & env.keys():
         message = f"{shorten(name)} is already set under env"
         context.add("ConflictingKeys", message, ("secrets", name), hint="remove one of them", at_key=True)
@@ -93,6 +106,8 @@ def _check_secrets(context: ValidationContext) -> None:
 
 def _check_variable(context: ValidationContext, path: tuple[str, str], value: object) -> None:
     name = path[-1]
+    if len(name) <= _MAX_NAME and _is_variable(name) and not (isinstance(value, str) and "\0" in value):
+        return
     if not _VARIABLE.fullmatch(name):
         message = f"{quote(name)} is not a valid environment variable name"
         hint = "use letters, digits and underscores, starting with a letter or underscore"
@@ -104,6 +119,12 @@ def _check_variable(context: ValidationContext, path: tuple[str, str], value: ob
         context.add("ForbiddenEnvironment", message, path, hint=hint, at_key=True)
     elif isinstance(value, str) and "\0" in value:
         context.add("ControlCharacter", "an environment variable can't contain the character U+0000", path)
+
+
+@lru_cache(maxsize=1024)  # deployments share most names of their variables
+def _is_variable(name: str) -> bool:
+    """Return whether a deployment may set this environment variable."""
+    return _VARIABLE.fullmatch(name) is not None and _FORBIDDEN.fullmatch(name) is None
 
 
 def _forbidden_hint(context: ValidationContext, name: str, value: object) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from controller.manifests.yaml.nodes import Node, Position
-from controller.manifests.yaml.values import ValueNode, value_node
+from controller.manifests.yaml.value_nodes import ValueNode, value_node
 
 
 def relocate(node: Node, *, file: str = "", within: tuple[str, ...] = ()) -> Node:

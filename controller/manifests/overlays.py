@@ -55,17 +55,27 @@ def build_in_environments(
     these changes.
     """
     project = options.project
-    reported = {problem_key(problem) for problem in project.problems}
     chosen = _build_all(document, file, now, options, options.environment, limit)
+    environments = _other_environments(document.root, project) if options.all_environments else ()
+    built = {each: _build_all(document, file, now, options, each, limit) for each in environments}
+    others = {environment: there.results for environment, there in built.items()}
+    invalid = list(_invalid_overlays(document.root))
+    if invalid or any(each.has_problems for each in (chosen, *built.values())):
+        return _with_problems(chosen, built, invalid, project), others
+    return list(chosen.results), others
+
+
+def _with_problems(
+    chosen: "_Built", others: Mapping[str, "_Built"], invalid: Iterable[Problem], project: Project
+) -> list[BuildResult]:
+    """Return the results of the chosen environment with the problems of the document in all of them."""
     results = chosen.results
-    shared = [*chosen.problems, *_invalid_overlays(document.root)]
+    reported = {problem_key(problem) for problem in project.problems}
+    shared = [*chosen.problems, *invalid]
     problems = [[each for each in result.problems if problem_key(each) not in reported] for result in results]
     reported |= {problem_key(problem) for each in (shared, *problems) for problem in each}
     index_of = {result.name: index for index, result in enumerate(results)}
-    others: dict[str, tuple[BuildResult, ...]] = {}
-    for environment in _other_environments(document.root, project) if options.all_environments else ():
-        built = _build_all(document, file, now, options, environment, limit)
-        others[environment] = built.results
+    for environment, built in others.items():
         for index, there in [
             (0, built.problems),
             *((index_of.get(result.name, 0), result.problems) for result in built.results),
@@ -77,15 +87,14 @@ def build_in_environments(
     ]
     merged = _merge_problems([result.name for result in results], problems)
     merged[0] = (*merged[0], *shared)
-    if not any(merged) and not any(result.problems for result in results):  # the usual case
-        return list(results), others
-    complete = [
+    if not any(merged) and not any(result.problems for result in results):
+        return list(results)
+    return [
         replace(result, problems=own, deployment=deployment)
         if deployment is not None
         else replace(result, problems=own, deployment=None, renamed_from=None, matrix={})
         for result, own, deployment in zip(results, merged, deployments, strict=True)
     ]
-    return complete, others
 
 
 def declared_environments(root: Node) -> Iterable[str]:
@@ -135,6 +144,11 @@ class _Built:
 
     results: tuple[BuildResult, ...]
     problems: tuple[Problem, ...] = ()
+
+    @property
+    def has_problems(self) -> bool:
+        """Whether the document or any of its results has a problem."""
+        return bool(self.problems) or any(result.problems for result in self.results)
 
 
 def _build_all(

@@ -122,10 +122,11 @@ def sample_values(reference: Mapping[str, Any]) -> list[str | int]:
 def parameter_places(document: Mapping[str, Any]) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     """Yield the parameters of a document and of its schedules, with the path of the mapping that contains them."""
     schedules = document.get("schedules")
-    owners: list[tuple[Path, Any]] = [((), document), (("schedule",), document.get("schedule"))]
-    owners += [
-        (("schedules", index), item) for index, item in enumerate(schedules if isinstance(schedules, list) else ())
-    ]
+    owners: list[tuple[Path, Any]] = [((), document)]
+    if "schedule" in document:
+        owners.append((("schedule",), document["schedule"]))
+    if schedules and isinstance(schedules, list):
+        owners += [(("schedules", index), item) for index, item in enumerate(schedules)]
     for path, owner in owners:
         parameters = owner.get("parameters") if isinstance(owner, MAPPINGS) else None
         if isinstance(parameters, MAPPINGS):
@@ -140,7 +141,7 @@ def may_refer(parameters: Mapping[str, Any]) -> bool:
 
 
 def _has_mapping(value: Any) -> bool:
-    if isinstance(value, LISTS):
+    if isinstance(value, LISTS):  # checked first: whether a list is a Mapping takes long to find out
         return any(_has_mapping(item) for item in value if item.__class__ not in SCALARS)
     return isinstance(value, MAPPINGS)
 

@@ -51,7 +51,11 @@ class NearMiss:
 
 def find_near_misses(value: Any, path: Path = ()) -> Iterator[NearMiss]:
     """Yield the mappings in this JSON value that look like references but are literal mappings."""
-    if isinstance(value, MAPPINGS):
+    if isinstance(value, LISTS):  # checked first: whether a list is a Mapping takes long to find out
+        for index, item in enumerate(value):
+            if item.__class__ not in SCALARS:
+                yield from find_near_misses(item, (*path, index))
+    elif isinstance(value, MAPPINGS):
         miss = None if is_reference(value) else _near_miss(value, path)
         if miss is not None:
             yield miss
@@ -59,10 +63,6 @@ def find_near_misses(value: Any, path: Path = ()) -> Iterator[NearMiss]:
         for key, item in value.items():
             if item.__class__ not in SCALARS:
                 yield from find_near_misses(item, (*path, key))
-    elif isinstance(value, LISTS):
-        for index, item in enumerate(value):
-            if item.__class__ not in SCALARS:
-                yield from find_near_misses(item, (*path, index))
 
 
 def as_yaml(reference: Mapping[str, Any]) -> str:

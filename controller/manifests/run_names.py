@@ -152,6 +152,7 @@ def _names(parameters: Any) -> Iterable[str]:
 def _schedules(document: Mapping[str, Any]) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     """Yield the schedules of a document with their paths."""
     listed = document.get("schedules")
-    owners: list[tuple[Path, Any]] = [(("schedule",), document.get("schedule"))]
-    owners += [(("schedules", index), item) for index, item in enumerate(listed if isinstance(listed, list) else ())]
+    owners: list[tuple[Path, Any]] = [(("schedule",), document["schedule"])] if "schedule" in document else []
+    if listed and isinstance(listed, list):
+        owners += [(("schedules", index), item) for index, item in enumerate(listed)]
     return ((path, owner) for path, owner in owners if isinstance(owner, MAPPINGS))

@@ -15,7 +15,7 @@ from typing import Any
 from controller.errors import ScheduleError
 from controller.manifests.merge import overlay, with_defaults, without_keys
 from controller.manifests.yaml.nodes import Node, Problem
-from controller.manifests.yaml.values import ValueNode, value_node
+from controller.manifests.yaml.value_nodes import ValueNode, value_node
 from controller.model.policies import Overlap
 from controller.model.schedules import Cron
 from controller.schedules import find_suspicious_steps, parse_duration
@@ -31,7 +31,7 @@ _OF_RULES = {"cron": ("cron", "day_or"), "interval": ("interval", "anchor_date")
 
 def with_long_forms(node: Node) -> Node:
     """Return a document, an overlay or defaults with long forms only, except for `overlap`, and without `x-` keys."""
-    if not isinstance(node.value, dict):
+    if not isinstance(node.value, dict) or _is_long(node.value):
         return node
     if ignored := ignored_keys(node):
         node = without_keys(node, *ignored)
@@ -41,6 +41,18 @@ def with_long_forms(node: Node) -> Node:
         if field is not None and (expanded := expand(field)) is not field:
             changed[key] = expanded
     return _with_fields(node, changed)
+
+
+def _is_long(value: Mapping[str, Any]) -> bool:
+    """Return whether a mapping has neither short forms nor keys to ignore, which is the usual case."""
+    schedules = value.get("schedules")
+    texts = (value.get("schedule"), *(schedules if isinstance(schedules, list) else ()))
+    is_number = isinstance(value.get("retries"), int | float)
+    return not is_number and not any(isinstance(text, str) for text in texts) and not any(map(_is_ignored_key, value))
+
+
+def _is_ignored_key(key: str) -> bool:
+    return key[:2] == IGNORED
 
 
 def ignored_keys(node: Node) -> list[str]:

@@ -28,7 +28,7 @@ class ValidationContext:
 
     def get(self, key: str) -> Any:
         """Return the value of a top-level key; None if it is missing or invalid."""
-        return self.value.get(key) if self.is_clean((key,)) else None
+        return self.value.get(key) if not self.problems or self.is_clean((key,)) else None
 
     def valid_fields(self, key: str) -> dict[str, Any]:
         """Return the valid entries of the mapping at a top-level key, so that one fault does not hide others."""

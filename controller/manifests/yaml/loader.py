@@ -15,7 +15,8 @@ import yaml
 from controller.flow_analysis import Cause, cause_of
 from controller.manifests.yaml.builder import HANDLERS, LimitError, TreeBuilder
 from controller.manifests.yaml.nodes import Document, Position, Problem
-from controller.manifests.yaml.values import MAX_BYTES, UnusualError, read_values, value_node
+from controller.manifests.yaml.value_nodes import value_node
+from controller.manifests.yaml.values import MAX_BYTES, UnusualError, read_values
 from controller.records import dataclass
 
 MAX_FILE_BYTES = 1024 * 1024

@@ -4,14 +4,17 @@
 validation.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar, cast
 
 from controller.model.findings import Finding, Severity
 from controller.records import dataclass
 from controller.text import shorten
 
 Path = tuple[str | int, ...]
+Tuple = TypeVar("Tuple")
+new = cast("Callable[[type[Tuple], Any], Tuple]", tuple.__new__)
+"""Creates a named tuple in half the time that its class takes."""
 
 
 class Position(NamedTuple):

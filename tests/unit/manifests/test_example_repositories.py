@@ -15,11 +15,11 @@ NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 REPOSITORIES = sorted(path for path in (Path(__file__).parents[2] / "examples" / "repositories").iterdir())
 
 
-def read(repository: Path) -> DesiredState:
+def read(repository: Path, *, is_stored: bool = True) -> DesiredState:
     source = DirectorySource(repository, path="deployments")
     revision = source.observe()
     snapshot = source.read(revision)
-    reader = ManifestReader(all_environments=True)
+    reader = ManifestReader(all_environments=True, is_stored=is_stored)
     return reader.read(snapshot.files, NOW, snapshot.project, source.code(revision))
 
 
@@ -27,8 +27,9 @@ def noted(repository: Path) -> Any:
     return json.loads((repository / "findings.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.parametrize("is_stored", [True, False])
 @pytest.mark.parametrize("repository", REPOSITORIES, ids=lambda path: path.name)
-def test_a_repository_has_exactly_its_findings(repository: Path) -> None:
+def test_a_repository_has_exactly_its_findings(repository: Path, is_stored: bool) -> None:
     found = [
         {
             "place": f"{finding.file}:{finding.line}:{finding.column}",
@@ -38,7 +39,7 @@ def test_a_repository_has_exactly_its_findings(repository: Path) -> None:
             "message": finding.message,
             "hint": finding.hint,
         }
-        for finding in read(repository).findings
+        for finding in read(repository, is_stored=is_stored).findings
     ]
     assert found == noted(repository)
 

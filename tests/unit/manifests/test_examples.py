@@ -21,18 +21,19 @@ SCHEMA: dict[str, Any] = json.loads(deployment_schema_text())
 OF_THE_SHAPE = frozenset({"UnknownKey", "MissingKey", "ConflictingKeys", "WrongType", "NotAMapping"})
 
 
-def read(path: Path) -> DesiredState:
+def read(path: Path, *, is_stored: bool = True) -> DesiredState:
     file = ManifestFile(path=f"deployments/{path.name}", content=path.read_bytes(), digest="1")
-    return ManifestReader().read([file], NOW)
+    return ManifestReader(is_stored=is_stored).read([file], NOW)
 
 
 def documents(path: Path) -> list[Any]:
     return [document.root.value for document in load(path.read_bytes(), json=path.suffix == ".json").documents]
 
 
+@pytest.mark.parametrize("is_stored", [True, False])
 @pytest.mark.parametrize("path", POSITIVE, ids=lambda path: path.stem)
-def test_a_positive_example_is_valid(path: Path) -> None:
-    state = read(path)
+def test_a_positive_example_is_valid(path: Path, is_stored: bool) -> None:
+    state = read(path, is_stored=is_stored)
     assert state.findings == ()
     assert len(state.deployments) == state.document_count > 0
 
@@ -43,11 +44,12 @@ def test_the_schema_accepts_a_positive_example(path: Path) -> None:
         Draft7Validator(SCHEMA).validate(document)
 
 
+@pytest.mark.parametrize("is_stored", [True, False])
 @pytest.mark.parametrize("path", NEGATIVE, ids=lambda path: path.stem)
-def test_a_negative_example_has_exactly_its_findings(path: Path) -> None:
+def test_a_negative_example_has_exactly_its_findings(path: Path, is_stored: bool) -> None:
     found = [
         {"code": finding.code, "line": finding.line, "column": finding.column, "path": finding.path}
-        for finding in read(path).findings
+        for finding in read(path, is_stored=is_stored).findings
     ]
     assert found == json.loads(path.with_suffix(".findings.json").read_text())
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from controller.manifests.merge import overlay
 from controller.manifests.reader import DesiredState, ManifestReader
 from controller.manifests.yaml.loader import load
+from controller.manifests.yaml.value_nodes import value_node
 from controller.model.findings import Finding
 from controller.model.snapshots import ManifestFile, RefusedFile
 from tests.unit.manifests.conftest import manifest
@@ -347,3 +348,5 @@ def test_merging_follows_rfc_7396(target: dict[str, Any], patch: dict[str, Any])
     assert merged.value == merge_patch(target, patch)
     assert set(merged.keys) == set(merged.fields) == set(merged.value)
     assert (left.value, right.value) == (target, patch)
+    plain = overlay(value_node(target), value_node(patch))
+    assert repr(plain.value) == repr(merged.value)

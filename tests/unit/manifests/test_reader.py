@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 
 from controller.manifests import overlays
 from controller.manifests.build import BuildResult, build
-from controller.manifests.file_results import MAX_FINDINGS_PER_FILE
+from controller.manifests.file_results import MAX_FINDINGS_PER_FILE, QuickReader, read_file
+from controller.manifests.parse_cache import ParsedFiles, load_file
+from controller.manifests.project_file import Project
 from controller.manifests.reader import DesiredState, ManifestReader
 from controller.manifests.yaml.nodes import Document
 from controller.model.deployments import CommandTarget, Deployment, FlowTarget
@@ -312,6 +315,39 @@ def test_each_document_is_parsed_once_and_built_once_per_environment_that_it_has
     staging = GOOD.format("b") + "environments: {staging: {tags: [x]}}\n"
     reader.read([file("a.yaml", GOOD.format("a")), file("b.yaml", staging)], NOW)
     assert (reader.parsed, reader.built, sorted(built)) == (2, 2, ["a", "b", "b"])
+
+
+def test_only_files_with_findings_are_read_with_positions_if_nothing_is_stored() -> None:
+    parsed = ParsedFiles()
+    reader = ManifestReader(files=parsed, is_stored=False)
+    files = [file(f"{number}.yaml", GOOD.format(f"n{number}")) for number in range(20)]
+    assert reader.read(files, NOW).findings == ()
+    assert parsed.count == 0
+    files[3] = file("3.yaml", GOOD.format("n3") + "tags: [x\n")
+    assert places(reader.read(files, NOW)) == [("InvalidYaml", "3.yaml", 4, 1)]
+    assert parsed.count == 1
+
+
+def test_a_finding_of_several_files_has_positions_if_nothing_is_stored() -> None:
+    parsed = ParsedFiles()
+    reader = ManifestReader(files=parsed, is_stored=False)
+    state = reader.read([file("a.yaml", GOOD.format("a")), file("b.yaml", f"\n{GOOD.format('a')}")], NOW)
+    assert places(state) == [("DuplicateName", "a.yaml", 1, 7), ("DuplicateName", "b.yaml", 2, 7)]
+    assert [finding.message.rpartition(" ")[2] for finding in state.findings] == ["b.yaml:2", "a.yaml:1"]
+    assert parsed.count == 2
+
+
+def test_where_many_files_have_findings_most_are_read_only_once() -> None:
+    attempts: list[str] = []
+
+    def load_values(each: ManifestFile) -> None:
+        attempts.append(each.path)
+
+    options = overlays.BuildOptions(project=Project(), environment=None, all_environments=False)
+    quick = QuickReader(load_values, partial(read_file, load=load_file, now=NOW, options=options), NOW, options)
+    results = [quick.read(file(f"{number}.yaml", GOOD.format(f"n{number}"))) for number in range(100)]
+    assert [each.documents[0].name for each in results] == [f"n{number}" for number in range(100)]
+    assert len(attempts) < 20
 
 
 def test_changed_files_are_read_through_the_given_map(reader: ManifestReader) -> None:
