@@ -154,7 +154,7 @@ class PythonEnvironments:
         if self._thread.is_alive():
             self._collection = (frozenset(named), now)
             self._wakeup.set()
-        else:
+        elif self._has_any():
             self._builder.collect(named, now - UNUSED)
 
     def prune(self, named: Collection[str]) -> list[str]:
@@ -193,7 +193,7 @@ class PythonEnvironments:
         while not self._stopping.is_set():
             self._wakeup.clear()
             try:
-                if not is_prepared and self._directory.is_dir():
+                if not is_prepared and self._has_files():
                     self._builder.prepare()
                 is_prepared = True
                 self._collect()
@@ -221,7 +221,11 @@ class PythonEnvironments:
     def _has_any(self) -> bool:
         """Whether there are requests, or files of environments."""
         with self._store.read() as tx:
-            return self._directory.is_dir() or bool(table.count_by_state(tx))
+            return self._has_files() or bool(table.count_by_state(tx))
+
+    def _has_files(self) -> bool:
+        """Whether there are files other than the lock, which remains when all environments are removed."""
+        return self._directory.is_dir() and any(path.name != "lock" for path in self._directory.iterdir())
 
     def _build_next(self) -> None:
         """Build the environment that has been due longest, or wait until one is. Raises StateError, StoppingError."""
