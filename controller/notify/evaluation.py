@@ -239,7 +239,7 @@ class _Evaluation:
 
 
 class _Receivers:
-    """Who gets the messages of a transaction: the rules for each subject, and what was announced before.
+    """The receivers of messages in one transaction: rules by subject, and what was announced before.
 
     It does not refer to the evaluation. Otherwise the evaluation, with all its events, would be a reference cycle, and
     stay in memory until Python collects its oldest garbage.

@@ -1,4 +1,4 @@
-"""What `environments` asks `builder` to build, and when it asks again after a failure."""
+"""The jobs that `environments` gives to `builder`, and the pauses after failed ones."""
 
 from datetime import timedelta
 
