@@ -123,12 +123,12 @@ class _Evaluation:
     ) -> None:
         self._tx = tx
         self._now = now
-        self._settings = settings
         self._deployments = deployments
-        self._audiences: dict[str, Audience] = {}
-        self._openings: dict[tuple[object, str], set[datetime]] = {}
+        self._receivers = _Receivers(tx, now, settings, deployments)
         self._book = IncidentBook(
-            find_audience=self._find_audience, find_openings=self._find_openings, group_wait=settings.group_wait
+            find_audience=self._receivers.find_audience,
+            find_openings=self._receivers.find_openings,
+            group_wait=settings.group_wait,
         )
         opened = incidents.find_open(tx)
         ids = [incident.id for incident in opened]
@@ -164,9 +164,9 @@ class _Evaluation:
             observed += self._compare(source, observations.SOURCE_KINDS, is_first=is_first)
             python = observations.read_python(tx, book.failing(Trouble.PYTHON), now)
             observed += self._compare(python, (Trouble.PYTHON,), is_first=is_first)
-        self._load_openings([each for each in observed if isinstance(each, Failure)])
+        self._receivers.load_openings([each for each in observed if isinstance(each, Failure)])
         if observed or book.is_due(now):
-            self._load_audiences({each.subject for each in observed} | book.subjects())
+            self._receivers.load_audiences({each.subject for each in observed} | book.subjects())
         book.process(observed, now)
 
     def save(self, new_id: Callable[[datetime], str], public_url: str | None) -> None:
@@ -217,7 +217,7 @@ class _Evaluation:
         """Return whether a channel gets a report. A recovery is reported if one of the rules asks for recoveries."""
         if report.new or report.kind not in (ReportKind.CHANGED, ReportKind.RECOVERED):
             return True
-        audiences = [(self._find_audience(each.subject), each.trouble) for each in report.recovered]
+        audiences = [(self._receivers.find_audience(each.subject), each.trouble) for each in report.recovered]
         rules = [(audience[report.channel], trouble) for audience, trouble in audiences if report.channel in audience]
         return not rules or any(wants_recovery(each, deadlines_with(trouble)) for each, trouble in rules)
 
@@ -237,12 +237,30 @@ class _Evaluation:
     def _has_conditions(self) -> bool:
         return any(self._book.failing(of_kind) for of_kind in (*observations.SOURCE_KINDS, Trouble.PYTHON))
 
-    def _find_audience(self, subject: str) -> Audience:
+
+class _Receivers:
+    """The receivers of messages in one transaction: rules by subject, and what was announced before.
+
+    It does not refer to the evaluation. Otherwise the evaluation, with all its events, would be a reference cycle, and
+    stay in memory until Python collects its oldest garbage.
+    """
+
+    def __init__(
+        self, tx: Transaction, now: datetime, settings: NotifySettings, deployments: ActiveDeployments
+    ) -> None:
+        self._tx = tx
+        self._now = now
+        self._settings = settings
+        self._deployments = deployments
+        self._audiences: dict[str, Audience] = {}
+        self._openings: dict[tuple[object, str], set[datetime]] = {}
+
+    def find_audience(self, subject: str) -> Audience:
         if subject not in self._audiences:
-            self._load_audiences([subject])
+            self.load_audiences([subject])
         return self._audiences[subject]
 
-    def _load_audiences(self, subjects: Iterable[str]) -> None:
+    def load_audiences(self, subjects: Iterable[str]) -> None:
         """Read the rules of these subjects with one statement."""
         missing = {subject for subject in subjects if subject not in self._audiences}
         entries = {entry.name: entry for entry in inventory.find_many(self._tx, missing)} if missing else {}
@@ -257,7 +275,7 @@ class _Evaluation:
         except StateError:
             return None
 
-    def _load_openings(self, failures: Sequence[Failure]) -> None:
+    def load_openings(self, failures: Sequence[Failure]) -> None:
         if not failures:
             return
         keys, subjects = {failure.key for failure in failures}, {failure.subject for failure in failures}
@@ -268,7 +286,7 @@ class _Evaluation:
             for place, openings in ((of_key, announced.openings), (of_member, announced.openings[-1:])):
                 self._openings.setdefault((place, announced.channel), set()).update(openings)
 
-    def _find_openings(self, failure: Failure, channel: str) -> Iterable[datetime]:
+    def find_openings(self, failure: Failure, channel: str) -> Iterable[datetime]:
         places = (failure.key, (kind(failure.trouble), failure.subject))
         return {opening for place in places for opening in self._openings.get((place, channel), ())}
 

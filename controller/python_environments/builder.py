@@ -11,19 +11,19 @@ import logging
 import os
 import threading
 from collections.abc import Collection, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from controller.clock import Clock
 from controller.errors import ControllerError, StoppingError, shortage
 from controller.model.python_environments import BUILDING, PythonEnvironment, PythonRequest, PythonState
+from controller.python_environments.build_jobs import FIRST_RETRY, LONGEST_RETRY, Job
 from controller.python_environments.build_log import BuildLog
 from controller.python_environments.builds import Build, Builds
 from controller.python_environments.failures import PythonBuildError
 from controller.python_environments.interpreters import Interpreter, Interpreters, recorded_family
 from controller.python_environments.locks import Locks
 from controller.python_environments.uv import Uv
-from controller.records import dataclass
 from controller.settings import UvSettings
 from controller.store import Store, Transaction
 from controller.store import python_environments as table
@@ -32,16 +32,6 @@ log = logging.getLogger(__name__)
 
 FORMAT = 1
 """The format of environments. Another one builds all of them again."""
-FIRST_RETRY = timedelta(seconds=5)
-LONGEST_RETRY = timedelta(minutes=10)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """A request to build. `is_refresh`: its environment is ready, but the interpreter was changed since."""
-
-    request: PythonRequest
-    is_refresh: bool = False
 
 
 class Builder:

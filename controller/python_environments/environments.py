@@ -1,6 +1,7 @@
 """Keeps the Python environments of deployments: records what they ask for, and has it built, one after another.
 
 Passes and the engine call `ensure`, which never waits for uv: a thread builds. Commands build in the foreground.
+The builder and its libraries are loaded with the first request.
 """
 
 import logging
@@ -9,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from controller.backoff import Backoff
 from controller.clock import Clock
@@ -20,11 +22,13 @@ from controller.model.python_environments import (
     PythonState,
     PythonStatistics,
 )
-from controller.python_environments.builder import FIRST_RETRY, LONGEST_RETRY, Builder, Job
-from controller.python_environments.interpreters import is_current
+from controller.python_environments.build_jobs import FIRST_RETRY, LONGEST_RETRY, Job
 from controller.settings import UvSettings
 from controller.store import Store
 from controller.store import python_environments as table
+
+if TYPE_CHECKING:
+    from controller.python_environments.builder import Builder
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +46,9 @@ class PythonEnvironments:
         self.statistics = PythonStatistics()
         self._store = store
         self._clock = clock
-        self._builder = Builder(store, clock, directory, settings)
+        self._directory = directory
+        self._settings = settings
+        self._loaded_builder: Builder | None = None
         self._lock = threading.Lock()
         self._jobs: dict[str, tuple[Job, float]] = {}
         self._uses: dict[str, datetime] = {}
@@ -50,6 +56,17 @@ class PythonEnvironments:
         self._wakeup = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="python", daemon=True)
+
+    @property
+    def _builder(self) -> "Builder":
+        from controller.python_environments.builder import Builder
+
+        with self._lock:
+            if self._loaded_builder is None:
+                self._loaded_builder = Builder(self._store, self._clock, self._directory, self._settings)
+                if self._stopping.is_set():
+                    self._loaded_builder.stop()
+            return self._loaded_builder
 
     def start(self) -> None:
         """Remove the leftovers of builds that were interrupted, and start to build. Raises StateError."""
@@ -59,8 +76,10 @@ class PythonEnvironments:
 
     def stop(self) -> None:
         """Kill the current build, and stop the thread."""
-        self._stopping.set()
-        self._builder.stop()
+        with self._lock:
+            self._stopping.set()
+            if self._loaded_builder is not None:
+                self._loaded_builder.stop()
         self._wakeup.set()
         if self._thread.ident is not None:
             self._thread.join(_STOP_SECONDS)
@@ -72,6 +91,8 @@ class PythonEnvironments:
 
         `committed_at` is the time as of which a new request is resolved. Never waits for a build. Raises StateError.
         """
+        from controller.python_environments.interpreters import is_current
+
         by_digest = {request.digest: request for request in requests}
         with self._store.read() as tx:
             environments = table.find_all(tx, by_digest)
@@ -133,7 +154,7 @@ class PythonEnvironments:
         if self._thread.is_alive():
             self._collection = (frozenset(named), now)
             self._wakeup.set()
-        else:
+        elif self._has_any():
             self._builder.collect(named, now - UNUSED)
 
     def prune(self, named: Collection[str]) -> list[str]:
@@ -172,9 +193,9 @@ class PythonEnvironments:
         while not self._stopping.is_set():
             self._wakeup.clear()
             try:
-                if not is_prepared:
+                if not is_prepared and self._has_files():
                     self._builder.prepare()
-                    is_prepared = True
+                is_prepared = True
                 self._collect()
                 self._build_next()
                 backoff.succeed()
@@ -194,7 +215,17 @@ class PythonEnvironments:
                 failed = [digest for digest, (_, due) in self._jobs.items() if due > self._clock.monotonic()]
                 for digest in set(failed) - named:
                     del self._jobs[digest]
-            self._builder.collect(named, now - UNUSED)
+            if self._has_any():
+                self._builder.collect(named, now - UNUSED)
+
+    def _has_any(self) -> bool:
+        """Whether there are requests, or files of environments."""
+        with self._store.read() as tx:
+            return self._has_files() or bool(table.count_by_state(tx))
+
+    def _has_files(self) -> bool:
+        """Whether there are files other than the lock, which remains when all environments are removed."""
+        return self._directory.is_dir() and any(path.name != "lock" for path in self._directory.iterdir())
 
     def _build_next(self) -> None:
         """Build the environment that has been due longest, or wait until one is. Raises StateError, StoppingError."""

@@ -199,7 +199,7 @@ with socket.socket(socket.AF_UNIX) as client:
         pass
 """
 _OF_A_CONTROLLER = {
-    *("apscheduler", "cronsim", "git", "gitdb", "smmap", "jsonschema_rs", "packaging", "sqlalchemy", "tzlocal"),
+    *("apscheduler", "cronsim", "git", "gitdb", "smmap", "jsonschema_rs", "sqlalchemy", "tzlocal"),
     *("typing_extensions", "watchdog", "yaml", "controller"),
 }
 _OF_THE_API = {
@@ -218,6 +218,7 @@ _OF_THE_API = {
 _NOT_BEFORE_A_REQUEST = {
     "http.client",
     "controller.client.client",
+    "controller.python_environments.builder",
     "controller.queries.deployments",
     "controller.queries.status",
     "controller.reconcile.state_comparison",
@@ -237,7 +238,10 @@ _NOT_BEFORE_A_REQUEST = {
             _ASK,
             _OF_A_CONTROLLER | _OF_THE_API,
             580,
-            {"controller.client.client", "controller.schedules.foreign_crons", "sqlalchemy.dialects.postgresql"},
+            {
+                *("controller.client.client", "controller.schedules.foreign_crons", "pydantic.v1"),
+                *("controller.python_environments.builder", "sqlalchemy.dialects.postgresql"),
+            },
             id="after-a-page",
         ),
     ],

@@ -6,23 +6,28 @@ from contextlib import contextmanager
 from typing import Any
 
 
-@contextmanager
-def lean_import() -> Iterator[None]:
-    """Within the block, models are built on first use, and FastAPI does not look for models of pydantic's old API.
-
-    FastAPI declares a model for each part of an OpenAPI document, and imports the old API to see that no parameter of a
-    route is one of its models.
-    """
+def import_fastapi() -> None:
+    """Import FastAPI. It declares a model for each part of an OpenAPI document; they are built on first use."""
     from pydantic import BaseModel
 
-    modules: dict[str, Any] = sys.modules
-    old = modules.get("pydantic.v1")
-    modules["pydantic.v1"] = None  # an import raises ImportError
     BaseModel.model_config["defer_build"] = True
+    try:
+        import fastapi  # noqa: F401
+    finally:
+        del BaseModel.model_config["defer_build"]
+
+
+@contextmanager
+def without_pydantic_v1() -> Iterator[None]:
+    """Within the block, pydantic's old API can't be imported.
+
+    FastAPI imports it to see that no parameter of a route is one of its models, and accepts that it is missing.
+    """
+    modules: dict[str, Any] = sys.modules
+    before = {name: modules[name] for name in ("pydantic.v1",) if name in modules}
+    modules["pydantic.v1"] = None
     try:
         yield
     finally:
-        del BaseModel.model_config["defer_build"]
         del modules["pydantic.v1"]
-        if old is not None:
-            modules["pydantic.v1"] = old
+        modules.update(before)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from controller import c_heap
 from controller.api.http.credentials import Credentials
-from controller.api.http.lean_import import lean_import
+from controller.api.http.lean_import import import_fastapi, without_pydantic_v1
 from controller.api.http.sockets import bind_address, bind_path
 from controller.errors import ControllerError, UsageError
 from controller.listen_settings import Listen
@@ -170,7 +170,8 @@ class HttpServer:
     def _serve(self) -> None:
         try:
             if self._wait_for_connection():
-                with lean_import():
+                import_fastapi()
+                with without_pydantic_v1():
                     self._server = self._create_server()
                 c_heap.return_free_memory()
                 asyncio.run(self._serve_requests())

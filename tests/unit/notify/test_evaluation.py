@@ -1,5 +1,6 @@
 """The evaluation writes incidents and messages in one transaction with the cursor."""
 
+import gc
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -517,3 +518,15 @@ def test_a_store_that_can_not_be_written_raises(world: World) -> None:
     with pytest.raises(StateError):
         evaluator.evaluate(world.now)
     reader.close()
+
+
+def test_no_event_stays_in_memory_after_it_was_evaluated(world: World) -> None:
+    for name in ("etl", "load"):
+        world.fail(name)
+    gc.collect()
+    gc.disable()  # only reference cycles need a collection
+    try:
+        world.evaluate()
+        assert [each for each in gc.get_objects() if type(each) is Event] == []
+    finally:
+        gc.enable()
