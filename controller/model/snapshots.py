@@ -1,6 +1,6 @@
 """The contents of a source at one revision. `sources` creates them, `manifests` reads them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from controller.records import dataclass
@@ -73,6 +73,18 @@ class Code(Protocol):
     def read_ahead(self, paths: Iterable[str]) -> None:
         """Announce that those of these files that exist will be read, so that they can be read in one batch."""
         ...
+
+
+def find_replaced(old: Sequence[ManifestFile], new: Sequence[ManifestFile]) -> list[ManifestFile] | None:
+    """Return the files of `new` that are other objects than in `old`, which are few if little has changed.
+
+    Returns None if any file was added or removed, or if a Python file has changed, which may become a spec or cease to.
+    """
+    if len(old) != len(new):
+        return None
+    pairs = [(before, after) for before, after in zip(old, new, strict=True) if before is not after]
+    is_alike = all(before.path == after.path and not is_python(after.path) for before, after in pairs)
+    return [after for _, after in pairs] if is_alike else None
 
 
 RENDERED = b"\0rendered\n"
