@@ -1,6 +1,8 @@
 """The contents of a source at one revision. `sources` creates them, `manifests` reads them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress
+from operator import is_not
 from typing import Protocol
 
 from controller.records import dataclass
@@ -82,7 +84,7 @@ def find_replaced(old: Sequence[ManifestFile], new: Sequence[ManifestFile]) -> l
     """
     if len(old) != len(new):
         return None
-    pairs = [(before, after) for before, after in zip(old, new, strict=True) if before is not after]
+    pairs = list(compress(zip(old, new, strict=True), map(is_not, old, new)))
     is_alike = all(before.path == after.path and not is_python(after.path) for before, after in pairs)
     return [after for _, after in pairs] if is_alike else None
 
@@ -107,9 +109,12 @@ def is_python(path: str) -> bool:
     return path[-3:].lower() == ".py"
 
 
+_PYTHON_SUFFIXES = (".py", ".PY", ".Py", ".pY")
+
+
 def python_files(files: Iterable[ManifestFile]) -> list[ManifestFile]:
     """Return those of the files that are Python, for which `is_python` is true. Each pass does this for all files."""
-    return [file for file in files if file.path[-3:].lower() == ".py"]
+    return [file for file in files if file.path.endswith(_PYTHON_SUFFIXES)]
 
 
 def is_spec(path: str, content: bytes) -> bool:

@@ -3,7 +3,7 @@
 If the state of a revision is an update of the one that was applied last, only the updated deployments are visited.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from controller.manifests.reader import DesiredState
 from controller.model.deployments import Deployment
@@ -27,12 +27,16 @@ class Settled:
     kept: frozenset[str]
     dependants: Dependants
 
-    def find_dependants(self, differences: "Differences") -> Dependants | None:
-        """Return the dependants if they are still the same ones; None if they may not be."""
-        new = differences.declared if differences.is_update and not self.kept else None
-        if new is None or any(each.after.upstreams != self.declared[each.name].after.upstreams for each in new):
+    def find_dependants(self, differences: "Differences", kept: Set[str]) -> Dependants | None:
+        """Return the dependants if they are still the same ones; None if they may not be.
+
+        `kept` are the names of the deployments that the next plan keeps.
+        """
+        if not differences.is_update or kept != self.kept or any(name in self.declared for name in kept):
             return None
-        return self.dependants
+        new = differences.declared
+        is_same = all(each.after.upstreams == self.declared[each.name].after.upstreams for each in new)
+        return self.dependants if is_same else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -153,7 +153,8 @@ def make_plan(
     if is_blocked:
         create, update, delete, rebuilt = [], [], [], []
         unchanged = len(recorded) - len(keep)
-    same_dependants = None if settled is None else settled.find_dependants(differences)
+    kept = {each.entry.name for each in keep}
+    same_dependants = None if settled is None else settled.find_dependants(differences, kept)
     return Plan(
         revision=snapshot.revision,
         create=tuple(create),
