@@ -15,6 +15,7 @@ from controller.model.status import EventSeverity
 from controller.notify.deadlines import DeadlineChange
 from controller.store import Store, deadlines, inventory
 from tests.conftest import NOW, ManualClock
+from tests.executed_lines import count_lines
 from tests.unit.notify.deadline_world import DeadlineWorld
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -467,3 +468,19 @@ def test_a_check_reads_only_what_is_due(world: DeadlineWorld, statements: list[s
     statements.clear()
     world.check()
     assert len(statements) <= 7
+
+
+def test_a_commit_costs_nothing_for_each_other_deployment(world: DeadlineWorld) -> None:
+    counts = []
+    for count in (10, 300):
+        for number in range(count):
+            world.write(f"d{number}", expect={"start_within": "10m", "success_every": "1d"})
+        world.apply()
+        world.check()
+        world.write("d7", expect={"start_within": "20m", "success_every": "1d"})
+        world.apply()
+        counts.append(count_lines(world.check))
+        assert len(world.records()) == 2 * count
+        [changed] = [each for each in world.records() if each.length == 20 * MINUTE]
+        assert changed.deployment == "d7"
+    assert counts[1] - counts[0] < 100

@@ -4,17 +4,15 @@ The tests count processes, blobs and tree entries read, rows written, and jobs t
 """
 
 import gc
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import pytest
 
 from controller.sources.git import GitSource
 from tests.conftest import GitRepository
+from tests.executed_lines import count_lines
 from tests.leftovers import children, open_files
 from tests.thoroughness import scaled
 from tests.unit.reconcile.conftest import World, hourly
@@ -142,24 +140,6 @@ def test_the_first_pass_reads_each_file_once_and_the_second_reads_none(scale: Sc
     assert (second.blobs, second.rows, second.jobs) == (0, {"source": 1}, set())
 
 
-def steps(scale: Scale) -> int:
-    """Return how many lines of the controller a pass executes. Each iteration of a loop or comprehension is one."""
-    count = 0
-
-    def add(frame: FrameType, event: str, _: object) -> Any:
-        nonlocal count
-        count += event == "line"
-        return add if frame.f_globals["__name__"].startswith("controller.") else None
-
-    before = sys.gettrace()
-    sys.settrace(add)
-    try:
-        scale.pass_()
-    finally:
-        sys.settrace(before)
-    return count
-
-
 def test_a_pass_does_nothing_for_each_other_deployment(scale: Scale) -> None:
     counts = []
     for count in (10, MANY):
@@ -168,7 +148,7 @@ def test_a_pass_does_nothing_for_each_other_deployment(scale: Scale) -> None:
         same = []
         for number in range(3):
             scale.commit(d7=hourly("d7", description=f"{count} {number}"))
-            same.append(steps(scale))
+            same.append(count_lines(scale.pass_))
         counts.append(min(same))
     assert counts[1] - counts[0] < MANY / 10
 
