@@ -165,7 +165,6 @@ def run(location: Location, once: bool, log_format: Any, prebuild: bool, plain: 
         return _once(controller, prebuild)
     if is_live:
         write_to_terminal("Starting the controller.\n")
-    import os, sys; sys.setswitchinterval(float(os.environ.get("SW", "0.005")))
     gc.set_threshold(700)  # Python's default, unlike in short commands
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
