@@ -1,4 +1,4 @@
-"""What the rows of all deployments share: the status of the source, the active holds, the current time, and others."""
+"""The data that the rows of all deployments share, such as the status of the source, the holds and the current time."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -17,7 +17,7 @@ Dependants = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """What is known after a plan was applied: all active deployments equal their declaration, except `kept` ones.
+    """The result of an applied plan: all active deployments equal their declaration, except for the `kept` ones.
 
     - `declared`: the deployments that were declared, by name. `kept`: the names of those that the plan has kept.
     - `dependants`: those of the plan.

@@ -175,7 +175,7 @@ def make_plan(
 
 
 def settle(plan: Plan, desired: DesiredState) -> Settled | None:
-    """Return what is known once the plan is applied; None if it is blocked."""
+    """Return the result of the plan once it is applied; None if it is blocked."""
     if plan.is_blocked:
         return None
     kept = frozenset(kept.entry.name for kept in plan.keep)
