@@ -16,6 +16,7 @@ from typing import Any
 from controller.errors import UsageError
 from controller.manifests.build import BuildResult
 from controller.manifests.calendar_files import CalendarFiles
+from controller.manifests.code_dependencies import CodeDependencies
 from controller.manifests.document_findings import document_findings
 from controller.manifests.file_results import FileResult, QuickReader, is_alike, read_file
 from controller.manifests.flow_references import Flows, ModuleCache
@@ -27,7 +28,16 @@ from controller.manifests.yaml.nodes import Position, Problem
 from controller.model.deployments import Deployment
 from controller.model.findings import Finding, Severity, by_place
 from controller.model.python_environments import PythonRequest
-from controller.model.snapshots import PROJECT_FILE, Code, ManifestFile, RefusedFile, is_spec, python_files
+from controller.model.snapshots import (
+    PROJECT_FILE,
+    Code,
+    ManifestFile,
+    RefusedFile,
+    find_replaced,
+    is_spec,
+    python_files,
+)
+from controller.model.updated_mapping import update_mapping
 from controller.records import dataclass
 
 MAX_FILES = 10_000
@@ -126,7 +136,9 @@ class ManifestReader:
         self._calendar_files: CalendarFiles | None = None
         self._project, self._project_name = Project(), project_name
         self._modules = ModuleCache() if files is None else files.modules
+        self._given: Sequence[ManifestFile] | None = None
         self._files: dict[str, FileResult] = {}
+        self._dependencies = CodeDependencies()
         self._unread: list[str] | None = []
         self._ignored: list[str] = []
         self._other_projects: list[str] = []
@@ -137,7 +149,8 @@ class ManifestReader:
         self._project_file, self._project = reader._project_file, reader._project
         self._calendar_files = reader._calendar_files
         self._files = {path: reader._files[path] for path in paths if path in reader._files}
-        self._unread = None
+        self._dependencies = CodeDependencies(self._files.values())
+        self._given = self._unread = None
 
     def read(
         self,
@@ -157,9 +170,10 @@ class ManifestReader:
         if (project, calendar_files) != (self._project_file, self._calendar_files):
             self._project_file, self._calendar_files = project, calendar_files
             self._project = read_project(project, now, calendar_files, self._project_name)
-            self._files, self._unread, self._other_projects = {}, [], []
+            self._given, self._files, self._dependencies = None, {}, CodeDependencies()
+            self._unread, self._other_projects = [], []
             self._state = self._combine({}, [])
-        expected = {path for digests in self._dependencies().values() for path in digests}
+        expected = self._dependencies.paths()
         options = BuildOptions(
             project=self._project,
             environment=self._environment,
@@ -167,49 +181,57 @@ class ManifestReader:
             flows=None if code is None else Flows(code, self._modules, expected, is_whole=self._is_rooted),
             is_stored=self._is_stored,
         )
-        manifests = list(files)
-        modules = {id(file) for file in python_files(manifests) if not is_spec(file.path, file.content)}
-        if modules:
-            manifests = [file for file in manifests if id(file) not in modules]
-        unread = [file.path for file in manifests[MAX_FILES:]]
-        state = self._read_manifests(manifests[:MAX_FILES], unread, now, options)
+        given = tuple(files)
+        state = self._read_manifests(given, now, options)
         if not self._needs_places and any(finding.code in _ACROSS_FILES for finding in state.findings):
-            self._needs_places, self._files, self._unread = True, {}, []
-            state = self._read_manifests(manifests[:MAX_FILES], unread, now, options)
+            self._needs_places = True
+            self._files, self._dependencies, self._given, self._unread = {}, CodeDependencies(), None, None
+            state = self._read_manifests(given, now, options)
         return state
 
-    def _read_manifests(
-        self, files: Sequence[ManifestFile], unread: list[str], now: datetime, options: BuildOptions
-    ) -> DesiredState:
-        """Read those of these files that changed, and return the state: an update of the last one, if possible."""
-        flows, paths = options.flows, [file.path for file in files]
-        new = self._read_changed(files, now, options)
-        is_same = paths == list(self._files)
+    def _read_manifests(self, given: Sequence[ManifestFile], now: datetime, options: BuildOptions) -> DesiredState:
+        """Read those of these files that changed, and return the state: an update of the last one, if possible.
+
+        If only the contents of manifests have changed since the last call, nothing is done for each of the others.
+        """
+        flows, outdated = options.flows, self._dependencies.find_outdated(options.flows)
+        replaced = None if outdated or self._given is None else find_replaced(self._given, given)
+        if replaced is None:
+            files, unread = _divide(given)
+            is_same = [file.path for file in files] == list(self._files)
+        else:
+            files, unread, is_same = [file for file in replaced if file.path in self._files], self._unread or [], True
+        new = self._read_changed(files, outdated, now, options)
         is_known = is_same and self._unread is not None
-        other_projects = self._other_projects if is_known else _other_projects(paths)
+        other_projects = self._other_projects if is_known else _other_projects([file.path for file in files])
         ignored = [] if flows is None else flows.existing_files(other_projects)
         is_same = is_same and (unread, ignored) == (self._unread, self._ignored)
-        if is_same and not new:
-            return self._state
-        updated = self._update(new) if is_same else None
-        self._files = {path: new.get(path) or self._files[path] for path in paths}
-        self._unread, self._ignored, self._other_projects = unread, ignored, other_projects
+        updated = (self._update(new) if new else self._state) if is_same else None
+        if is_same:
+            for path, result in new.items():
+                self._dependencies.replace(self._files[path], result)
+            self._files |= new
+        else:
+            self._files = {file.path: new.get(file.path) or self._files[file.path] for file in files}
+            self._dependencies = CodeDependencies(self._files.values())
+        self._given, self._unread, self._ignored, self._other_projects = given, unread, ignored, other_projects
         self._state = updated or self._combine(self._files, unread)
         return self._state
 
     def _read_changed(
-        self, files: Sequence[ManifestFile], now: datetime, options: BuildOptions
+        self, files: Sequence[ManifestFile], outdated: Collection[int], now: datetime, options: BuildOptions
     ) -> dict[str, FileResult]:
-        """Return the results of those files that changed, or whose code changed, by path and in order."""
-        known, flows = self._files, options.flows
-        dependencies = self._dependencies()
-        current = {key for key, digests in dependencies.items() if flows is None or flows.are_unchanged(digests)}
+        """Return the results of those files that changed, by path and in order.
+
+        `outdated` are the ids of the results' dependencies of which a file has changed.
+        """
+        known = self._files
         changed = [
             file
             for file in files
             if (result := known.get(file.path)) is None
             or result.digest != file.digest
-            or id(result.dependencies) not in current
+            or id(result.dependencies) in outdated
         ]
         read: Callable[[ManifestFile], FileResult] = partial(read_file, load=self._load, now=now, options=options)
         if not self._needs_places:
@@ -218,10 +240,6 @@ class ManifestReader:
         self.parsed += len(results)
         self.built += sum(len(result.documents) for result in results)
         return dict(zip((file.path for file in changed), results, strict=True))
-
-    def _dependencies(self) -> dict[int, Mapping[str, str | None]]:
-        """Return the digests of the code files that the cached results depend on. Most results share one mapping."""
-        return {id(result.dependencies): result.dependencies for result in self._files.values()}
 
     def _update(self, new: Mapping[str, FileResult]) -> DesiredState | None:
         """Return the state after these files changed; None if deployments in other files may change, too."""
@@ -239,9 +257,9 @@ class ManifestReader:
         python = {each.deployment.name: each.python for each in built if each.deployment and each.python}
         return replace(
             state,
-            deployments=MappingProxyType({**state.deployments, **deployments}),
-            name_places={**state.name_places, **places},
-            python_requests={**state.python_requests, **python},
+            deployments=update_mapping(state.deployments, deployments),
+            name_places=update_mapping(state.name_places, places),
+            python_requests=update_mapping(state.python_requests, python),
         )
 
     def _combine(self, results: Mapping[str, FileResult], unread: list[str]) -> DesiredState:
@@ -306,6 +324,13 @@ class ManifestReader:
             file_count=len(results) + len(unread),
             document_count=len(all_documents),
         )
+
+
+def _divide(given: Sequence[ManifestFile]) -> tuple[list[ManifestFile], list[str]]:
+    """Return the manifests up to the limit, and the paths of the others. Python files without a spec are none."""
+    modules = {id(file) for file in python_files(given) if not is_spec(file.path, file.content)}
+    manifests = [file for file in given if id(file) not in modules] if modules else list(given)
+    return manifests[:MAX_FILES], [file.path for file in manifests[MAX_FILES:]]
 
 
 def _placed(results: Mapping[str, FileResult], environment: str | None) -> list[tuple[str, BuildResult]]:

@@ -1,6 +1,8 @@
 """The contents of a source at one revision. `sources` creates them, `manifests` reads them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress
+from operator import is_not
 from typing import Protocol
 
 from controller.records import dataclass
@@ -75,6 +77,18 @@ class Code(Protocol):
         ...
 
 
+def find_replaced(old: Sequence[ManifestFile], new: Sequence[ManifestFile]) -> list[ManifestFile] | None:
+    """Return the files of `new` that are other objects than in `old`, which are few if little has changed.
+
+    Returns None if any file was added or removed, or if a Python file has changed, which may become a spec or cease to.
+    """
+    if len(old) != len(new):
+        return None
+    pairs = list(compress(zip(old, new, strict=True), map(is_not, old, new)))
+    is_alike = all(before.path == after.path and not is_python(after.path) for before, after in pairs)
+    return [after for _, after in pairs] if is_alike else None
+
+
 RENDERED = b"\0rendered\n"
 """The first bytes of a Python spec that was rendered to documents. A Python file never contains a NUL byte."""
 
@@ -95,9 +109,12 @@ def is_python(path: str) -> bool:
     return path[-3:].lower() == ".py"
 
 
+_PYTHON_SUFFIXES = (".py", ".PY", ".Py", ".pY")
+
+
 def python_files(files: Iterable[ManifestFile]) -> list[ManifestFile]:
     """Return those of the files that are Python, for which `is_python` is true. Each pass does this for all files."""
-    return [file for file in files if file.path[-3:].lower() == ".py"]
+    return [file for file in files if file.path.endswith(_PYTHON_SUFFIXES)]
 
 
 def is_spec(path: str, content: bytes) -> bool:

@@ -3,7 +3,7 @@
 A deployment that is suspended or held is not expected to run, so it has no deadlines until that ends.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -50,23 +50,38 @@ class DeadlineInventory:
 
     def refresh(self, tx: Transaction, now: datetime, *, reload: bool) -> Refreshed:
         """Read what may have changed, and record the deadlines that are new. With `reload`, read everything."""
-        is_read = self._declared.refresh(tx, reload=reload)
+        changed = self._declared.refresh(tx, reload=reload)
         every_hold = holds.find_all(tx)
         held = _held_names(every_hold, now)
-        if not is_read and held == self._held:
+        if changed is None and held == self._held:
             return Refreshed(changed=set(), adjusted=set(), removed=[])
-        if is_read:
-            self.records = {(record.deployment, record.kind): record for record in deadlines.find_all(tx)}
-        before, self._held = self.deployments, held
-        self.deployments = {
-            name: deployment
-            for name, deployment in self._declared.deployments.items()
-            if not deployment.suspend and name not in held
-        }
-        adjusted = self._adjust(tx, now, every_hold)
-        removed = self._remove_obsolete(tx)
-        changed = {key for key in self.records if reload or before.get(key[0]) is not self.deployments.get(key[0])}
-        return Refreshed(changed=changed | adjusted, adjusted=adjusted, removed=removed)
+        names, before = (changed or set()) | (held ^ self._held), self.deployments
+        if changed is not None:
+            self._read_records(tx, None if reload else changed)
+        if reload:
+            names |= {*before, *(name for name, _ in self.records)}
+        self._held, self.deployments = held, before.copy()
+        for name in names:
+            deployment = self._declared.deployments.get(name)
+            if deployment is None or deployment.suspend or name in held:
+                self.deployments.pop(name, None)
+            else:
+                self.deployments[name] = deployment
+        adjusted = self._adjust(tx, now, every_hold, names)
+        removed = self._remove_obsolete(tx, names)
+        others = (name for name in names if reload or before.get(name) is not self.deployments.get(name))
+        return Refreshed(changed=self._keys(others) | adjusted, adjusted=adjusted, removed=removed)
+
+    def _read_records(self, tx: Transaction, names: Collection[str] | None) -> None:
+        """Read the records of these deployments again; None: all."""
+        old = [*self.records] if names is None else self._keys(names)
+        for key in old:
+            del self.records[key]
+        self.records |= {(record.deployment, record.kind): record for record in deadlines.find_all(tx, names)}
+
+    def _keys(self, names: Iterable[str]) -> set[Key]:
+        """Return the keys of the records of these deployments."""
+        return {(name, kind) for name in names for kind in DeadlineKind} & self.records.keys()
 
     def new_manual_runs(self, tx: Transaction) -> list[TimedRun]:
         """Return the runs without a due time that were created since the last call; none for the first call."""
@@ -75,10 +90,13 @@ class DeadlineInventory:
             return []
         return deadlines.find_new_manual_runs(tx, first_unread_id(last))
 
-    def _adjust(self, tx: Transaction, now: datetime, every_hold: dict[str, Hold]) -> set[Key]:
-        """Add records of new deadlines, and change those with another length. Return those that must be evaluated."""
+    def _adjust(self, tx: Transaction, now: datetime, every_hold: dict[str, Hold], names: Collection[str]) -> set[Key]:
+        """Add records of new deadlines of these deployments, and change those with another length.
+
+        Return those that must be evaluated.
+        """
         new: dict[Key, DeadlineRecord] = {}
-        for deployment in self.deployments.values():
+        for deployment in self._of(names):
             hold = every_hold.get(deployment.name)
             resumed_at = now if hold is None or hold.until is None else min(hold.until, now)
             for kind, length in declared_lengths(deployment):
@@ -94,11 +112,15 @@ class DeadlineInventory:
         deadlines.save(tx, new.values())
         return {key for key, record in new.items() if record.miss is not None}
 
-    def _remove_obsolete(self, tx: Transaction) -> list[DeadlineRecord]:
-        current = {(name, kind) for name, of in self.deployments.items() for kind, _ in declared_lengths(of)}
-        removed = [self.records.pop(key) for key in sorted(self.records.keys() - current)]
+    def _remove_obsolete(self, tx: Transaction, names: Collection[str]) -> list[DeadlineRecord]:
+        current = {(of.name, kind) for of in self._of(names) for kind, _ in declared_lengths(of)}
+        removed = [self.records.pop(key) for key in sorted(self._keys(names) - current)]
         deadlines.remove(tx, removed)
         return removed
+
+    def _of(self, names: Iterable[str]) -> list[Deployment]:
+        """Return those of these deployments that have deadlines now."""
+        return [self.deployments[name] for name in sorted(names) if name in self.deployments]
 
 
 def declared_lengths(deployment: Deployment) -> Iterable[tuple[DeadlineKind, timedelta]]:

@@ -28,19 +28,26 @@ class DeclaredDeployments:
         """Return whether a pass may have changed the deployments since they were read."""
         return _stamp(tx) != self._stamp
 
-    def refresh(self, tx: Transaction, *, reload: bool = False) -> bool:
-        """Read the deployments again if a pass may have changed them. Return whether it did."""
+    def refresh(self, tx: Transaction, *, reload: bool = False) -> set[str] | None:
+        """Read the deployments again that a pass may have changed; with `reload`, all.
+
+        Return the names of those that may have changed, also of deleted ones and of those without the key; None if no
+        pass may have changed any.
+        """
         stamp = _stamp(tx)
         if stamp == self._stamp and not reload:
-            return False
+            return None
         changes = None if reload else self._find_changes(tx)
         if changes is None:
             declared, last = {}, inventory_changes.last_change(tx)
             digests = inventory.digests_with_key(tx, self._key)
+            changed = {*digests, *self.deployments}
         else:
-            last = changes.number
-            declared = {name: old for name, old in self.deployments.items() if name not in changes.names}
-            digests = inventory.digests_with_key(tx, self._key, changes.names)
+            changed, last, _ = changes
+            declared = self.deployments.copy()
+            for name in changed:
+                declared.pop(name, None)
+            digests = inventory.digests_with_key(tx, self._key, changed)
         unchanged = {name for name, digest in digests.items() if self._digest(name) == digest}
         declared |= {name: self.deployments[name] for name in unchanged}
         for entry in inventory.find_many(tx, digests.keys() - unchanged):
@@ -49,7 +56,7 @@ class DeclaredDeployments:
             except ControllerError:  # this version of controller can't read the document
                 continue
         self.deployments, self._stamp, self._last_change = declared, stamp, last
-        return True
+        return changed
 
     def _find_changes(self, tx: Transaction) -> Changes | None:
         """Return what changed since the last read; None if everything must be read."""

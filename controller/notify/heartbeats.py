@@ -97,7 +97,9 @@ class Heartbeats:
         return signals, records
 
     def _refresh(self, tx: Transaction) -> None:
-        self._may_have_others |= self._declared.refresh(tx)
+        before = self._declared.deployments
+        changed = self._declared.refresh(tx) or ()
+        self._may_have_others |= any(name in before and name not in self._declared.deployments for name in changed)
 
     def _confirm_deletion(self) -> None:
         self._may_have_others = False

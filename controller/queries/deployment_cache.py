@@ -25,11 +25,11 @@ from controller.queries.deployments import (
     depends_on_same_source,
     errors_of_never_valid,
     never_valid_row,
-    read_moment,
 )
 from controller.queries.executor_conditions import list_cluster_executors
 from controller.queries.fire_timeline import FireSource, Timeline, Upcoming
 from controller.queries.graph import GraphView, view_graph
+from controller.queries.moment import read_moment
 from controller.queries.notifications import read_notification_status
 from controller.store import Store, Transaction, inventory, last_runs, passes
 from controller.store import runs as stored_runs

@@ -28,7 +28,7 @@ class DeadlineView:
 
 def list_deadlines(tx: Transaction, deployment: Deployment, next_due: datetime | None) -> list[DeadlineView]:
     """Return the deadlines of an active deployment. `next_due` is its next fire time."""
-    records = {record.kind: record for record in deadlines.find_all(tx, deployment.name)}
+    records = {record.kind: record for record in deadlines.find_all(tx, [deployment.name])}
     declared = {kind: getattr(deployment.expect, kind.value) for kind in DeadlineKind}
     views = []
     for kind, length in declared.items():

@@ -23,8 +23,8 @@ from controller.queries.deployments import (
     complete_row,
     errors_of_never_valid,
     never_valid_row,
-    read_moment,
 )
+from controller.queries.moment import read_moment
 from controller.queries.next_starts import fires_after
 from controller.queries.watch_conditions import FileTriggerView, file_trigger_view
 from controller.queries.webhook_view import WebhookView, webhook_view

@@ -5,8 +5,6 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import field, replace
 from datetime import datetime
 from enum import IntEnum, StrEnum
-from itertools import groupby
-from operator import attrgetter
 
 from controller.errors import SOURCE_REASONS, ControllerError
 from controller.manifests.build import build_deployment
@@ -15,7 +13,6 @@ from controller.model.deployments import CommandTarget, Deployment
 from controller.model.findings import Finding, Severity
 from controller.model.graph import Edge, EdgeKind, edges_of
 from controller.model.names import name_order
-from controller.model.notifications import MissedDeadline
 from controller.model.runs import FAILURES, FailureStreak, LastRun
 from controller.model.schedules import Schedule
 from controller.model.shared_values import share
@@ -26,26 +23,20 @@ from controller.model.status import (
     WITHHELD,
     Condition,
     ConditionType,
-    ExecutorStatus,
     Hold,
     InventoryEntry,
     SourceStatus,
 )
-from controller.model.triggers import WatchProblem
 from controller.queries.deadline_conditions import deadline_conditions
 from controller.queries.executor_conditions import missing_executor_conditions
-from controller.queries.next_starts import is_late, next_fire_time, next_start
+from controller.queries.moment import Moment, read_moment
+from controller.queries.next_starts import is_late, next_start
 from controller.queries.watch_conditions import watch_conditions
 from controller.records import dataclass
 from controller.store import (
     Transaction,
-    deadlines,
-    executor_records,
-    holds,
     inventory,
     last_runs,
-    seen_files,
-    source_status,
 )
 
 
@@ -98,6 +89,7 @@ _STATES = {
     Rank.OUT_OF_SYNC: DeploymentState.OUT_OF_SYNC,
     Rank.LATE: DeploymentState.LATE,
 }
+_RANKS = {Health.RUNNING: Rank.RUNNING, Health.SUSPENDED: Rank.HELD}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,22 +157,6 @@ class BaseRow:
 Build = Callable[[InventoryEntry], Deployment]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
-    """The data that all rows share: the status of the source, the active holds, and the current time.
-
-    `missed` has the missed deadlines that are not met yet, and `unwatched` the problems of watched folders, by
-    deployment. `executors` are those of the controller.
-    """
-
-    source: SourceStatus | None
-    holds: Mapping[str, Hold]
-    now: datetime
-    missed: Mapping[str, tuple[MissedDeadline, ...]]
-    unwatched: Mapping[str, tuple[WatchProblem, ...]]
-    executors: Mapping[str, ExecutorStatus]
-
-
 def list_deployments(tx: Transaction, now: datetime) -> list[DeploymentView]:
     """Return every active deployment, and every declared one that has never been valid; problems first."""
     moment, runs = read_moment(tx, now), last_runs.find_all(tx)
@@ -188,22 +164,6 @@ def list_deployments(tx: Transaction, now: datetime) -> list[DeploymentView]:
     views = [complete_row(base_row(entry), runs.get(name), moment) for name, entry in entries.items()]
     views += [never_valid_row(finding) for finding in errors_of_never_valid(moment.source, entries).values()]
     return sorted(views, key=sort_key)
-
-
-def read_moment(tx: Transaction, now: datetime) -> Moment:
-    """Read the data that all rows share at this time."""
-    active = {name: hold for name, hold in holds.find_all(tx).items() if not hold.is_over(now)}
-    missed = {name: tuple(misses) for name, misses in groupby(deadlines.find_missed(tx), key=attrgetter("deployment"))}
-    problems = groupby(seen_files.find_problems(tx), key=attrgetter("deployment"))
-    unwatched = {name: tuple(each) for name, each in problems}
-    return Moment(
-        source=source_status.find(tx),
-        holds=active,
-        now=now,
-        missed=missed,
-        unwatched=unwatched,
-        executors=executor_records.find_all(tx),
-    )
 
 
 def base_row(entry: InventoryEntry, build: Build | None = None) -> BaseRow:
@@ -251,23 +211,28 @@ def complete_row(base: BaseRow, run: LastRun | None, moment: Moment) -> Deployme
     hold = moment.holds.get(base.row.name)
     missed = deadline_conditions(moment.missed.get(base.row.name, ()))
     waits = hold is None and not (base.row.suspended or base.has_start_deadline)
-    fire_time = None if base.row.suspended else next_fire_time(base.schedules, hold, moment.now)
+    fire_time = None if base.row.suspended else moment.fire_times.find(base.schedules, hold)
     unwatched = watch_conditions(moment.unwatched.get(base.row.name, ()))
     lacking = missing_executor_conditions(base.executor, moment.executors)
     conditions = (*base.row.conditions, *missed, *unwatched, *lacking)
-    row = replace(
+    sync = _sync(base.reason, moment.source)
+    health = _health(run, conditions, suspended=base.row.suspended or hold is not None)
+    last_run = None if run is None else replace(run, state=run.state.public)
+    has_late_run = bool(missed) or (waits and is_late(run, base.schedules, moment.now))
+    place = _rank(sync, health, conditions, last_run, is_late=has_late_run)
+    return replace(
         base.row,
-        sync=_sync(base.reason, moment.source),
-        health=_health(run, conditions, suspended=base.row.suspended or hold is not None),
+        sync=sync,
+        health=health,
         held=hold is not None,
         hold=hold,
         next_fire_time=fire_time,
         next_start=fire_time if hold is not None else next_start(run, fire_time, moment.now),
-        last_run=None if run is None else replace(run, state=run.state.public),
+        last_run=last_run,
         conditions=conditions,
-        is_late=bool(missed) or (waits and is_late(run, base.schedules, moment.now)),
+        is_late=has_late_run,
+        state=_state(place, held=hold is not None),
     )
-    return replace(row, state=_state(row))
 
 
 def never_valid_row(finding: Finding) -> DeploymentView:
@@ -330,16 +295,22 @@ def sort_key(view: DeploymentView) -> tuple[Rank, int, int, str]:
 
 def rank(view: DeploymentView) -> Rank:
     """Return what is most important about a deployment."""
-    if view.sync is Sync.INVALID:
+    return _rank(view.sync, view.health, view.conditions, view.last_run, is_late=view.is_late)
+
+
+def _rank(
+    sync: Sync, health: Health, conditions: Iterable[Condition], last_run: LastRun | None, *, is_late: bool
+) -> Rank:
+    if sync is Sync.INVALID:
         return Rank.INVALID
-    is_blocked = view.health is not Health.SUSPENDED and _prevents_starts(view.conditions)
-    if view.health is Health.DEGRADED or is_blocked or find_streak(view) is not None:
+    is_blocked = health is not Health.SUSPENDED and _prevents_starts(conditions)
+    if health is Health.DEGRADED or is_blocked or _streak(last_run, health) is not None:
         return Rank.FAILING
-    if view.sync is Sync.OUT_OF_SYNC:
+    if sync is Sync.OUT_OF_SYNC:
         return Rank.OUT_OF_SYNC
-    if view.is_late:
+    if is_late:
         return Rank.LATE
-    return {Health.RUNNING: Rank.RUNNING, Health.SUSPENDED: Rank.HELD}.get(view.health, Rank.HEALTHY)
+    return _RANKS.get(health, Rank.HEALTHY)
 
 
 def count_states(views: Iterable[DeploymentView]) -> dict[DeploymentState, int]:
@@ -350,7 +321,11 @@ def count_states(views: Iterable[DeploymentView]) -> dict[DeploymentState, int]:
 
 def find_streak(view: DeploymentView) -> FailureStreak | None:
     """Return the consecutive failures of a deployment; None if its last run did not fail, or its schedules are off."""
-    return None if view.last_run is None or view.health is Health.SUSPENDED else view.last_run.streak
+    return _streak(view.last_run, view.health)
+
+
+def _streak(last_run: LastRun | None, health: Health) -> FailureStreak | None:
+    return None if last_run is None or health is Health.SUSPENDED else last_run.streak
 
 
 def _prevents_starts(conditions: Iterable[Condition]) -> bool:
@@ -362,10 +337,9 @@ def _prevents_starts(conditions: Iterable[Condition]) -> bool:
     )
 
 
-def _state(view: DeploymentView) -> DeploymentState:
-    place = rank(view)
+def _state(place: Rank, *, held: bool) -> DeploymentState:
     if place is Rank.HELD:
-        return DeploymentState.HELD if view.held else DeploymentState.SUSPENDED
+        return DeploymentState.HELD if held else DeploymentState.SUSPENDED
     return _STATES.get(place, DeploymentState.OK)
 
 

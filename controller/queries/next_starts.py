@@ -42,3 +42,22 @@ def next_start(run: LastRun | None, fire_time: datetime | None, now: datetime) -
     if run is None or run.state is not RunState.PENDING or run.not_before is None or run.not_before <= now:
         return fire_time
     return run.not_before if fire_time is None else min(run.not_before, fire_time)
+
+
+class NextFireTimes:
+    """The next fire times at one moment. Deployments that share one `schedules` object share one computation.
+
+    Most deployments with equal schedules share it.
+    """
+
+    def __init__(self, now: datetime) -> None:
+        self._now = now
+        self._known: dict[tuple[int, Hold | None], tuple[Sequence[Schedule], datetime | None]] = {}
+
+    def find(self, schedules: Sequence[Schedule], hold: Hold | None) -> datetime | None:
+        """Return the next fire time of active schedules; None if they never fire again."""
+        key = (id(schedules), hold)
+        known = self._known.get(key)
+        if known is None:  # the schedules stay in memory, so that no others get their id
+            known = self._known[key] = (schedules, next_fire_time(schedules, hold, self._now))
+        return known[1]

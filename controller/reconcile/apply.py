@@ -60,7 +60,8 @@ def apply(
     _declare_webhooks(tx, plan)
     marked = [entry for kept in plan.keep if (entry := _keep(tx, kept, before, now)) is not None]
     rebuilt = [entry for old in plan.rebuilt if (entry := _mark_python(tx, old, plan, now)) is not None]
-    dependants = record_dependencies(tx, plan, now) if plan.changes_anything else []
+    has_other_graph = plan.changes_anything and not plan.is_same_graph
+    dependants = record_dependencies(tx, plan, now) if has_other_graph else []
     holidays = record_holidays(tx, plan, now)
     if plan.delete or any(update.is_renamed for update in plan.update):
         inventory.delete_removed(tx, now - inventory.TOMBSTONES)

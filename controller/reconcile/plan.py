@@ -20,8 +20,8 @@ from controller.model.python_environments import PythonEnvironment, PythonState
 from controller.model.schedules import Schedule
 from controller.model.snapshots import Snapshot
 from controller.model.status import INVALID, KEPT, NO_PYTHON, WITHHELD, ConditionType, InventoryEntry, Withheld
-from controller.reconcile.case_renames import refuse_case_renames
 from controller.reconcile.deletion_guard import guard_deletions, plan_digest
+from controller.reconcile.differences import Differences, Settled, find_differences
 from controller.reconcile.prune_safety import PruneSafety
 from controller.records import dataclass
 
@@ -74,7 +74,7 @@ class Plan:
     changes nothing: the apply policy is `atomic`, and the revision has errors. `python` has the Python environments of
     the deployments that declare one, by name; `rebuilt` are the unchanged deployments that declare one, or did.
     `dependants` are the deployments that name another one under `after` once the plan is applied, by its name.
-    `disabled` are the names with `enabled: false`.
+    `disabled` are the names with `enabled: false`. `is_same_graph`: no deployment has other dependants than before.
     """
 
     revision: str
@@ -91,6 +91,7 @@ class Plan:
     rebuilt: tuple[InventoryEntry, ...] = ()
     dependants: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     disabled: frozenset[str] = frozenset()
+    is_same_graph: bool = False
 
     @property
     def changes_anything(self) -> bool:
@@ -117,25 +118,26 @@ def make_plan(
     is_atomic: bool = False,
     python: Mapping[str, PythonEnvironment] = MappingProxyType({}),
     earlier_files: Collection[str] = (),
-    settled: Mapping[str, Deployment] = MappingProxyType({}),
+    settled: Settled | None = None,
 ) -> Plan:
     """Compare the deployments that the snapshot declares (`desired`) with those that are active (`recorded`).
 
     `approved` is the digest of deletions that an operator has approved. With `is_atomic` the plan changes nothing
     unless the whole revision is valid. While an environment of `python` is not ready, the deployment of this name stays
     as it is recorded, unless it waits for the same environment already. `earlier_files` is passed to `PruneSafety`.
-    `settled` are deployments that do not differ from their record, by name: the same objects are not compared again.
+    `settled` describes the plan that was applied last: what it has settled is not compared again.
     """
-    desired = refuse_case_renames(desired, recorded)
+    differences = find_differences(desired, recorded, settled)
+    desired = differences.desired
     findings = (*desired.findings, *map(refusal_finding, snapshot.refused))
-    create, changed = _compare(desired, recorded, settled)
+    create, changed = _compare(differences.declared, desired, recorded)
     before = {change.after.name: change.before for change in changed}
     entries = {name: before.get(name) or recorded.get(name) for name in python}
     unready = {name: each for name, each in python.items() if _has_to_wait(entries[name], each)}
     waiting = [_waiting(entry, unready[name]) for name in sorted(unready) if (entry := entries[name]) is not None]
     update = [change for change in changed if change.after.name not in unready]
     safety = partial(PruneSafety, snapshot, desired, findings, recorded, earlier_files)
-    keep, delete = _absent(desired, recorded, changed, safety)
+    keep, delete = _divide_absent(differences, changed, safety)
     digest = plan_digest(create, [(change.before, change.after) for change in update if change.changes_content], delete)
     counts = {"active": len(recorded), "remaining": len(recorded) + len(create) - len(delete)}
     withheld = guard_deletions(delete, **counts, plan_digest=digest)
@@ -145,12 +147,14 @@ def make_plan(
         delete = []
     else:
         withheld = None
-    rebuilt = _rebuilt(desired, recorded, python.keys(), {*unready, *before})
+    rebuilt = _rebuilt(differences, recorded, python.keys(), {*unready, *before})
     unchanged = len(desired.deployments) - len(create) - len(update) - len(waiting)
     keep += waiting
     if is_blocked:
         create, update, delete, rebuilt = [], [], [], []
         unchanged = len(recorded) - len(keep)
+    kept = {each.entry.name for each in keep}
+    same_dependants = None if settled is None else settled.find_dependants(differences, kept)
     return Plan(
         revision=snapshot.revision,
         create=tuple(create),
@@ -164,19 +168,18 @@ def make_plan(
         is_blocked=is_blocked,
         python=python,
         rebuilt=tuple(rebuilt),
-        dependants=_dependants(desired, keep),
+        dependants=_dependants(desired, keep) if same_dependants is None else same_dependants,
         disabled=desired.disabled,
+        is_same_graph=same_dependants is not None,
     )
 
 
-def settled_deployments(plan: Plan, desired: DesiredState) -> Mapping[str, Deployment]:
-    """Return, by name, the deployments whose record equals their declaration, once the plan is applied."""
+def settle(plan: Plan, desired: DesiredState) -> Settled | None:
+    """Return the result of the plan once it is applied; None if it is blocked."""
     if plan.is_blocked:
-        return {}
-    kept = {kept.entry.name for kept in plan.keep}
-    return (
-        {name: each for name, each in desired.deployments.items() if name not in kept} if kept else desired.deployments
-    )
+        return None
+    kept = frozenset(kept.entry.name for kept in plan.keep)
+    return Settled(declared=desired.deployments, kept=kept, dependants=plan.dependants)
 
 
 def active_schedules(deployment: Deployment) -> tuple[Schedule, ...]:
@@ -202,18 +205,17 @@ def _dependants(desired: DesiredState, keep: Iterable[Kept]) -> dict[str, tuple[
 
 
 def _compare(
-    desired: DesiredState, recorded: Mapping[str, InventoryEntry], settled: Mapping[str, Deployment]
+    declared: Iterable[Deployment], desired: DesiredState, recorded: Mapping[str, InventoryEntry]
 ) -> tuple[list[Deployment], list[Update]]:
-    """Return the new deployments, and those that differ from their record under the same or the previous name."""
+    """Return those that are new, and those that differ from their record under the same or the previous name."""
     create: list[Deployment] = []
     update: list[Update] = []
     moved: set[str] = set()
-    declared = desired.deployments.items()
-    new = [item for item in declared if settled.get(item[0]) is not item[1] or item[0] not in recorded]
-    is_renaming = any(deployment.renamed_from for _, deployment in new)
+    new = list(declared)
+    is_renaming = any(deployment.renamed_from for deployment in new)
     names = {fold_name(name): name for name in recorded} if is_renaming else {}
-    for name, deployment in new:
-        entry = recorded.get(name)
+    for deployment in new:
+        entry = recorded.get(deployment.name)
         old = deployment.renamed_from and names.get(fold_name(deployment.renamed_from))
         if entry is None and old is not None and old not in moved and old not in desired.declared_names:
             entry = recorded.get(old)
@@ -244,14 +246,22 @@ def _waiting(entry: InventoryEntry, environment: PythonEnvironment) -> Kept:
 
 
 def _rebuilt(
-    desired: DesiredState, recorded: Mapping[str, InventoryEntry], python: Collection[str], others: Collection[str]
+    differences: Differences,
+    recorded: Mapping[str, InventoryEntry],
+    python: Collection[str],
+    others: Collection[str],
 ) -> list[InventoryEntry]:
     """Return the unchanged deployments that have or had a Python environment, without `others`.
 
-    `python` has the names of those that have one.
+    `python` has the names of those that have one. After an update, these are the same ones as before.
     """
-    names = {*python, *(name for name, entry in recorded.items() if entry.python)} & recorded.keys()
-    return [recorded[name] for name in sorted(names) if name in desired.deployments and name not in others]
+    before = () if differences.is_update else (name for name, entry in recorded.items() if entry.python)
+    declared = differences.desired.deployments
+    return [
+        recorded[name]
+        for name in sorted({*python, *before})
+        if name in recorded and name in declared and name not in others
+    ]
 
 
 def _withhold(entry: InventoryEntry, withheld: Withheld) -> Kept:
@@ -259,15 +269,12 @@ def _withhold(entry: InventoryEntry, withheld: Withheld) -> Kept:
     return Kept(entry=entry, reason=WITHHELD, message=message)
 
 
-def _absent(
-    desired: DesiredState,
-    recorded: Mapping[str, InventoryEntry],
-    changed: Iterable[Update],
-    make_safety: Callable[[], PruneSafety],
+def _divide_absent(
+    differences: Differences, changed: Iterable[Update], make_safety: Callable[[], PruneSafety]
 ) -> tuple[list[Kept], list[InventoryEntry]]:
     """Divide active deployments without a valid document into those that are kept and those to delete."""
-    declared, renamed = desired.deployments, {change.before.name for change in changed if change.is_renamed}
-    entries = [entry for name, entry in recorded.items() if name not in declared and name not in renamed]
+    renamed = {change.before.name for change in changed if change.is_renamed}
+    entries = [entry for entry in differences.absent if entry.name not in renamed]
     keep: list[Kept] = []
     delete: list[InventoryEntry] = []
     if not entries:
@@ -278,7 +285,11 @@ def _absent(
         if message is not None:
             keep.append(Kept(entry=entry, reason=INVALID, message=message))
         elif build_deployment(entry.document, entry.file, entry.line).prune is Prune.DISABLED:
-            cause = "not enabled in this environment" if entry.name in desired.disabled else "no longer declared in git"
+            cause = (
+                "not enabled in this environment"
+                if entry.name in differences.desired.disabled
+                else "no longer declared in git"
+            )
             message = f"{cause}; kept because of prune: disabled"
             keep.append(Kept(entry=entry, reason=KEPT, message=message))
         else:

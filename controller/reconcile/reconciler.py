@@ -16,7 +16,6 @@ from controller.clock import Clock
 from controller.errors import ControllerError, SourceError
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.manifests.reader import DesiredState, ManifestReader
-from controller.model.deployments import Deployment
 from controller.model.findings import Finding
 from controller.model.python_environments import PythonEnvironment
 from controller.model.schedules import Agenda
@@ -24,9 +23,10 @@ from controller.model.status import Event, EventSeverity, InventoryEntry, PassRe
 from controller.reconcile import status
 from controller.reconcile.apply import Applied, Settle, apply
 from controller.reconcile.commit_facts import read_commit_facts
+from controller.reconcile.differences import Settled
 from controller.reconcile.parts import Project, PythonEnvironments
 from controller.reconcile.pass_timings import PassTimings
-from controller.reconcile.plan import Plan, active_schedules, make_plan, settled_deployments
+from controller.reconcile.plan import Plan, active_schedules, make_plan, settle
 from controller.reconcile.restored_agendas import read_recorded
 from controller.records import dataclass
 from controller.sources.source import Source
@@ -70,7 +70,7 @@ class Reconciler:
         self.drifts = 0
         self._reader = ManifestReader(initial.environment, project_name=initial.project_name)
         self._deployments = deployments
-        self._settled: Mapping[str, Deployment] = {}
+        self._settled: Settled | None = None
         self._is_fresh = True
         self._is_unavailable = False
         self._logged: tuple[str, tuple[Finding, ...]] | None = None
@@ -217,7 +217,7 @@ class Reconciler:
             self._recorded.pop(name, None)
         self._deployments.remove(applied.removed)
         self._recorded.update(applied.written)
-        self._settled = settled_deployments(plan, desired)
+        self._settled = settle(plan, desired)
         return applied
 
     def _agenda(self, entry: InventoryEntry) -> Agenda | None:
@@ -323,12 +323,13 @@ class Reconciler:
 
         The code of a last valid version is exported before that, so that it survives even if git loses the commit.
         """
-        pinned = {entry.pinned for entry in self._recorded.values() if entry.pinned}
-        kept = {*pinned, *filter(None, [self._status.last_applied_revision])}
+        kept = self._recorded.keys() if self._settled is None else self._settled.kept & self._recorded.keys()
+        pinned = set(filter(None, (self._recorded[name].pinned for name in kept)))
+        always = {*pinned, *filter(None, [self._status.last_applied_revision])}
 
         def find_needed() -> set[str]:
             with self._store.read() as tx:
-                return runs.active_revisions(tx) | kept
+                return runs.active_revisions(tx) | always
 
         for revision in pinned:
             try:

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, or_, sele
 from controller.model.notifications import DeadlineKind, DeadlineRecord, MissedDeadline
 from controller.model.runs import ACTIVE, TERMINAL, Outcome, RunId, RunState, Trigger, first_id
 from controller.records import dataclass
+from controller.store.batches import batches
 from controller.store.notification_tables import deadlines
 from controller.store.rows import from_row
 from controller.store.schema import occurrences, runs
@@ -40,12 +41,12 @@ class TimedRun:
 _RUN_COLUMNS = tuple(runs.columns[name] for name in TimedRun.__slots__)
 
 
-def find_all(tx: Transaction, deployment: str | None = None) -> list[DeadlineRecord]:
-    """Return all records, or those of one deployment."""
+def find_all(tx: Transaction, deployments: Collection[str] | None = None) -> list[DeadlineRecord]:
+    """Return all records, or those of these deployments."""
     query = select(deadlines).where(deadlines.c.project == tx.project)
-    if deployment is not None:
-        query = query.where(deadlines.c.deployment == deployment)
-    rows = tx.connection.execute(query)
+    queries = [query]
+    if deployments is not None:
+        queries = [query.where(deadlines.c.deployment.in_(group)) for group in batches(deployments)]
     return [
         DeadlineRecord(
             deployment=row.deployment,
@@ -54,7 +55,8 @@ def find_all(tx: Transaction, deployment: str | None = None) -> list[DeadlineRec
             checked_at=row.checked_at,
             miss=None if row.since is None else _miss(row),
         )
-        for row in rows
+        for each in queries
+        for row in tx.connection.execute(each)
     ]
 
 

@@ -36,7 +36,11 @@ TOMBSTONES = timedelta(days=30)
 """How long a deleted deployment can be restored."""
 _BATCH = 500
 _IS_LISTED = (inventory.c.project == bindparam("of_project"), inventory.c.name.in_(listed("names")))
-_FIND_MANY = Prepared(select(inventory).where(*_IS_LISTED, inventory.c.removed_at.is_(None)))
+_COMPACT = (
+    *(column for column in inventory.c if column is not inventory.c.document),
+    cast(inventory.c.document, Text).label("document"),
+)
+_FIND_MANY = Prepared(select(*_COMPACT).where(*_IS_LISTED, inventory.c.removed_at.is_(None)))
 _FIND_TAGS = Prepared(select(inventory.c.name, inventory.c.document["tags"].label("tags")).where(*_IS_LISTED))
 _FIND_SUSPENDED = Prepared(
     select(inventory.c.name, json_kind(inventory.c.document, "suspend").label("suspend")).where(
@@ -80,18 +84,16 @@ def entries(tx: Transaction) -> dict[str, InventoryEntry]:
 
 def compact_entries(tx: Transaction, names: Collection[str] | None = None) -> dict[str, InventoryEntry]:
     """Return `entries`, with documents as text, which takes less memory. With `names`, only these deployments."""
-    columns = [column for column in inventory.c if column is not inventory.c.document]
-    text = cast(inventory.c.document, Text).label("document")
-    query = select(*columns, text).where(inventory.c.project == tx.project, inventory.c.removed_at.is_(None))
+    query = select(*_COMPACT).where(inventory.c.project == tx.project, inventory.c.removed_at.is_(None))
     if names is not None:
         query = query.where(inventory.c.name.in_(select(elements(list(names)).c.value)))
     rows = tx.connection.execute(query.order_by(inventory.c.name))
-    return {row.name: _from_row(row, document=StoredDocument(row.document)) for row in rows}
+    return {row.name: _from_compact_row(row) for row in rows}
 
 
 def find_many(tx: Transaction, names: Collection[str]) -> Iterator[InventoryEntry]:
-    """Yield the entries of the active deployments with these names."""
-    yield from map(_from_row, _FIND_MANY.fetch(tx, of_project=tx.project, names=sorted(names)))
+    """Yield the entries of the active deployments with these names, with documents as text."""
+    yield from map(_from_compact_row, _FIND_MANY.fetch(tx, of_project=tx.project, names=sorted(names)))
 
 
 def find(tx: Transaction, name: str) -> InventoryEntry | None:
@@ -346,3 +348,7 @@ def _to_row(tx: Transaction, entry: InventoryEntry) -> dict[str, Any]:
 def _from_row(row: Any, **converted: Any) -> InventoryEntry:
     shared = {"revision": share(row.revision), "changed_in": share(row.changed_in)}
     return from_row(InventoryEntry, row, conditions=json_columns.from_json(row.conditions), **shared, **converted)
+
+
+def _from_compact_row(row: Any) -> InventoryEntry:
+    return _from_row(row, document=StoredDocument(row.document))

@@ -35,26 +35,22 @@ def find(tx: Transaction, deployment: str | None = None) -> list[PythonUse]:
 
 
 def find_not_ready(tx: Transaction) -> list[PythonProblem]:
-    """Return the active deployments whose Python environment is not ready, sorted by name."""
-    query = select(inventory.c.name, python_requests.c.request, python_requests.c.state)
-    query = query.add_columns(python_requests.c.reason, python_requests.c.message).join_from(
-        python_requests,
-        inventory,
-        (inventory.c.project == python_requests.c.project)
-        & (
-            (inventory.c.python == python_requests.c.request)
-            | (inventory.c.python_waiting == python_requests.c.request)
-        ),
-    )
-    of_project = (python_requests.c.project == tx.project, inventory.c.removed_at.is_(None))
-    query = query.where(*of_project, python_requests.c.state != PythonState.READY.value).order_by(inventory.c.name)
+    """Return the active deployments whose Python environment is not ready, sorted by name.
+
+    Reads the requests first: these are few, and if all of them are ready, no deployment is read.
+    """
+    is_unready = (python_requests.c.project == tx.project, python_requests.c.state != PythonState.READY.value)
+    columns = (python_requests.c[name] for name in ("request", "state", "reason", "message"))
+    unready = {row.request: row for row in tx.connection.execute(select(*columns).where(*is_unready))}
+    uses = dict.fromkeys((use.deployment, use.request) for use in (find(tx) if unready else ()))
     return [
         PythonProblem(
-            deployment=row.name,
-            request=row.request,
+            deployment=deployment,
+            request=request,
             state=PythonState(row.state),
             reason=row.reason,
             message=row.message,
         )
-        for row in tx.connection.execute(query)
+        for deployment, request in uses
+        if (row := unready.get(request)) is not None
     ]

@@ -3,8 +3,9 @@
 A manifest that did not change stays the same object, so that the manifest reader does not parse it again.
 """
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from controller.errors import PathNotFoundError
 from controller.model.snapshots import (
@@ -36,18 +37,21 @@ class ManifestTree:
         self._commit: str | None = None
         self._entries: dict[str, ManifestFile | RefusedFile] = {}
         self._order: list[str] = []
+        self._listed: list[Any] = []
+        self._refused: dict[str, RefusedFile] = {}
 
     def read(self, repo: OpenRepository, commit: str, revision: str) -> Snapshot:
         """Return all manifests of this commit. Raises GitError, PathNotFoundError."""
         self._move(repo, commit)
         if not self._order:
             self._check_path(repo, commit)
-        entries = [self._entries[path] for path in self._order]
-        files = [entry for entry in entries if isinstance(entry, ManifestFile)]
-        refused = [entry for entry in entries if isinstance(entry, RefusedFile)]
+        listed, refused = self._listed, []
+        if self._refused:
+            listed = [file for path, file in zip(self._order, listed, strict=True) if path not in self._refused]
+            refused = [self._refused[path] for path in sorted(self._refused)]
         return Snapshot(
             revision=revision,
-            files=tuple(files),
+            files=tuple(listed),
             refused=tuple(file for file in refused if not is_python(file.path)),
             project=self._entries.get(PROJECT_FILE),
         )
@@ -61,6 +65,9 @@ class ManifestTree:
             tree = [entry for entry in list_tree(repo, commit, *places) if self._is_relevant(entry.path)]
             entries = read_or_refuse(repo, tree, self._entries)
             self._entries, self._order = entries, sorted(entries.keys() - {PROJECT_FILE})
+            self._listed = [entries[path] for path in self._order]
+            refused = {path: file for path, file in entries.items() if isinstance(file, RefusedFile)}
+            self._refused = {path: file for path, file in refused.items() if path != PROJECT_FILE}
         else:
             self._apply(repo, [change for change in changes if self._is_relevant(change.path)])
         self._commit = commit
@@ -70,11 +77,24 @@ class ManifestTree:
         changed = read_or_refuse(repo, [change.now for change in changes if change.now is not None], self._entries)
         for path in removed:
             if self._entries.pop(path, None) is not None and path != PROJECT_FILE:
-                del self._order[bisect_left(self._order, path)]
-        for path in changed:
-            if path not in self._entries and path != PROJECT_FILE:
-                insort(self._order, path)
+                self._refused.pop(path, None)
+                index = bisect_left(self._order, path)
+                del self._order[index], self._listed[index]
+        for path, file in changed.items():
+            if path != PROJECT_FILE:
+                self._list(path, file)
         self._entries.update(changed)
+
+    def _list(self, path: str, file: ManifestFile | RefusedFile) -> None:
+        """Add or replace a manifest, which keeps the order of the paths."""
+        index = bisect_left(self._order, path)
+        if path not in self._entries:
+            self._order.insert(index, path)
+            self._listed.insert(index, file)
+        self._listed[index] = file
+        self._refused.pop(path, None)
+        if isinstance(file, RefusedFile):
+            self._refused[path] = file
 
     def _is_relevant(self, path: str) -> bool:
         if path == PROJECT_FILE:

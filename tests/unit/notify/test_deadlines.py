@@ -15,6 +15,7 @@ from controller.model.status import EventSeverity
 from controller.notify.deadlines import DeadlineChange
 from controller.store import Store, deadlines, inventory, inventory_changes
 from tests.conftest import NOW, ManualClock
+from tests.executed_lines import count_lines
 from tests.unit.notify.deadline_world import DeadlineWorld
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -483,3 +484,26 @@ def test_a_check_reads_only_what_is_due(world: DeadlineWorld, statements: list[s
     statements.clear()
     world.check()
     assert len(statements) <= 7
+
+
+def test_a_commit_of_one_deployment_visits_no_other(world: DeadlineWorld) -> None:
+    """Only two loops visit the records of all deadlines, and call nothing."""
+    daily = {"schedules": [{"cron": "0 0 * * *"}]}
+
+    def check() -> None:
+        with world.store.write() as tx:
+            world.monitor.check(tx, world.clock.now())
+
+    counts, sizes = [], (10, 300)
+    for size in sizes:
+        for number in range(size):
+            world.write(f"d{number}", expect={"start_within": "10m", "success_every": "1d"}, **daily)
+        world.apply()
+        check()
+        world.write("d7", expect={"start_within": "20m", "success_every": "1d"}, **daily)
+        world.apply()
+        counts.append(count_lines(check))
+        assert len(world.records()) == 2 * size
+        [changed] = [each for each in world.records() if each.length == 20 * MINUTE]
+        assert changed.deployment == "d7"
+    assert counts[1] - counts[0] < 3 * 2 * (sizes[1] - sizes[0])

@@ -33,14 +33,14 @@ from controller.model.status import (
     PassRecord,
     SourceStatus,
 )
-from controller.queries import deployment_cache, deployments, fire_timeline
+from controller.model.stored_documents import StoredDocument
+from controller.queries import deployment_cache, deployments, fire_timeline, next_starts
 from controller.queries.attention import find_attention
 from controller.queries.deployment_cache import DeploymentCache
 from controller.queries.deployment_rows import summarize
 from controller.queries.deployments import (
     BaseRow,
     DeploymentView,
-    Moment,
     Sync,
     build_entry,
     complete_row,
@@ -49,6 +49,8 @@ from controller.queries.deployments import (
 )
 from controller.queries.fire_timeline import find_upcoming
 from controller.queries.graph import read_graph
+from controller.queries.moment import Moment
+from controller.queries.next_starts import next_fire_time
 from controller.runs.ids import RunIds
 from controller.store import (
     Store,
@@ -605,6 +607,42 @@ def test_rows_use_the_deployments_that_the_controller_has_built(
     assert cached.deployments() == world.cache.deployments()
     assert len(built) == 20 + 20  # by us, and by the cache of `world`, which shares nothing
     assert all(cached.schedules(name) is each for name, each in schedules.items())
+    cached.close()
+    world.close()
+
+
+def test_the_first_read_parses_no_document_and_computes_each_schedule_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path)
+    hours = ("1h", "2h", "3h")
+    with world.reconcile_pass() as tx:
+        new = [entry(f"d{number}", schedules=[{"interval": hours[number % 3]}]) for number in range(30)]
+        inventory.save(tx, [replace(each, spec_digest=digest(each.document)) for each in new])
+        held = Hold(deployment="d3", reason="why", author="me", since=world.clock.now())
+        holds.save(tx, replace(held, until=world.clock.now() + timedelta(hours=5)))
+    shared = ActiveDeployments()
+    with world.store.read() as tx:
+        for each in inventory.entries(tx).values():
+            shared.build(each)
+    parsed: list[str] = []
+    parse = StoredDocument.parse
+    computed: list[object] = []
+
+    def count_parsed(document: StoredDocument) -> dict[str, Any]:
+        parsed.append(repr(document))
+        return parse(document)
+
+    def compute(*arguments: Any) -> Any:
+        computed.append(arguments)
+        return next_fire_time(*arguments)
+
+    monkeypatch.setattr(StoredDocument, "parse", count_parsed)
+    monkeypatch.setattr(next_starts, "next_fire_time", compute)
+    cached = DeploymentCache(world.store, CommitCounter(tmp_path / "state.db"), world.clock, shared.build)
+    assert len(cached.deployments()) == 30
+    assert (len(parsed), len(computed)) == (0, len(hours) + 1)  # one of the deployments is held
+    assert cached.deployments() == world.cache.deployments()
     cached.close()
     world.close()
 
