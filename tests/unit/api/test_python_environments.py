@@ -9,6 +9,7 @@ import pytest
 
 from controller.client import Client, ProblemError
 from controller.python_environments import builder
+from controller.python_environments.build_jobs import FIRST_RETRY
 from controller.settings import UvSettings
 from tests.conftest import new_repository, wait_until
 from tests.package_index import PackageIndex, counted_uv, served_index
@@ -116,7 +117,7 @@ def commit_second_version(served: Served, index: PackageIndex) -> None:
 def test_a_failed_build_is_shown_and_reported_once_until_it_recovers(
     fresh: Served, index: PackageIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(builder, "LONGEST_RETRY", builder.FIRST_RETRY)
+    monkeypatch.setattr(builder, "LONGEST_RETRY", FIRST_RETRY)
     wait_until_ready(fresh)
     before = fresh.get("/api/v1/deployments/taste").json()["python"]
     index.status = 503
