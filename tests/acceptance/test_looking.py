@@ -20,6 +20,7 @@ COMMANDS = [
     "notify",
     "explain",
     "status",
+    "top",
     "deployments",
     "deployment",
     "next",

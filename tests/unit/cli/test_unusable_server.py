@@ -13,6 +13,7 @@ from tests.unit.cli.conftest import Command
 
 READING = (
     "status",
+    "top",
     "deployments list",
     "deployments show a",
     "runs list",
