@@ -20,12 +20,12 @@ class Settled:
     """The result of an applied plan: all active deployments equal their declaration, except for the `kept` ones.
 
     - `declared`: the deployments that were declared, by name. `kept`: the names of those that the plan has kept.
-    - `dependants`: those of the plan.
+    - `dependants`: those of the plan, or None if they were not recorded.
     """
 
     declared: Mapping[str, Deployment]
     kept: frozenset[str]
-    dependants: Dependants
+    dependants: Dependants | None
 
     def find_dependants(self, differences: "Differences", kept: Set[str]) -> Dependants | None:
         """Return the dependants if they are still the same ones; None if they may not be.

@@ -179,7 +179,8 @@ def settle(plan: Plan, desired: DesiredState) -> Settled | None:
     if plan.is_blocked:
         return None
     kept = frozenset(kept.entry.name for kept in plan.keep)
-    return Settled(declared=desired.deployments, kept=kept, dependants=plan.dependants)
+    is_recorded = plan.changes_anything or plan.is_same_graph
+    return Settled(declared=desired.deployments, kept=kept, dependants=plan.dependants if is_recorded else None)
 
 
 def active_schedules(deployment: Deployment) -> tuple[Schedule, ...]:
