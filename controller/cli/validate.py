@@ -96,11 +96,7 @@ def validate(
     is_valid = not any(finding.severity is Severity.ERROR for finding in findings)
     base = selected[0].root if len({target.root for target in selected}) == 1 else None
     desired = reading.desired
-    counts = {
-        "files": desired.file_count,
-        "deployments": len(desired.deployments),
-        "disabled": len(desired.disabled),
-    }
+    counts = {"files": desired.file_count, "deployments": len(desired.deployments), "disabled": len(desired.disabled)}
     if output == "sarif":
         from controller import __version__
         from controller.cli.formats import sarif

@@ -132,27 +132,23 @@ def make_plan(
     findings = (*desired.findings, *map(refusal_finding, snapshot.refused))
     create, changed = _compare(differences.declared, desired, recorded)
     before = {change.after.name: change.before for change in changed}
-    entries = {name: before.get(name) or recorded.get(name) for name in python}
-    unready = {name: each for name, each in python.items() if _has_to_wait(entries[name], each)}
-    waiting = [_waiting(entry, unready[name]) for name in sorted(unready) if (entry := entries[name]) is not None]
-    update = [change for change in changed if change.after.name not in unready]
+    waiting = _find_waiting(python, {name: before.get(name) or recorded.get(name) for name in python})
+    update = [change for change in changed if change.after.name not in waiting]
     safety = partial(PruneSafety, snapshot, desired, findings, recorded, earlier_files)
     keep, delete = _divide_absent(differences, changed, safety)
     digest = plan_digest(create, [(change.before, change.after) for change in update if change.changes_content], delete)
-    counts = {"active": len(recorded), "remaining": len(recorded) + len(create) - len(delete)}
-    withheld = guard_deletions(delete, **counts, plan_digest=digest)
+    remaining = len(recorded) + len(create) - len(delete)
+    withheld = guard_deletions(delete, active=len(recorded), remaining=remaining, plan_digest=digest)
     is_blocked = is_atomic and any(finding.severity is Severity.ERROR for finding in findings)
     if withheld is not None and (is_blocked or approved not in (withheld.digest, digest)):
         keep += [_withhold(entry, withheld) for entry in delete]
         delete = []
     else:
         withheld = None
-    rebuilt = _rebuilt(differences, recorded, python.keys(), {*unready, *before})
-    unchanged = len(desired.deployments) - len(create) - len(update) - len(waiting)
-    keep += waiting
+    rebuilt = _rebuilt(differences, recorded, python.keys(), {*waiting, *before})
+    keep += waiting.values()
     if is_blocked:
         create, update, delete, rebuilt = [], [], [], []
-        unchanged = len(recorded) - len(keep)
     kept = {each.entry.name for each in keep}
     same_dependants = None if settled is None else settled.find_dependants(differences, kept)
     return Plan(
@@ -161,7 +157,7 @@ def make_plan(
         update=tuple(update),
         delete=tuple(delete),
         keep=tuple(keep),
-        unchanged=unchanged,
+        unchanged=len(recorded) - len(update) - len(delete) - len(keep),
         findings=findings,
         digest=digest,
         withheld=withheld,
@@ -228,22 +224,31 @@ def _compare(
     return create, update
 
 
-def _has_to_wait(entry: InventoryEntry | None, environment: PythonEnvironment) -> bool:
+def _find_waiting(
+    python: Mapping[str, PythonEnvironment], entries: Mapping[str, InventoryEntry | None]
+) -> dict[str, Kept]:
+    """Return, by name, the deployments that stay as they are until the environments of their newest versions are ready.
+
+    `entries` has the recorded version of each deployment of `python`.
+    """
+    message = "The newest version waits for its Python environment; the last one stays active."
+    return {
+        name: Kept(entry=entry, reason=NO_PYTHON, message=message, python=environment)
+        for name, environment in sorted(python.items())
+        if (entry := entries[name]) is not None and _has_to_wait(entry, environment)
+    }
+
+
+def _has_to_wait(entry: InventoryEntry, environment: PythonEnvironment) -> bool:
     """Whether the last version stays active, because the newest one needs another environment, which is not ready.
 
     If both versions wait for the same environment, or the last one never could run, then the newest one becomes active,
     and its runs wait.
     """
-    if entry is None or environment.state is PythonState.READY or entry.python == environment.request:
+    if environment.state is PythonState.READY or entry.python == environment.request:
         return False
     python = [condition for condition in entry.conditions if condition.type is ConditionType.PYTHON_READY]
     return entry.pinned is not None or all(condition.is_true for condition in python)
-
-
-def _waiting(entry: InventoryEntry, environment: PythonEnvironment) -> Kept:
-    """Return the deployment as one that stays as it is until the Python environment of its newest version is ready."""
-    message = "The newest version waits for its Python environment; the last one stays active."
-    return Kept(entry=entry, reason=NO_PYTHON, message=message, python=environment)
 
 
 def _rebuilt(
