@@ -131,10 +131,7 @@ def make_plan(
     desired = differences.desired
     findings = (*desired.findings, *map(refusal_finding, snapshot.refused))
     create, changed = _compare(differences.declared, desired, recorded)
-    before = {change.after.name: change.before for change in changed}
-    entries = {name: before.get(name) or recorded.get(name) for name in python}
-    unready = {name: each for name, each in python.items() if _has_to_wait(entries[name], each)}
-    waiting = [_waiting(entry, unready[name]) for name in sorted(unready) if (entry := entries[name]) is not None]
+    unready, waiting = _find_waiting(changed, recorded, python)
     update = [change for change in changed if change.after.name not in unready]
     safety = partial(PruneSafety, snapshot, desired, findings, recorded, earlier_files)
     keep, delete = _divide_absent(differences, changed, safety)
@@ -147,14 +144,13 @@ def make_plan(
         delete = []
     else:
         withheld = None
-    rebuilt = _rebuilt(differences, recorded, python.keys(), {*unready, *before})
+    rebuilt = _rebuilt(differences, recorded, python, unready | {change.after.name for change in changed})
     unchanged = len(desired.deployments) - len(create) - len(update) - len(waiting)
     keep += waiting
     if is_blocked:
         create, update, delete, rebuilt = [], [], [], []
         unchanged = len(recorded) - len(keep)
-    kept = {each.entry.name for each in keep}
-    same_dependants = None if settled is None else settled.find_dependants(differences, kept)
+    same = _same_dependants(differences, keep, settled)
     return Plan(
         revision=snapshot.revision,
         create=tuple(create),
@@ -168,9 +164,9 @@ def make_plan(
         is_blocked=is_blocked,
         python=python,
         rebuilt=tuple(rebuilt),
-        dependants=_dependants(desired, keep) if same_dependants is None else same_dependants,
+        dependants=_dependants(desired, keep) if same is None else same,
         disabled=desired.disabled,
-        is_same_graph=same_dependants is not None,
+        is_same_graph=same is not None,
     )
 
 
@@ -188,6 +184,13 @@ def active_schedules(deployment: Deployment) -> tuple[Schedule, ...]:
     if deployment.suspend:
         return ()
     return tuple(schedule for schedule in deployment.schedules if not schedule.suspend)
+
+
+def _same_dependants(
+    differences: Differences, keep: Iterable[Kept], settled: Settled | None
+) -> Mapping[str, tuple[str, ...]] | None:
+    """Return the recorded dependants if the plan does not change them; None if it may."""
+    return None if settled is None else settled.find_dependants(differences, {kept.entry.name for kept in keep})
 
 
 def _dependants(desired: DesiredState, keep: Iterable[Kept]) -> dict[str, tuple[str, ...]]:
@@ -226,6 +229,17 @@ def _compare(
         elif _differs(entry, deployment):
             update.append(Update(before=entry, after=deployment, is_rescheduled=_is_rescheduled(entry, deployment)))
     return create, update
+
+
+def _find_waiting(
+    changed: Iterable[Update], recorded: Mapping[str, InventoryEntry], python: Mapping[str, PythonEnvironment]
+) -> tuple[set[str], list[Kept]]:
+    """Return the names whose Python environment is not ready, and those deployments as ones that stay as they are."""
+    before = {change.after.name: change.before for change in changed}
+    entries = {name: before.get(name) or recorded.get(name) for name in python}
+    unready = {name for name, each in python.items() if _has_to_wait(entries[name], each)}
+    waiting = [_waiting(entry, python[name]) for name in sorted(unready) if (entry := entries[name]) is not None]
+    return unready, waiting
 
 
 def _has_to_wait(entry: InventoryEntry | None, environment: PythonEnvironment) -> bool:
