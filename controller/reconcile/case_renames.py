@@ -1,4 +1,4 @@
-"""Refuses renames that change only the case of a name. Pure; called by `plan`.
+"""Refuses renames that change only the case of a name. Pure; called by `differences`.
 
 Names that differ only in case are the same name, so such a document counts as the newest one of the active deployment,
 which keeps its last valid version.

@@ -131,42 +131,42 @@ def make_plan(
     desired = differences.desired
     findings = (*desired.findings, *map(refusal_finding, snapshot.refused))
     create, changed = _compare(differences.declared, desired, recorded)
-    before = {change.after.name: change.before for change in changed}
-    waiting = _find_waiting(python, {name: before.get(name) or recorded.get(name) for name in python})
-    update = [change for change in changed if change.after.name not in waiting]
+    unready, waiting = _find_waiting(changed, recorded, python)
+    update = [change for change in changed if change.after.name not in unready]
     safety = partial(PruneSafety, snapshot, desired, findings, recorded, earlier_files)
     keep, delete = _divide_absent(differences, changed, safety)
     digest = plan_digest(create, [(change.before, change.after) for change in update if change.changes_content], delete)
-    remaining = len(recorded) + len(create) - len(delete)
-    withheld = guard_deletions(delete, active=len(recorded), remaining=remaining, plan_digest=digest)
+    counts = {"active": len(recorded), "remaining": len(recorded) + len(create) - len(delete)}
+    withheld = guard_deletions(delete, **counts, plan_digest=digest)
     is_blocked = is_atomic and any(finding.severity is Severity.ERROR for finding in findings)
     if withheld is not None and (is_blocked or approved not in (withheld.digest, digest)):
         keep += [_withhold(entry, withheld) for entry in delete]
         delete = []
     else:
         withheld = None
-    rebuilt = _rebuilt(differences, recorded, python.keys(), {*waiting, *before})
-    keep += waiting.values()
+    rebuilt = _rebuilt(differences, recorded, python, unready | {change.after.name for change in changed})
+    unchanged = len(desired.deployments) - len(create) - len(update) - len(waiting)
+    keep += waiting
     if is_blocked:
         create, update, delete, rebuilt = [], [], [], []
-    kept = {each.entry.name for each in keep}
-    same_dependants = None if settled is None else settled.find_dependants(differences, kept)
+        unchanged = len(recorded) - len(keep)
+    same = _same_dependants(differences, keep, settled)
     return Plan(
         revision=snapshot.revision,
         create=tuple(create),
         update=tuple(update),
         delete=tuple(delete),
         keep=tuple(keep),
-        unchanged=len(recorded) - len(update) - len(delete) - len(keep),
+        unchanged=unchanged,
         findings=findings,
         digest=digest,
         withheld=withheld,
         is_blocked=is_blocked,
         python=python,
         rebuilt=tuple(rebuilt),
-        dependants=_dependants(desired, keep) if same_dependants is None else same_dependants,
+        dependants=_dependants(desired, keep) if same is None else same,
         disabled=desired.disabled,
-        is_same_graph=same_dependants is not None,
+        is_same_graph=same is not None,
     )
 
 
@@ -184,6 +184,13 @@ def active_schedules(deployment: Deployment) -> tuple[Schedule, ...]:
     if deployment.suspend:
         return ()
     return tuple(schedule for schedule in deployment.schedules if not schedule.suspend)
+
+
+def _same_dependants(
+    differences: Differences, keep: Iterable[Kept], settled: Settled | None
+) -> Mapping[str, tuple[str, ...]] | None:
+    """Return the recorded dependants if the plan does not change them; None if it may."""
+    return None if settled is None else settled.find_dependants(differences, {kept.entry.name for kept in keep})
 
 
 def _dependants(desired: DesiredState, keep: Iterable[Kept]) -> dict[str, tuple[str, ...]]:
@@ -225,30 +232,32 @@ def _compare(
 
 
 def _find_waiting(
-    python: Mapping[str, PythonEnvironment], entries: Mapping[str, InventoryEntry | None]
-) -> dict[str, Kept]:
-    """Return, by name, the deployments that stay as they are until the environments of their newest versions are ready.
-
-    `entries` has the recorded version of each deployment of `python`.
-    """
-    message = "The newest version waits for its Python environment; the last one stays active."
-    return {
-        name: Kept(entry=entry, reason=NO_PYTHON, message=message, python=environment)
-        for name, environment in sorted(python.items())
-        if (entry := entries[name]) is not None and _has_to_wait(entry, environment)
-    }
+    changed: Iterable[Update], recorded: Mapping[str, InventoryEntry], python: Mapping[str, PythonEnvironment]
+) -> tuple[set[str], list[Kept]]:
+    """Return the names whose Python environment is not ready, and those deployments as ones that stay as they are."""
+    before = {change.after.name: change.before for change in changed}
+    entries = {name: before.get(name) or recorded.get(name) for name in python}
+    unready = {name for name, each in python.items() if _has_to_wait(entries[name], each)}
+    waiting = [_waiting(entry, python[name]) for name in sorted(unready) if (entry := entries[name]) is not None]
+    return unready, waiting
 
 
-def _has_to_wait(entry: InventoryEntry, environment: PythonEnvironment) -> bool:
+def _has_to_wait(entry: InventoryEntry | None, environment: PythonEnvironment) -> bool:
     """Whether the last version stays active, because the newest one needs another environment, which is not ready.
 
     If both versions wait for the same environment, or the last one never could run, then the newest one becomes active,
     and its runs wait.
     """
-    if environment.state is PythonState.READY or entry.python == environment.request:
+    if entry is None or environment.state is PythonState.READY or entry.python == environment.request:
         return False
     python = [condition for condition in entry.conditions if condition.type is ConditionType.PYTHON_READY]
     return entry.pinned is not None or all(condition.is_true for condition in python)
+
+
+def _waiting(entry: InventoryEntry, environment: PythonEnvironment) -> Kept:
+    """Return the deployment as one that stays as it is until the Python environment of its newest version is ready."""
+    message = "The newest version waits for its Python environment; the last one stays active."
+    return Kept(entry=entry, reason=NO_PYTHON, message=message, python=environment)
 
 
 def _rebuilt(
