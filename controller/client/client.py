@@ -17,6 +17,7 @@ from controller.client.shapes import (
     Backfilled,
     BackfillProgress,
     BulkResult,
+    ChangedRun,
     Deployment,
     DeploymentDetail,
     Document,
@@ -180,9 +181,9 @@ class Client(NotificationMethods, StatusReader):
             body["due_time"] = due_time
         return cast("Triggered", self._post(f"/deployments/{part(name)}/runs", body, _key_header(idempotency_key)))
 
-    def cancel(self, run_id: str, reason: str = "cancelled by a client") -> Triggered:
+    def cancel(self, run_id: str, reason: str = "cancelled by a client") -> ChangedRun:
         """Cancel a run."""
-        return cast("Triggered", self._post(f"/runs/{part(run_id, 'run')}/cancel", {"reason": reason}))
+        return cast("ChangedRun", self._post(f"/runs/{part(run_id, 'run')}/cancel", {"reason": reason}))
 
     def cancel_many(self, run_ids: Sequence[str], reason: str = "cancelled by a client") -> BulkResult:
         """Cancel up to 1,000 runs. Those that have finished are reported with a reason."""

@@ -28,6 +28,7 @@ __all__ = [
     "BulkRun",
     "Change",
     "ChangedHoliday",
+    "ChangedRun",
     "ChannelState",
     "ChannelStatus",
     "CodeChange",
@@ -455,6 +456,13 @@ class ChangedHoliday(TypedDict):
     calendar: str
     day: str
     name: str
+
+
+class ChangedRun(TypedDict):
+    """The run, and its state after the change."""
+
+    run_id: str
+    state: str
 
 
 class ChannelStatus(TypedDict):

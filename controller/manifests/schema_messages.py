@@ -127,7 +127,7 @@ def _key_hint(key: str, fault: SchemaFault, root: Node, path: Path) -> str:
         if hint:
             return hint
     if path[:1] == ("environments",) and set(allowed_keys) == {"defaults"}:
-        return "write the keys of a deployment under defaults"
+        return did_you_mean(key, allowed_keys) or "write the keys of a deployment under defaults"
     is_allowed = key.lower().replace("-", "_") in allowed_keys
     foreign = None if is_allowed else foreign_key_hint(path, key, fault.instance[key], root.value)
     if not path and not is_allowed and "flow" in allowed_keys:

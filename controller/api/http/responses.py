@@ -101,17 +101,27 @@ RunIdText = Annotated[str, full_id("run"), ID_PATH]
 """The full id of a run, in a path."""
 
 
-class Triggered(ResponseModel):
-    """The new run. `note` says when it starts, if this controller will not start it."""
+class ChangedRun(ResponseModel):
+    """The run, and its state after the change."""
 
     run_id: str
     state: str
+
+
+class Triggered(ChangedRun):
+    """The new run. `note` says when it starts, if this controller will not start it."""
+
     note: str | None
+
+
+def changed_json(run: Run) -> dict[str, Any]:
+    """Return the JSON of a `ChangedRun` response."""
+    return {"run_id": run.id, "state": run.state.public.value}
 
 
 def triggered_json(run: Run, operations: OperationContext) -> dict[str, Any]:
     """Return the JSON of a `Triggered` response."""
-    return {"run_id": run.id, "state": run.state.public.value, "note": operations.find_delay(run)}
+    return {**changed_json(run), "note": operations.find_delay(run)}
 
 
 def decode_header(header: str | None) -> str | None:

@@ -94,7 +94,7 @@ def test_requests_do_not_shorten_the_pause_after_an_error(
     make: Make, index: PackageIndex, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     request = requirements(index.add("acme", "1.0"))
-    (tmp_path / "python").mkdir()
+    (tmp_path / "python" / "left").mkdir(parents=True)
     (tmp_path / "python" / "lock").mkdir()
     environments = make()
     environments.start()

@@ -15,6 +15,7 @@ from controller.api.http.protocol import MAX_PAGE_BYTES
 from controller.api.http.responses import (
     ID,
     LINE,
+    ChangedRun,
     Dependencies,
     IdempotencyKey,
     Moment,
@@ -22,6 +23,7 @@ from controller.api.http.responses import (
     Triggered,
     author_of,
     aware,
+    changed_json,
     decode_header,
     dependencies_of,
     json_response,
@@ -213,12 +215,12 @@ def diff(
     return json_response(request, comparison)
 
 
-@router.post("/{run_id}/cancel", response_model=Triggered, summary="Cancel a run")
+@router.post("/{run_id}/cancel", response_model=ChangedRun, summary="Cancel a run")
 def cancel(request: Request, run_id: RunIdText, cancellation: Cancellation) -> Response:
     """A waiting run ends at once, a running one as soon as its flow has stopped. 409 if the run has finished."""
     operations = dependencies_of(request).operations
     run = cancel_run(operations, run_id, cancellation.reason, author=author_of(request))
-    return json_response(request, triggered_json(run, operations))
+    return json_response(request, changed_json(run))
 
 
 @router.post("/{run_id}/retry", response_model=Triggered, status_code=201, summary="Retry a finished run")
