@@ -11,7 +11,7 @@ from pathlib import Path
 
 from controller.errors import UsageError
 from controller.records import dataclass
-from controller.schedules.messages import quote
+from controller.text import shorten
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/.+")
@@ -50,7 +50,7 @@ def parse_triggers(
     names = tuple(dict.fromkeys(parameter_variables))
     for name in names:
         if _VARIABLE.fullmatch(name) is None:
-            message = f"--parameter-env {quote(name)}: this is not the name of an environment variable."
+            message = f"--parameter-env {shorten(name)!r}: this is not the name of an environment variable."
             raise UsageError(message, hint="Write only the name: letters, digits and underscores, no digit first.")
     return TriggerSettings(
         watch_roots=tuple(dict.fromkeys(roots)),

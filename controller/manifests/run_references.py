@@ -70,7 +70,7 @@ NO_VARIABLES = Variables({})
 
 @dataclass(frozen=True, slots=True)
 class RunValues:
-    """What references of one run stand for. `revision` is that of CONTROLLER_REVISION."""
+    """The values that references of one run get. `revision` is that of CONTROLLER_REVISION."""
 
     run_id: str
     revision: str
@@ -101,7 +101,7 @@ def variable_of(reference: Mapping[str, Any]) -> str | None:
 
 
 def describe_value(reference: Mapping[str, Any]) -> str:
-    """Return what a reference gives, in words."""
+    """Return what a reference gives, as text for a message."""
     if reference["from"] == RUN_ID:
         return "the id of the run"
     return "the revision" if reference["from"] == REVISION else "an environment variable"
