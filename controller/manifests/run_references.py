@@ -6,6 +6,7 @@ variable that has no value stays as it is; `runs` calls `Variables.check` and re
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import field
 from typing import Any
 
 from controller.errors import ControllerError
@@ -37,7 +38,7 @@ class MissingVariableError(MissingValueError):
 class Variables:
     """The environment variables that parameters may refer to: those of `values` in `allowed`; None allows all."""
 
-    values: Mapping[str, str]
+    values: Mapping[str, str] = field(repr=False)
     allowed: Collection[str] | None = ()
 
     def find(self, reference: Mapping[str, Any]) -> Any:

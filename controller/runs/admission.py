@@ -253,8 +253,7 @@ class Admission:
                 self.with_variables(run)
             except MissingVariableError as error:
                 failed.append((run, error))
-        if failed:
-            record_missing_values(tx, failed, now)
+        record_missing_values(tx, failed, now)
         return {run.id for run, _ in failed}
 
     def _requested(self, run: Run) -> Run:

@@ -154,9 +154,10 @@ def check_released(run: Run, deployment: Deployment) -> None:
         resolve_upstream_references(run.parameters, {})
 
 
-def record_missing_values(tx: Transaction, failed: Iterable[tuple[Run, MissingValueError]], now: datetime) -> None:
+def record_missing_values(tx: Transaction, failed: Sequence[tuple[Run, MissingValueError]], now: datetime) -> None:
     """Record waiting runs as failed, because one of their parameters has no value."""
-    record_outcomes(tx, [(run, missing_value(error)) for run, error in failed], now)
+    if failed:
+        record_outcomes(tx, [(run, missing_value(error)) for run, error in failed], now)
 
 
 def missing_value(error: MissingValueError) -> RunOutcome:
