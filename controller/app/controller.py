@@ -24,6 +24,7 @@ from controller.clock import Clock, SystemClock
 from controller.errors import GitUnavailableError, SourceError, StateError, StoppingError, UsageError
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.manifests.reader import ManifestReader
+from controller.manifests.run_references import Variables
 from controller.model.schedules import Agenda
 from controller.operations.context import OperationContext
 from controller.operations.holds import end_expired_holds
@@ -48,7 +49,7 @@ from controller.runs.python_runtimes import PythonRuntimes
 from controller.runs.retention import Sweeper
 from controller.runs.storage_check import StorageMonitor
 from controller.scheduler import Timetable
-from controller.settings import Settings
+from controller.settings import Settings, secret_variables
 from controller.sources.git import find_git
 from controller.sources.open_source import open_source
 from controller.store import runs
@@ -95,7 +96,8 @@ class Controller:
         deployments = ActiveDeployments()
         self.python = PythonEnvironments(self._store, self._clock, self.state.python, settings.uv)
         self.python.on_change = self._on_python_change
-        admission = Admission(self._clock, self._run_ids(), deployments)
+        variables = Variables(secret_variables(), settings.triggers.parameter_variables)
+        admission = Admission(self._clock, self._run_ids(), deployments, variables)
         self._timetable = Timetable(lambda name: self._engine.notify_due(name), self._clock)
         self._execution = Execution(
             settings,

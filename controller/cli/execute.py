@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,6 @@ def execute(
     """
     from controller.cli.manifest_files import is_bare
     from controller.manifests.parameter_references import find_errors
-    from controller.manifests.parameter_references import resolve as resolve_references
     from controller.runs.execute import execute as run
     from controller.settings import flow_environment, temporary_bases
 
@@ -80,7 +80,7 @@ def execute(
         "CONTROLLER_REVISION": "",
     }
     now = SystemClock().now()
-    parameters = resolve_references(declared, now, deployment.zones, schedule=deployment.timezone)
+    parameters = _resolve(declared, now, deployment, environment)
     python = _prepare_python(location, deployment, uv)
     result = run(deployment, parameters, location.directory, environment, SystemClock(), temporary_bases(), python)
     _print(result, output)
@@ -94,6 +94,27 @@ def _check_results(parameters: Mapping[str, Any]) -> None:
     for path, source in find_upstream_references(parameters).items():
         message = f"Parameter {path[0]} comes from the result of an upstream run: {source}."
         raise UsageError(message, hint=f"Set it with --param {path[0]}=VALUE.")
+
+
+def _resolve(
+    declared: Mapping[str, Any], now: datetime, deployment: "Deployment", environment: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the parameters with the values of references. All variables of the environment are the user's own.
+
+    Raises UsageError if a variable is not set.
+    """
+    from controller.manifests.parameter_references import find_references, resolve
+    from controller.manifests.run_references import MissingVariableError, RunValues, Variables
+    from controller.settings import secret_variables
+
+    variables = Variables(secret_variables(), allowed=None)
+    try:
+        variables.check(find_references(declared))
+    except MissingVariableError as error:
+        message = f"{error.message[:1].upper()}{error.message[1:]}."
+        raise UsageError(message, hint="Set the variable, or pass a value with --param.") from error
+    values = RunValues(environment["CONTROLLER_RUN_ID"], environment["CONTROLLER_REVISION"], variables)
+    return resolve(declared, now, deployment.zones, schedule=deployment.timezone, run=values)
 
 
 def is_flow_file(text: str) -> bool:

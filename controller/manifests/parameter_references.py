@@ -1,8 +1,8 @@
-"""Parameters that refer to the due time of a run instead of a literal value, and their resolution.
+"""Parameters that refer to a value of the run, such as its due time, instead of a literal value, and their resolution.
 
 A reference is a mapping such as `{from: due_time, format: date, shift: -1d, timezone: Europe/Berlin}`, as the value of
 a parameter or anywhere inside of one. `build` and `reference_types` check references; `runs` resolves them when it
-creates a run, so that a run is recorded with literal values only.
+creates a run, so that a run is recorded with literal values only. `run_references` has those that are not times.
 """
 
 import re
@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from controller.errors import ScheduleError
+from controller.manifests.run_references import SAMPLE, RunValues, describe_value, is_run_reference
 from controller.manifests.yaml.nodes import Path
 from controller.records import dataclass
 from controller.schedules import shared_zone
@@ -63,8 +64,8 @@ class InvalidReference:
 
 
 def is_reference(value: Any) -> bool:
-    """Return whether this value is meant as a reference: a mapping with `from: due_time`."""
-    return isinstance(value, MAPPINGS) and value.get("from") == DUE_TIME
+    """Return whether this value is meant as a reference: a mapping with `from: due_time`, `from: run.id` or similar."""
+    return isinstance(value, MAPPINGS) and (value.get("from") == DUE_TIME or is_run_reference(value))
 
 
 def is_valid(reference: Mapping[str, Any]) -> bool:
@@ -78,7 +79,12 @@ def has_references(value: Any) -> bool:
 
 
 def resolve(
-    parameters: Mapping[str, Any], due_time: datetime, zones: Iterable[str], *, schedule: str | None = None
+    parameters: Mapping[str, Any],
+    due_time: datetime,
+    zones: Iterable[str],
+    *,
+    schedule: str | None = None,
+    run: RunValues | None = None,
 ) -> dict[str, Any]:
     """Return the parameters with each valid reference replaced by its value.
 
@@ -87,16 +93,23 @@ def resolve(
         due_time: an aware datetime. For a run without a due time, the time at which it is created.
         zones: the time zones of the deployment's schedules. References that name no time zone use the only one, or UTC.
         schedule: the time zone of the schedule that fired or else of the deployment, which is used instead.
+        run: the other values of the run. Without it, references to them stay as they are.
     """
     if not has_references(parameters):
         return dict(parameters)
     zone = find_zone(schedule) if schedule is not None else shared_zone(zones) or UTC
-    return replace_references(parameters, lambda reference: _value_of(reference, due_time, zone))
+
+    def value_of(reference: Mapping[str, Any]) -> Any:
+        if is_run_reference(reference):
+            return reference if run is None else run.find(reference)
+        return _value_of(reference, due_time, zone)
+
+    return replace_references(parameters, value_of)
 
 
 def resolve_sample(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters of a run at an arbitrary due time, to check the types of their values."""
-    return resolve(parameters, _SAMPLE_TIME, ())
+    """Return the parameters of an arbitrary run, to check the types of their values, without those of variables."""
+    return resolve(parameters, _SAMPLE_TIME, (), run=SAMPLE)
 
 
 def replace_references(parameters: Mapping[str, Any], value_of: Callable[[Mapping[str, Any]], Any]) -> dict[str, Any]:
@@ -106,15 +119,17 @@ def replace_references(parameters: Mapping[str, Any], value_of: Callable[[Mappin
 
 def find_references(parameters: Mapping[str, Any]) -> dict[Path, Mapping[str, Any]]:
     """Return the references in these parameters by their path."""
-    return dict(_find(parameters, ()))
+    return dict(_find_in(parameters))
 
 
 def sample_values(reference: Mapping[str, Any]) -> list[str | int]:
-    """Return different values that a valid reference gives.
+    """Return different values that a valid reference gives, which is not to an environment variable.
 
     Together, they contain every value that `%m`, `%d`, `%H`, `%M`, `%S`, `%j`, a name or any other directive can give,
     but only two years.
     """
+    if is_run_reference(reference):
+        return [SAMPLE.find(reference)]
     moments = (_SAMPLE_TIME + index * _SAMPLE_STEP for index in range(_SAMPLES))
     return list(dict.fromkeys(_value_of(reference, moment, UTC) for moment in moments))
 
@@ -148,13 +163,20 @@ def _has_mapping(value: Any) -> bool:
 
 def find_errors(parameters: Mapping[str, Any]) -> Iterator[InvalidReference]:
     """Yield the faults of all references in these parameters."""
-    for path, reference in _find(parameters, ()):
+    for path, reference in _find_in(parameters):
         yield from _errors(reference, path)
+
+
+def _find_in(parameters: Mapping[str, Any]) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """Yield the references in the values of these parameters, one of which may have the name `from`."""
+    for name, value in parameters.items():
+        if value.__class__ not in SCALARS:
+            yield from _find(value, (name,))
 
 
 def _find(value: Any, path: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     if isinstance(value, MAPPINGS):
-        if value.get("from") == DUE_TIME:
+        if is_reference(value):
             yield path, value
             return
         for key, item in value.items():
@@ -167,11 +189,10 @@ def _find(value: Any, path: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
 
 
 def _errors(reference: Mapping[str, Any], path: Path) -> Iterator[InvalidReference]:
-    for key in reference:
-        if key not in KEYS:
-            hint = did_you_mean(str(key), KEYS) or _KEY_HINT
-            message = f"a reference to the due time has no key {quote(key)}"
-            yield InvalidReference(path=(*path, key), message=message, hint=hint, at_key=True)
+    if is_run_reference(reference):
+        yield from _errors_of_run(reference, path)
+        return
+    yield from _unknown_keys(reference, path)
     shift, layout, name = (reference.get(key) for key in ("shift", "format", "timezone"))
     if isinstance(shift, str) and _SHIFT.fullmatch(shift) and _shift(_SAMPLE_TIME, shift, UTC) in (_FIRST, _LAST):
         hint = "the years 1 to 9999 limit a shift"
@@ -189,6 +210,22 @@ def _errors(reference: Mapping[str, Any], path: Path) -> Iterator[InvalidReferen
             find_zone(name if isinstance(name, str) else str(name))
         except ScheduleError as error:
             yield InvalidReference(path=(*path, "timezone"), message=error.message, hint=error.hint)
+
+
+def _errors_of_run(reference: Mapping[str, Any], path: Path) -> Iterator[InvalidReference]:
+    for key in reference:
+        if key != "from":
+            message = f"a reference to {describe_value(reference)} has no key {quote(key)}"
+            hint = f"write {{from: {reference['from']}}}: it has only the key from"
+            yield InvalidReference(path=(*path, key), message=message, hint=hint, at_key=True)
+
+
+def _unknown_keys(reference: Mapping[str, Any], path: Path) -> Iterator[InvalidReference]:
+    for key in reference:
+        if key not in KEYS:
+            hint = did_you_mean(str(key), KEYS) or _KEY_HINT
+            message = f"a reference to the due time has no key {quote(key)}"
+            yield InvalidReference(path=(*path, key), message=message, hint=hint, at_key=True)
 
 
 def _is_format(layout: Any) -> bool:

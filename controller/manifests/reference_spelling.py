@@ -1,7 +1,8 @@
 """Finds parameters that look like references but are literal mappings: misspelt ones, and sources that do not exist.
 
 `flow_references` and `reference_types` call it. A mapping with a key that resembles none of a reference, such as
-`{from: 2026-01-01, to: 2026-02-01}`, is meant literally, and so is one whose `from` does not resemble `due_time`.
+`{from: 2026-01-01, to: 2026-02-01}`, is meant literally, and so is one whose `from` does not resemble `due_time`,
+`run.id`, `revision` or `env.NAME`.
 """
 
 import re
@@ -10,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from controller.manifests.parameter_references import DUE_TIME, KEYS, LISTS, MAPPINGS, SCALARS, is_reference, is_valid
+from controller.manifests.run_references import REVISION, RUN_ID, is_run_reference
 from controller.manifests.yaml.nodes import Path
 from controller.records import dataclass
 from controller.schedules.messages import quote
@@ -25,13 +27,11 @@ _OTHER_TERMS = frozenset(
     ("due", "duedate", "now", "today", "scheduled", "scheduledfor", "scheduledtime", "logicaldate", "executiondate")
 )
 """Terms for the due time, in the form of `_plain`. They count only with a shift or a format that a reference takes."""
-_OTHER_SOURCE = re.compile(r"(?:run|env)\.[A-Za-z_]\w*", re.ASCII)
-_REVISIONS = frozenset({"revision", "commit"})
-_OF_REVISION = "to use the commit, read get_run_context() in the flow, or CONTROLLER_REVISION in a command"
-_INSTEAD = {
-    "run": "to use the id of the run, read get_run_context() in the flow, or CONTROLLER_RUN_ID in a command",
-    "env": "to use an environment variable, read it in the flow or the command",
-}
+_RUN_VALUE = re.compile(r"run\.\w+", re.ASCII)
+_ENVIRONMENT = re.compile(r"(?:env|(?:os\.)?environ|environment)[.:](.*)|env", re.ASCII | re.DOTALL | re.IGNORECASE)
+_VARIABLE_HINT = "write {from: env.NAME}, where NAME is an environment variable of the controller"
+_REVISIONS = frozenset(("commit", "runrevision", "runcommit", "gitcommit"))
+"""Terms for the revision, in the form of `_plain`."""
 _TRIGGER_SOURCE = re.compile(r"(files?|(?:web)?hook)(?:\.(?:(?:body|json|payload)(?:\.|$))?(.*))?", re.DOTALL)
 """Names for what a trigger gives, such as `file.path` or `webhook.body.data.id`, with the path in the body."""
 _STEP = re.compile(r"[A-Za-z_]\w*", re.ASCII)
@@ -78,11 +78,14 @@ def _near_miss(mapping: Mapping[str, Any], path: Path) -> NearMiss | None:
     source = renamed.get("from")
     if not isinstance(source, str) or len(renamed) != len(mapping):
         return None
-    correction = {**{key: value for key, value in renamed.items() if value is not None}, "from": DUE_TIME}
-    hint = _of_other_source(source, path) if _OTHER_SOURCE.fullmatch(source) or len(mapping) == 1 else None
-    if hint is not None:
+    if (hint := _of_trigger(source, path)) is not None and len(mapping) == 1:
         message = f"a parameter can't refer to {quote(source)}, so this is a literal mapping"
         return NearMiss(path=path, message=message, hint=hint)
+    if len(mapping) == 1 or source.startswith(("run.", "env.")):
+        miss = _of_run(source, path)
+        if miss is not None:
+            return miss
+    correction = {**{key: value for key, value in renamed.items() if value is not None}, "from": DUE_TIME}
     if not _is_due_time(source, correction):
         return None
     message = "this looks like a reference to the due time, but is a literal mapping"
@@ -91,12 +94,34 @@ def _near_miss(mapping: Mapping[str, Any], path: Path) -> NearMiss | None:
     return NearMiss(path=path, message=message, hint=f"write {as_yaml(correction)}", correction=correction)
 
 
-def _of_other_source(source: str, path: Path) -> str | None:
-    """Return how to get a value that no reference can give, or None if `source` names no such value."""
-    if _OTHER_SOURCE.fullmatch(source):
-        return _INSTEAD[source[:3]]
-    if _plain(source) in _REVISIONS:
-        return _OF_REVISION
+def _of_run(source: str, path: Path) -> NearMiss | None:
+    """Return what is wrong if `source` resembles that of a value of the run that is not a time, or None."""
+    message = f"a parameter can't refer to {quote(source)}, so this is a literal mapping"
+    variable = _ENVIRONMENT.fullmatch(source)
+    if variable is not None and "result" in source.split("."):
+        return None  # a result of an upstream deployment with such a name
+    meant = f"env.{variable[1] or ''}" if variable is not None else _closest_source(source)
+    if meant is None:
+        return None
+    correction = {"from": meant}
+    if not is_run_reference(correction):
+        return NearMiss(path=path, message=message, hint=_VARIABLE_HINT)
+    if meant == source:
+        message = "this looks like a reference, but is a literal mapping"
+    return NearMiss(path=path, message=message, hint=f"write {as_yaml(correction)}", correction=correction)
+
+
+def _closest_source(source: str) -> str | None:
+    """Return `run.id` or `revision` if `source` is or resembles it, or None."""
+    plain = _plain(source)
+    if plain in _REVISIONS or _is_similar(plain, REVISION, _SIMILAR_SOURCE):
+        return REVISION
+    is_of_run = _RUN_VALUE.fullmatch(source) is not None and source != "run.result"
+    return RUN_ID if is_of_run or _is_similar(plain, _plain(RUN_ID), _SIMILAR_SOURCE) else None
+
+
+def _of_trigger(source: str, path: Path) -> str | None:
+    """Return how to get a value that a trigger gives, or None if `source` names no such value."""
     match = _TRIGGER_SOURCE.fullmatch(source)
     if match is None or "result" in source.split("."):  # a result of an upstream deployment with such a name
         return None
@@ -146,4 +171,4 @@ def _is_similar(word: str, name: str, least: float) -> bool:
 
 def _yaml_value(value: Any) -> str:
     text = str(value)
-    return text if re.fullmatch(r"[\w+/-]+", text) else f'"{text}"'
+    return text if re.fullmatch(r"[\w+/-]+|run\.id|env\.\w+", text) else f'"{text}"'

@@ -1,8 +1,8 @@
-"""Checks parameters with references to the due time or to results against the signature of a flow.
+"""Checks parameters with references against the signature of a flow.
 
 `flow_references` and `queries.parameter_form` call it. `flow_analysis` checks all other values. The problems describe
-what a reference gives, which depends on the due time, and never quote a value that was computed for the check. The
-result of an upstream run is not known before the run, so references to results have no problems.
+what a reference gives, which depends on the run, and never quote a value that was computed for the check. The result
+of an upstream run and an environment variable are not known before the run, so references to them have no problems.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -23,6 +23,7 @@ from controller.manifests.parameter_references import (
     sample_values,
 )
 from controller.manifests.reference_spelling import NearMiss, as_yaml, find_near_misses
+from controller.manifests.run_references import describe_value, is_run_reference, variable_of
 from controller.manifests.upstream_references import find_upstream_references
 from controller.manifests.yaml.nodes import Path
 from controller.schedules.messages import quote
@@ -47,10 +48,11 @@ def check_parameters(flow: flow_analysis.Flow, parameters: Mapping[str, Any]) ->
     """
     if not may_refer(parameters):
         return flow_analysis.check(flow, parameters)
-    references = find_references(parameters)
-    problems = flow_analysis.check(flow, resolve_sample(parameters) if references else parameters)
-    if results := find_upstream_references(parameters):
-        problems = [problem for problem in problems if not _concerns(problem, results)]
+    every = find_references(parameters)
+    problems = flow_analysis.check(flow, resolve_sample(parameters) if every else parameters)
+    references = {path: reference for path, reference in every.items() if variable_of(reference) is None}
+    if unknown := {*find_upstream_references(parameters), *(every.keys() - references.keys())}:
+        problems = [problem for problem in problems if not _concerns(problem, unknown)]
     if references:
         problems = [problem for problem in problems if not _is_of(problem, references)]
         for problem in flow_analysis.check(flow, replace_references(parameters, _probe)):
@@ -104,8 +106,12 @@ def _type_problems(problem: ParameterProblem, reference: Mapping[str, Any]) -> I
     refused = [value for value in samples if check_type(expected, value)]
     if not refused:
         return
-    values = _GIVES.get(layout, f"text in the format {quote(layout)}")
     name, wanted = label(problem.path), spell(expected)
+    if is_run_reference(reference):
+        message = f"{name}: expected {wanted}, but the reference gives {describe_value(reference)}"
+        yield replace(problem, message=message, hint=_advice(expected, reference))
+        return
+    values = _GIVES.get(layout, f"text in the format {quote(layout)}")
     if len(refused) < len(samples) or any(_can_give(layout, choice) for choice in choices):
         message = f"{name}: the reference gives {values}, and {wanted} accepts only some of these values"
         hint = "make sure that the schedules are due only at times whose value is accepted, or extend the type hint"
@@ -142,11 +148,14 @@ def _advice(expected: Any, reference: Mapping[str, Any]) -> str:
     if choices := _choices(expected):
         listed = ", ".join(map(repr, choices[:_MAX_SHOWN]))
         return f"write a literal value: {listed}{', …' if len(choices) > _MAX_SHOWN else ''}"
+    is_fixed = is_run_reference(reference)
     for layout in FORMATS:
-        corrected = {**reference, "format": layout}
+        corrected = reference if is_fixed else {**reference, "format": layout}
         (sample, *_) = sample_values(corrected)
         if not check_type(expected, sample):
             return f"write {as_yaml(corrected)}"
         if not check_type(expected, [sample]):
             return f"write it as a YAML list: [{as_yaml(corrected)}]"
+    if is_fixed:
+        return "this reference gives text: write a literal value, or use another type hint, such as str"
     return "a reference gives text or Unix seconds: write a literal value, or use another type hint, such as str"

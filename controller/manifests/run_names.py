@@ -50,7 +50,7 @@ def run_name(
     """Return the name that a template gives a run; None without a template, or if the name would be empty.
 
     `parameters` include the values of the matrix. A placeholder without a value stays as it is written; `complete_name`
-    replaces those that refer to upstream results. See `parameter_references.resolve` for the other arguments.
+    replaces those that still refer to something. See `parameter_references.resolve` for the other arguments.
     """
     if template is None:
         return None
@@ -66,8 +66,8 @@ def run_name(
 
 
 def complete_name(name: str | None, earlier: Mapping[str, Any], parameters: Mapping[str, Any]) -> str | None:
-    """Return the name with the values of those parameters that still referred to upstream results as `earlier`."""
-    texts = {f"{{{key}}}": _text(parameters[key]) for key in earlier if find_upstream_references({key: earlier[key]})}
+    """Return the name with the values of those parameters that were still references, or had them, as `earlier`."""
+    texts = {f"{{{key}}}": _text(parameters[key]) for key in earlier if _is_open(earlier[key])}
     if name is None or not texts:
         return name
     completed = re.sub("|".join(map(re.escape, texts)), lambda match: texts[match[0]], name)
@@ -129,9 +129,14 @@ def _value(
     if placeholder == DUE_TIME:
         return str(resolve({"": _reference(layout)}, due_time, zones, schedule=zone)[""])
     value = parameters.get(placeholder, _MISSING)
-    if value is _MISSING or is_reference(value) or find_upstream_references({placeholder: value}):
+    if value is _MISSING or _is_open(value):
         return f"{{{placeholder}}}"
     return _text(value)
+
+
+def _is_open(value: Any) -> bool:
+    """Return whether a value is not known yet."""
+    return is_reference(value) or bool(find_upstream_references({"": value}))
 
 
 def _text(value: Any) -> str:

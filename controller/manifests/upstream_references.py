@@ -1,16 +1,16 @@
 """Parameters that refer to the result of an upstream run, such as `{from: ingest.result.path}`, and their resolution.
 
 `build` checks the references of a document. `runs` resolves them when the upstream runs have released a run, so that
-the run starts with literal values only. References to the due time are in `parameter_references`.
+the run starts with literal values only. Other references are in `parameter_references`.
 """
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from controller.errors import ControllerError
 from controller.manifests.after_fields import AFTER
 from controller.manifests.parameter_references import LISTS, MAPPINGS, SCALARS
+from controller.manifests.run_references import MissingValueError, is_run_reference
 from controller.manifests.validation_context import ValidationContext
 from controller.manifests.yaml.nodes import Path
 from controller.model.findings import Severity
@@ -24,7 +24,7 @@ _RESULT = "result"
 _CODE = "InvalidReference"
 
 
-class MissingResultError(ControllerError):
+class MissingResultError(MissingValueError):
     """A parameter refers to a value that the result of the upstream run does not have."""
 
     reason = "MissingResult"
@@ -59,6 +59,8 @@ def check_upstream_references(context: ValidationContext, after: After) -> None:
     names = [upstream.deployment for upstream in after.upstreams]
     for place, parameters in context.referring:
         for path, mapping in _find(parameters, ()):
+            if is_run_reference(mapping):
+                continue  # also if an upstream deployment has the name run or env
             if context.is_clean(full_path := (*place, "parameters", *path)):
                 _check(context, full_path, mapping, after, names)
 

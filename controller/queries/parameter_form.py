@@ -40,7 +40,8 @@ class FormField:
     """One parameter. `kind` is `text`, `integer`, `number`, `boolean`, `choice` or `json`.
 
     `type` and `default` are Python source text. `value` is the value from the manifest if `is_given`, else None.
-    `resolved`: if `value` contains references to the due time, the value that a run without a due time would get now.
+    `resolved`: if `value` contains references, the value that a run without a due time would get now. References to
+    what is known only with the run, such as its id, stay as they are in it.
     `format` is `date`, `date-time`, `time` or `duration` for a text in this format. `fields` has the fields of a
     dataclass or typed dictionary, whose `kind` is `json`.
     """

@@ -12,12 +12,19 @@ from typing import Any
 
 from controller.clock import Clock
 from controller.manifests.active_deployments import ActiveDeployments
+from controller.manifests.parameter_references import find_references, replace_references
 from controller.manifests.parameter_references import resolve as resolve_references
-from controller.manifests.run_names import run_name
-from controller.manifests.upstream_references import MissingResultError
+from controller.manifests.run_names import complete_name, run_name
+from controller.manifests.run_references import (
+    NO_VARIABLES,
+    MissingValueError,
+    MissingVariableError,
+    RunValues,
+    Variables,
+)
 from controller.model.deployments import Deployment
 from controller.model.policies import Overlap
-from controller.model.runs import AUTOMATIC, Run, RunState, Trigger
+from controller.model.runs import AUTOMATIC, Run, RunId, RunState, Trigger
 from controller.model.schedules import Schedule
 from controller.model.status import InventoryEntry
 from controller.runs.backfills import cancel_pruned
@@ -27,9 +34,10 @@ from controller.runs.due_times import DueTimeAdmission, ledger_entry
 from controller.runs.ids import RunIds
 from controller.runs.outcomes import skip_all
 from controller.runs.upstream_runs import (
+    as_usage_error,
     due_time_of,
     find_latest,
-    record_missing_result,
+    record_missing_values,
     with_current_names,
     with_results,
     with_upstream,
@@ -41,13 +49,19 @@ log = logging.getLogger(__name__)
 
 
 class Admission:
-    """Creates runs for due times and requests. Thread-safe: it has no state of its own."""
+    """Creates runs for due times and requests. Thread-safe: it has no state of its own.
 
-    def __init__(self, clock: Clock, ids: RunIds, deployments: ActiveDeployments) -> None:
+    Parameters of runs may refer to `variables`.
+    """
+
+    def __init__(
+        self, clock: Clock, ids: RunIds, deployments: ActiveDeployments, variables: Variables = NO_VARIABLES
+    ) -> None:
         self._clock = clock
         self.ids = ids
         self.deployments = deployments
-        self._due_times = DueTimeAdmission(deployments, self.build_run)
+        self._variables = variables
+        self._due_times = DueTimeAdmission(deployments, self.build_run, self.fail_without_variables)
 
     def process_due(self, tx: Transaction, names: Iterable[str], now: datetime) -> list[Run]:
         """Decide all times of these deployments that are due by `now`. Return the runs that were created.
@@ -111,7 +125,7 @@ class Admission:
             idempotency_key=idempotency_key,
             serial=deployment.overlap in (Overlap.QUEUE, Overlap.REPLACE),
         )
-        run = with_upstream(tx, deployment, run, self.deployments)
+        run = with_upstream(tx, deployment, self._requested(run), self.deployments)
         runs.insert_all(tx, [run])
         if due_time is not None:
             occurrences.record_runs(tx, [ledger_entry(run, "" if schedule is None else schedule.id)])
@@ -127,24 +141,24 @@ class Admission:
         """Create a run for each event, such as a new file, of its parameters and its idempotency key, if it has one.
 
         They wait for the other runs of the deployment, unless those may overlap, and have no start deadline. A run
-        fails if one of its parameters refers to a result that the latest upstream runs do not have.
+        fails if one of its parameters refers to a value that does not exist.
         """
         deployment, now = self.deployment(entry), self._clock.now()
         serial = deployment.overlap is not Overlap.ALLOW
         fields = {"trigger": trigger, "serial": serial, "revision": _revision(tx, entry)}
         upstream = find_latest(tx, deployment, now, self.deployments)
         created: list[Run] = []
-        failed: list[tuple[Run, MissingResultError]] = []
+        failed: list[tuple[Run, MissingValueError]] = []
         for overrides, key in events:
             run = self.build_run(tx, entry, None, overrides=overrides, idempotency_key=key, **fields)
             try:
+                run = self.with_variables(run)
                 run = with_results(run, upstream) if deployment.after.upstreams else run
-            except MissingResultError as error:
+            except MissingValueError as error:
                 failed.append((run, error))
             created.append(run)
         runs.insert_all(tx, created)
-        for run, missing in failed:
-            record_missing_result(tx, run, missing, now)
+        record_missing_values(tx, failed, now)
         return created
 
     def backfill_run(
@@ -207,7 +221,7 @@ class Admission:
             upstream=with_current_names(tx, old.upstream),
             chain=None if old.scheduled_for is not None else old.chain or old.id,
         )
-        return with_upstream(tx, deployment, run, self.deployments)
+        return with_upstream(tx, deployment, self._requested(run), self.deployments)
 
     def retry_with_upstream(self, tx: Transaction, old: Run, retry: Run) -> Run:
         """Return the retry of a run with its upstream runs; if that was never started, with the latest ones.
@@ -217,7 +231,38 @@ class Admission:
         entry = inventory.find(tx, old.deployment)
         if old.attempt or entry is None:
             return replace(retry, upstream=old.upstream)
-        return with_upstream(tx, self.deployment(entry), replace(retry, upstream=old.upstream), self.deployments)
+        retry = self._requested(replace(retry, upstream=old.upstream))
+        return with_upstream(tx, self.deployment(entry), retry, self.deployments)
+
+    def with_variables(self, run: Run) -> Run:
+        """Return the run with the values of those environment variables that its parameters still refer to.
+
+        Raises MissingVariableError.
+        """
+        if not (references := find_references(run.parameters)):
+            return run
+        self._variables.check(references)
+        parameters = replace_references(run.parameters, self._variables.find)
+        return replace(run, parameters=parameters, name=complete_name(run.name, run.parameters, parameters))
+
+    def fail_without_variables(self, tx: Transaction, created: Iterable[Run], now: datetime) -> set[RunId]:
+        """Record those of these new runs as failed that refer to an environment variable without a value."""
+        failed: list[tuple[Run, MissingValueError]] = []
+        for run in created:
+            try:
+                self.with_variables(run)
+            except MissingVariableError as error:
+                failed.append((run, error))
+        record_missing_values(tx, failed, now)
+        return {run.id for run, _ in failed}
+
+    def _requested(self, run: Run) -> Run:
+        """Return a run that a user requested as `with_variables` does. Raises UsageError."""
+        try:
+            return self.with_variables(run)
+        except MissingVariableError as error:
+            hint = f"{error.hint[:1].upper()}{error.hint[1:]}, or pass a value for it." if error.hint else ""
+            raise as_usage_error(error, hint) from error
 
     def build_run(
         self,
@@ -238,17 +283,19 @@ class Admission:
         due_time = fields.pop("due_time", None) or fields.get("scheduled_for") or now
         zone, declared = (deployment.timezone, {}) if schedule is None else (schedule.timezone, schedule.parameters)
         parameters = {**deployment.parameters, **declared, **overrides}
-        parameters = resolve_references(parameters, due_time, deployment.zones, schedule=zone)
+        run_id, revision = self.ids.new(now), fields.get("revision") or _revision(tx, entry)
+        values = RunValues(run_id, revision, self._variables)
+        parameters = resolve_references(parameters, due_time, deployment.zones, schedule=zone, run=values)
         template = (schedule and schedule.run_name) or deployment.run_name
-        values: dict[str, Any] = {
-            "id": self.ids.new(now),
+        declared_fields: dict[str, Any] = {
+            "id": run_id,
             "deployment": entry.name,
             "state": RunState.PENDING,
             "parameters": parameters,
             "name": run_name(template, {**deployment.matrix, **parameters}, due_time, deployment.zones, zone),
             "overrides": overrides,
             "created_at": now,
-            "revision": fields.get("revision") or _revision(tx, entry),
+            "revision": revision,
             "file": entry.file,
             "spec_digest": entry.spec_digest,
             "version": deployment.version,
@@ -259,7 +306,7 @@ class Admission:
             "attempts": 1 + deployment.retries.limit,
             "retries": deployment.retries if deployment.retries.limit else None,
         }
-        return Run(**{**values, **fields})
+        return Run(**{**declared_fields, **fields})
 
     def deployment(self, entry: InventoryEntry) -> Deployment:
         """Return the deployment that this entry declares."""

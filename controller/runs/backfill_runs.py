@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from controller.manifests.build import build_deployment
-from controller.manifests.upstream_references import MissingResultError
+from controller.manifests.run_references import MissingValueError
 from controller.model.backfills import Backfill, BackfillState, CodeVersion
 from controller.model.runs import DueRun, Run, RunId, RunState
 from controller.model.schedules import Schedule
@@ -21,7 +21,7 @@ from controller.model.status import InventoryEntry
 from controller.runs.admission import Admission
 from controller.runs.backfills import end_backfill
 from controller.runs.due_times import ledger_entry
-from controller.runs.upstream_runs import record_missing_result, with_latest_upstream
+from controller.runs.upstream_runs import record_missing_values, with_latest_upstream
 from controller.store import Transaction, backfills, occurrences, runs
 
 BACKFILL_PRIORITY = -10_000
@@ -65,32 +65,35 @@ class BackfillRuns:
         is_original = backfill.code is CodeVersion.ORIGINAL
         originals = find_originals(tx, backfill.deployment, [time for time, _ in times]) if is_original else {}
         created, ledger = [], []
-        failed: list[tuple[Run, MissingResultError]] = []
+        failed: list[tuple[Run, MissingValueError]] = []
         for instant, schedule_id in times:
             if instant in newer:
                 continue
             run = self._create_run(tx, backfill, instant, schedules.get(schedule_id), originals.get(instant))
             try:
+                run = self._admission.with_variables(run)
                 run = with_latest_upstream(tx, deployment, run, self._admission.deployments)
-            except MissingResultError as error:
+            except MissingValueError as error:
                 failed.append((run, error))
             created.append(run)
             ledger.append(ledger_entry(run, schedule_id))
         runs.insert_all(tx, created)
         backfills.record_runs(tx, created)
         occurrences.record_runs(tx, ledger)
-        for run, missing in failed:
-            record_missing_result(tx, run, missing, run.created_at)
+        if failed:
+            record_missing_values(tx, failed, failed[0][0].created_at)
         return created
 
     def _create_run(
         self, tx: Transaction, backfill: Backfill, due_time: datetime, schedule: Schedule | None, original: Run | None
     ) -> Run:
-        run = self._admission.backfill_run(tx, _pinned_entry(backfill), due_time, schedule, backfill.parameters)
+        entry = _pinned_entry(backfill)
+        if original is not None:
+            entry = replace(entry, pinned=original.revision)
+        run = self._admission.backfill_run(tx, entry, due_time, schedule, backfill.parameters)
         if original is not None:
             run = replace(
                 run,
-                revision=original.revision,
                 file=original.file,
                 spec_digest=original.spec_digest,
                 version=original.version,

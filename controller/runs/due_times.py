@@ -4,7 +4,7 @@ Called by `admission`, in its transaction. `admission_policy` makes the decision
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -30,6 +30,7 @@ RECORDED = 100
 """The minimum number of missed due times that are recorded individually per deployment; earlier ones are counted."""
 
 BuildRun = Callable[..., Run]
+FailInvalid = Callable[[Transaction, Iterable[Run], datetime], Collection[RunId]]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,11 +47,15 @@ class _DueDeployment:
 
 
 class DueTimeAdmission:
-    """Creates the runs of due times. `build_run` builds one, with the arguments of `Admission.build_run`."""
+    """Creates the runs of due times. `build_run` builds one, with the arguments of `Admission.build_run`.
 
-    def __init__(self, deployments: ActiveDeployments, build_run: BuildRun) -> None:
+    `fail_invalid` records those of new runs as failed that can't start, and returns their ids.
+    """
+
+    def __init__(self, deployments: ActiveDeployments, build_run: BuildRun, fail_invalid: FailInvalid) -> None:
         self._deployments = deployments
         self._build_run = build_run
+        self._fail_invalid = fail_invalid
 
     def process(self, tx: Transaction, names: Iterable[str], now: datetime, refusals: Mapping[str, str]) -> list[Run]:
         """Decide the due times of these deployments; `refusals` gives the reason to skip all those of a deployment."""
@@ -61,9 +66,11 @@ class DueTimeAdmission:
             self._decide(tx, undecided, now)
         created = [run for each in undecided for run in each.runs]
         runs.insert_all(tx, created)
+        failed = self._fail_invalid(tx, created, now)
         gated = [each for each in undecided if each.runs and each.deployment.after.upstreams]
         if gated:
-            create_gates(tx, [(each.deployment, each.runs) for each in gated], self._deployments)
+            waiting = [(each.deployment, [run for run in each.runs if run.id not in failed]) for each in gated]
+            create_gates(tx, waiting, self._deployments)
         upstreams = set(wanted)
         for each in gated:
             upstreams.update(upstream.deployment for upstream in each.deployment.after.upstreams)

@@ -17,7 +17,7 @@ from controller.records import dataclass
 from controller.runs.admission_policy import delay_until_open, start_deadline
 from controller.runs.due_schedules import find_schedules
 from controller.runs.outcomes import record_outcomes
-from controller.runs.upstream_runs import missing_result, to_upstream_runs, with_results
+from controller.runs.upstream_runs import missing_value, to_upstream_runs, with_results
 from controller.store import Transaction, gates, inventory, runs
 
 
@@ -96,7 +96,7 @@ def _release(
     try:
         return with_results(run, upstream), None
     except MissingResultError as error:
-        return replace(run, upstream=upstream), missing_result(error)
+        return replace(run, upstream=upstream), missing_value(error)
 
 
 def _start_in_window(deployment: Deployment, schedule: Schedule, run: Run, now: datetime) -> tuple[Run, str | None]:

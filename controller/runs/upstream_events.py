@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from controller.manifests.upstream_references import MissingResultError
+from controller.manifests.run_references import MissingValueError
 from controller.model.deployments import Deployment
 from controller.model.gates import is_fulfilled
 from controller.model.policies import Overlap
@@ -20,7 +20,7 @@ from controller.records import dataclass
 from controller.runs.admission import Admission
 from controller.runs.due_times import Replacement, replace_all
 from controller.runs.outcomes import record_outcomes, skip_all
-from controller.runs.upstream_runs import missing_result, nominal_time, to_upstream_runs, with_results
+from controller.runs.upstream_runs import missing_value, nominal_time, to_upstream_runs, with_results
 from controller.store import Transaction, releases, runs, source_status, upstream_lookup
 from controller.store.releases import Release
 
@@ -131,10 +131,10 @@ def _create_runs(tx: Transaction, admission: Admission, released: Sequence[_Rele
             ready.append(run)
             continue
         try:
-            ready.append(with_results(run, run.upstream))
-        except MissingResultError as error:
+            ready.append(with_results(admission.with_variables(run), run.upstream))
+        except MissingValueError as error:
             ready.append(run)
-            failed.append((run, missing_result(error)))
+            failed.append((run, missing_value(error)))
     runs.insert_all(tx, ready)
     releases.mark_released(tx, used)
     skip_all(tx, [(run, "suspended") for each, run in created if each.dependant.deployment.suspend], now)

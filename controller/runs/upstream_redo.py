@@ -187,8 +187,11 @@ def repeat_redone(tx: Transaction, admission: Admission, now: datetime) -> None:
     }
     _repeat_all(tx, [(run, new[run.id], f"is run again because of {_causes(redone[run.id])}") for run in repeats], now)
     of_runs = gates.find_of_runs(tx, [run.id for run in new.values()])
+    failed = admission.fail_without_variables(tx, new.values(), now)
     released = []
     for run in new.values():  # its code has the current names, and its due time has had its run
+        if run.id in failed:
+            continue
         of_run = [replace(gate, declared=gate.upstream) for gate in of_runs[run.id]]
         released.append(GatedRun(run, of_run, may_skip=False))
     release_gated(tx, admission.deployments, released, now)

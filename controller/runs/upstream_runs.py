@@ -11,6 +11,7 @@ from datetime import datetime
 from controller.errors import UsageError
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.manifests.run_names import complete_name
+from controller.manifests.run_references import MissingValueError
 from controller.manifests.upstream_references import MissingResultError, resolve_upstream_references
 from controller.model.deployments import Deployment
 from controller.model.gates import is_fulfilled
@@ -115,8 +116,12 @@ def with_upstream(tx: Transaction, deployment: Deployment, run: Run, deployments
             return with_results(run, run.upstream)
         return with_latest_upstream(tx, deployment, run, deployments)
     except MissingResultError as error:
-        message = f"{error.message[:1].upper()}{error.message[1:]}."
-        raise UsageError(message, hint="Run the upstream deployment first, or pass a value for it.") from error
+        raise as_usage_error(error, "Run the upstream deployment first, or pass a value for it.") from error
+
+
+def as_usage_error(error: MissingValueError, hint: str) -> UsageError:
+    """Return the error of a request for a run, one of whose parameters has no value."""
+    return UsageError(f"{error.message[:1].upper()}{error.message[1:]}.", hint=hint)
 
 
 def with_current_names(tx: Transaction, upstream: Sequence[UpstreamRun]) -> tuple[UpstreamRun, ...]:
@@ -149,11 +154,13 @@ def check_released(run: Run, deployment: Deployment) -> None:
         resolve_upstream_references(run.parameters, {})
 
 
-def record_missing_result(tx: Transaction, run: Run, error: MissingResultError, now: datetime) -> None:
-    """Record a waiting run as failed, because one of its parameters has no value."""
-    record_outcomes(tx, [(run, missing_result(error))], now)
+def record_missing_values(tx: Transaction, failed: Sequence[tuple[Run, MissingValueError]], now: datetime) -> None:
+    """Record waiting runs as failed, because one of their parameters has no value."""
+    if failed:
+        record_outcomes(tx, [(run, missing_value(error)) for run, error in failed], now)
 
 
-def missing_result(error: MissingResultError) -> RunOutcome:
+def missing_value(error: MissingValueError) -> RunOutcome:
     """Return the outcome of a run that can't start because one of its parameters has no value."""
-    return RunOutcome(state=RunState.FAILED, reason=f"not launched: {error.message}")
+    advice = f"; {error.hint}" if error.hint else ""
+    return RunOutcome(state=RunState.FAILED, reason=f"not launched: {error.message}{advice}")

@@ -139,6 +139,27 @@ def test_execute_refuses_an_invalid_reference_to_the_due_time(execute: Execute, 
     )
 
 
+def test_execute_gives_parameters_the_values_of_its_environment(
+    execute: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXECUTED_REGION", "eu")
+    references = '[{"from": "env.EXECUTED_REGION"}, {"from": "run.id"}, {"from": "revision"}]'
+    assert execute("sums", "--param", f"label={references}").out == '[3, ["eu", "", ""]]\n'
+    answer = execute("sums", "--param", 'label={"from": "env.NOT_SET"}')
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == (
+        "error: Parameter label: 'env.NOT_SET': this variable is not set.\n"
+        "hint: Set the variable, or pass a value with --param.\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["", "2X", "A-B", "A=1", "Ä", "A B"])
+def test_run_refuses_the_name_of_a_variable_that_is_none(command: Command, tmp_path: Path, name: str) -> None:
+    answer = command("run", "--once", "--repo", str(tmp_path), "--parameter-env", "OK", "--parameter-env", name)
+    assert answer.code == 2
+    assert answer.err.startswith(f"error: --parameter-env {name!r}: this is not the name of an environment variable.")
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [("flow", "no\\x1b files\nat all"), ("silent", None), ("command", "exit code 99"), ("task", "no tables")],

@@ -166,11 +166,6 @@ NEAR_MISSES = [
     ("{from: dueTime, offset: -1d}", "write {from: due_time, shift: -1d}"),
     ("{from: duetime, shift: 1 day}", "write from: due_time"),
     ("{from: logical_date, format: date}", "write {from: due_time, format: date}"),
-    (
-        "{from: run.id}",
-        "to use the id of the run, read get_run_context() in the flow, or CONTROLLER_RUN_ID in a command",
-    ),
-    ("{from: env.HOME}", "to use an environment variable, read it in the flow or the command"),
     ("{from: file.path}", "remove x from parameters, and add `parameter: x` to files under on"),
     ("{from: webhook}", 'remove x from parameters, and add `x: "$"` to parameters of webhook under on'),
     ("{from: hook.a-b}", 'remove x from parameters, and add `x: "$.KEY"` to parameters of webhook under on'),
@@ -340,14 +335,6 @@ def test_a_reference_whose_values_only_partly_fit_is_a_warning(
     if severity is Severity.WARNING:
         assert problem is not None
         assert "accepts only some of these values" in problem[1]
-
-
-def test_the_commit_of_a_run_is_no_reference() -> None:
-    [miss] = find_near_misses({"x": {"from": "revision"}, "y": {"from": "revision", "to": 3}})
-    assert (miss.path, miss.hint) == (
-        ("x",),
-        "to use the commit, read get_run_context() in the flow, or CONTROLLER_REVISION in a command",
-    )
 
 
 def test_each_name_is_compared_with_the_keys_of_a_reference_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from controller.clock import SystemClock
 from controller.manifests.active_deployments import ActiveDeployments
+from controller.manifests.run_references import NO_VARIABLES, Variables
 from controller.model.notifications import Message
 from controller.model.python_environments import PythonRuntime
 from controller.model.runs import Attempt, Run, RunState
@@ -275,10 +276,11 @@ class World:
     failures: list[str] = field(default_factory=list)
     ids: RunIds = field(default_factory=RunIds)
     deployments: ActiveDeployments = field(default_factory=ActiveDeployments)
+    variables: Variables = NO_VARIABLES
 
     @property
     def admission(self) -> Admission:
-        return Admission(self.clock, self.ids, self.deployments)
+        return Admission(self.clock, self.ids, self.deployments, self.variables)
 
     @property
     def operations(self) -> OperationContext:

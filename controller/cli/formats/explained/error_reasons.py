@@ -290,6 +290,13 @@ ERRORS: tuple[Row, ...] = (
         "docs/triggers.md, section Parameters from results",
     ),
     (
+        "MissingVariable",
+        "an environment variable of a parameter has no value",
+        "A parameter has `from: env.NAME`, and the variable is not allowed by the operator, not set, or not UTF-8.",
+        "Start the controller with `--parameter-env NAME` and the variable, or pass a value for the parameter.",
+        "docs/format.md, section Parameters",
+    ),
+    (
         "Misconfigured",
         "a channel can't be used",
         "The settings of the channel are not valid, so it sends no messages.",

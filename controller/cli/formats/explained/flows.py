@@ -36,11 +36,12 @@ PARAMETERS = (
     ),
     Explanation(
         code="InvalidReference",
-        summary="an invalid reference to the due time or to a result",
+        summary="an invalid reference to a value of the run or to a result",
         meaning="A value with `from: due_time` refers to the due time of the run. Its `shift`, `format` or `timezone` "
-        "is not valid, or it has another key. A value with `from: NAME.result` refers to the result of an upstream "
-        "run, and `after` does not list the deployment NAME. As a warning: a mapping such as `{from: duetime}` looks "
-        "like a reference, but is passed to the flow as it is.",
+        "is not valid, or it has another key. A value with `from: run.id`, `from: revision` or `from: env.NAME` has "
+        "another key than `from`. A value with `from: NAME.result` refers to the result of an upstream run, and "
+        "`after` does not list the deployment NAME. As a warning: a mapping such as `{from: duetime}` or "
+        "`{from: run.name}` looks like a reference, but is passed to the flow as it is.",
         remedy="Correct it as the hint suggests: a shift has a sign and a unit, and a format is `datetime`, `date`, "
         "`time`, `timestamp` or a strftime pattern. List the deployment of a result under `after`. If a mapping is "
         "meant literally, ignore the warning, or give the parameter of the flow a type hint that takes only mappings, "
