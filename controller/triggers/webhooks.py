@@ -14,6 +14,8 @@ from typing import Any, NoReturn
 
 from controller.errors import ConflictError, ControllerError, NotFoundError, UsageError
 from controller.manifests.json_paths import JsonPathError, find_value
+from controller.manifests.parameter_references import find_references
+from controller.manifests.upstream_references import find_upstream_references
 from controller.model.deployments import Deployment
 from controller.model.policies import Secret
 from controller.model.runs import RunId, Trigger
@@ -23,6 +25,7 @@ from controller.notify.secret_lookup import SecretMissingError, find_secret
 from controller.operations.context import OperationContext, get_entry
 from controller.operations.parameter_check import ParametersError
 from controller.queries.parameter_form import ParameterFault
+from controller.sdk.messages import label
 from controller.store import Transaction, holds, inventory, webhooks
 from controller.text import format_count, shorten
 from controller.triggers.deliveries import Delivery, identify_delivery
@@ -205,7 +208,8 @@ class Webhooks:
 def read_parameters(trigger: WebhookTrigger, body: bytes) -> dict[str, Any]:
     """Return the parameters that the webhook takes from the body of a request.
 
-    Raises UsageError for a body that is not JSON, and ParametersError for missing values.
+    Raises UsageError for a body that is not JSON, and ParametersError for missing values and for references. Only
+    documents and users may refer to other values.
     """
     if not trigger.parameters:
         return {}
@@ -221,6 +225,9 @@ def read_parameters(trigger: WebhookTrigger, body: bytes) -> dict[str, Any]:
         except JsonPathError as error:
             message = f"{name}: {error}"
             faults.append(ParameterFault(code="MissingValue", message=message, path=(name,), hint=None))
+    for path in (*find_references(parameters), *find_upstream_references(parameters)):
+        message = f"{label(path)}: a request can't refer to other values, as this mapping with from does"
+        faults.append(ParameterFault(code="InvalidReference", message=message, path=path, hint=None))
     if faults:
         raise ParametersError(tuple(faults))
     return parameters
