@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from controller.errors import ScheduleError
-from controller.manifests.run_references import SAMPLE, RunValues, describe_value, is_run_reference
+from controller.manifests.run_references import RunValues, describe_value, is_run_reference
+from controller.manifests.run_references import sample_values as sample_run_values
 from controller.manifests.yaml.nodes import Path
 from controller.records import dataclass
 from controller.schedules import shared_zone
@@ -109,7 +110,7 @@ def resolve(
 
 def resolve_sample(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters of an arbitrary run, to check the types of their values, without those of variables."""
-    return resolve(parameters, _SAMPLE_TIME, (), run=SAMPLE)
+    return resolve(parameters, _SAMPLE_TIME, (), run=sample_run_values())
 
 
 def replace_references(parameters: Mapping[str, Any], value_of: Callable[[Mapping[str, Any]], Any]) -> dict[str, Any]:
@@ -129,7 +130,7 @@ def sample_values(reference: Mapping[str, Any]) -> list[str | int]:
     but only two years.
     """
     if is_run_reference(reference):
-        return [SAMPLE.find(reference)]
+        return [sample_run_values().find(reference)]
     moments = (_SAMPLE_TIME + index * _SAMPLE_STEP for index in range(_SAMPLES))
     return list(dict.fromkeys(_value_of(reference, moment, UTC) for moment in moments))
 

@@ -6,7 +6,7 @@ variable that has no value stays as it is; `runs` calls `Variables.check` and re
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import field
+from functools import cache
 from typing import Any
 
 from controller.errors import ControllerError
@@ -34,17 +34,17 @@ class MissingVariableError(MissingValueError):
     reason = "MissingVariable"
 
 
-@dataclass(frozen=True, slots=True)
 class Variables:
     """The environment variables that parameters may refer to: those of `values` in `allowed`; None allows all."""
 
-    values: Mapping[str, str] = field(repr=False)
-    allowed: Collection[str] | None = ()
+    def __init__(self, values: Mapping[str, str], allowed: Collection[str] | None = ()) -> None:
+        self._values = values
+        self._allowed = allowed
 
     def find(self, reference: Mapping[str, Any]) -> Any:
         """Return the value of the variable of this reference; else the reference itself."""
         name = variable_of(reference)
-        return reference if name is None or self._fault(name) else self.values[name]
+        return reference if name is None or self._fault(name) else self._values[name]
 
     def check(self, references: Mapping[Path, Mapping[str, Any]]) -> None:
         """Raise MissingVariableError if one of these references, by their path, is to a variable without a value."""
@@ -56,9 +56,9 @@ class Variables:
 
     def _fault(self, name: str) -> tuple[str, str] | None:
         """Return why a parameter can't get this variable, and what to do."""
-        if self.allowed is not None and name not in self.allowed:
+        if self._allowed is not None and name not in self._allowed:
             return "the operator does not allow this variable", f"start the controller with --parameter-env {name}"
-        value = self.values.get(name)
+        value = self._values.get(name)
         if value is None:
             return "this variable is not set", f"set {name} in the environment of the controller"
         if any("\ud800" <= character <= "\udfff" for character in value):
@@ -83,8 +83,10 @@ class RunValues:
         return fixed[reference["from"]] if reference["from"] in fixed else self.variables.find(reference)
 
 
-SAMPLE = RunValues("0199f3c5-7b2e-7a41-8d0c-5e6f1a2b3c4d", "main@sha1:3f8a1c9d5e7b2046f1a3c5d7e9b8d6f4a2c0e1f3")
-"""Values of the form that those of runs have."""
+@cache
+def sample_values() -> RunValues:
+    """Return values of the form that those of runs have."""
+    return RunValues("0199f3c5-7b2e-7a41-8d0c-5e6f1a2b3c4d", "main@sha1:3f8a1c9d5e7b2046f1a3c5d7e9b8d6f4a2c0e1f3")
 
 
 def is_run_reference(value: Mapping[str, Any]) -> bool:

@@ -113,7 +113,7 @@ def test_a_run_is_cancelled_and_retried(served: Served, tmp_path: Path) -> None:
     client.cancel(run, "not today")
     ended = client.wait(run)
     assert (ended["state"], ended["reason"]) == ("cancelled", "not today")
-    assert client.cancel(run, "again") == {"run_id": run, "state": "cancelled", "note": None}
+    assert client.cancel(run, "again") == {"run_id": run, "state": "cancelled"}
     assert client.run(run)["reason"] == "not today"
     (tmp_path / "go").touch()
     again = client.wait(client.retry(run, idempotency_key="once")["run_id"])
