@@ -111,8 +111,7 @@ def _resolve(
     try:
         variables.check(find_references(declared))
     except MissingVariableError as error:
-        message = f"{error.message[:1].upper()}{error.message[1:]}."
-        raise UsageError(message, hint="Set the variable, or pass a value with --param.") from error
+        raise error.as_usage_error("Set the variable, or pass a value with --param.") from error
     values = RunValues(environment["CONTROLLER_RUN_ID"], environment["CONTROLLER_REVISION"], variables)
     return resolve(declared, now, deployment.zones, schedule=deployment.timezone, run=values)
 

@@ -28,7 +28,7 @@ _SECRET_VALUE = re.compile(
 """Prefixes by which the issuers of tokens make them recognizable, private keys, and URLs with a password."""
 
 _SHORTEST_SECRET = 4
-"""Also shorter than each form of `_SECRET_VALUE`."""
+"""A shorter value is not taken for a secret. It can't match `_SECRET_VALUE` either."""
 _REFERENCE = re.compile(
     r"[A-Za-z]+(?:_[A-Za-z]+)*_[A-Za-z]+\d{0,2}"  # database_key, SALES_DB_PASSWORD
     r"|[a-z]+(?:[-.][a-z0-9]+)*[-.](?:secret|secrets|password|passwd|token|key|keys|credentials?|cert|ref|name|id)"

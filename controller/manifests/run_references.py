@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Any
 
-from controller.errors import ControllerError
+from controller.errors import ControllerError, UsageError
 from controller.manifests.yaml.nodes import Path
 from controller.records import dataclass
 from controller.schedules.messages import quote
@@ -26,6 +26,10 @@ class MissingValueError(ControllerError):
     """A parameter refers to a value that does not exist. The message says which, and begins with the parameter."""
 
     reason = "MissingValue"
+
+    def as_usage_error(self, hint: str) -> UsageError:
+        """Return the error of a request for a run with this parameter."""
+        return UsageError(f"{self.message[:1].upper()}{self.message[1:]}.", hint=hint)
 
 
 class MissingVariableError(MissingValueError):

@@ -143,11 +143,14 @@ def _state(state: StateDirectory) -> Iterator[Check]:
         yield _no_state(path)
         return
     status = path.stat()
-    mode = f"{status.st_mode & 0o777:03o}"
+    wrong_mode = Check(
+        name="state",
+        status="error",
+        message=f"{path} has mode {status.st_mode & 0o777:03o}",
+        hint=f"chmod 700 {shlex.quote(str(path))}",
+    )
     if status.st_mode & 0o077:
-        yield Check(
-            name="state", status="error", message=f"{path} has mode {mode}", hint=f"chmod 700 {shlex.quote(str(path))}"
-        )
+        yield wrong_mode
     elif status.st_uid != os.geteuid() and os.geteuid() != 0:
         yield Check(name="state", status="error", message=f"{path} belongs to user {status.st_uid}")
         pid = state.find_holder_pid()
@@ -155,9 +158,7 @@ def _state(state: StateDirectory) -> Iterator[Check]:
         yield Check(name="controller", status="ok", message=message)
         return
     elif not os.access(path, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
-        yield Check(
-            name="state", status="error", message=f"{path} has mode {mode}", hint=f"chmod 700 {shlex.quote(str(path))}"
-        )
+        yield wrong_mode
         return
     else:
         yield Check(name="state", status="ok", message=str(path))

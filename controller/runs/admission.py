@@ -34,7 +34,6 @@ from controller.runs.due_times import DueTimeAdmission, ledger_entry
 from controller.runs.ids import RunIds
 from controller.runs.outcomes import skip_all
 from controller.runs.upstream_runs import (
-    as_usage_error,
     due_time_of,
     find_latest,
     record_missing_values,
@@ -262,7 +261,7 @@ class Admission:
             return self.with_variables(run)
         except MissingVariableError as error:
             hint = f"{error.hint[:1].upper()}{error.hint[1:]}, or pass a value for it." if error.hint else ""
-            raise as_usage_error(error, hint) from error
+            raise error.as_usage_error(hint) from error
 
     def build_run(
         self,

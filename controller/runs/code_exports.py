@@ -1,7 +1,7 @@
 """Exports the code of runs in two threads, so that the engine never waits for it. Used by the engine.
 
-One thread exports revisions. The other one compares the exports that the first one has used before, so that a run
-whose code is exported does not wait for the export of another revision.
+One thread exports revisions. The other one compares existing exports with their revisions, so that a run whose code is
+exported already does not wait for the export of another revision.
 """
 
 from collections.abc import Callable

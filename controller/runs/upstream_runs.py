@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from controller.errors import UsageError
 from controller.manifests.active_deployments import ActiveDeployments
 from controller.manifests.run_names import complete_name
 from controller.manifests.run_references import MissingValueError
@@ -116,12 +115,7 @@ def with_upstream(tx: Transaction, deployment: Deployment, run: Run, deployments
             return with_results(run, run.upstream)
         return with_latest_upstream(tx, deployment, run, deployments)
     except MissingResultError as error:
-        raise as_usage_error(error, "Run the upstream deployment first, or pass a value for it.") from error
-
-
-def as_usage_error(error: MissingValueError, hint: str) -> UsageError:
-    """Return the error of a request for a run, one of whose parameters has no value."""
-    return UsageError(f"{error.message[:1].upper()}{error.message[1:]}.", hint=hint)
+        raise error.as_usage_error("Run the upstream deployment first, or pass a value for it.") from error
 
 
 def with_current_names(tx: Transaction, upstream: Sequence[UpstreamRun]) -> tuple[UpstreamRun, ...]:

@@ -3,7 +3,8 @@
 `loader` creates the nodes of documents, and `merge` and `short_forms` take shorter ways with them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from controller.manifests.yaml.nodes import Node, Path, Position, new
@@ -11,20 +12,6 @@ from controller.manifests.yaml.nodes import Node, Path, Position, new
 NOWHERE = Position(0, 0)
 """The position of a value that was read without one. No line has the number 0."""
 _NONE: Mapping[str, Any] = {}
-
-
-class _Lazy:
-    """An attribute of a node that is computed when it is first read, and then stays the same object."""
-
-    def __init__(self, make: Callable[["ValueNode"], Any]) -> None:
-        self._make = make
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    def __get__(self, node: "ValueNode", owner: type | None = None) -> Any:
-        value = node.__dict__[self._name] = self._make(node)
-        return value
 
 
 def _children(node: "ValueNode") -> Mapping[str, Node]:
@@ -43,9 +30,9 @@ def _items(node: "ValueNode") -> tuple[Node, ...]:
 class ValueNode(Node):
     """A list or mapping without positions. It makes the nodes inside of it when they are needed."""
 
-    fields = _Lazy(_children)
-    keys = _Lazy(_key_places)
-    items = _Lazy(_items)
+    fields = cached_property(_children)
+    keys = cached_property(_key_places)
+    items = cached_property(_items)
 
     def at(self, path: Path) -> Node:
         """Return the node at `path`, or its nearest ancestor that exists."""

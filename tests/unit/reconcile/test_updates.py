@@ -42,7 +42,9 @@ def test_a_pass_that_visits_only_changes_leaves_nothing_to_do(world: World, seed
         desired = ManifestReader().read(snapshot.files, world.clock.now(), snapshot.project, code)
         plan = make_plan(snapshot, desired, world.entries())
         assert not plan.changes_anything
-        assert {each.entry.name for each in plan.keep} == world.reconciler._settled.kept  # type: ignore[union-attr]
+        settled = world.reconciler._settled
+        assert settled is not None
+        assert {each.entry.name for each in plan.keep} == settled.kept
         with world.store.read() as tx:
             upstreams = dependencies.find_all(tx)
         recorded = {(name, upstream) for name, some in upstreams.items() for upstream in some}
