@@ -75,8 +75,8 @@ def _seconds(value: str | int | float) -> float:
 
 
 def _suggest(text: str) -> str | None:
-    """Return what to write instead of a text that is no duration, such as `5 minutes`; None if it is not understood."""
-    from controller.schedules.natural_language import parse_natural_duration  # only texts that are no durations need it
+    """Return the hint `write 5m` for a text such as `5 minutes`; None if the text does not mean a duration."""
+    from controller.schedules.natural_language import parse_natural_duration  # only invalid durations need it
 
     suggestion = parse_natural_duration(text) if len(text) <= _MAX_TEXT else None
     return f"write {suggestion}" if suggestion else None
